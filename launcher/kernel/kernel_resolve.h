@@ -1,0 +1,33 @@
+// From what the user said to one kernel that can run sched_ext, or one clear error. Nothing is fetched here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launcher/kernel/kernel_cache.h"
+#include "runtime/result.h"
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+struct KernelChoice {
+  std::string flag;         // --kernel's value; empty: not given
+  std::string environment;  // KTSTR_KERNEL's value; empty: not set. The flag wins
+};
+
+struct ResolvedKernel {
+  KernelInfoT info;          // release, banner, path, origin, build_id, debuginfo
+  std::vector<uint8_t> btf;  // raw BTF of the image
+};
+
+// A spec is a path when it holds a '/' or names something that exists; else a cached series or release.
+//   file        a bzImage / vmlinuz
+//   directory   a built source tree: arch/x86/boot/bzImage, and vmlinux for debug info; or a directory with vmlinuz
+//   7.2         newest cached kernel of that series;  7.2.13+deb14-cloud-amd64: that one
+//   (nothing)   newest cached kernel
+// Errors: kNotFound (with what is cached, and `kernel fetch` as hint), kUnsupported (no sched_ext or BTF: names the
+// configuration option), kInvalid (not a kernel; a bare vmlinux where a bzImage is needed).
+Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoice& choice);
+
+}  // namespace ktstr

@@ -1,0 +1,55 @@
+// Builds the guest's root file system: a cpio (newc) archive, written with libarchive.
+//
+// Layout: merged /usr (/bin, /sbin, /lib, /lib64 are links), /dev with console and null, empty /proc, /sys, /tmp,
+// /run, /root, /etc. Programs bring their libraries and interpreter along (launcher/vm/program_files.h).
+// Paths are absolute guest paths; parents are made on need; adding the same path with the same content twice is
+// fine, with another content kInvalid. Nothing is written before write().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace ktstr {
+
+enum class InitramfsCompression { kNone, kZstd };
+
+class Initramfs {
+ public:
+  Initramfs();
+
+  Status add_bytes(const std::string& guest_path, std::string_view bytes, uint32_t mode = 0644);
+  // Content is read at write(); kNotFound when the file is not there now. mode 0: the host file's permission bits.
+  Status add_file(const std::string& guest_path, const std::string& host_path, uint32_t mode = 0);
+  Status add_directory(const std::string& guest_path, uint32_t mode = 0755);
+  Status add_symlink(const std::string& guest_path, const std::string& target);
+  // An executable with all it needs: shared libraries by DT_NEEDED, PT_INTERP, the interpreter of a script.
+  // Errors name the missing library and who needs it.
+  Status add_program(const std::string& guest_path, const std::string& host_path);
+
+  // Guest paths so far, sorted.
+  std::vector<std::string> paths() const;
+  // Content in bytes so far.
+  uint64_t content_bytes() const;
+
+  // Writes the archive to `path` (temporary file and rename).
+  Status write(const std::string& path, InitramfsCompression compression = InitramfsCompression::kNone) const;
+
+ private:
+  struct Entry {
+    uint32_t mode = 0;         // with the file type bits
+    std::string bytes;         // regular file from memory, or symlink target
+    std::string host_path;     // regular file from the host
+    uint64_t size = 0;
+    uint32_t dev_major = 0, dev_minor = 0;
+  };
+  Status put(const std::string& guest_path, Entry entry);
+
+  std::map<std::string, Entry> entries_;  // sorted, so parents come first
+};
+
+}  // namespace ktstr

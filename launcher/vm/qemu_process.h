@@ -1,0 +1,60 @@
+// One QEMU child process: in its own session (Ctrl-C does not reach it), killed by the kernel when the launcher
+// dies, its stdout and stderr kept as a bounded tail.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace ktstr {
+
+struct QemuExit {
+  int exit_code = 0;
+  int signal = 0;  // 0: exited
+};
+
+class QemuProcess {
+ public:
+  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). kNotFound: no such program.
+  // The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
+  static Result<std::unique_ptr<QemuProcess>> start(const std::vector<std::string>& argv,
+                                                    const std::vector<int>& inherit);
+  // Kills and reaps if still running.
+  ~QemuProcess();
+  QemuProcess(const QemuProcess&) = delete;
+  QemuProcess& operator=(const QemuProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+  // For a poll loop: readable once QEMU has ended (then call try_reap), and when it wrote something (then call
+  // drain_output). output_fd is -1 after end of file.
+  int pidfd() const { return pidfd_; }
+  int output_fd() const { return output_fd_; }
+
+  // Never blocks. New output is also appended to `*fresh` when given.
+  void drain_output(std::string* fresh = nullptr);
+  // Its last lines: at most 40 of at most 500 bytes.
+  std::vector<std::string> output_tail() const;
+
+  // nullopt while it runs. Never blocks.
+  std::optional<QemuExit> try_reap();
+  // SIGKILL, then waits for the end.
+  QemuExit kill_and_reap();
+  // Waits up to `timeout_ms` for the end; nullopt: still running.
+  std::optional<QemuExit> wait_exit(int timeout_ms);
+
+ private:
+  QemuProcess(pid_t pid, int pidfd, int output_fd) : pid_(pid), pidfd_(pidfd), output_fd_(output_fd) {}
+
+  pid_t pid_;
+  int pidfd_;
+  int output_fd_;
+  std::string tail_;
+  std::optional<QemuExit> exit_;
+};
+
+}  // namespace ktstr

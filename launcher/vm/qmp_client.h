@@ -1,0 +1,46 @@
+// A minimal QMP client: one command at a time, over a unix socket, with a deadline on each.
+// Thread rule: one thread. Events that QEMU sends meanwhile are kept (bounded) for take_events().
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace ktstr {
+
+class QmpClient {
+ public:
+  // Connects (retrying while the socket is not there yet), reads the greeting, negotiates capabilities.
+  static Result<QmpClient> connect(const std::string& socket_path, int timeout_ms);
+  QmpClient(QmpClient&& other) noexcept;
+  QmpClient& operator=(QmpClient&&) = delete;
+  ~QmpClient();
+
+  // {"execute": COMMAND, "arguments": ARGUMENTS}; `arguments` is JSON text of an object, or empty.
+  // Returns the text of "return". kInvalid: QEMU answered with an error (its text); kTimeout; kSystem: QEMU is gone.
+  Result<std::string> execute(const std::string& command, const std::string& arguments = "");
+
+  // "running", "paused", "internal-error", "guest-panicked", ...
+  Result<std::string> query_status();
+  Status stop();
+  Status cont();
+  // Asks QEMU to end; its end may come before its answer.
+  Status quit();
+
+  // Names of events since the last call, oldest first ("SHUTDOWN", "STOP").
+  std::vector<std::string> take_events();
+  // For a poll loop; readable when QEMU said something or is gone.
+  int fd() const { return fd_; }
+
+ private:
+  QmpClient(int fd, int timeout_ms) : fd_(fd), timeout_ms_(timeout_ms) {}
+  Result<std::string> read_message(long long deadline_ms);
+
+  int fd_;
+  int timeout_ms_;
+  std::string buffer_;
+  std::vector<std::string> events_;
+};
+
+}  // namespace ktstr
