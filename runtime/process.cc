@@ -1,0 +1,217 @@
+#include "runtime/process.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <zmq.hpp>
+
+#include "runtime/bus.h"
+#include "runtime/unique_fd.h"
+
+namespace ktstr {
+namespace {
+
+using std::chrono::nanoseconds;
+
+struct Options {
+  std::string bus, log, run_id;
+  int ready_fd = -1;
+  uint64_t start_ns = 0;
+  int parent = 0;
+};
+
+class Loop : public Context {
+ public:
+  Loop(Role& role, const Options& options) : role_(role), options_(options), source_(role.name()) {}
+
+  int run() {
+    if (auto s = prepare(); !s) return fail(s.error());
+    while (!stopped_) {
+      if (auto s = turn(); !s) return fail(s.error());
+    }
+    return exit_code_;
+  }
+
+  void publish_event(EventBuffer event) override {
+    if (auto s = publisher_->publish(event); !s && !stopped_) stop(fail(s.error()));
+  }
+  EventHead head() const override {
+    return {.run_id = options_.run_id, .source = source_, .host_ns = clock_.monotonic_ns() - options_.start_ns};
+  }
+  void watch(int fd, std::function<void()> readable) override { watched_[fd] = std::move(readable); }
+  void unwatch(int fd) override { watched_.erase(fd); }
+  int every(nanoseconds period, std::function<void()> tick) override {
+    timers_[++last_timer_] = {period, now() + period, std::move(tick)};
+    return last_timer_;
+  }
+  void cancel(int timer) override { timers_.erase(timer); }
+  void stop(int exit_code) override {
+    if (!stopped_) exit_code_ = exit_code;
+    stopped_ = true;
+  }
+  const std::string& bus_folder() const override { return options_.bus; }
+  const std::string& log_path() const override { return options_.log; }
+  const Clock& clock() const override { return clock_; }
+
+ private:
+  struct Timer {
+    nanoseconds period;
+    nanoseconds due;
+    std::function<void()> tick;
+  };
+
+  bool orphaned() const { return options_.parent != 0 && ::getppid() != options_.parent; }
+  nanoseconds now() const { return nanoseconds(clock_.monotonic_ns()); }
+
+  int fail(const Error& error) {
+    std::fprintf(stderr, "ktstr-%s: %s\n", source_.c_str(), error.to_string().c_str());
+    return 1;
+  }
+
+  Status prepare() {
+    auto address = BusAddress::in_folder(options_.bus);
+    auto publisher = Publisher::connect(zmq_, address);
+    if (!publisher) return std::move(publisher).error();
+    publisher_.emplace(std::move(publisher).value());
+    publisher_->set_give_up([this] { return orphaned(); });
+    auto subscriber = Subscriber::connect(zmq_, address, options_.log);
+    if (!subscriber) return std::move(subscriber).error();
+    subscriber_.emplace(std::move(subscriber).value());
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigprocmask(SIG_BLOCK, &mask, nullptr);
+    signal_fd_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signal_fd_) return Error::from_errno("signalfd");
+    if (auto s = role_.on_start(*this); !s) return s;
+    if (options_.ready_fd >= 0) {
+      if (::write(options_.ready_fd, "READY\n", 6) != 6) return Error::from_errno("tell readiness");
+      ::close(options_.ready_fd);
+    }
+    return {};
+  }
+
+  Status turn() {
+    std::vector<zmq::pollitem_t> items;
+    items.push_back({nullptr, subscriber_->fd(), ZMQ_POLLIN, 0});
+    items.push_back({nullptr, signal_fd_.get(), ZMQ_POLLIN, 0});
+    for (auto& [fd, callback] : watched_) items.push_back({nullptr, fd, ZMQ_POLLIN | ZMQ_POLLERR, 0});
+    try {
+      zmq::poll(items, poll_limit());
+    } catch (const zmq::error_t& e) {
+      if (e.num() != EINTR) return Error::system(std::string("poll: ") + e.what());
+    }
+    if (items[1].revents) leave();
+    for (size_t i = 2; i < items.size() && !stopped_; ++i) {
+      if (!items[i].revents) continue;
+      auto it = watched_.find(items[i].fd);  // an earlier callback may have unwatched it
+      if (it == watched_.end()) continue;
+      auto callback = it->second;  // may unwatch itself
+      callback();
+    }
+    run_timers();
+    return take_events();
+  }
+
+  std::chrono::milliseconds poll_limit() const {
+    if (more_events_) return std::chrono::milliseconds(0);
+    nanoseconds limit = std::chrono::milliseconds(200);
+    for (auto& [id, timer] : timers_) limit = std::min(limit, timer.due - now());
+    if (limit < nanoseconds(0)) limit = nanoseconds(0);
+    return std::chrono::ceil<std::chrono::milliseconds>(limit);
+  }
+
+  void run_timers() {
+    std::vector<int> due;
+    for (auto& [id, timer] : timers_)
+      if (timer.due <= now()) due.push_back(id);
+    for (int id : due) {
+      auto it = timers_.find(id);
+      if (it == timers_.end() || stopped_) continue;
+      // A late timer does not catch up: it goes on from now.
+      it->second.due = std::max(it->second.due + it->second.period, now());
+      auto tick = it->second.tick;
+      tick();
+    }
+  }
+
+  // ZMQ_FD is edge-triggered, so everything there is must be taken. A flood of events must not starve the
+  // watched fds and timers for long, hence the bound; the next turn then polls without waiting.
+  Status take_events() {
+    more_events_ = false;
+    for (int n = 0; n < 1000 && !stopped_; ++n) {
+      auto event = subscriber_->receive();
+      if (!event) return std::move(event).error();
+      if (!*event) return {};
+      role_.on_event(**event, *this);
+      if ((**event).type() == Payload::RunFinished) stop(0);
+    }
+    more_events_ = true;
+    return {};
+  }
+
+  void leave() {
+    signalfd_siginfo info;
+    while (::read(signal_fd_.get(), &info, sizeof info) > 0) {
+    }
+    role_.on_stop(*this);
+    if (orphaned()) {
+      // The launcher was killed: nobody else is left to remove the sockets. Every helper tries; the first does it.
+      std::error_code ignored;
+      std::filesystem::remove_all(options_.bus, ignored);
+      _exit(128 + SIGTERM);  // the hub is gone: no use in waiting for ZeroMQ to deliver
+    }
+    stop(128 + SIGTERM);
+  }
+
+  Role& role_;
+  Options options_;
+  std::string source_;
+  SystemClock clock_;
+  zmq::context_t zmq_;
+  std::optional<Publisher> publisher_;
+  std::optional<Subscriber> subscriber_;
+  UniqueFd signal_fd_;
+  std::map<int, std::function<void()>> watched_;
+  std::map<int, Timer> timers_;
+  int last_timer_ = 0;
+  bool stopped_ = false;
+  bool more_events_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run_process(int argc, char** argv, Role& role) {
+  Options options;
+  std::string program = "ktstr-" + std::string(role.name());
+  CLI::App app(program);
+  app.add_option("--bus", options.bus, "the run's bus folder");
+  app.add_option("--log", options.log, "the run's event log");
+  app.add_option("--run-id", options.run_id, "the run's id");
+  app.add_option("--ready-fd", options.ready_fd, "write READY here once started");
+  app.add_option("--start-ns", options.start_ns, "CLOCK_MONOTONIC at the run's start: the zero of host_ns");
+  app.add_option("--parent", options.parent, "pid of the launcher: end with it");
+  role.add_options(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    int code = app.exit(e);
+    return code == 0 ? 0 : 2;
+  }
+  if (auto code = role.run_standalone()) return *code;
+  if (options.bus.empty() || options.log.empty()) {
+    std::fprintf(stderr, "%s: --bus and --log are needed (ktstr-launch starts this program)\n", program.c_str());
+    return 2;
+  }
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  return Loop(role, options).run();
+}
+
+}  // namespace ktstr

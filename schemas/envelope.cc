@@ -1,0 +1,73 @@
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+Result<EventBuffer> EventBuffer::from_bytes(std::span<const uint8_t> bytes) {
+  if (bytes.size() > kMaxEventBytes)
+    return Error::invalid("event of " + std::to_string(bytes.size()) + " bytes is over the limit of " +
+                          std::to_string(kMaxEventBytes));
+  // Verified in the copy: FlatBuffers wants the alignment that a heap block has and a slice of a stream has not.
+  EventBuffer event(std::vector<uint8_t>(bytes.begin(), bytes.end()));
+  if (bytes.size() < 8 || !EventBufferHasIdentifier(event.bytes_.data()))
+    return Error::invalid("not an event buffer (identifier KTEV missing)");
+  flatbuffers::Verifier verifier(event.bytes_.data(), event.bytes_.size(), /*max_depth=*/32,
+                                 /*max_tables=*/1'000'000);
+  if (!VerifyEventBuffer(verifier)) return Error::invalid("event buffer is damaged (FlatBuffers verifier)");
+  return event;
+}
+
+void EventBuffer::stamp_origin(Vm vm, uint8_t attempt) {
+  mutable_stamp()->mutate_vm(vm);
+  mutable_stamp()->mutate_attempt(attempt);
+}
+
+Stamp* EventBuffer::mutable_stamp() {
+  return flatbuffers::GetMutableRoot<Event>(bytes_.data())->mutable_stamp();
+}
+
+EventBuffer make_event_impl(const EventHead& head, PayloadUnion&& payload) {
+  flatbuffers::FlatBufferBuilder fbb(512);
+  auto run_id = fbb.CreateString(head.run_id);
+  auto source = fbb.CreateString(head.source);
+  auto packed = payload.Pack(fbb);
+  Stamp stamp(0, head.host_ns, head.guest_ns, head.vm, head.attempt);
+  EventBuilder builder(fbb);
+  builder.add_stamp(&stamp);
+  builder.add_run_id(run_id);
+  builder.add_source(source);
+  builder.add_payload_type(payload.type);
+  builder.add_payload(packed);
+  FinishEventBuffer(fbb, builder.Finish());
+  return EventBuffer(std::vector<uint8_t>(fbb.GetBufferPointer(), fbb.GetBufferPointer() + fbb.GetSize()));
+}
+
+std::string_view payload_name(Payload type) { return EnumNamePayload(type); }
+
+bool guest_may_send(Payload type) {
+  switch (type) {
+    case Payload::GuestHello:
+    case Payload::StageReached:
+    case Payload::GuestFailed:
+    case Payload::PhaseStarted:
+    case Payload::GuestFinished:
+    case Payload::SchedulerLine:
+    case Payload::DumpLine:
+    case Payload::SchedulerStarted:
+    case Payload::SchedulerAttached:
+    case Payload::SchedulerDetached:
+    case Payload::SchedulerExited:
+    case Payload::BpfProgram:
+    case Payload::BpfBtf:
+    case Payload::WorkerReport:
+    case Payload::CollectorLine:
+    case Payload::ProbeAttached:
+    case Payload::ProbeHit:
+    case Payload::ProbeTriggered:
+    case Payload::ProbeFinished:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace ktstr
