@@ -63,7 +63,6 @@ struct scx_exit_info {
 
 struct scx_dump_ctx;
 struct scx_init_task_args;
-struct bpf_prog_aux;
 
 struct sched_ext_ops {
   __s32 (*select_cpu)(struct task_struct*, __s32, __u64);
@@ -85,6 +84,8 @@ struct sched_ext_ops {
 };
 
 void scx_bpf_error_bstr(char* fmt, unsigned long long* data, __u32 data__sz) __ksym __weak;
+void scx_bpf_exit_bstr(__s64 exit_code, char* fmt, unsigned long long* data,
+                       __u32 data__sz) __ksym __weak;
 void scx_bpf_dump_bstr(char* fmt, unsigned long long* data, __u32 data__sz) __ksym __weak;
 __s32 scx_bpf_create_dsq(__u64 dsq_id, __s32 node) __ksym __weak;
 __s32 scx_bpf_select_cpu_dfl(struct task_struct* p, __s32 prev_cpu, __u64 wake_flags,
@@ -114,6 +115,20 @@ static __always_inline bool scx_compat_dsq_move_to_local(__u64 dsq_id) {
   return scx_bpf_dsq_move_to_local___v2___compat(dsq_id, 0);
 }
 
+// Some builds of 7.2 (Debian's 7.2.9 and 7.2.12 of trixie-backports) carry damaged kfunc BTF, and the verifier
+// refuses every call of scx_bpf_error_bstr or scx_bpf_create_dsq. libbpf leaves them unresolved there. A
+// scheduler should still load: it exits by itself where it would raise an error, and queues globally.
+static __always_inline void scx_compat_error_bstr(char* fmt, unsigned long long* data, __u32 data__sz) {
+  if (bpf_ksym_exists(scx_bpf_error_bstr))
+    scx_bpf_error_bstr(fmt, data, data__sz);
+  else
+    scx_bpf_exit_bstr(0, fmt, data, data__sz);
+}
+
+static __always_inline bool scx_compat_has_dsqs(void) {
+  return bpf_ksym_exists(scx_bpf_create_dsq);
+}
+
 // Calls a *_bstr kfunc with a printf-like format; at most 12 arguments of 64 bits or less each.
 #define SCX_BSTR(kfunc, fmt, args...)                                     \
   ({                                                                      \
@@ -126,5 +141,5 @@ static __always_inline bool scx_compat_dsq_move_to_local(__u64 dsq_id) {
     kfunc(scx_fmt, scx_args, sizeof(scx_args));                           \
   })
 
-#define scx_compat_error(fmt, args...) SCX_BSTR(scx_bpf_error_bstr, fmt, ##args)
+#define scx_compat_error(fmt, args...) SCX_BSTR(scx_compat_error_bstr, fmt, ##args)
 #define scx_compat_dump(fmt, args...) SCX_BSTR(scx_bpf_dump_bstr, fmt, ##args)

@@ -3,7 +3,7 @@
 #include "tests/schedulers/common/fifo.bpf.h"
 
 static __noinline __u64 bad_dsq_pick(__u64 nr) {
-  return nr > config.fail_after ? config.dsq_id : SHARED_DSQ;
+  return nr > config.fail_after ? config.dsq_id : fifo_dsq();
 }
 
 SEC("struct_ops/bad_dsq_enqueue")

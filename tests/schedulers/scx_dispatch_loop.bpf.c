@@ -28,7 +28,7 @@ static __noinline bool loop_hand_out(__s32 pid) {
 
   if (!p)
     return false;
-  scx_compat_dsq_insert(p, SHARED_DSQ, SCX_SLICE_DFL, 0);
+  scx_compat_dsq_insert(p, fifo_dsq(), SCX_SLICE_DFL, 0);
   __sync_fetch_and_add(&stats.dispatched, 1);
   bpf_task_release(p);
   return true;
@@ -47,10 +47,10 @@ static long loop_step(__u32 round, void* ctx) {
 
 SEC("struct_ops/loop_dispatch")
 void BPF_PROG(loop_dispatch, __s32 cpu, struct task_struct* prev) {
-  if (scx_compat_dsq_move_to_local(SHARED_DSQ))
+  if (fifo_take())
     return;
   bpf_loop(MAX_ROUNDS, loop_step, 0, 0);
-  scx_compat_dsq_move_to_local(SHARED_DSQ);
+  fifo_take();
 }
 
 SEC(".struct_ops.link")

@@ -1,8 +1,8 @@
-// stall: queues one user task where nobody looks, so it never runs again and the kernel's watchdog bites.
+// stall: takes one user task and puts it nowhere, so it never runs again and the kernel's watchdog bites.
 #define OWN_ENQUEUE
 #include "tests/schedulers/common/fifo.bpf.h"
 
-__s32 victim;  // pid of the parked task, 0 until there is one
+__s32 victim;  // pid of the lost task, 0 until there is one
 
 static __noinline bool stall_is_victim(struct task_struct* p) {
   __s32 pid = p->pid;
@@ -19,15 +19,13 @@ static __noinline bool stall_is_victim(struct task_struct* p) {
 SEC("struct_ops/stall_enqueue")
 void BPF_PROG(stall_enqueue, struct task_struct* p, __u64 enq_flags) {
   __sync_fetch_and_add(&stats.enqueued, 1);
-  if (stall_is_victim(p))
-    scx_compat_dsq_insert(p, SPARE_DSQ, SCX_SLICE_DFL, enq_flags);
-  else
+  if (!stall_is_victim(p))
     fifo_insert(p, enq_flags);
 }
 
 SEC("struct_ops/stall_dump")
 void BPF_PROG(stall_dump, struct scx_dump_ctx* dctx) {
-  scx_compat_dump("STALL: enqueued=%llu parked=%d", stats.enqueued, victim);
+  scx_compat_dump("STALL: enqueued=%llu lost=%d", stats.enqueued, victim);
 }
 
 SEC(".struct_ops.link")

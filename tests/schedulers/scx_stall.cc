@@ -3,7 +3,7 @@
 
 int main(int argc, char** argv) {
   const scx::Option options[] = {
-      {"--fail-after", &scx_config::fail_after, 500, "enqueues before a task is parked for good"},
+      {"--fail-after", &scx_config::fail_after, 500, "enqueues before a task is lost"},
   };
   return scx::run({.name = "stall", .options = options}, argc, argv);
 }

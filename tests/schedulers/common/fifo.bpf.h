@@ -10,7 +10,6 @@
 char _license[] SEC("license") = "GPL";
 
 #define SHARED_DSQ 0x100ULL
-#define SPARE_DSQ 0x200ULL  // exists, but nobody takes from it
 
 const volatile struct scx_config config SEC(".rodata.config");
 struct scx_stats stats SEC(".bss.stats");
@@ -25,8 +24,17 @@ __s32 BPF_PROG(fifo_select_cpu, struct task_struct* p, __s32 prev_cpu, __u64 wak
   return cpu;
 }
 
+// Where a task waits for the next free CPU. The kernel serves its global queue by itself.
+static __always_inline __u64 fifo_dsq(void) {
+  return scx_compat_has_dsqs() ? SHARED_DSQ : SCX_DSQ_GLOBAL;
+}
+
 static __always_inline void fifo_insert(struct task_struct* p, __u64 enq_flags) {
-  scx_compat_dsq_insert(p, SHARED_DSQ, SCX_SLICE_DFL, enq_flags);
+  scx_compat_dsq_insert(p, fifo_dsq(), SCX_SLICE_DFL, enq_flags);
+}
+
+static __always_inline bool fifo_take(void) {
+  return scx_compat_has_dsqs() && scx_compat_dsq_move_to_local(SHARED_DSQ);
 }
 
 #ifndef OWN_ENQUEUE
@@ -40,16 +48,14 @@ void BPF_PROG(fifo_enqueue, struct task_struct* p, __u64 enq_flags) {
 #ifndef OWN_DISPATCH
 SEC("struct_ops/fifo_dispatch")
 void BPF_PROG(fifo_dispatch, __s32 cpu, struct task_struct* prev) {
-  if (scx_compat_dsq_move_to_local(SHARED_DSQ))
+  if (fifo_take())
     __sync_fetch_and_add(&stats.dispatched, 1);
 }
 #endif
 
 SEC("struct_ops.s/fifo_init")
 __s32 BPF_PROG(fifo_init) {
-  __s32 err = scx_bpf_create_dsq(SHARED_DSQ, -1);
-
-  return err ?: scx_bpf_create_dsq(SPARE_DSQ, -1);
+  return scx_compat_has_dsqs() ? scx_bpf_create_dsq(SHARED_DSQ, -1) : 0;
 }
 
 SEC("struct_ops/fifo_exit")
