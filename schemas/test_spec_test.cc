@@ -1,0 +1,3 @@
+#include "schemas/test_spec.h"
+
+#include <gtest/gtest.h>
