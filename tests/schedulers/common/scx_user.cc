@@ -233,6 +233,7 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
 
   watch(scheduler, stats, record, stop_signals);
   link.reset();  // ops.exit has run when this returns
+  print_status(scheduler, stats);
   print_exit(record);
   return 0;
 }
