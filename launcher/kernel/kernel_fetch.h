@@ -16,16 +16,20 @@
 
 namespace ktstr {
 
+struct FetchCommand {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // additions, "NAME=value"
+  std::string cwd;               // empty: the current one
+};
 struct CommandOutput {
   int exit_code = 0;  // 128 + signal when killed
-  std::string out;    // stdout, bounded
-  std::string err;    // stderr, bounded
+  std::string out;    // stdout and stderr together, bounded
 };
 
 // The host as the fetch sees it; tests put their own in.
 struct FetchHost {
-  // Runs argv to its end in directory `cwd` (empty: the current one). Fails only when it cannot be started.
-  std::function<Result<CommandOutput>(const std::vector<std::string>& argv, const std::string& cwd)> run;
+  // Runs a command to its end. Fails only when it cannot be started or does not end (30 minutes).
+  std::function<Result<CommandOutput>(const FetchCommand& command)> run;
   std::string os_release = "/etc/os-release";
   std::string keyring_dir = "/usr/share/keyrings";
 };
@@ -39,8 +43,9 @@ struct FetchRequest {
   std::function<void(const std::string& line)> progress;  // what is being done, for people; may be empty
 };
 
-// Returns the cached kernel when the cache already has what is asked for (series given and cached; debuginfo if
-// asked), unless `refresh`; an empty series always asks the archive for the newest, and falls back to nothing.
+// Without network use when the cache has what is asked for (series given and cached, with debug info if asked),
+// unless `refresh`. An empty series always asks the archive for the newest. With debuginfo, the newest kernel of the
+// series that the archive has symbols for.
 // Errors: no network or archive (kSystem), unknown series (kNotFound, lists those available), not Debian
 // (kUnsupported), a package that is not as expected (kInvalid), disk full (kExhausted).
 Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& request, const FetchHost& host);

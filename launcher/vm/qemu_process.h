@@ -4,12 +4,15 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/child.h"
 #include "runtime/result.h"
+#include "runtime/unique_fd.h"
 
 namespace ktstr {
 
@@ -24,16 +27,15 @@ class QemuProcess {
   // The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
   static Result<std::unique_ptr<QemuProcess>> start(const std::vector<std::string>& argv,
                                                     const std::vector<int>& inherit);
-  // Kills and reaps if still running.
-  ~QemuProcess();
+  // Destroying it kills and reaps what still runs.
   QemuProcess(const QemuProcess&) = delete;
   QemuProcess& operator=(const QemuProcess&) = delete;
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return pid_; }  // stays after the end
   // For a poll loop: readable once QEMU has ended (then call try_reap), and when it wrote something (then call
   // drain_output). output_fd is -1 after end of file.
-  int pidfd() const { return pidfd_; }
-  int output_fd() const { return output_fd_; }
+  int pidfd() const { return child_.pidfd(); }
+  int output_fd() const { return output_.get(); }
 
   // Never blocks. New output is also appended to `*fresh` when given.
   void drain_output(std::string* fresh = nullptr);
@@ -48,11 +50,11 @@ class QemuProcess {
   std::optional<QemuExit> wait_exit(int timeout_ms);
 
  private:
-  QemuProcess(pid_t pid, int pidfd, int output_fd) : pid_(pid), pidfd_(pidfd), output_fd_(output_fd) {}
+  QemuProcess(Child child, UniqueFd output) : child_(std::move(child)), pid_(child_.pid()), output_(std::move(output)) {}
 
+  Child child_;
   pid_t pid_;
-  int pidfd_;
-  int output_fd_;
+  UniqueFd output_;
   std::string tail_;
   std::optional<QemuExit> exit_;
 };

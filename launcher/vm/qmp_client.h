@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/result.h"
+#include "runtime/unique_fd.h"
 
 namespace ktstr {
 
@@ -13,9 +14,8 @@ class QmpClient {
  public:
   // Connects (retrying while the socket is not there yet), reads the greeting, negotiates capabilities.
   static Result<QmpClient> connect(const std::string& socket_path, int timeout_ms);
-  QmpClient(QmpClient&& other) noexcept;
-  QmpClient& operator=(QmpClient&&) = delete;
-  ~QmpClient();
+  QmpClient(QmpClient&&) = default;
+  QmpClient& operator=(QmpClient&&) = default;
 
   // {"execute": COMMAND, "arguments": ARGUMENTS}; `arguments` is JSON text of an object, or empty.
   // Returns the text of "return". kInvalid: QEMU answered with an error (its text); kTimeout; kSystem: QEMU is gone.
@@ -31,13 +31,13 @@ class QmpClient {
   // Names of events since the last call, oldest first ("SHUTDOWN", "STOP").
   std::vector<std::string> take_events();
   // For a poll loop; readable when QEMU said something or is gone.
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
 
  private:
-  QmpClient(int fd, int timeout_ms) : fd_(fd), timeout_ms_(timeout_ms) {}
+  QmpClient(UniqueFd fd, int timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
   Result<std::string> read_message(long long deadline_ms);
 
-  int fd_;
+  UniqueFd fd_;
   int timeout_ms_;
   std::string buffer_;
   std::vector<std::string> events_;

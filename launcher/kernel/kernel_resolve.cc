@@ -1,0 +1,117 @@
+#include "launcher/kernel/kernel_resolve.h"
+
+#include <filesystem>
+
+#include "launcher/kernel/kernel_image.h"
+
+namespace ktstr {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What was asked for, and in whose words.
+struct Asked {
+  std::string spec;
+  std::string origin;
+};
+
+Asked asked_for(const KernelChoice& choice) {
+  if (!choice.flag.empty()) return {choice.flag, "--kernel " + choice.flag};
+  if (!choice.environment.empty()) return {choice.environment, "KTSTR_KERNEL=" + choice.environment};
+  return {"", "newest cached"};
+}
+
+bool is_path(const std::string& spec) {
+  std::error_code ec;
+  return spec.find('/') != std::string::npos || (!spec.empty() && fs::exists(spec, ec));
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code ec;
+  fs::path real = fs::canonical(path, ec);
+  return ec ? path : real.string();
+}
+
+std::string cached_names(const std::vector<CachedKernel>& kernels) {
+  std::string names;
+  for (const auto& kernel : kernels) names += (names.empty() ? "" : ", ") + kernel.release;
+  return names;
+}
+
+Result<ResolvedKernel> from_image(const std::string& path, const std::string& debuginfo, const std::string& origin) {
+  auto image = read_kernel_image(path);
+  if (!image) return std::move(image).error();
+  if (!image->bzimage) {
+    return Error::invalid("kernel " + path + ": is a bare vmlinux; a VM boots a bzImage")
+        .with_hint("give arch/x86/boot/bzImage of the same build, or the source tree that holds both");
+  }
+  if (auto usable = check_kernel_usable(*image); !usable) return std::move(usable).error();
+  ResolvedKernel resolved;
+  resolved.info.release = image->release;
+  resolved.info.banner = image->banner;
+  resolved.info.path = absolute(path);
+  resolved.info.origin = origin;
+  resolved.info.build_id = image->build_id;
+  resolved.info.debuginfo = debuginfo;
+  resolved.btf = std::move(image->btf);
+  return resolved;
+}
+
+// vmlinux of a tree counts as debug info only if it is of the same build and holds DWARF.
+std::string matching_debuginfo(const std::string& vmlinux, const std::string& build_id) {
+  std::error_code ec;
+  if (!fs::is_regular_file(vmlinux, ec)) return "";
+  auto image = read_kernel_image(vmlinux);
+  if (!image || image->build_id != build_id) return "";
+  return absolute(vmlinux);
+}
+
+Result<ResolvedKernel> from_path(const Asked& asked) {
+  std::error_code ec;
+  if (!fs::exists(asked.spec, ec)) {
+    return Error::not_found(asked.origin + ": no such file or directory")
+        .with_hint("give a vmlinuz, a built source tree, or a cached series (`ktstr-launch kernel list`)");
+  }
+  if (!fs::is_directory(asked.spec, ec)) return from_image(asked.spec, "", asked.origin);
+  for (const char* candidate : {"arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage", "bzImage", "vmlinuz"}) {
+    std::string image = asked.spec + "/" + candidate;
+    if (!fs::is_regular_file(image, ec)) continue;
+    auto resolved = from_image(image, "", asked.origin);
+    if (!resolved) return resolved;
+    resolved->info.debuginfo = matching_debuginfo(asked.spec + "/vmlinux", resolved->info.build_id);
+    return resolved;
+  }
+  bool is_source = fs::exists(asked.spec + "/Kconfig", ec);
+  return Error::not_found(asked.origin + ": the directory holds no arch/x86/boot/bzImage")
+      .with_hint(is_source ? "the tree is not built: run `make bzImage vmlinux` in it" : "it must be a built kernel source tree");
+}
+
+}  // namespace
+
+Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoice& choice) {
+  Asked asked = asked_for(choice);
+  if (is_path(asked.spec)) return from_path(asked);
+
+  auto found = cache.find(asked.spec);
+  if (!found) return std::move(found).error();
+  if (!found->has_value()) {
+    auto all = cache.list();
+    std::string cached = all ? cached_names(*all) : "";
+    if (asked.spec.empty()) {
+      return Error::not_found("no kernel is cached in " + cache.dir())
+          .with_hint("run `ktstr-launch kernel fetch`, or give --kernel a vmlinuz or a built source tree");
+    }
+    return Error::not_found(asked.origin + ": neither a file nor a cached kernel" +
+                            (cached.empty() ? " (none is cached)" : " (cached: " + cached + ")"))
+        .with_hint("run `ktstr-launch kernel fetch " + asked.spec + "`");
+  }
+  const CachedKernel& kernel = **found;
+  auto resolved = from_image(kernel.image, kernel.debuginfo, asked.origin);
+  if (!resolved) {
+    return std::move(resolved).error().within(asked.origin).with_hint("remove " + kernel.dir +
+                                                                      " and run `ktstr-launch kernel fetch` again");
+  }
+  return resolved;
+}
+
+}  // namespace ktstr

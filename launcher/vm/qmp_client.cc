@@ -1,0 +1,139 @@
+#include "launcher/vm/qmp_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace ktstr {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxMessage = 4u << 20;
+constexpr size_t kMaxEvents = 256;
+
+long long now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Result<UniqueFd> connect_once(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return Error::invalid("socket path too long: " + path);
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return Error::from_errno("socket");
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return Error::from_errno("connect " + path);
+  return fd;
+}
+
+}  // namespace
+
+Result<QmpClient> QmpClient::connect(const std::string& socket_path, int timeout_ms) {
+  long long deadline = now_ms() + timeout_ms;
+  for (;;) {
+    auto fd = connect_once(socket_path);
+    if (fd) {
+      QmpClient client(std::move(*fd), timeout_ms);
+      auto greeting = client.read_message(deadline);
+      if (!greeting) return std::move(greeting).error().within("QMP greeting");
+      auto accepted = client.execute("qmp_capabilities");
+      if (!accepted) return std::move(accepted).error();
+      return client;
+    }
+    bool not_yet = errno == ENOENT || errno == ECONNREFUSED;
+    if (!not_yet) return std::move(fd).error().within("QMP");
+    if (now_ms() >= deadline) return Error::timeout("QMP: no QEMU answers on " + socket_path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+Result<std::string> QmpClient::read_message(long long deadline_ms) {
+  for (;;) {
+    size_t end = buffer_.find('\n');
+    if (end != std::string::npos) {
+      std::string line = buffer_.substr(0, end);
+      buffer_.erase(0, end + 1);
+      return line;
+    }
+    if (buffer_.size() > kMaxMessage) return Error::exhausted("QMP: a message over 4 MiB");
+    long long left = deadline_ms - now_ms();
+    pollfd p{fd_.get(), POLLIN, 0};
+    int ready = left > 0 ? ::poll(&p, 1, static_cast<int>(left)) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return Error::from_errno("QMP: poll");
+    if (ready == 0) return Error::timeout("QMP: QEMU did not answer in time");
+    char chunk[16384];
+    ssize_t n = ::read(fd_.get(), chunk, sizeof(chunk));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error::from_errno("QMP: read");
+    if (n == 0) return Error::system("QMP: QEMU has ended");
+    buffer_.append(chunk, static_cast<size_t>(n));
+  }
+}
+
+Result<std::string> QmpClient::execute(const std::string& command, const std::string& arguments) {
+  long long deadline = now_ms() + timeout_ms_;
+  json request = {{"execute", command}};
+  if (!arguments.empty()) {
+    json parsed = json::parse(arguments, nullptr, false);
+    if (!parsed.is_object()) return Error::invalid("QMP " + command + ": arguments are not a JSON object");
+    request["arguments"] = std::move(parsed);
+  }
+  std::string text = request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  for (size_t done = 0; done < text.size();) {
+    ssize_t n = ::send(fd_.get(), text.data() + done, text.size() - done, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error::from_errno("QMP " + command);
+    done += static_cast<size_t>(n);
+  }
+  for (;;) {
+    auto line = read_message(deadline);
+    if (!line) return std::move(line).error().within(command);
+    json message = json::parse(*line, nullptr, false);
+    if (!message.is_object()) return Error::invalid("QMP " + command + ": QEMU's answer is not JSON");
+    if (auto it = message.find("event"); it != message.end() && it->is_string()) {
+      if (events_.size() < kMaxEvents) events_.push_back(it->get<std::string>());
+    } else if (auto value = message.find("return"); value != message.end()) {
+      return value->dump(-1, ' ', false, json::error_handler_t::replace);
+    } else if (auto error = message.find("error"); error != message.end() && error->is_object()) {
+      return Error::invalid("QMP " + command + ": " + error->value("desc", "refused"));
+    }
+  }
+}
+
+Result<std::string> QmpClient::query_status() {
+  auto answer = execute("query-status");
+  if (!answer) return answer;
+  json value = json::parse(*answer, nullptr, false);
+  if (!value.is_object() || !value.contains("status") || !value["status"].is_string()) {
+    return Error::invalid("QMP query-status: answer without a status");
+  }
+  return value["status"].get<std::string>();
+}
+
+Status QmpClient::stop() {
+  auto answer = execute("stop");
+  return answer ? Status() : Status(std::move(answer).error());
+}
+
+Status QmpClient::cont() {
+  auto answer = execute("cont");
+  return answer ? Status() : Status(std::move(answer).error());
+}
+
+Status QmpClient::quit() {
+  auto answer = execute("quit");
+  if (!answer && answer.error().kind() != ErrorKind::kSystem) return std::move(answer).error();
+  return {};
+}
+
+std::vector<std::string> QmpClient::take_events() { return std::exchange(events_, {}); }
+
+}  // namespace ktstr
