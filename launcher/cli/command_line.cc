@@ -1,0 +1,83 @@
+#include "launcher/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "runtime/result.h"
+#include "runtime/text.h"
+#include "schemas/exit_code.h"
+#include "version.h"
+
+namespace ktstr {
+namespace {
+
+constexpr char kFooter[] =
+    "Exit codes: 0 all passed, 1 a test failed, 2 bad command line or spec, 3 infrastructure failure,\n"
+    "4 inconclusive, 5 no test selected, 130/143 interrupted.\n";
+
+}  // namespace
+
+int report_error(const Error& error, int code) {
+  // A message of several lines (all errors of a spec) is kept as it is.
+  std::string text = error.to_string();
+  size_t begin = 0;
+  bool first = true;
+  while (begin <= text.size()) {
+    size_t end = std::min(text.find('\n', begin), text.size());
+    std::fprintf(stderr, "%s%s\n", first ? "error: " : "", printable(text.substr(begin, end - begin)).c_str());
+    first = false;
+    begin = end + 1;
+  }
+  return code;
+}
+
+std::string env_value(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+std::string program_folder() {
+  std::error_code error;
+  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "." : self.parent_path().string();
+}
+
+int launch_main(int argc, char** argv) {
+  CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
+  app.set_version_flag("--version", std::string("ktstr ") + kVersion);
+  app.require_subcommand(1);
+  app.footer(kFooter);
+
+  RunCommandOptions run;
+  run.command.assign(argv, argv + argc);
+  auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
+  run_cmd->add_option("SPEC", run.specs, "test specs (TOML)")->required();
+  run_cmd->add_option("-E,--filter", run.filter, "run only these tests: test(name), test(=exact), test(/regex/)");
+  run_cmd->add_option("--kernel", run.kernel, "cached series or release, image, or built source tree; else KTSTR_KERNEL, else the newest cached");
+  run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
+  run_cmd->add_option("--out", run.out, "folder for logs and reports");
+  run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
+  run_cmd->add_flag("-q,--quiet", run.quiet, "no progress");
+
+  KernelCommandOptions kernel;
+  auto* kernel_cmd = app.add_subcommand("kernel", "the cache of kernels");
+  kernel_cmd->require_subcommand(1);
+  auto* fetch_cmd = kernel_cmd->add_subcommand("fetch", "take a sched_ext kernel from the distribution's archive");
+  fetch_cmd->add_option("SERIES", kernel.series, "7.2, 6.18, … (default: the newest)");
+  fetch_cmd->add_flag("--debuginfo", kernel.debuginfo, "with vmlinux for source lines (350 MB)");
+  fetch_cmd->add_flag("--refresh", kernel.refresh, "ask the archive even when one is cached");
+  auto* list_cmd = kernel_cmd->add_subcommand("list", "what is cached");
+  list_cmd->add_flag("--available", kernel.available, "what the archive offers");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
+  }
+  if (run_cmd->parsed()) return run_command(run);
+  if (fetch_cmd->parsed()) return kernel_fetch_command(kernel);
+  if (list_cmd->parsed()) return kernel_list_command(kernel);
+  return exit_code(ExitCode::kUsage);
+}
+
+}  // namespace ktstr

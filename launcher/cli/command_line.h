@@ -1,0 +1,40 @@
+// The command line of ktstr-launch: verbs and their options. Each verb is one function in a file of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ktstr {
+
+// Parses and runs; the process's exit code (schemas/exit_code.h).
+int launch_main(int argc, char** argv);
+
+struct KernelCommandOptions {
+  std::string series;      // fetch: "7.2", a release, or empty
+  bool debuginfo = false;  // fetch
+  bool refresh = false;    // fetch
+  bool available = false;  // list: what the archive offers
+};
+int kernel_fetch_command(const KernelCommandOptions& options);
+int kernel_list_command(const KernelCommandOptions& options);
+
+struct RunCommandOptions {
+  std::vector<std::string> specs;
+  std::string filter;  // -E
+  std::string kernel;  // --kernel
+  std::string accel = "auto";
+  std::string out;
+  std::vector<std::string> scheduler_dirs;
+  bool quiet = false;
+  std::vector<std::string> command;  // our argv, for the record
+};
+int run_command(const RunCommandOptions& options);
+
+// "error: MESSAGE" and its hint on stderr; returns `code`.
+int report_error(const class Error& error, int code);
+// An environment variable, empty when unset.
+std::string env_value(const char* name);
+// The folder of our own programs.
+std::string program_folder();
+
+}  // namespace ktstr

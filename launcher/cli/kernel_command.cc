@@ -1,0 +1,61 @@
+// ktstr-launch kernel fetch | list
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "launcher/cli/command_line.h"
+#include "launcher/kernel/kernel_cache.h"
+#include "launcher/kernel/kernel_fetch.h"
+#include "launcher/run/progress.h"
+#include "schemas/exit_code.h"
+
+namespace ktstr {
+namespace {
+
+Result<KernelCache> open_cache() {
+  auto dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+  if (!dir) return std::move(dir).error();
+  return KernelCache(*dir);
+}
+
+}  // namespace
+
+int kernel_fetch_command(const KernelCommandOptions& options) {
+  auto cache = open_cache();
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
+  Progress progress(stderr, ::isatty(2), false);
+  FetchRequest request{.series = options.series, .debuginfo = options.debuginfo, .refresh = options.refresh,
+                       .progress = [&](const std::string& line) { progress.step(line); }};
+  auto kernel = fetch_kernel(*cache, request, real_fetch_host());
+  progress.clear();
+  if (!kernel) {
+    bool usage = kernel.error().kind() == ErrorKind::kNotFound || kernel.error().kind() == ErrorKind::kInvalid;
+    return report_error(kernel.error(), exit_code(usage ? ExitCode::kUsage : ExitCode::kInfrastructure));
+  }
+  std::printf("%s  %s%s\n", kernel->release.c_str(), kernel->image.c_str(),
+              kernel->debuginfo.empty() ? "" : "  with debuginfo");
+  return 0;
+}
+
+int kernel_list_command(const KernelCommandOptions& options) {
+  auto cache = open_cache();
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
+  if (options.available) {
+    Progress progress(stderr, ::isatty(2), false);
+    auto releases = list_available_kernels(*cache, real_fetch_host(), [&](const std::string& line) { progress.step(line); });
+    progress.clear();
+    if (!releases) return report_error(releases.error(), exit_code(ExitCode::kInfrastructure));
+    for (const auto& release : *releases) std::printf("%s\n", release.c_str());
+    return 0;
+  }
+  auto kernels = cache->list();
+  if (!kernels) return report_error(kernels.error(), exit_code(ExitCode::kInfrastructure));
+  if (kernels->empty()) std::fprintf(stderr, "no kernel is cached in %s\n  hint: ktstr-launch kernel fetch\n", cache->dir().c_str());
+  for (const auto& k : *kernels)
+    std::printf("%-8s %-40s %s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
+                k.debuginfo.empty() ? "" : "  debuginfo");
+  return 0;
+}
+
+}  // namespace ktstr

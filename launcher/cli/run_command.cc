@@ -1,0 +1,185 @@
+// ktstr-launch run: everything is checked before anything boots, then one test after the other.
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "launcher/cli/command_line.h"
+#include "launcher/kernel/kernel_cache.h"
+#include "launcher/kernel/kernel_resolve.h"
+#include "launcher/run/test_run.h"
+#include "launcher/vm/accelerator.h"
+#include "runtime/text.h"
+#include "schemas/filter.h"
+#include "schemas/test_spec.h"
+
+namespace ktstr {
+namespace {
+
+constexpr int kUsage = exit_code(ExitCode::kUsage);
+constexpr int kInfra = exit_code(ExitCode::kInfrastructure);
+
+struct Failure {
+  Error error;
+  int code;
+};
+
+Result<std::vector<TestSpecT>> load_tests(const RunCommandOptions& options) {
+  BinarySearchDirs dirs{.scheduler_dirs = options.scheduler_dirs,
+                        .build_schedulers_dir = program_folder() + "/../schedulers", .path = env_value("PATH")};
+  DirBinaryFinder finder(dirs);
+  std::vector<TestSpecT> tests;
+  std::string errors;
+  for (const auto& path : options.specs) {
+    auto loaded = load_spec(path, {.binaries = &finder});
+    if (!loaded) {
+      errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
+      continue;
+    }
+    for (auto& test : *loaded) tests.push_back(std::move(test));
+  }
+  if (!errors.empty()) return Error::invalid(errors);
+  for (auto& test : tests) {
+    if (auto& s = test.scheduler; s && s->guest_path.empty())
+      s->guest_path = "/ktstr/sched/" + std::filesystem::path(s->host_path).filename().string();
+  }
+  return tests;
+}
+
+HostInfoT host_info(const std::string& qemu_version_text) {
+  HostInfoT host;
+  host.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  struct sysinfo info {};
+  if (::sysinfo(&info) == 0) host.memory_mb = static_cast<uint64_t>(info.totalram) * info.mem_unit >> 20;
+  utsname names{};
+  if (::uname(&names) == 0) host.kernel = names.release;
+  host.qemu = qemu_version_text;
+  return host;
+}
+
+// Our signals arrive through a descriptor; children get a clean mask (runtime/child.cc).
+UniqueFd catch_signals() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, s);
+  ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// Kernel, QEMU and accelerator: the same for all tests of the run.
+std::optional<Failure> prepare(const RunCommandOptions& options, RunEnvironment& env) {
+  auto cache_dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+  if (!cache_dir) return Failure{std::move(cache_dir).error(), kInfra};
+  auto wish = parse_accelerator(options.accel);
+  if (!wish) return Failure{std::move(wish).error(), kUsage};
+  auto kernel = resolve_kernel(KernelCache(*cache_dir), {.flag = options.kernel, .environment = env_value("KTSTR_KERNEL")});
+  if (!kernel) return Failure{std::move(kernel).error(), kUsage};
+  env.kernel = std::move(kernel->info);
+  auto qemu = find_qemu(env_value("KTSTR_QEMU"), env_value("PATH"));
+  if (!qemu) return Failure{std::move(qemu).error(), kInfra};
+  env.qemu = *qemu;
+  auto version = qemu_version(*qemu);
+  if (!version) return Failure{std::move(version).error(), kInfra};
+  env.host = host_info(*version);
+  auto accelerator = choose_accelerator(
+      {.wish = *wish, .qemu = *qemu, .kernel = env.kernel.path,
+       .kernel_id = env.kernel.build_id.empty() ? env.kernel.release : env.kernel.build_id,
+       .cache_dir = std::filesystem::path(*cache_dir).parent_path().string() + "/accelerator",
+       .progress = [&](const std::string& line) { env.progress->step(line); }});
+  if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
+  env.accelerator = std::move(accelerator).value();
+  double load[1] = {0};
+  if (::getloadavg(load, 1) == 1) env.load_1min = load[0];
+  auto artifacts = make_artifact_folder(env.folders);
+  if (!artifacts) return Failure{std::move(artifacts).error(), kInfra};
+  env.artifacts = *artifacts;
+  return std::nullopt;
+}
+
+void set_switches(RunEnvironment& env) {
+  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"}) {
+    std::string value = env_value(name);
+    if (!value.empty()) env.environment.emplace_back(name, value);
+    bool on = std::string_view(name) == "RUST_BACKTRACE" ? value == "1" || value == "full" : value == "1";
+    env.verbose_console = env.verbose_console || on;
+  }
+}
+
+// The last lines of a run: counts when there were several tests, what failed and how to run it again, the files.
+void print_end(const std::vector<std::pair<std::string, TestResult>>& results) {
+  size_t failed = 0;
+  for (const auto& [name, result] : results) failed += result.code != ExitCode::kPass;
+  if (results.size() > 1) {
+    std::printf("\n");
+    for (const auto& [name, result] : results)
+      if (result.code != ExitCode::kPass)
+        std::printf("FAILED %s: %s\n  rerun: %s\n", name.c_str(), printable(result.summary).c_str(), result.rerun.c_str());
+    std::printf("%zu passed, %zu failed\n", results.size() - failed, failed);
+  }
+  for (const auto& [name, result] : results) {
+    if (result.code != ExitCode::kPass) std::printf("report: %s\n", result.report.c_str());
+    std::printf("log: %s\n", result.log.c_str());
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int run_command(const RunCommandOptions& options) {
+  auto tests = load_tests(options);
+  if (!tests) return report_error(tests.error(), kUsage);
+  if (!options.filter.empty()) {
+    auto filter = Filter::parse(options.filter);
+    if (!filter) return report_error(filter.error(), kUsage);
+    std::erase_if(*tests, [&](const TestSpecT& t) { return !filter->selects(t); });
+  }
+  if (tests->empty()) return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
+
+  SystemClock clock;
+  Progress progress(stderr, ::isatty(2), options.quiet);
+  RunEnvironment env;
+  env.program_folder = program_folder();
+  env.folders = {.out = options.out, .state_home = env_value("XDG_STATE_HOME"), .home = env_value("HOME"),
+                 .runtime_dir = env_value("XDG_RUNTIME_DIR"),
+                 .run_id = make_run_id(clock.realtime_ns(), std::random_device{}())};
+  env.command = options.command;
+  env.progress = &progress;
+  env.clock = &clock;
+  set_switches(env);
+  if (auto failure = prepare(options, env)) {
+    progress.clear();
+    return report_error(failure->error, failure->code);
+  }
+  BusFolder::sweep(env.folders);
+  progress.say("kernel " + env.kernel.release + " (" + env.kernel.origin + "), " + env.accelerator.name + ": " +
+               env.accelerator.reason);
+  UniqueFd signals = catch_signals();
+  env.signal_fd = signals.get();
+
+  std::vector<std::pair<std::string, TestResult>> results;
+  ExitCode code = ExitCode::kPass;
+  for (const auto& test : *tests) {
+    auto result = run_test(test, env);
+    if (!result) {
+      report_error(std::move(result).error().within(test.name), kInfra);
+      code = merge_exit_codes(code, ExitCode::kInfrastructure);
+      results.emplace_back(test.name, TestResult{});
+      continue;
+    }
+    code = merge_exit_codes(code, result->code);
+    bool stop = result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated;
+    results.emplace_back(test.name, std::move(result).value());
+    if (stop) break;
+  }
+  print_end(results);
+  return exit_code(code);
+}
+
+}  // namespace ktstr

@@ -1,0 +1,46 @@
+#include "launcher/run/deadlines.h"
+
+#include <algorithm>
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000u;
+
+}  // namespace
+
+Deadline deadline_after(Stage stage, const TestSpecT& spec, double scale) {
+  auto scaled = [&](const char* name, uint64_t ns) {
+    return Deadline{name, static_cast<uint64_t>(static_cast<double>(ns) * scale)};
+  };
+  switch (stage) {
+    case Stage::NotStarted:
+    case Stage::KernelStarted:
+      return scaled("boot", 60 * kSecond);
+    case Stage::InitStarted:
+    case Stage::PlanRead:
+      return scaled("guest set-up", 60 * kSecond);
+    case Stage::SchedulerStarted:
+    case Stage::ProgramsSeen:
+      // The guest gives up after attach_timeout_ns and says why; this one is for a guest that cannot.
+      return scaled("scheduler attach", spec.attach_timeout_ns + 60 * kSecond);
+    case Stage::SchedulerAttached:
+      return scaled("workload start", 60 * kSecond);
+    case Stage::WorkloadStarted:
+      return scaled("workload", spec.duration_ns + 60 * kSecond);
+    case Stage::WorkloadFinished:
+    case Stage::GuestFinished:
+      return scaled("shutdown", 60 * kSecond);
+  }
+  return scaled("stage", 60 * kSecond);
+}
+
+double time_scale(const HostSpeed& speed) {
+  double scale = 1;
+  if (speed.tcg) scale *= 1 + static_cast<double>(speed.vcpus) / 16;
+  double cpus = std::max(1u, speed.host_cpus);
+  if (speed.load_1min > cpus) scale *= std::min(8.0, speed.load_1min / cpus);
+  return scale;
+}
+
+}  // namespace ktstr

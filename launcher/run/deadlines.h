@@ -1,0 +1,33 @@
+// How long each stage of a VM may take before the launcher ends it.
+//
+// The guest has deadlines of its own inside these (attach, quiescence); the launcher's only fire when the guest no
+// longer speaks. All are multiplied by the time scale: how much slower this host runs guests than the one on which
+// the base values were set (KVM, idle).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+struct Deadline {
+  std::string name;   // "boot"
+  uint64_t limit_ns;  // from the moment the stage before was reached, scaled
+};
+
+// The deadline that runs once `stage` was reached: from its arrival to the next stage's.
+Deadline deadline_after(Stage stage, const TestSpecT& spec, double time_scale);
+
+struct HostSpeed {
+  bool tcg = true;
+  uint32_t vcpus = 4;
+  uint32_t host_cpus = 2;
+  double load_1min = 0;  // of the host, before the run
+};
+// >= 1. Software emulation runs every vCPU on one host thread; a loaded host gives that thread a share only.
+double time_scale(const HostSpeed& speed);
+
+}  // namespace ktstr

@@ -1,0 +1,29 @@
+#include "launcher/run/deadlines.h"
+
+#include <gtest/gtest.h>
+
+namespace ktstr {
+namespace {
+
+TEST(Deadlines, EveryStageHasOneAndTheWorkloadsHoldsItsDuration) {
+  TestSpecT spec;
+  spec.duration_ns = 300'000'000'000u;
+  for (int s = 0; s <= static_cast<int>(Stage::GuestFinished); ++s) {
+    Deadline d = deadline_after(static_cast<Stage>(s), spec, 1);
+    EXPECT_FALSE(d.name.empty());
+    EXPECT_GT(d.limit_ns, 0u);
+  }
+  EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, 1).limit_ns, spec.duration_ns);
+  EXPECT_EQ(deadline_after(Stage::NotStarted, spec, 3).limit_ns, 3 * deadline_after(Stage::NotStarted, spec, 1).limit_ns);
+}
+
+TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {
+  EXPECT_EQ(time_scale({.tcg = false, .vcpus = 64, .host_cpus = 8}), 1);
+  EXPECT_GT(time_scale({.tcg = true, .vcpus = 64}), time_scale({.tcg = true, .vcpus = 4}));
+  double idle = time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 0.5});
+  EXPECT_GT(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 8}), idle);
+  EXPECT_LE(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 1e9}), 8 * idle);
+}
+
+}  // namespace
+}  // namespace ktstr

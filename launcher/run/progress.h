@@ -1,0 +1,34 @@
+// What people see on stderr while a run goes on: one line redrawn on a terminal, plain lines elsewhere (CI).
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+class Progress {
+ public:
+  // `terminal`: redraw one line. `quiet`: nothing but say().
+  Progress(std::FILE* out, bool terminal, bool quiet) : out_(out), terminal_(terminal), quiet_(quiet) {}
+  ~Progress() { clear(); }
+
+  // A step of the work in hand: replaces the line on a terminal, a line of its own elsewhere.
+  void step(const std::string& text);
+  // A line that stays.
+  void say(const std::string& text);
+  // Takes the redrawn line away, before something else prints.
+  void clear();
+
+ private:
+  std::FILE* out_;
+  bool terminal_, quiet_;
+  bool drawn_ = false;
+  std::string last_;
+};
+
+// "scheduler attached", for a progress line.
+const char* stage_text(Stage stage);
+
+}  // namespace ktstr

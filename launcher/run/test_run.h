@@ -1,0 +1,48 @@
+// One test: bus, helpers, primary VM, the repro VMs that the reproer asks for, verdict.
+//
+// All that happens is an event; this class only reacts to events, to the ends of processes and to deadlines.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launcher/run/folders.h"
+#include "launcher/run/progress.h"
+#include "runtime/clock.h"
+#include "runtime/result.h"
+#include "schemas/event_generated.h"
+#include "schemas/exit_code.h"
+
+namespace ktstr {
+
+// What all tests of one `ktstr-launch run` share.
+struct RunEnvironment {
+  std::string program_folder;  // our own programs
+  std::string artifacts;       // folder of the run's files
+  FolderOptions folders;
+  std::string qemu;
+  KernelInfoT kernel;
+  AcceleratorInfoT accelerator;
+  HostInfoT host;
+  double load_1min = 0;
+  std::vector<std::string> command;                               // our argv
+  std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
+  bool verbose_console = false;
+  int signal_fd = -1;  // signalfd with SIGINT, SIGTERM, SIGHUP
+  Progress* progress = nullptr;
+  const Clock* clock = nullptr;
+};
+
+struct TestResult {
+  ExitCode code = ExitCode::kInfrastructure;
+  std::string log;      // events.ktlog; empty when none was begun
+  std::string report;   // report.txt
+  std::string summary;  // Verdict.summary
+  std::string rerun;    // the command that reruns this test
+};
+
+// REQUIRES: main thread. Errors are those that keep a report from existing at all; each is an infrastructure failure.
+Result<TestResult> run_test(const TestSpecT& spec, RunEnvironment& environment);
+
+}  // namespace ktstr

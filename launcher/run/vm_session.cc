@@ -1,0 +1,70 @@
+#include "launcher/run/vm_session.h"
+
+#include <unistd.h>
+
+#include "launcher/vm/initramfs.h"
+#include "launcher/vm/qemu_command.h"
+#include "schemas/clone.h"
+
+namespace ktstr {
+namespace {
+
+std::string pack_plan(const VmRequest& request) {
+  GuestPlanT plan;
+  plan.run_id = request.run_id;
+  plan.vm = request.vm;
+  plan.attempt = request.attempt;
+  plan.spec = std::make_unique<TestSpecT>(clone_native(*request.spec));
+  if (request.probe_plan) plan.probe_plan = std::make_unique<ProbePlanT>(clone_native(*request.probe_plan));
+  plan.time_scale = static_cast<float>(request.time_scale);
+  plan.verbose_console = request.verbose_console;
+  flatbuffers::FlatBufferBuilder fbb;
+  FinishGuestPlanBuffer(fbb, GuestPlan::Pack(fbb, &plan));
+  return {reinterpret_cast<const char*>(fbb.GetBufferPointer()), fbb.GetSize()};
+}
+
+Status build_initramfs(const VmRequest& request, const std::string& path) {
+  Initramfs archive;
+  if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
+  if (auto s = archive.add_file("/ktstr/probe", request.program_folder + "/ktstr-probe", 0755); !s) return s;
+  if (auto s = archive.add_bytes("/ktstr/plan.bin", pack_plan(request)); !s) return s;
+  if (const auto& scheduler = request.spec->scheduler)
+    if (auto s = archive.add_program(scheduler->guest_path, scheduler->host_path); !s) return s;
+  return archive.write(path);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
+  std::string vm_name = request.vm == Vm::Repro ? "repro" : "primary";
+  std::string initrd = request.bus_folder + "/" + vm_name + ".cpio";
+  if (auto s = build_initramfs(request, initrd); !s) return std::move(s).error().within("build the initramfs");
+
+  uint64_t memory_mb = request.spec->memory_mb;
+  auto ram = GuestRam::create(memory_mb << 20);
+  if (!ram) return std::move(ram).error();
+  QemuOptions options;
+  options.qemu = request.qemu;
+  options.accelerator = request.accelerator;
+  options.topology = clone_native(*request.spec->topology);
+  options.memory_mb = request.spec->memory_mb;
+  options.ram_fd = ram->fd();
+  options.kernel = request.kernel;
+  options.initrd = initrd;
+  options.console_socket = request.bus_folder + "/console." + vm_name + ".sock";
+  options.channel_socket = request.bus_folder + "/channel." + vm_name + ".sock";
+  options.qmp_socket = request.bus_folder + "/qmp." + vm_name + "." + std::to_string(request.attempt) + ".sock";
+  options.verbose_console = request.verbose_console;
+  options.name = "ktstr-" + vm_name;
+  auto argv = build_qemu_command(options);
+  if (!argv) return std::move(argv).error();
+  auto qemu = QemuProcess::start(*argv, {ram->fd()});
+  if (!qemu) return std::move(qemu).error();
+  std::unique_ptr<VmSession> session(new VmSession(std::move(ram).value(), std::move(qemu).value()));
+  session->facts_ = vm_started_facts(options, *argv);
+  session->facts_.pid = static_cast<uint32_t>(session->qemu_->pid());
+  session->facts_.ram_path = session->ram_.path();
+  return session;
+}
+
+}  // namespace ktstr

@@ -1,0 +1,48 @@
+// One VM of a test, from initramfs to the end of QEMU.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/vm/guest_ram.h"
+#include "launcher/vm/qemu_process.h"
+#include "runtime/result.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+
+namespace ktstr {
+
+struct VmRequest {
+  Vm vm = Vm::Primary;
+  uint8_t attempt = 0;
+  const TestSpecT* spec = nullptr;
+  const ProbePlanT* probe_plan = nullptr;  // null: primary
+  std::string run_id;
+  std::string program_folder;  // ktstr-init and ktstr-probe
+  std::string bus_folder;      // sockets and the initramfs
+  std::string qemu;
+  std::string accelerator;
+  std::string kernel;
+  double time_scale = 1;
+  bool verbose_console = false;
+};
+
+class VmSession {
+ public:
+  // Builds the initramfs, starts QEMU. REQUIRES: the collector listens; main thread.
+  static Result<std::unique_ptr<VmSession>> boot(const VmRequest& request);
+
+  const VmStartedT& facts() const { return facts_; }
+  QemuProcess& qemu() { return *qemu_; }
+
+ private:
+  VmSession(GuestRam ram, std::unique_ptr<QemuProcess> qemu) : ram_(std::move(ram)), qemu_(std::move(qemu)) {}
+
+  GuestRam ram_;  // held until the monitor is through with it
+  std::unique_ptr<QemuProcess> qemu_;
+  VmStartedT facts_;
+};
+
+}  // namespace ktstr
