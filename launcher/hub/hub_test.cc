@@ -93,7 +93,7 @@ TEST_F(HubTest, GarbageAndForeignRunsAreRefusedAndHarmNothing) {
   zmq::socket_t raw(context_, zmq::socket_type::push);
   raw.connect(BusAddress::in_folder(folder_).ingest);
   raw.send(zmq::buffer(std::string("not an event")));
-  raw.send(zmq::message_t());
+  raw.send(zmq::message_t(), zmq::send_flags::none);
   auto pub = publisher();
   ASSERT_TRUE(pub.publish(numbered(1, "another run")));
   ASSERT_TRUE(pub.publish(numbered(2)));
