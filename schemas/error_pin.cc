@@ -48,7 +48,7 @@ std::string_view advice(RE2::ErrorCode code) {
 }
 
 Error refused(std::string_view attribute, std::string_view pattern, std::string_view why, std::string_view hint) {
-  return Error::invalid(std::string(attribute) + " = " + quoted(pattern) + ": " + std::string(why))
+  return Error::invalid(std::string(attribute) + " = " + in_quotes(pattern) + ": " + std::string(why))
       .with_hint(std::string(hint));
 }
 
@@ -196,15 +196,15 @@ std::string ErrorPin::explain(const PinResult& result) const {
   if (result.matched()) return "";
   std::string out;
   auto add = [&](const std::string& line) { out += out.empty() ? line : "\n" + line; };
-  if (result.contains_missed) add(std::string(kContains) + " = " + quoted(*patterns_.contains) + ": not in the corpus");
-  if (result.matches_missed) add(std::string(kMatches) + " = " + quoted(*patterns_.matches) + ": no match in the corpus");
+  if (result.contains_missed) add(std::string(kContains) + " = " + in_quotes(*patterns_.contains) + ": not in the corpus");
+  if (result.matches_missed) add(std::string(kMatches) + " = " + in_quotes(*patterns_.matches) + ": no match in the corpus");
   if (result.cause == PinResult::Cause::kFixed) {
     add("looks like: bug is fixed (the corpus holds no error at all); if so, delete this regression test");
     return out;
   }
   add("looks like: error text drifted (the scheduler failed, with another text); if it is the same bug, adapt the pin");
   if (result.nearest_line != 0)
-    add("nearest text: line " + std::to_string(result.nearest_line) + ": " + quoted(result.nearest));
+    add("nearest text: line " + std::to_string(result.nearest_line) + ": " + in_quotes(result.nearest));
   return out;
 }
 

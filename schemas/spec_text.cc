@@ -33,7 +33,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string quoted(std::string_view text, size_t max) {
+std::string in_quotes(std::string_view text, size_t max) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   size_t shown = 0;
@@ -73,7 +73,10 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
       best = candidate;
     }
   }
-  return best;
+  if (!best.empty() || word.size() < 4) return best;
+  for (const std::string& candidate : candidates)
+    if (lower(candidate).starts_with(small)) return candidate;
+  return "";
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {

@@ -27,12 +27,32 @@ struct SpecOptions {
   const BinaryFinder* binaries = nullptr;
 };
 
+// Which of the three layers a value came from; a later one wins.
+enum class Layer { kBuiltIn, kDefault, kScheduler, kTest };
+
+// One resolved attribute, for `show`.
+struct Setting {
+  std::string name;
+  std::string value;  // as TOML; empty when the attribute is not set at all
+  Layer layer = Layer::kBuiltIn;
+  unsigned line = 0;  // in the spec file; 0 for kBuiltIn
+};
+
+struct LoadedTest {
+  TestSpecT spec;
+  std::vector<Setting> settings;  // in the order of test_attributes()
+};
+
 // Reads and checks one spec file. The tests are in the file's order; `file` of each is `path` as given.
 // Errors: kNotFound, kSystem (the file cannot be read), kInvalid: the message holds one line per error found.
 Result<std::vector<TestSpecT>> load_spec(const std::string& path, const SpecOptions& options);
+Result<std::vector<LoadedTest>> load_tests(const std::string& path, const SpecOptions& options);
 
 // The same from text; `path` is only used in messages and to look beside the spec for binaries.
-Result<std::vector<TestSpecT>> parse_spec(std::string_view text, const std::string& path,
-                                          const SpecOptions& options);
+Result<std::vector<LoadedTest>> parse_tests(std::string_view text, const std::string& path,
+                                           const SpecOptions& options);
+
+// "PATH:12 [[test]]", "PATH:3 [default]", "built in": where a setting came from.
+std::string origin_text(const Setting& setting, const TestSpecT& test);
 
 }  // namespace ktstr

@@ -1,0 +1,59 @@
+// Every attribute that a test spec may set, as one table: the reader, the checks, `show`, the JSON Schema and
+// docs/specs.md are all made from it, so they cannot disagree.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "schemas/spec_generated.h"
+
+namespace ktstr {
+
+// The value of an attribute as the spec gives it, in the attribute's own unit.
+using SpecValue = std::variant<bool, int64_t, double, std::string>;
+
+// Where in a test an attribute is kept. monostate: it only shapes other values (workers_per_cgroup).
+using SpecField = std::variant<std::monostate, bool TestSpecT::*, uint32_t TestSpecT::*, uint64_t TestSpecT::*,
+                               float TestSpecT::*, std::string TestSpecT::*, uint32_t TopologyT::*>;
+
+enum class ValueKind { kBool, kInteger, kNumber, kText };
+
+struct Attribute {
+  std::string_view name;
+  ValueKind kind;
+  SpecField field;
+  double scale = 1;  // field = value * scale; 1e9 for seconds kept as nanoseconds
+  double min = 0;    // bounds of a number, inclusive, in the attribute's unit
+  double max = 0;
+  std::string_view unit;
+  std::string_view doc;  // one sentence for the manual
+};
+
+// Attributes that may stand in [default], [scheduler.NAME] and [[test]], in the order of the manual.
+std::span<const Attribute> test_attributes();
+const Attribute* find_attribute(std::string_view name);
+
+// Attributes of [[test.cgroup]]; their fields are set by the reader.
+std::span<const Attribute> cgroup_attributes();
+
+// Known names of what is not built yet: refused by name, never silently accepted.
+std::span<const std::string_view> planned_test_attributes();
+std::span<const std::string_view> planned_cgroup_attributes();
+
+// REQUIRES: `value` is of the attribute's kind and within its bounds; test.topology is set.
+void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue& value);
+
+// The value that `test` holds; nullopt for an empty text and for attributes without a field.
+std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& attribute);
+
+// As TOML writes it: true, 5, 0.5, "text".
+std::string to_toml(const SpecValue& value);
+
+// "a whole number from 1 to 64", "true or false", "a text": what the attribute takes.
+std::string wanted_text(const Attribute& attribute);
+
+}  // namespace ktstr
