@@ -1,0 +1,82 @@
+// Failures that are not a scheduler's crash are told apart, and none is ever a pass.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "tests/e2e/harness.h"
+
+namespace ktstr::e2e {
+namespace {
+
+TEST(Failure, AGuestKernelPanicIsSaidWithinTheRunNotAtADeadline) {
+  Scratch scratch;
+  std::string script = scratch.write("panic.sh", "#!/bin/sh\necho c > /proc/sysrq-trigger\nsleep 1000\n");
+  ASSERT_EQ(chmod(script.c_str(), 0755), 0);
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = script}));
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
+  std::string summary = run.out.substr(0, run.out.find('\n'));
+  EXPECT_NE(summary.find("panic"), std::string::npos) << run.out;
+  for (const auto& e : read_log(scratch.path() + "/out/t/events.ktlog"))
+    if (auto* x = e.as<VmExited>(); x && e.vm() == Vm::Primary) EXPECT_EQ(x->end(), VmEnd::Died);
+}
+
+TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {
+  Scratch scratch;
+  std::string script = scratch.write("idle.sh", "#!/bin/sh\necho starting up\nsleep 1000\n");
+  ASSERT_EQ(chmod(script.c_str(), 0755), 0);
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = script, .test = "attach_timeout_s = 3"}));
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
+  std::string summary = run.out.substr(0, run.out.find('\n'));
+  EXPECT_NE(summary.find("attach"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("starting up"), std::string::npos) << "its own words are in the report";
+}
+
+TEST(Failure, ABootThatHangsNamesTheLastStage) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  // Stop QEMU's process while the kernel boots: from the launcher's side, a guest that hangs.
+  std::vector<std::string> qemu;
+  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("name ktstr-primary")).empty(); }, kRunLimit)) << run.err();
+  pid_t pid = std::stoi(qemu[0]);
+  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
+  kill(pid, SIGSTOP);
+  auto output = run.finish();
+  EXPECT_NE(output.exit_code, 0);
+  std::string summary = output.out.substr(0, output.out.find('\n'));
+  EXPECT_TRUE(summary.find("boot") != std::string::npos || summary.find("init started") != std::string::npos) << output.out;
+}
+
+TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  std::vector<std::string> monitor;
+  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
+  monitor = processes_with("/ktstr-monitor --bus");
+  ASSERT_EQ(monitor.size(), 1u) << join(monitor);
+  kill(std::stoi(monitor[0]), SIGKILL);
+  auto output = run.finish();
+  EXPECT_EQ(output.exit_code, 1) << output.err;
+  EXPECT_NE(output.out.find("monitor: killed by signal 9"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("--- auto-repro ---"), std::string::npos) << output.out;
+}
+
+TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
+  auto reporter = processes_with("/ktstr-reporter --bus");
+  ASSERT_EQ(reporter.size(), 1u) << join(reporter);
+  kill(std::stoi(reporter[0]), SIGKILL);
+  auto output = run.finish();
+  EXPECT_EQ(output.exit_code, 1) << output.err;
+  EXPECT_TRUE(output.out.starts_with("BUG SUMMARY: ")) << output.out;
+  EXPECT_NE(output.out.find("--- auto-repro ---"), std::string::npos) << output.out;
+}
+
+}  // namespace
+}  // namespace ktstr::e2e

@@ -1,0 +1,76 @@
+// Processes and what they leave behind: nothing but the log and the report, however the run ends.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+
+#include "tests/e2e/harness.h"
+
+namespace ktstr::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LifetimeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    runtime_dir_ = scratch_.path() + "/rt";
+    fs::create_directory(runtime_dir_);
+    for (const auto& e : fs::directory_iterator("/dev/shm")) shm_before_.push_back(e.path());
+    std::string spec = scratch_.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
+    run_.emplace(scratch_, launch_argv({"run", spec, "--out", scratch_.path() + "/out"}),
+                 std::vector<std::string>{"XDG_RUNTIME_DIR=" + runtime_dir_});
+    ASSERT_TRUE(wait_until([&] { return run_->err().find("workload running") != std::string::npos; }, kRunLimit))
+        << run_->err();
+  }
+
+  std::string log() const { return scratch_.path() + "/out/t/events.ktlog"; }
+
+  void expect_nothing_left() {
+    EXPECT_TRUE(wait_until([&] { return processes_with(runtime_dir_).empty(); }, std::chrono::milliseconds(20'000)))
+        << join(processes_with(runtime_dir_));
+    EXPECT_TRUE(wait_until([&] { return fs::is_empty(runtime_dir_); }, std::chrono::milliseconds(5'000)))
+        << "bus folder left in " << runtime_dir_;
+    std::vector<std::string> shm_after;
+    for (const auto& e : fs::directory_iterator("/dev/shm")) shm_after.push_back(e.path());
+    EXPECT_EQ(shm_after, shm_before_);
+  }
+
+  Scratch scratch_;
+  std::string runtime_dir_;
+  std::vector<std::string> shm_before_;
+  std::optional<Running> run_;
+};
+
+TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
+  for (const char* name : {"ktstr-launch run", "ktstr-collector --bus", "ktstr-monitor --bus", "ktstr-reproer --bus",
+                           "ktstr-reporter --bus", "qemu-system-x86_64"}) {
+    EXPECT_EQ(processes_with(name).size(), 1u) << name << "\n" << join(processes_with(name));
+  }
+  run_->signal(SIGTERM);
+  EXPECT_EQ(run_->finish().exit_code, 143);
+  expect_nothing_left();
+}
+
+TEST_F(LifetimeTest, CtrlCGivesPartialResultsAndLeavesNothing) {
+  run_->signal(SIGINT);
+  auto output = run_->finish();
+  EXPECT_EQ(output.exit_code, 130) << output.out << output.err;
+  EXPECT_NE(output.out.find("interrupted"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("--- timeline ---"), std::string::npos) << output.out;
+  expect_nothing_left();
+}
+
+TEST_F(LifetimeTest, KillNineOfTheLauncherLeavesNothingButAUsefulLog) {
+  run_->signal(SIGKILL);
+  run_->finish();
+  expect_nothing_left();
+  Running reporter(scratch_, {std::string(KTSTR_BIN) + "/ktstr-reporter", log()});
+  auto report = reporter.finish();
+  EXPECT_NE(report.exit_code, 0) << "an unfinished run is no pass";
+  EXPECT_NE(report.out.find("did not finish"), std::string::npos) << report.out;
+  EXPECT_NE(report.out.find("--- timeline ---"), std::string::npos) << report.out;
+}
+
+}  // namespace
+}  // namespace ktstr::e2e
