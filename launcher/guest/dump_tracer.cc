@@ -1,0 +1,61 @@
+#include "launcher/guest/dump_tracer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/guest/guest_files.h"
+#include "launcher/guest/trace_line.h"
+
+namespace ktstr::guest {
+namespace {
+
+constexpr char kInstance[] = "/sys/kernel/tracing/instances/ktstr";
+constexpr char kBufferKbPerCpu[] = "768";
+
+}  // namespace
+
+Status DumpTracer::start() {
+  const std::string instance = kInstance;
+  if (::mkdir(kInstance, 0700) != 0 && errno != EEXIST) return Error::from_errno("trace instance " + instance);
+  (void)write_text(instance + "/trace_clock", "mono");
+  (void)write_text(instance + "/buffer_size_kb", kBufferKbPerCpu);
+  (void)write_text(instance + "/options/overwrite", "0");
+  if (auto on = write_text(instance + "/events/sched_ext/sched_ext_dump/enable", "1"); !on)
+    return std::move(on).error().within("tracepoint sched_ext:sched_ext_dump");
+  pipe_ = UniqueFd(::open((instance + "/trace_pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!pipe_) return Error::from_errno("open " + instance + "/trace_pipe");
+  return {};
+}
+
+void DumpTracer::poll() {
+  if (!pipe_) return;
+  char buffer[32 * 1024];
+  ssize_t n;
+  while ((n = ::read(pipe_.get(), buffer, sizeof(buffer))) > 0) {
+    splitter_.feed(std::string_view(buffer, static_cast<size_t>(n)),
+                   [this](std::string_view line, bool truncated) { on_line(line, truncated); });
+  }
+}
+
+void DumpTracer::on_line(std::string_view line, bool truncated) {
+  last_line_ns_ = now_ns();
+  auto parsed = parse_trace_line(line);
+  DumpLineT fact;
+  fact.truncated = truncated;
+  if (parsed) {
+    fact.text = parsed->text;
+    fact.comm = parsed->comm;
+    fact.pid = parsed->pid;
+    fact.cpu = parsed->cpu;
+  } else if (line.find("LOST") != std::string_view::npos) {
+    fact.text = line;  // the trace buffer overflowed: said in the place where lines are missing
+    fact.cpu = -1;
+  } else {
+    return;
+  }
+  ++lines_;
+  channel_.send(std::move(fact), parsed ? parsed->ns : last_line_ns_);
+}
+
+}  // namespace ktstr::guest

@@ -1,0 +1,57 @@
+// The guest's end of the event channel: facts become framed events.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launcher/guest/carrier.h"
+#include "launcher/guest/guest_clock.h"
+#include "schemas/envelope.h"
+
+namespace ktstr::guest {
+
+class EventChannel {
+ public:
+  explicit EventChannel(std::unique_ptr<Carrier> carrier) : carrier_(std::move(carrier)) {}
+
+  // Who speaks; before the plan was read nothing of it is known, and the collector fills it in.
+  void identify(std::string run_id, Vm vm, uint8_t attempt);
+
+  // Queues one fact and writes what goes. A host that does not read blocks the caller, but not for ever: after
+  // kBlockMs without progress events are dropped and counted.
+  template <typename T>
+  void send(T fact, uint64_t guest_ns = now_ns()) {
+    EventHead head = head_;
+    head.guest_ns = guest_ns;
+    send_payload(make_event(head, std::move(fact)).bytes());
+  }
+  // A finished event from ktstr-probe, passed on as it is.
+  void send_payload(std::span<const uint8_t> event);
+
+  // Writes what goes without waiting.
+  void pump();
+  // Writes all, and waits until the host has it. False: not within the limit.
+  bool drain(int limit_ms);
+
+  bool idle() const { return queue_.size() == sent_; }
+  uint64_t frames() const { return frames_; }
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  static constexpr size_t kMaxQueue = 8u << 20;
+  static constexpr int kBlockMs = 20'000;
+  bool write_out(int limit_ms, size_t until);
+
+  std::unique_ptr<Carrier> carrier_;
+  EventHead head_{.source = "guest"};
+  std::vector<uint8_t> queue_;
+  size_t sent_ = 0;  // bytes of queue_ that are out
+  bool broken_ = false;
+  uint64_t frames_ = 0, dropped_ = 0;
+};
+
+}  // namespace ktstr::guest

@@ -1,0 +1,12 @@
+// What makes a process PID 1: the machine around a GuestRun.
+#pragma once
+
+namespace ktstr::guest {
+
+// Mounts, opens the channel, runs the plan. Returns when all is drained.
+void init_main();
+// For failures before or beside the channel: one line in the kernel's log.
+void last_words(const char* text);
+[[noreturn]] void power_off();
+
+}  // namespace ktstr::guest
