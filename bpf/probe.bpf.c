@@ -1,0 +1,248 @@
+// The probes of the second VM. A hit is copied into this CPU's ring: raw arguments, then the values that the target's
+// plan names. The trigger (the kernel throws the scheduler out) freezes the rings, so that what stands in them is
+// what led to the crash. Every program is generic: the attach cookie is the target's index in `targets`.
+//
+// on_fentry and on_fexit are loaded once against a test function of the kernel; the loader clones their instructions
+// for each function of the scheduler. Plain bounded loops and no kfunc: some kernels carry damaged kfunc BTF.
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/probe_abi.h"
+
+char _license[] SEC("license") = "GPL";
+
+// x86-64's saved registers, as kprobes hand them over.
+struct pt_regs {
+  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+const volatile struct ktstr_config config SEC(".rodata.config") = {1, 1, 0, 0};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);  // cpus * ring_slots + KTSTR_TAIL_HITS, set by the loader
+  __type(key, __u32);
+  __type(value, struct ktstr_hit);
+} hits SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);  // cpus
+  __type(key, __u32);
+  __type(value, struct ktstr_head);
+} heads SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ktstr_state);
+} state SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, KTSTR_MAX_TARGETS);
+  __type(key, __u32);
+  __type(value, struct ktstr_target);
+} targets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);  // raised by the loader
+  __type(key, struct ktstr_subject_key);
+  __type(value, struct ktstr_hit);
+} subjects SEC(".maps");
+
+static __always_inline struct ktstr_state* the_state(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&state, &zero);
+}
+
+// A slot to write to, or null: frozen, and not an exit that the crashing task still owes us.
+static __always_inline struct ktstr_hit* take_slot(__u32 when) {
+  struct ktstr_state* s = the_state();
+  __u32 cpu = bpf_get_smp_processor_id();
+  __u32 index;
+
+  if (!s)
+    return 0;
+  if (*(volatile __u32*)&s->frozen) {
+    if (when != KTSTR_EXIT || s->pid != (__s32)bpf_get_current_pid_tgid())
+      return 0;
+    __u32 n = __sync_fetch_and_add(&s->tail, 1);
+    if (n >= KTSTR_TAIL_HITS)
+      return 0;
+    index = config.cpus * config.ring_slots + n;
+  } else {
+    struct ktstr_head* head = bpf_map_lookup_elem(&heads, &cpu);
+    if (!head)
+      return 0;
+    __u64 n = __sync_fetch_and_add(&head->taken, 1);
+    index = cpu * config.ring_slots + (n & (config.ring_slots - 1));
+  }
+  return bpf_map_lookup_elem(&hits, &index);
+}
+
+static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_value* v, __u32 i) {
+  __u32 arg = v->arg;
+  __u32 size = v->size;
+  __u32 hops = v->hops;
+  __u64 p;
+  long err = 0;
+
+  if (arg > KTSTR_RETURN)
+    arg = KTSTR_RETURN;
+  p = h->raw[arg];
+  if (size > KTSTR_VALUE_BYTES)
+    size = KTSTR_VALUE_BYTES;
+  void* to = h->data + (v->at & (KTSTR_DATA_BYTES - 1));
+#pragma unroll
+  for (__u32 k = 0; k < KTSTR_MAX_HOPS - 1; ++k) {
+    if (k + 1 < hops)
+      err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)(p + v->offsets[k]));
+  }
+  __u32 last = hops - 1;
+  if (last >= KTSTR_MAX_HOPS)
+    return;  // the argument itself: nothing to read
+  p += v->offsets[last];
+  if (v->string) {
+    err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
+    err |= bpf_probe_read_kernel_str(to, KTSTR_VALUE_BYTES, (void*)p) < 0;
+  } else {
+    err |= bpf_probe_read_kernel(to, size, (void*)p);
+  }
+  if (err)
+    h->failed |= 1u << i;
+}
+
+static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when) {
+  h->ns = 0;
+  h->target = target;
+  h->when = when;
+  h->cpu = bpf_get_smp_processor_id();
+  h->pid = (__s32)bpf_get_current_pid_tgid();
+  h->failed = 0;
+  bpf_get_current_comm(h->comm, sizeof(h->comm));
+}
+
+static __always_inline void finish(struct ktstr_hit* h, const struct ktstr_target* t, __u64 now) {
+  for (__u32 i = 0; i < KTSTR_MAX_VALUES; ++i) {
+    if (i >= t->nvalues)
+      break;
+    read_value(h, &t->values[i], i);
+  }
+  h->ns = now;
+  if (config.by_subject && t->subject < KTSTR_MAX_ARGS) {
+    struct ktstr_subject_key key = {h->raw[t->subject], h->target, h->when};
+    bpf_map_update_elem(&subjects, &key, h, BPF_ANY);
+  }
+}
+
+static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
+  __u64 now = bpf_ktime_get_ns();
+  struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
+  struct ktstr_hit* h = t ? take_slot(KTSTR_ENTRY) : 0;
+
+  if (!h)
+    return 0;
+  begin(h, target, KTSTR_ENTRY);
+  h->raw[0] = regs->di;
+  h->raw[1] = regs->si;
+  h->raw[2] = regs->dx;
+  h->raw[3] = regs->cx;
+  h->raw[4] = regs->r8;
+  h->raw[5] = regs->r9;
+  finish(h, t, now);
+  return 0;
+}
+
+SEC("kprobe.multi")
+int on_kernel_multi(struct pt_regs* ctx) { return kernel_hit(ctx, bpf_get_attach_cookie(ctx)); }
+
+SEC("kprobe")
+int on_kernel_single(struct pt_regs* ctx) { return kernel_hit(ctx, bpf_get_attach_cookie(ctx)); }
+
+static __always_inline void read_args(struct ktstr_hit* h, const struct ktstr_target* t, void* ctx) {
+  __u64 arg;
+
+  if (t->kind == KTSTR_CALLBACK) {
+    // A struct_ops callback gets one argument: where the real ones stand.
+    if (bpf_get_func_arg(ctx, 0, &arg) || bpf_probe_read_kernel(h->raw, 48, (void*)arg))
+      h->failed |= 1u << 31;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 6; ++i)
+    if (!bpf_get_func_arg(ctx, i, &arg))
+      h->raw[i] = arg;
+}
+
+SEC("fentry/bpf_fentry_test1")
+int on_fentry(void* ctx) {
+  __u64 now = bpf_ktime_get_ns();
+  __u32 target = bpf_get_attach_cookie(ctx);
+  struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
+  struct ktstr_hit* h = t ? take_slot(KTSTR_ENTRY) : 0;
+
+  if (!h)
+    return 0;
+  begin(h, target, KTSTR_ENTRY);
+  read_args(h, t, ctx);
+  finish(h, t, now);
+  return 0;
+}
+
+SEC("fexit/bpf_fentry_test1")
+int on_fexit(void* ctx) {
+  __u64 now = bpf_ktime_get_ns();
+  __u32 target = bpf_get_attach_cookie(ctx);
+  struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
+  struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
+  __u64 ret = 0;
+
+  if (!h)
+    return 0;
+  begin(h, target, KTSTR_EXIT);
+  read_args(h, t, ctx);
+  bpf_get_func_ret(ctx, &ret);
+  h->raw[KTSTR_RETURN] = ret;
+  finish(h, t, now);
+  return 0;
+}
+
+// The kernel throws the scheduler out, in the task that made it do so. The first one counts.
+static __always_inline int trigger(void* ctx, __u64 kind) {
+  struct ktstr_state* s = the_state();
+
+  if (!s)
+    return 0;
+  if (kind < 0x400) {  // an orderly end: SCX_EXIT_ERROR is 0x400
+    __sync_fetch_and_add(&s->ignored, 1);
+    return 0;
+  }
+  if (__sync_val_compare_and_swap(&s->frozen, 0, 1))
+    return 0;
+  s->ns = bpf_ktime_get_ns();
+  s->kind = kind;
+  s->cpu = bpf_get_smp_processor_id();
+  s->pid = (__s32)bpf_get_current_pid_tgid();
+  bpf_get_current_comm(s->comm, sizeof(s->comm));
+  s->stack_bytes = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
+  *(volatile __u32*)&s->complete = 1;
+  return 0;
+}
+
+SEC("tp_btf/sched_ext_exit")
+int on_exit_event(__u64* ctx) { return trigger(ctx, (__u32)ctx[1]); }
+
+// The cookie is the index of the argument that holds the exit kind.
+SEC("kprobe")
+int on_exit_function(struct pt_regs* ctx) {
+  __u64 kind = bpf_get_attach_cookie(ctx) ? ctx->si : ctx->di;
+  return trigger(ctx, (__u32)kind);
+}

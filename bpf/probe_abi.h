@@ -1,0 +1,101 @@
+/* What the probe programs (bpf/probe.bpf.c) and their loader (reproer/guest) share: fixed-size records, no code.
+ * Plain C, so that both compilers read it. Both sides are built together: no versions, no padding rules but C's. */
+#pragma once
+
+#ifdef __bpf__
+typedef __u8 ktstr_u8;
+typedef __u16 ktstr_u16;
+typedef __u32 ktstr_u32;
+typedef __s32 ktstr_s32;
+typedef __u64 ktstr_u64;
+#else
+#include <stdint.h>
+typedef uint8_t ktstr_u8;
+typedef uint16_t ktstr_u16;
+typedef uint32_t ktstr_u32;
+typedef int32_t ktstr_s32;
+typedef uint64_t ktstr_u64;
+#endif
+
+#define KTSTR_MAX_TARGETS 256
+#define KTSTR_MAX_VALUES 32     /* per target */
+#define KTSTR_MAX_HOPS 6        /* offsets of one value */
+#define KTSTR_MAX_ARGS 8
+#define KTSTR_RETURN 8          /* index of the return value in ktstr_hit.raw */
+#define KTSTR_NO_SUBJECT 255
+#define KTSTR_VALUE_BYTES 64    /* of one value */
+#define KTSTR_DATA_BYTES 512    /* of all values of a hit; a power of two */
+#define KTSTR_STACK_FRAMES 64
+#define KTSTR_TAIL_HITS 64      /* exits of the crashing task, after the trigger */
+#define KTSTR_COMM 16
+
+/* Constant once loaded. */
+struct ktstr_config {
+  ktstr_u32 ring_slots;   /* hits a CPU keeps; a power of two */
+  ktstr_u32 cpus;         /* rings */
+  ktstr_u32 by_subject;   /* keep the last hit of each target about each task */
+  ktstr_u32 unused;
+};
+
+enum ktstr_kind { KTSTR_KPROBE = 0, KTSTR_CALLBACK = 1, KTSTR_SUBPROG = 2 };
+enum ktstr_when { KTSTR_ENTRY = 0, KTSTR_EXIT = 1 };
+
+/* Start from raw[arg]; for each offset but the last: p = *(u64 *)(p + offset); read `size` bytes at p + last. */
+struct ktstr_value {
+  ktstr_u8 arg;
+  ktstr_u8 hops;          /* offsets used; 0: the argument itself (nothing is read) */
+  ktstr_u8 size;
+  ktstr_u8 string;        /* the bytes read are a char *: read the text it points to */
+  ktstr_u16 at;           /* place in ktstr_hit.data */
+  ktstr_u16 unused;
+  ktstr_u32 offsets[KTSTR_MAX_HOPS];
+};
+
+struct ktstr_target {
+  ktstr_u32 kind;
+  ktstr_u32 nargs;
+  ktstr_u32 nvalues;
+  ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
+  struct ktstr_value values[KTSTR_MAX_VALUES];
+};
+
+struct ktstr_hit {
+  ktstr_u64 ns;           /* bpf_ktime_get_ns; 0: the slot was never written, or is half written */
+  ktstr_u32 target;
+  ktstr_u32 when;
+  ktstr_u32 cpu;
+  ktstr_s32 pid;          /* thread id */
+  ktstr_u32 failed;       /* bit per value that could not be read */
+  ktstr_u32 unused;
+  char comm[KTSTR_COMM];
+  ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
+  ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES];  /* the slack keeps a masked offset in bounds */
+};
+
+/* The last hit of a target about one task, kept when the plan asks for it (stalls). */
+struct ktstr_subject_key {
+  ktstr_u64 task;
+  ktstr_u32 target;
+  ktstr_u32 when;
+};
+
+/* One element, shared by mmap. */
+struct ktstr_state {
+  ktstr_u32 frozen;       /* the trigger fired: nothing but the tail is written any more */
+  ktstr_u32 complete;     /* the fields below are whole */
+  ktstr_u64 ns;
+  ktstr_u64 kind;
+  ktstr_u32 cpu;
+  ktstr_s32 pid;
+  char comm[KTSTR_COMM];
+  ktstr_s32 stack_bytes;  /* negative: errno */
+  ktstr_u32 tail;         /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
+  ktstr_u64 ignored;      /* exits of an orderly kind (below 0x400) */
+  ktstr_u64 stack[KTSTR_STACK_FRAMES];
+};
+
+/* Per CPU, its own cache line: hits taken. */
+struct ktstr_head {
+  ktstr_u64 taken;
+  ktstr_u64 unused[7];
+};

@@ -1,0 +1,60 @@
+#include "reproer/guest/hits.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ktstr::probe {
+
+uint32_t value_bytes(const ValueSpecT& v) {
+  if (v.offsets.empty()) return 0;
+  return v.format == ValueFormat::CString ? KTSTR_VALUE_BYTES : std::clamp<uint32_t>(v.size, 1, KTSTR_VALUE_BYTES);
+}
+
+std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection) {
+  std::vector<size_t> out;
+  std::vector<size_t> seen(targets * 2);
+  size_t of_task = 0;
+  for (size_t i = capture.hits.size(); i-- > 0;) {
+    const ktstr_hit& h = capture.hits[i];
+    const size_t key = h.target * 2 + (h.when == KTSTR_EXIT);
+    if (key >= seen.size()) continue;
+    const bool of_crash = capture.state.complete && h.pid == capture.state.pid && of_task++ < selection.of_task;
+    if (seen[key]++ < selection.per_target || of_crash) out.push_back(i);
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t ordinal) {
+  ProbeHitT e;
+  e.target = target.id;
+  e.when = hit.when == KTSTR_EXIT ? HitWhen::Exit : HitWhen::Entry;
+  e.ns = hit.ns;
+  e.cpu = static_cast<uint16_t>(hit.cpu);
+  e.pid = hit.pid;
+  e.comm.assign(hit.comm, ::strnlen(hit.comm, sizeof(hit.comm)));
+  e.ordinal = ordinal;
+  e.raw_args.assign(hit.raw, hit.raw + std::min<size_t>(target.nargs, KTSTR_MAX_ARGS));
+  e.retval = hit.when == KTSTR_EXIT ? hit.raw[KTSTR_RETURN] : 0;
+  uint32_t at = 0;
+  for (size_t i = 0; i < target.values.size() && i < KTSTR_MAX_VALUES; ++i) {
+    const ValueSpecT& spec = *target.values[i];
+    const uint32_t size = value_bytes(spec);
+    if (spec.offsets.size() > KTSTR_MAX_HOPS || at + size > KTSTR_DATA_BYTES) break;
+    auto v = std::make_unique<ProbeValueT>();
+    v->index = static_cast<uint16_t>(i);
+    v->failed = hit.failed >> i & 1;
+    if (size == 0) {
+      const uint64_t raw = hit.raw[spec.arg == 255 ? KTSTR_RETURN : std::min<uint32_t>(spec.arg, KTSTR_MAX_ARGS - 1)];
+      v->data.resize(8);
+      std::memcpy(v->data.data(), &raw, 8);
+    } else {
+      v->data.assign(hit.data + at, hit.data + at + size);
+    }
+    at += size;
+    e.values.push_back(std::move(v));
+  }
+  return e;
+}
+
+}  // namespace ktstr::probe

@@ -1,0 +1,24 @@
+// From ring records to events: which hits are worth sending, and their bytes cut into the plan's values.
+#pragma once
+
+#include <vector>
+
+#include "reproer/guest/probe_set.h"
+#include "schemas/event_generated.h"
+
+namespace ktstr::probe {
+
+// Bytes that a value takes in ktstr_hit.data; 0 for an argument that is not followed.
+uint32_t value_bytes(const ValueSpecT& v);
+
+struct Selection {
+  size_t of_task = 400;   // newest hits of the crashing task
+  size_t per_target = 1;  // newest hits of each target and side, by any task
+};
+// Indexes into `capture.hits`, ascending. Without a trigger only `per_target` counts.
+std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection);
+
+// `ordinal`: its place among all hits of the capture.
+ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t ordinal);
+
+}  // namespace ktstr::probe

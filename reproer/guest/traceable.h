@@ -1,0 +1,24 @@
+// Which kernel functions a kprobe may sit on: available_filter_functions, read once.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace ktstr::probe {
+
+// Of `wanted`, those that the kernel lists, and once only: a name that stands for several functions is ambiguous.
+struct Traceable {
+  std::set<std::string> available;
+  std::set<std::string> ambiguous;
+};
+// `path`: tracefs file; lines are "NAME" or "NAME [module]". kNotFound when it cannot be read.
+Result<Traceable> read_traceable(const std::string& path, const std::set<std::string>& wanted);
+
+// Kernel and BPF symbols of the addresses, "NAME+0x1f/0x40" as the kernel prints them; unknown ones as hex. Reads
+// /proc/kallsyms once.
+std::vector<std::string> symbolize(const std::string& kallsyms_path, const std::vector<uint64_t>& addresses);
+
+}  // namespace ktstr::probe
