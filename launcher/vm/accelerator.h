@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "runtime/result.h"
 #include "schemas/event_generated.h"
@@ -23,6 +24,7 @@ struct AcceleratorRequest {
   std::string kernel_id;    // build id or release: part of the remembered verdict's key
   std::string cache_dir;    // where verdicts are kept; created on need; empty: nothing is remembered
   int timeout_ms = 15000;   // for the guest's first output
+  std::string kvm_device = "/dev/kvm";
   bool forget = false;      // probe again even when a verdict is remembered
   std::function<void(const std::string& line)> progress;  // may be empty
 };
@@ -35,5 +37,9 @@ Result<AcceleratorInfoT> choose_accelerator(const AcceleratorRequest& request);
 Result<std::string> find_qemu(const std::string& override, const std::string& path_variable);
 // "7.2.22 (Debian ...)": first line of --version without its prefix.
 Result<std::string> qemu_version(const std::string& qemu);
+// {7, 2} of "7.2.22 (Debian ...)"; zeros when it does not start with a version.
+std::pair<int, int> qemu_version_numbers(const std::string& version);
+// Vendor of this host's CPUs: a KVM guest's cache topology is told by other means on AMD.
+bool host_cpu_is_amd();
 
 }  // namespace ktstr

@@ -32,6 +32,8 @@ struct QemuOptions {
   std::vector<std::string> kernel_args;  // appended to the kernel command line
   std::vector<std::string> qemu_args;    // appended to QEMU's, verbatim
   std::string name = "ktstr";       // -name; shown by ps
+  int qemu_major = 7, qemu_minor = 2;    // from qemu_version(); matters with several NUMA nodes
+  bool host_amd = false;            // KVM only: AMD host; see host_cpu_is_amd()
 };
 
 // kInvalid: bad topology, a missing kernel, an unknown accelerator, a socket path too long for AF_UNIX (107 bytes)

@@ -1,0 +1,199 @@
+#include "launcher/vm/initramfs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "launcher/vm/program_files.h"
+#include "runtime/unique_fd.h"
+
+namespace ktstr {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct FreeWriter {
+  void operator()(archive* a) const { archive_write_free(a); }
+};
+using Writer = std::unique_ptr<archive, FreeWriter>;
+
+struct FreeEntry {
+  void operator()(archive_entry* e) const { archive_entry_free(e); }
+};
+
+// Merged /usr: what is asked for under /lib is put under /usr/lib.
+std::string normal_path(const std::string& path) {
+  std::string normal = fs::path("/" + path).lexically_normal();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  for (const char* merged : {"/bin/", "/sbin/", "/lib/", "/lib64/"}) {
+    if (normal.starts_with(merged)) return "/usr" + normal;
+  }
+  return normal;
+}
+
+std::string said(archive* a) {
+  const char* text = archive_error_string(a);
+  return text != nullptr ? text : "unknown failure";
+}
+
+Status write_bytes(archive* out, const char* data, size_t size) {
+  while (size > 0) {
+    la_ssize_t n = archive_write_data(out, data, size);
+    if (n <= 0) return Error::system(said(out));
+    data += n;
+    size -= static_cast<size_t>(n);
+  }
+  return {};
+}
+
+// Exactly `size` bytes, as the header promised.
+Status write_host_file(archive* out, const std::string& path, uint64_t size) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return Error::from_errno("open " + path);
+  std::vector<char> chunk(1 << 20);
+  while (size > 0) {
+    ssize_t n = ::read(fd.get(), chunk.data(), std::min<uint64_t>(chunk.size(), size));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error::from_errno("read " + path);
+    if (n == 0) return Error::system(path + " shrank while it was read");
+    if (auto s = write_bytes(out, chunk.data(), static_cast<size_t>(n)); !s) return s;
+    size -= static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+}  // namespace
+
+Initramfs::Initramfs() {
+  for (const char* dir : {"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/usr", "/usr/bin", "/usr/sbin",
+                          "/usr/lib", "/usr/lib64", "/ktstr"}) {
+    entries_[dir].mode = S_IFDIR | 0755;
+  }
+  for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
+    Entry link;
+    link.mode = S_IFLNK | 0777;
+    link.bytes = std::string("usr/") + name;
+    entries_[std::string("/") + name] = link;
+  }
+  entries_["/dev/console"] = {S_IFCHR | 0600, "", "", 0, 5, 1};
+  entries_["/dev/null"] = {S_IFCHR | 0666, "", "", 0, 1, 3};
+}
+
+Status Initramfs::put(const std::string& guest_path, Entry entry) {
+  std::string path = normal_path(guest_path);
+  if (guest_path.empty() || guest_path[0] != '/' || path == "/") {
+    return Error::invalid("initramfs: \"" + guest_path + "\" is not an absolute path of a file");
+  }
+  for (fs::path parent = fs::path(path).parent_path(); parent != "/"; parent = parent.parent_path()) {
+    auto [it, is_new] = entries_.try_emplace(parent.string());
+    if (is_new) it->second.mode = S_IFDIR | 0755;
+    if (!S_ISDIR(it->second.mode)) return Error::invalid("initramfs: " + parent.string() + " is not a directory");
+  }
+  auto it = entries_.find(path);
+  if (it == entries_.end()) {
+    entries_[path] = std::move(entry);
+    return {};
+  }
+  const Entry& old = it->second;
+  bool same = (old.mode & S_IFMT) == (entry.mode & S_IFMT) && old.bytes == entry.bytes && old.host_path == entry.host_path;
+  if (same) return {};
+  return Error::invalid("initramfs: " + path + " is there twice, with different content");
+}
+
+Status Initramfs::add_bytes(const std::string& guest_path, std::string_view bytes, uint32_t mode) {
+  Entry entry;
+  entry.mode = S_IFREG | (mode & 07777);
+  entry.bytes = std::string(bytes);
+  entry.size = bytes.size();
+  return put(guest_path, std::move(entry));
+}
+
+Status Initramfs::add_file(const std::string& guest_path, const std::string& host_path, uint32_t mode) {
+  struct stat st;
+  if (stat(host_path.c_str(), &st) != 0) return Error::from_errno(host_path);
+  if (!S_ISREG(st.st_mode)) return Error::invalid(host_path + ": is not a file");
+  Entry entry;
+  entry.mode = S_IFREG | ((mode != 0 ? mode : st.st_mode) & 07777);
+  entry.host_path = host_path;
+  entry.size = static_cast<uint64_t>(st.st_size);
+  return put(guest_path, std::move(entry));
+}
+
+Status Initramfs::add_directory(const std::string& guest_path, uint32_t mode) {
+  Entry entry;
+  entry.mode = S_IFDIR | (mode & 07777);
+  return put(guest_path, std::move(entry));
+}
+
+Status Initramfs::add_symlink(const std::string& guest_path, const std::string& target) {
+  Entry entry;
+  entry.mode = S_IFLNK | 0777;
+  entry.bytes = target;
+  return put(guest_path, std::move(entry));
+}
+
+Status Initramfs::add_program(const std::string& guest_path, const std::string& host_path) {
+  auto files = collect_program_files(host_path, guest_path);
+  if (!files) return std::move(files).error();
+  for (const auto& file : *files) {
+    if (auto s = add_file(file.guest_path, file.host_path, 0755); !s) return s;
+  }
+  return {};
+}
+
+std::vector<std::string> Initramfs::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [path, entry] : entries_) paths.push_back(path);
+  return paths;
+}
+
+uint64_t Initramfs::content_bytes() const {
+  uint64_t total = 0;
+  for (const auto& [path, entry] : entries_) total += entry.size;
+  return total;
+}
+
+Status Initramfs::write(const std::string& path, InitramfsCompression compression) const {
+  std::string temporary = path + ".tmp";
+  Writer out(archive_write_new());
+  archive_write_set_format_cpio_newc(out.get());
+  if (compression == InitramfsCompression::kZstd) archive_write_add_filter_zstd(out.get());
+  archive_write_set_bytes_in_last_block(out.get(), 4);
+  if (archive_write_open_filename(out.get(), temporary.c_str()) != ARCHIVE_OK) {
+    return Error::system("write " + temporary + ": " + said(out.get()));
+  }
+  auto failed = [&](const std::string& what) {
+    out.reset();
+    ::unlink(temporary.c_str());
+    return Error::system("initramfs " + path + ": " + what);
+  };
+  std::unique_ptr<archive_entry, FreeEntry> header(archive_entry_new());
+  for (const auto& [name, entry] : entries_) {
+    archive_entry_clear(header.get());
+    archive_entry_set_pathname(header.get(), name.c_str() + 1);
+    archive_entry_set_mode(header.get(), entry.mode);
+    archive_entry_set_nlink(header.get(), S_ISDIR(entry.mode) ? 2 : 1);
+    archive_entry_set_mtime(header.get(), 0, 0);
+    if (S_ISLNK(entry.mode)) archive_entry_set_symlink(header.get(), entry.bytes.c_str());
+    if (S_ISCHR(entry.mode)) {
+      archive_entry_set_rdevmajor(header.get(), entry.dev_major);
+      archive_entry_set_rdevminor(header.get(), entry.dev_minor);
+    }
+    archive_entry_set_size(header.get(), S_ISREG(entry.mode) ? static_cast<la_int64_t>(entry.size) : 0);
+    if (archive_write_header(out.get(), header.get()) != ARCHIVE_OK) return failed(name + ": " + said(out.get()));
+    if (!S_ISREG(entry.mode)) continue;
+    Status s = entry.host_path.empty() ? write_bytes(out.get(), entry.bytes.data(), entry.bytes.size())
+                                       : write_host_file(out.get(), entry.host_path, entry.size);
+    if (!s) return failed(name + ": " + s.error().message());
+  }
+  if (archive_write_close(out.get()) != ARCHIVE_OK) return failed(said(out.get()));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return failed(std::strerror(errno));
+  return {};
+}
+
+}  // namespace ktstr
