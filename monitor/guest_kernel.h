@@ -1,0 +1,61 @@
+// An attached guest kernel: its memory, its layout, its CPUs. Found from the RAM file alone.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "monitor/guest_memory.h"
+#include "monitor/kernel_layout.h"
+#include "monitor/ram_file.h"
+#include "monitor/vmcoreinfo.h"
+#include "runtime/result.h"
+
+namespace ktstr {
+
+// Layouts by build id: the repro VM runs the kernel that the primary ran.
+using LayoutCache = std::map<std::string, std::shared_ptr<const KernelLayout>, std::less<>>;
+
+class GuestKernel {
+ public:
+  // More CPUs are not looked at.
+  static constexpr uint32_t kMaxCpus = 1024;
+
+  // `ram` outlives the result. Errors: kNotFound while the kernel is not up yet (try again), kUnsupported when trying
+  // again is no use, kInvalid when what was found is not (yet) consistent.
+  static Result<GuestKernel> attach(const RamFile& ram, RamLayout ram_layout, LayoutCache& cache);
+
+  const PagedMemory& memory() const { return *memory_; }
+  const KernelLayout& layout() const { return *layout_; }
+  const VmcoreInfo& info() const { return info_; }
+  bool levels5() const { return memory_->root().levels5; }
+  bool cached() const { return cached_; }
+  uint32_t cpus() const { return static_cast<uint32_t>(per_cpu_offset_.size()); }  // possible CPU ids: [0, cpus)
+  bool possible(uint32_t cpu) const { return possible_[cpu]; }
+
+  // 0: this kernel has no such symbol.
+  uint64_t symbol(std::string_view name) const;
+  // Of a per-CPU symbol or pointer. REQUIRES: cpu < cpus().
+  uint64_t per_cpu(uint64_t base, uint32_t cpu) const { return base + per_cpu_offset_[cpu]; }
+  // The online mask as it is now; without one, the possible CPUs.
+  std::vector<bool> online() const;
+  // Drops remembered page translations: before each sample.
+  void refresh() const { memory_->forget(); }
+
+ private:
+  GuestKernel() = default;
+  Status find_layout(LayoutCache& cache);
+  Status find_cpus();
+  Status check_running() const;
+
+  VmcoreInfo info_;
+  std::unique_ptr<PhysicalMemory> physical_;
+  std::unique_ptr<PagedMemory> memory_;
+  std::shared_ptr<const KernelLayout> layout_;
+  bool cached_ = false;
+  std::vector<uint64_t> per_cpu_offset_;
+  std::vector<bool> possible_;
+};
+
+}  // namespace ktstr

@@ -1,0 +1,273 @@
+#include "monitor/kernel_layout.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace ktstr {
+namespace {
+
+// Looks members up and keeps the list of what was not there.
+class Finder {
+ public:
+  Finder(const BtfView& btf, std::vector<std::string>& absent) : btf_(btf), absent_(absent) {}
+
+  // `what` is published when the field is lacking; empty: not worth a word (the other layout will have it).
+  Field field(const std::string& type, std::string_view path, bool silent = false) {
+    if (const auto id = struct_id(type)) {
+      if (const auto found = btf_.field(*id, path)) {
+        return {found->offset, std::max(found->size, 1u), btf_.resolve(found->type_id).is_signed};
+      }
+    }
+    if (!silent) absent_.push_back(type + "." + std::string(path));
+    return {};
+  }
+  Field optional(const std::string& type, std::string_view path) { return field(type, path, true); }
+
+  std::optional<uint32_t> struct_id(const std::string& type) {
+    const auto [it, fresh] = ids_.try_emplace(type);
+    if (fresh) it->second = btf_.find_struct(type);
+    return it->second;
+  }
+  std::vector<BtfMember> members(const std::string& type) {
+    const auto id = struct_id(type);
+    return id ? btf_.members(*id) : std::vector<BtfMember>();
+  }
+  uint32_t size_of(const std::string& type) {
+    const auto id = struct_id(type);
+    return id ? btf_.resolve(*id).size : 0;
+  }
+  const BtfView& btf() const { return btf_; }
+
+ private:
+  const BtfView& btf_;
+  std::vector<std::string>& absent_;
+  std::unordered_map<std::string, std::optional<uint32_t>> ids_;
+};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+RqLayout rq_layout(Finder& find) {
+  RqLayout l;
+  l.nr_running = find.field("rq", "nr_running");
+  l.clock = find.field("rq", "clock");
+  l.curr = find.field("rq", "curr");
+  l.idle = find.field("rq", "idle");
+  l.domain = find.field("rq", "sd");
+  l.scx_nr_running = find.field("rq", "scx.nr_running");
+  l.scx_flags = find.field("rq", "scx.flags");
+  l.local_dsq_depth = find.field("rq", "scx.local_dsq.nr");
+  l.yields = find.field("rq", "yld_count");
+  l.switches = find.field("rq", "sched_count");
+  l.idle_switches = find.field("rq", "sched_goidle");
+  l.wakeups = find.field("rq", "ttwu_count");
+  l.local_wakeups = find.field("rq", "ttwu_local");
+  l.run_ns = find.field("rq", "rq_cpu_time");
+  l.wait_ns = find.field("rq", "rq_sched_info.run_delay");
+  l.slices = find.field("rq", "rq_sched_info.pcount");
+  return l;
+}
+
+ScxLayout scx_layout(Finder& find, std::vector<std::string>& absent) {
+  ScxLayout l;
+  l.exit_kind = find.field("scx_sched", "exit_kind");
+  l.ops_name = find.field("scx_sched", "ops.name");
+  l.per_cpu = find.optional("scx_sched", "event_stats_cpu");
+  if (!l.per_cpu) {
+    l.per_cpu = find.optional("scx_sched", "pcpu");
+    const Field events = find.optional("scx_sched_pcpu", "event_stats");
+    if (!events) l.per_cpu = {};
+    l.events_offset = events.offset;
+  }
+  l.events_bytes = find.size_of("scx_event_stats");
+  constexpr std::string_view kPrefix = "SCX_EV_";
+  for (const BtfMember& member : find.members("scx_event_stats")) {
+    const BtfType type = find.btf().resolve(member.type_id);
+    if (!member.name.starts_with(kPrefix) || member.bit_offset % 8 || type.size == 0 || type.size > 8) continue;
+    l.events.push_back({member.name.substr(kPrefix.size()), {member.bit_offset / 8, type.size, type.is_signed}});
+  }
+  if (!l.per_cpu || l.events.empty()) absent.push_back("scx_sched event counters");
+  constexpr std::string_view kState = "SCX_";
+  if (const auto id = find.btf().find_enum("scx_enable_state")) {
+    for (const BtfEnumerator& e : find.btf().enumerators(*id)) {
+      if (e.name.starts_with(kState)) l.states.emplace(e.value, lower(e.name.substr(kState.size())));
+    }
+  }
+  if (l.states.empty()) absent.push_back("enum scx_enable_state");
+  return l;
+}
+
+DsqLayout dsq_layout(Finder& find, std::vector<std::string>& absent) {
+  DsqLayout l;
+  l.id = find.field("scx_dispatch_q", "id");
+  l.depth = find.field("scx_dispatch_q", "nr");
+  l.hash_table = find.field("scx_sched", "dsq_hash.tbl");
+  const Field node = find.field("scx_dispatch_q", "hash_node");
+  l.hash_node = node.offset;
+  if (!node) l.hash_table = {};
+  l.buckets_count = find.field("bucket_table", "size");
+  l.nest = find.field("bucket_table", "nest");
+  l.future_table = find.field("bucket_table", "future_tbl");
+  const Field buckets = find.field("bucket_table", "buckets");
+  l.buckets = buckets.offset;
+  if (!buckets) l.hash_table = {};
+  l.next = find.field("rhash_head", "next");
+  l.global_pointers = find.optional("scx_sched", "global_dsqs");
+  l.node_pointers = find.optional("scx_sched", "pnode");
+  const Field global = find.optional("scx_sched_pnode", "global_dsq");
+  l.node_global = global.offset;
+  if (!global) l.node_pointers = {};
+  if (!l.global_pointers && !l.node_pointers) absent.push_back("scx_sched global DSQ");
+  l.bypass = find.optional("scx_sched_pcpu", "bypass_dsq");
+  return l;
+}
+
+// "lb_count.idle" of lb_count[CPU_MAX_IDLE_TYPES]: the enumerators in order, less "CPU_" and underscores.
+std::vector<std::string> idle_types(const BtfView& btf) {
+  std::vector<std::string> names;
+  if (const auto id = btf.find_enum("cpu_idle_type")) {
+    for (const BtfEnumerator& e : btf.enumerators(*id)) {
+      const size_t at = e.name.find("CPU_");
+      if (e.value == names.size() && at != std::string::npos) names.push_back(lower(e.name.substr(at + 4)));
+    }
+  }
+  return names;
+}
+
+bool is_domain_counter(std::string_view name) {
+  for (const char* prefix : {"lb_", "alb_", "sbe_", "sbf_", "ttwu_"}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  return name == "balance_interval" || name == "nr_balance_failed" || name == "newidle_call" ||
+         name == "newidle_success" || name == "newidle_ratio";
+}
+
+DomainLayout domain_layout(Finder& find, std::vector<std::string>& absent) {
+  DomainLayout l;
+  l.parent = find.field("sched_domain", "parent");
+  l.level = find.field("sched_domain", "level");
+  l.name = find.field("sched_domain", "name");
+  // The span is the flexible last member; newer kernels do not name it: it stands behind the struct.
+  const Field span = find.optional("sched_domain", "span");
+  l.span = span ? span.offset : find.size_of("sched_domain");
+  const std::vector<std::string> types = idle_types(find.btf());
+  for (const BtfMember& member : find.members("sched_domain")) {
+    if (!is_domain_counter(member.name) || member.bit_offset % 8) continue;
+    const uint32_t offset = member.bit_offset / 8;
+    const BtfType type = find.btf().resolve(member.type_id);
+    if (type.cls == BtfClass::kArray) {
+      const BtfType element = find.btf().resolve(type.target);
+      if (element.size == 0 || element.size > 8) continue;
+      for (uint32_t i = 0; i < std::min(type.count, 8u); ++i) {
+        const std::string suffix = i < types.size() ? types[i] : std::to_string(i);
+        l.counters.push_back({member.name + "." + suffix, {offset + i * element.size, element.size, element.is_signed}});
+      }
+    } else if (type.size > 0 && type.size <= 8) {
+      l.counters.push_back({member.name, {offset, type.size, type.is_signed}});
+    }
+  }
+  for (const char* name : {"balance_interval", "nr_balance_failed", "lb_count", "newidle_call"}) {
+    if (std::none_of(l.counters.begin(), l.counters.end(),
+                     [&](const NamedField& f) { return f.name.starts_with(name); })) {
+      absent.push_back(std::string("sched_domain.") + name);
+    }
+  }
+  return l;
+}
+
+ProgramLayout program_layout(Finder& find, std::vector<std::string>& absent) {
+  ProgramLayout l;
+  l.idr_head = find.field("idr", "idr_rt.xa_head");
+  l.node_shift = find.field("xa_node", "shift");
+  const Field slots = find.field("xa_node", "slots");
+  l.node_slots = slots.offset;
+  if (!slots) l.idr_head = {};
+  l.type = find.field("bpf_prog", "type");
+  l.insns = find.field("bpf_prog", "len");
+  l.jited_bytes = find.field("bpf_prog", "jited_len");
+  l.tag = find.field("bpf_prog", "tag");
+  l.stats = find.field("bpf_prog", "stats");
+  l.aux = find.field("bpf_prog", "aux");
+  l.runs = find.field("bpf_prog_stats", "cnt");
+  l.run_ns = find.field("bpf_prog_stats", "nsecs");
+  l.misses = find.field("bpf_prog_stats", "misses");
+  l.id = find.field("bpf_prog_aux", "id");
+  l.verified_insns = find.field("bpf_prog_aux", "verified_insns");
+  l.short_name = find.field("bpf_prog_aux", "name");
+  l.full_name = find.field("bpf_prog_aux", "ksym.name");
+  l.used_maps = find.field("bpf_prog_aux", "used_maps");
+  l.used_map_count = find.field("bpf_prog_aux", "used_map_cnt");
+  l.attach_btf_id = find.field("bpf_prog_aux", "attach_btf_id");
+  l.map_id = find.field("bpf_map", "id");
+  l.map_type = find.field("bpf_map", "map_type");
+  l.map_key_size = find.field("bpf_map", "key_size");
+  l.map_value_size = find.field("bpf_map", "value_size");
+  l.map_max_entries = find.field("bpf_map", "max_entries");
+  l.map_name = find.field("bpf_map", "name");
+  l.struct_ops_type = find.btf().enum_value("bpf_prog_type", "BPF_PROG_TYPE_STRUCT_OPS").value_or(0);
+  if (!l.struct_ops_type) absent.push_back("BPF_PROG_TYPE_STRUCT_OPS");
+  for (const char* ops : {"sched_ext_ops", "sched_ext_ops_cid"}) {
+    if (const auto id = find.struct_id(ops)) l.ops_btf_ids.push_back(*id);
+  }
+  return l;
+}
+
+}  // namespace
+
+std::optional<uint64_t> Field::read(const GuestMemory& memory, uint64_t base) const {
+  switch (size) {
+    case 1:
+      if (const auto v = memory.get<uint8_t>(base + offset)) return is_signed ? uint64_t(int64_t(int8_t(*v))) : *v;
+      return std::nullopt;
+    case 2:
+      if (const auto v = memory.get<uint16_t>(base + offset)) return is_signed ? uint64_t(int64_t(int16_t(*v))) : *v;
+      return std::nullopt;
+    case 4:
+      if (const auto v = memory.get<uint32_t>(base + offset)) return is_signed ? uint64_t(int64_t(int32_t(*v))) : *v;
+      return std::nullopt;
+    case 8:
+      return memory.get<uint64_t>(base + offset);
+    default:
+      return std::nullopt;
+  }
+}
+
+const std::vector<std::string>& wanted_symbols() {
+  static const std::vector<std::string> names = {
+      "phys_base",           "page_offset_base", "__per_cpu_offset", "nr_cpu_ids",     "__cpu_possible_mask",
+      "__cpu_online_mask",   "runqueues",        "system_state",     "__start_BTF",    "__stop_BTF",
+      "scx_root",            "scx_enable_seq",   "scx_enable_state_var", "prog_idr",   "nr_node_ids",
+      "scx_watchdog_timeout"};
+  return names;
+}
+
+Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, uint64_t kaslr_offset) {
+  KernelLayout layout;
+  layout.symbols_seen = symbols.seen;
+  for (const auto& [name, address] : symbols.address) layout.symbols.emplace(name, address - kaslr_offset);
+
+  for (const char* name : {"runqueues", "__per_cpu_offset", "nr_cpu_ids"}) {
+    if (!layout.has(name)) {
+      return Error::unsupported(std::string("the kernel's symbol table lacks ") + name)
+          .with_hint("build the kernel with CONFIG_KALLSYMS_ALL");
+    }
+  }
+  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "__cpu_online_mask"}) {
+    if (!layout.has(name)) {
+      layout.absent.push_back(std::string("symbol ") + name + (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
+    }
+  }
+  Finder find(btf, layout.absent);
+  layout.rq = rq_layout(find);
+  if (!layout.rq.nr_running || !layout.rq.clock) return Error::unsupported("BTF: struct rq lacks nr_running or clock");
+  layout.scx = scx_layout(find, layout.absent);
+  layout.dsq = dsq_layout(find, layout.absent);
+  layout.domain = domain_layout(find, layout.absent);
+  layout.program = program_layout(find, layout.absent);
+  layout.system_running = btf.enum_value("system_states", "SYSTEM_RUNNING").value_or(0);
+  return layout;
+}
+
+}  // namespace ktstr

@@ -1,0 +1,105 @@
+// What of one kernel build the monitor can read, and where: symbols less the KASLR offset, and byte offsets from the
+// kernel's own BTF. The same for every boot of that build, so it is worked out once per build id.
+//
+// Each thing degrades alone: a Field that this kernel lacks has size 0, and its name stands in `absent`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/btf_view.h"
+#include "monitor/guest_memory.h"
+#include "monitor/kallsyms.h"
+
+namespace ktstr {
+
+struct Field {
+  uint32_t offset = 0;
+  uint32_t size = 0;  // 0: absent
+  bool is_signed = false;
+
+  explicit operator bool() const { return size != 0; }
+  // Value of the field in the struct at `base`, widened. Nullopt: absent, not a number, not readable.
+  std::optional<uint64_t> read(const GuestMemory& memory, uint64_t base) const;
+};
+
+struct NamedField {
+  std::string name;  // as it is published
+  Field field;
+};
+
+// struct rq
+struct RqLayout {
+  Field nr_running, clock, curr, idle, domain;
+  Field scx_nr_running, scx_flags, local_dsq_depth;
+  Field yields, switches, idle_switches, wakeups, local_wakeups, run_ns, wait_ns, slices;  // CONFIG_SCHEDSTATS
+};
+
+// struct scx_sched and what hangs on it
+struct ScxLayout {
+  Field exit_kind, ops_name;
+  Field per_cpu;             // pointer to per-CPU memory that holds the events
+  uint32_t events_offset = 0;  // of scx_event_stats in it
+  uint32_t events_bytes = 0;
+  std::vector<NamedField> events;
+  std::map<uint64_t, std::string> states;  // enum scx_enable_state: "enabled"
+};
+
+// struct scx_dispatch_q, and the three ways to reach one
+struct DsqLayout {
+  Field id, depth;
+  Field hash_table;          // scx_sched.dsq_hash.tbl
+  uint32_t hash_node = 0;    // of scx_dispatch_q.hash_node
+  Field buckets_count, nest, future_table;
+  uint32_t buckets = 0;      // of bucket_table.buckets
+  Field next;                // rhash_head.next
+  Field global_pointers;     // scx_sched.global_dsqs: array of pointers, by node
+  Field node_pointers;       // scx_sched.pnode: array of pointers to scx_sched_pnode, by node
+  uint32_t node_global = 0;  // of scx_sched_pnode.global_dsq
+  Field bypass;              // scx_sched_pcpu.bypass_dsq (its place; size of the struct)
+};
+
+// struct sched_domain
+struct DomainLayout {
+  Field parent, level, name;
+  uint32_t span = 0;         // cpumask; 0: not known
+  std::vector<NamedField> counters;
+};
+
+// struct bpf_prog, bpf_prog_aux, bpf_map, and the idr
+struct ProgramLayout {
+  Field idr_head;            // idr.idr_rt.xa_head
+  Field node_shift;
+  uint32_t node_slots = 0;
+  Field type, insns, jited_bytes, tag, stats, aux;
+  Field runs, run_ns, misses;  // bpf_prog_stats
+  Field id, verified_insns, short_name, full_name, used_maps, used_map_count, attach_btf_id;
+  Field map_id, map_type, map_key_size, map_value_size, map_max_entries, map_name;
+  uint64_t struct_ops_type = 0;  // BPF_PROG_TYPE_STRUCT_OPS
+  std::vector<uint64_t> ops_btf_ids;  // BTF ids of sched_ext_ops and its variants
+};
+
+struct KernelLayout {
+  std::map<std::string, uint64_t, std::less<>> symbols;  // address less the KASLR offset
+  uint64_t symbols_seen = 0;
+  RqLayout rq;
+  ScxLayout scx;
+  DsqLayout dsq;
+  DomainLayout domain;
+  ProgramLayout program;
+  uint64_t system_running = 0;  // enum system_states: SYSTEM_RUNNING; 0: not known
+  std::vector<std::string> absent;
+
+  bool has(std::string_view symbol) const { return symbols.contains(symbol); }
+};
+
+// Names that build_layout() and the samplers ask for.
+const std::vector<std::string>& wanted_symbols();
+
+// Errors: only when not even run queues can be read (kUnsupported), else what is lacking is in `absent`.
+Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, uint64_t kaslr_offset);
+
+}  // namespace ktstr

@@ -1,0 +1,41 @@
+// ktstr-monitor on the bus: VmStarted opens a session, a timer drives it, VmExited closes it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "monitor/monitor_session.h"
+#include "runtime/process.h"
+
+namespace ktstr {
+
+class MonitorRole : public Role {
+ public:
+  std::string_view name() const override { return "monitor"; }
+  void add_options(CLI::App& app) override;
+  // `--ram FILE`: watch any guest's RAM and print it, without a run (monitor/inspect.h).
+  std::optional<int> run_standalone() override;
+  void on_event(const EventBuffer& event, Context& context) override;
+  void on_stop(Context& context) override;
+
+ private:
+  using VmKey = std::pair<Vm, uint8_t>;  // VM and attempt
+  struct Watched {
+    std::unique_ptr<MonitorSession> session;
+    int timer = 0;
+  };
+  void start(VmKey vm, const VmStarted& started, Context& context);
+  void stop(VmKey vm, const std::string& reason, Context& context);
+
+  double period_ms_ = 100;
+  std::string ram_path_;
+  uint64_t inspect_samples_ = 1;
+  SystemClock clock_;
+  MonitorSeam seam_;
+  LayoutCache layouts_;
+  std::map<VmKey, Watched> watched_;
+};
+
+}  // namespace ktstr

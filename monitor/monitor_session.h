@@ -1,0 +1,71 @@
+// The watch over one VM: attach (again and again, until its kernel is up), sample, stop. Knows no bus and no timer:
+// it is told when, and answers with facts.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "monitor/guest_kernel.h"
+#include "monitor/sampler.h"
+#include "runtime/clock.h"
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+// The system, injected.
+struct MonitorSeam {
+  const Clock* clock = nullptr;
+  std::function<Result<std::unique_ptr<RamFile>>(const std::string& path)> open_ram;
+  // vCPU threads of a QEMU, empty when they cannot be read.
+  std::function<std::vector<VcpuThreadT>(uint32_t qemu_pid)> vcpu_threads;
+};
+
+class MonitorSession {
+ public:
+  struct Options {
+    uint64_t period_ns = 100'000'000;
+    uint64_t first_retry_ns = 200'000'000;  // between attempts to attach; doubles after each costly one
+    uint64_t last_retry_ns = 2'000'000'000;
+  };
+  // What a tick or the end of the VM brought. At most one of each.
+  struct Facts {
+    std::optional<MonitorAttachedT> attached;
+    std::optional<MonitorSampleT> sample;
+    std::optional<MonitorUnavailableT> unavailable;
+    std::optional<MonitorStoppedT> stopped;
+  };
+
+  // `layouts` is shared by the sessions of a run, `seam` outlives it.
+  MonitorSession(const VmStarted& vm, const MonitorSeam& seam, LayoutCache& layouts, Options options);
+
+  // Called once a period.
+  Facts tick();
+  // The VM is gone (or the run ends): MonitorStopped, and MonitorUnavailable before it when it never attached.
+  Facts stop(const std::string& reason);
+
+ private:
+  void try_attach(Facts& facts);
+
+  const MonitorSeam& seam_;
+  LayoutCache& layouts_;
+  Options options_;
+  std::string ram_path_;
+  RamLayout ram_layout_;
+  uint32_t qemu_pid_;
+  uint64_t started_ns_;
+
+  std::unique_ptr<RamFile> ram_;
+  std::unique_ptr<GuestKernel> kernel_;
+  std::unique_ptr<Sampler> sampler_;
+  std::string last_error_;
+  uint64_t retry_ns_;
+  uint64_t next_try_ns_ = 0;
+  uint64_t samples_ = 0;
+  uint64_t failed_ = 0;
+};
+
+}  // namespace ktstr

@@ -1,0 +1,51 @@
+// One sample of an attached kernel: all walkers, held together.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "monitor/guest_kernel.h"
+#include "monitor/walkers.h"
+#include "runtime/clock.h"
+#include "runtime/result.h"
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+class Sampler {
+ public:
+  // `kernel` and `clock` outlive it. Every `full_every`-th sample is full (see MonitorSample.full).
+  Sampler(const GuestKernel& kernel, const Clock& clock, uint64_t full_every = 10)
+      : kernel_(kernel), clock_(clock), full_every_(full_every), programs_(kernel) {}
+
+  // Errors: run queues were not readable, or the scheduler changed under the hand more often than was tried. Other parts that
+  // fail are left out and counted. `index` and all else filled in.
+  Result<MonitorSampleT> sample();
+
+  // Samples that lacked a part, by the part's name.
+  const std::map<std::string, uint64_t>& parts_failed() const { return parts_failed_; }
+  // The last that was seen of each program (by id) and domain (by CPU, then level).
+  std::vector<std::unique_ptr<ProgramSampleT>> last_programs() const;
+  std::vector<std::unique_ptr<DomainSampleT>> last_domains() const;
+
+ private:
+  Status fill(MonitorSampleT& sample);
+  bool fill_scx(MonitorSampleT& sample, const std::vector<bool>& online);
+  void fill_full(MonitorSampleT& sample, const std::vector<bool>& online);
+
+  const GuestKernel& kernel_;
+  const Clock& clock_;
+  uint64_t full_every_;
+  ProgramWalker programs_;
+  uint64_t index_ = 0;
+  ScxRoot last_root_;
+  std::string last_state_;
+  std::map<std::string, uint64_t> parts_failed_;
+  std::map<uint32_t, ProgramSampleT> last_programs_;
+  std::vector<DomainSampleT> last_domains_;
+};
+
+}  // namespace ktstr
