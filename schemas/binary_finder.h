@@ -12,7 +12,8 @@ class BinaryFinder {
  public:
   virtual ~BinaryFinder() = default;
   // The absolute path of `binary` as written in the spec file at `spec_path`.
-  // Errors: kNotFound, the message names every place looked at; kInvalid: found, but not a file that can be run.
+  // Errors: kNotFound, the message names every place looked at; kInvalid: found, but not a file that can be
+  // run.
   virtual Result<std::string> find(const std::string& binary, const std::string& spec_path) const = 0;
 };
 
@@ -22,8 +23,9 @@ struct BinarySearchDirs {
   std::string path;                         // PATH as in the environment: folders separated by ':'
 };
 
-// With a '/' in it, `binary` is a path: absolute, or relative to the spec's folder. Without, it is a name, looked for
-// beside the spec, in scheduler_dirs, in the build tree's schedulers folder and in PATH; the first hit wins.
+// With a '/' in it, `binary` is a path: absolute, or relative to the spec's folder. Without, it is a name,
+// looked for beside the spec, in scheduler_dirs, in the build tree's schedulers folder and in PATH; the first
+// hit wins.
 class DirBinaryFinder : public BinaryFinder {
  public:
   explicit DirBinaryFinder(BinarySearchDirs dirs) : dirs_(std::move(dirs)) {}

@@ -39,8 +39,8 @@ Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpu
       return Error::invalid(in_quotes(list) + " has a range that runs backwards: " + in_quotes(trimmed(part)))
           .with_hint("write the smaller number first");
     if (last >= cpus)
-      return Error::invalid(in_quotes(list) + " names CPU " + std::to_string(last) + ", the VM has CPUs 0 to " +
-                            std::to_string(cpus - 1))
+      return Error::invalid(in_quotes(list) + " names CPU " + std::to_string(last) +
+                            ", the VM has CPUs 0 to " + std::to_string(cpus - 1))
           .with_hint("CPUs = llcs * cores * threads");
     for (unsigned cpu = first; cpu <= last; ++cpu) named[cpu] = true;
   }

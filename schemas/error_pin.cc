@@ -31,8 +31,10 @@ std::string_view advice(RE2::ErrorCode code) {
   switch (code) {
     case RE2::ErrorBadEscape:
     case RE2::ErrorBadPerlOp:
-      return "RE2 knows no look-around and no back-references, and a backslash needs a known letter or a punctuation "
-             "mark after it; for text without wildcards use expect_scx_bpf_error_contains, where nothing is escaped";
+      return "RE2 knows no look-around and no back-references, and a backslash needs a known letter or a "
+             "punctuation "
+             "mark after it; for text without wildcards use expect_scx_bpf_error_contains, where nothing is "
+             "escaped";
     case RE2::ErrorMissingParen:
     case RE2::ErrorUnexpectedParen:
     case RE2::ErrorMissingBracket:
@@ -40,14 +42,16 @@ std::string_view advice(RE2::ErrorCode code) {
     case RE2::ErrorRepeatArgument:
     case RE2::ErrorRepeatSize:
     case RE2::ErrorRepeatOp:
-      return "give the repetition something to repeat, at most 1000 times, and write a literal sign with a backslash: "
+      return "give the repetition something to repeat, at most 1000 times, and write a literal sign with a "
+             "backslash: "
              "\\* \\+ \\?";
     default:
       return "for text without wildcards use expect_scx_bpf_error_contains, where nothing is escaped";
   }
 }
 
-Error refused(std::string_view attribute, std::string_view pattern, std::string_view why, std::string_view hint) {
+Error refused(std::string_view attribute, std::string_view pattern, std::string_view why,
+              std::string_view hint) {
   return Error::invalid(std::string(attribute) + " = " + in_quotes(pattern) + ": " + std::string(why))
       .with_hint(std::string(hint));
 }
@@ -66,7 +70,9 @@ Result<std::unique_ptr<RE2>> compile_regex(std::string_view pattern) {
     return refused(kMatches, pattern, "the pattern is longer than " + std::to_string(kMaxPinBytes) + " bytes",
                    "pin the part of the text that tells this error from others");
   auto regex = std::make_unique<RE2>(re2::StringPiece(pattern.data(), pattern.size()), pin_options());
-  if (!regex->ok()) return refused(kMatches, pattern, "not a valid RE2 expression: " + regex->error(), advice(regex->error_code()));
+  if (!regex->ok())
+    return refused(kMatches, pattern, "not a valid RE2 expression: " + regex->error(),
+                   advice(regex->error_code()));
 
   RE2 bare(without_assertions(pattern), pin_options());
   if (!bare.ok() || RE2::FullMatch("", bare))
@@ -75,15 +81,17 @@ Result<std::unique_ptr<RE2>> compile_regex(std::string_view pattern) {
                    "write a part of the expected error's text that must be there, such as \"" +
                        std::string("apply_cell_config returned -E[A-Z]+\""));
   if (matches_any_letter(*regex))
-    return refused(kMatches, pattern, "it matches any text that has a letter in it, so it says nothing about the error",
+    return refused(kMatches, pattern,
+                   "it matches any text that has a letter in it, so it says nothing about the error",
                    "write a part of the expected error's text that must be there");
   return regex;
 }
 
 // Does the corpus speak of a scheduler's error at all? Used only without better knowledge.
 bool tells_of_an_error(std::string_view corpus) {
-  for (std::string_view mark : {"triggered exit kind", "scx_bpf_error", "runtime error", "runnable task stall",
-                                "Error:", "error:", "panicked", "Segmentation fault"}) {
+  for (std::string_view mark :
+       {"triggered exit kind", "scx_bpf_error", "runtime error", "runnable task stall",
+        "Error:", "error:", "panicked", "Segmentation fault"}) {
     if (corpus.find(mark) != std::string_view::npos) return true;
   }
   return false;
@@ -112,7 +120,8 @@ NearLine nearest_line(std::string_view wanted, std::string_view corpus) {
   size_t number = 1;
   if (corpus.size() > kNearestCorpusBytes) {
     size_t cut = corpus.size() - kNearestCorpusBytes;
-    number += static_cast<size_t>(std::count(corpus.begin(), corpus.begin() + static_cast<std::ptrdiff_t>(cut), '\n'));
+    number += static_cast<size_t>(
+        std::count(corpus.begin(), corpus.begin() + static_cast<std::ptrdiff_t>(cut), '\n'));
     corpus.remove_prefix(cut);
   }
   double best_score = kNearEnough;
@@ -180,7 +189,8 @@ Result<ErrorPin> ErrorPin::compile(PinPatterns patterns) {
 PinResult ErrorPin::check(std::string_view corpus, std::optional<bool> scheduler_failed) const {
   PinResult result;
   result.contains_missed = patterns_.contains && corpus.find(*patterns_.contains) == std::string_view::npos;
-  result.matches_missed = regex_ && !RE2::PartialMatch(re2::StringPiece(corpus.data(), corpus.size()), *regex_);
+  result.matches_missed =
+      regex_ && !RE2::PartialMatch(re2::StringPiece(corpus.data(), corpus.size()), *regex_);
   if (!result.contains_missed && !result.matches_missed) return result;
 
   bool failed = scheduler_failed ? *scheduler_failed : tells_of_an_error(corpus);
@@ -196,13 +206,16 @@ std::string ErrorPin::explain(const PinResult& result) const {
   if (result.matched()) return "";
   std::string out;
   auto add = [&](const std::string& line) { out += out.empty() ? line : "\n" + line; };
-  if (result.contains_missed) add(std::string(kContains) + " = " + in_quotes(*patterns_.contains) + ": not in the corpus");
-  if (result.matches_missed) add(std::string(kMatches) + " = " + in_quotes(*patterns_.matches) + ": no match in the corpus");
+  if (result.contains_missed)
+    add(std::string(kContains) + " = " + in_quotes(*patterns_.contains) + ": not in the corpus");
+  if (result.matches_missed)
+    add(std::string(kMatches) + " = " + in_quotes(*patterns_.matches) + ": no match in the corpus");
   if (result.cause == PinResult::Cause::kFixed) {
     add("looks like: bug is fixed (the corpus holds no error at all); if so, delete this regression test");
     return out;
   }
-  add("looks like: error text drifted (the scheduler failed, with another text); if it is the same bug, adapt the pin");
+  add("looks like: error text drifted (the scheduler failed, with another text); if it is the same bug, "
+      "adapt the pin");
   if (result.nearest_line != 0)
     add("nearest text: line " + std::to_string(result.nearest_line) + ": " + in_quotes(result.nearest));
   return out;

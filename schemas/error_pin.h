@@ -3,12 +3,15 @@
 // The corpus is the scheduler's log followed by the sched_ext dump. Semantics, for both matchers:
 //   - both given: both must match (AND).
 //   - `contains` is a plain substring, byte for byte. No trimming, no case folding, no normalisation.
-//   - `matches` is an RE2 expression searched for anywhere in the corpus. `^` and `$` are the ends of the whole corpus,
-//     `.` does not match a newline; the inline flags (?m), (?s), (?i), (?U) change that. Whitespace counts as written.
-//   - the pattern is UTF-8. The corpus need not be: a byte that is no UTF-8 is matched by no `.` and no class, and does
+//   - `matches` is an RE2 expression searched for anywhere in the corpus. `^` and `$` are the ends of the
+//   whole corpus,
+//     `.` does not match a newline; the inline flags (?m), (?s), (?i), (?U) change that. Whitespace counts as
+//     written.
+//   - the pattern is UTF-8. The corpus need not be: a byte that is no UTF-8 is matched by no `.` and no
+//   class, and does
 //     no harm elsewhere.
-// A pattern that could match without consuming a character is refused, and so is one that matches any text at all: such
-// a pin passes, or fails, whatever the scheduler did. regex_scan.h says how that is decided.
+// A pattern that could match without consuming a character is refused, and so is one that matches any text at
+// all: such a pin passes, or fails, whatever the scheduler did. regex_scan.h says how that is decided.
 #pragma once
 
 #include <memory>
@@ -42,7 +45,8 @@ struct PinResult {
   Cause cause = Cause::kMatched;
   bool contains_missed = false;
   bool matches_missed = false;
-  std::string nearest;  // the corpus line most like the pin; empty when none is like it. Not yet made printable.
+  std::string
+      nearest;  // the corpus line most like the pin; empty when none is like it. Not yet made printable.
   size_t nearest_line = 0;  // its number in the corpus, 1-based; 0 when none
 
   bool matched() const { return cause == Cause::kMatched; }
@@ -50,18 +54,20 @@ struct PinResult {
 
 class ErrorPin {
  public:
-  // Errors (kInvalid): neither pattern given, one refused. The message holds the pattern and why, the hint what to
-  // write instead.
+  // Errors (kInvalid): neither pattern given, one refused. The message holds the pattern and why, the hint
+  // what to write instead.
   static Result<ErrorPin> compile(PinPatterns patterns);
 
   ErrorPin(ErrorPin&&) noexcept;
   ErrorPin& operator=(ErrorPin&&) noexcept;
   ~ErrorPin();
 
-  // Linear in the corpus. Whether the scheduler failed is known best from the kernel's exit kind; without that word
+  // Linear in the corpus. Whether the scheduler failed is known best from the kernel's exit kind; without
+  // that word
   // (`scheduler_failed` absent) it is judged by the corpus itself.
   PinResult check(std::string_view corpus, std::optional<bool> scheduler_failed = std::nullopt) const;
-  // A line or more for a person: which matcher missed, what it looks like, the nearest text. Empty when matched.
+  // A line or more for a person: which matcher missed, what it looks like, the nearest text. Empty when
+  // matched.
   std::string explain(const PinResult& result) const;
 
   const PinPatterns& patterns() const { return patterns_; }

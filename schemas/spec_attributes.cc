@@ -13,62 +13,168 @@ constexpr double kMillisecond = 1e6;
 using enum ValueKind;
 
 const Attribute kTestAttributes[] = {
-    {.name = "numa_nodes", .kind = kInteger, .field = &TopologyT::numa_nodes, .min = 1, .max = 16,
-     .unit = "nodes", .doc = "NUMA nodes in all; the LLCs are spread evenly over them."},
-    {.name = "llcs", .kind = kInteger, .field = &TopologyT::llcs, .min = 1, .max = 64,
-     .unit = "LLCs", .doc = "Last-level caches in all; a multiple of numa_nodes."},
-    {.name = "cores", .kind = kInteger, .field = &TopologyT::cores, .min = 1, .max = 64,
-     .unit = "cores", .doc = "Cores per LLC."},
-    {.name = "threads", .kind = kInteger, .field = &TopologyT::threads, .min = 1, .max = 8,
-     .unit = "threads", .doc = "SMT threads per core; the VM has llcs * cores * threads CPUs, 64 at most."},
-    {.name = "memory_mb", .kind = kInteger, .field = &TestSpecT::memory_mb, .min = 256, .max = 65536,
-     .unit = "MiB", .doc = "Memory of the VM."},
-    {.name = "duration_s", .kind = kNumber, .field = &TestSpecT::duration_ns, .scale = kSecond, .min = 0.1, .max = 3600,
-     .unit = "seconds", .doc = "How long the workload runs, in the VM's time, once sched_ext reports enabled."},
-    {.name = "attach_timeout_s", .kind = kNumber, .field = &TestSpecT::attach_timeout_ns, .scale = kSecond, .min = 1,
-     .max = 600, .unit = "seconds",
-     .doc = "Time that the scheduler has from its start until sched_ext reports enabled, before scaling by the host's "
+    {.name = "numa_nodes",
+     .kind = kInteger,
+     .field = &TopologyT::numa_nodes,
+     .min = 1,
+     .max = 16,
+     .unit = "nodes",
+     .doc = "NUMA nodes in all; the LLCs are spread evenly over them."},
+    {.name = "llcs",
+     .kind = kInteger,
+     .field = &TopologyT::llcs,
+     .min = 1,
+     .max = 64,
+     .unit = "LLCs",
+     .doc = "Last-level caches in all; a multiple of numa_nodes."},
+    {.name = "cores",
+     .kind = kInteger,
+     .field = &TopologyT::cores,
+     .min = 1,
+     .max = 64,
+     .unit = "cores",
+     .doc = "Cores per LLC."},
+    {.name = "threads",
+     .kind = kInteger,
+     .field = &TopologyT::threads,
+     .min = 1,
+     .max = 8,
+     .unit = "threads",
+     .doc = "SMT threads per core; the VM has llcs * cores * threads CPUs, 64 at most."},
+    {.name = "memory_mb",
+     .kind = kInteger,
+     .field = &TestSpecT::memory_mb,
+     .min = 256,
+     .max = 65536,
+     .unit = "MiB",
+     .doc = "Memory of the VM."},
+    {.name = "duration_s",
+     .kind = kNumber,
+     .field = &TestSpecT::duration_ns,
+     .scale = kSecond,
+     .min = 0.1,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "How long the workload runs, in the VM's time, once sched_ext reports enabled."},
+    {.name = "attach_timeout_s",
+     .kind = kNumber,
+     .field = &TestSpecT::attach_timeout_ns,
+     .scale = kSecond,
+     .min = 1,
+     .max = 600,
+     .unit = "seconds",
+     .doc = "Time that the scheduler has from its start until sched_ext reports enabled, before scaling by "
+            "the host's "
             "speed."},
-    {.name = "workers_per_cgroup", .kind = kInteger, .field = std::monostate{}, .min = 1, .max = 1024,
-     .unit = "workers", .doc = "Workers of each [[test.cgroup]] that does not say `workers`."},
-    {.name = "auto_repro", .kind = kBool, .field = &TestSpecT::auto_repro,
+    {.name = "workers_per_cgroup",
+     .kind = kInteger,
+     .field = std::monostate{},
+     .min = 1,
+     .max = 1024,
+     .unit = "workers",
+     .doc = "Workers of each [[test.cgroup]] that does not say `workers`."},
+    {.name = "auto_repro",
+     .kind = kBool,
+     .field = &TestSpecT::auto_repro,
      .doc = "After a crash, boot a second VM with probes on the crash chain."},
-    {.name = "repro_tries", .kind = kInteger, .field = &TestSpecT::repro_tries, .min = 1, .max = 100,
-     .unit = "VMs", .doc = "How often the second VM is booted until the crash shows again."},
-    {.name = "expect_err", .kind = kBool, .field = &TestSpecT::expect_err,
+    {.name = "repro_tries",
+     .kind = kInteger,
+     .field = &TestSpecT::repro_tries,
+     .min = 1,
+     .max = 100,
+     .unit = "VMs",
+     .doc = "How often the second VM is booted until the crash shows again."},
+    {.name = "expect_err",
+     .kind = kBool,
+     .field = &TestSpecT::expect_err,
      .doc = "The scheduler is expected to fail: the test passes when it does, and fails when it does not."},
-    {.name = "expect_scx_bpf_error_contains", .kind = kText, .field = &TestSpecT::expect_scx_bpf_error_contains,
-     .doc = "Text that the scheduler log or the sched_ext dump must contain, byte for byte; needs expect_err = true."},
-    {.name = "expect_scx_bpf_error_matches", .kind = kText, .field = &TestSpecT::expect_scx_bpf_error_matches,
-     .doc = "RE2 expression that must match in the scheduler log and sched_ext dump taken together; needs expect_err = "
+    {.name = "expect_scx_bpf_error_contains",
+     .kind = kText,
+     .field = &TestSpecT::expect_scx_bpf_error_contains,
+     .doc = "Text that the scheduler log or the sched_ext dump must contain, byte for byte; needs expect_err "
+            "= true."},
+    {.name = "expect_scx_bpf_error_matches",
+     .kind = kText,
+     .field = &TestSpecT::expect_scx_bpf_error_matches,
+     .doc = "RE2 expression that must match in the scheduler log and sched_ext dump taken together; needs "
+            "expect_err = "
             "true."},
-    {.name = "not_starved", .kind = kBool, .field = &TestSpecT::not_starved,
+    {.name = "not_starved",
+     .kind = kBool,
+     .field = &TestSpecT::not_starved,
      .doc = "Fail the test when a worker made no progress."},
-    {.name = "max_gap_ms", .kind = kNumber, .field = &TestSpecT::max_gap_ns, .scale = kMillisecond, .min = 0,
-     .max = 3600000, .unit = "milliseconds", .doc = "Longest time that a worker may be kept off its CPU; 0: not checked."},
-    {.name = "max_spread_pct", .kind = kNumber, .field = &TestSpecT::max_spread_pct, .min = 0, .max = 100,
-     .unit = "percent", .doc = "Largest spread of run time between the workers of a cgroup; 0: not checked."},
+    {.name = "max_gap_ms",
+     .kind = kNumber,
+     .field = &TestSpecT::max_gap_ns,
+     .scale = kMillisecond,
+     .min = 0,
+     .max = 3600000,
+     .unit = "milliseconds",
+     .doc = "Longest time that a worker may be kept off its CPU; 0: not checked."},
+    {.name = "max_spread_pct",
+     .kind = kNumber,
+     .field = &TestSpecT::max_spread_pct,
+     .min = 0,
+     .max = 100,
+     .unit = "percent",
+     .doc = "Largest spread of run time between the workers of a cgroup; 0: not checked."},
 };
 
 const Attribute kCgroupAttributes[] = {
-    {.name = "name", .kind = kText, .field = std::monostate{},
+    {.name = "name",
+     .kind = kText,
+     .field = std::monostate{},
      .doc = "Name of the cgroup, of its own within the test. Required."},
-    {.name = "workers", .kind = kInteger, .field = std::monostate{}, .min = 1, .max = 1024, .unit = "workers",
+    {.name = "workers",
+     .kind = kInteger,
+     .field = std::monostate{},
+     .min = 1,
+     .max = 1024,
+     .unit = "workers",
      .doc = "Processes forked into the group; default: workers_per_cgroup, else 1."},
-    {.name = "work", .kind = kText, .field = std::monostate{}, .doc = "What each worker does; default \"CpuSpin\"."},
-    {.name = "cpuset", .kind = kText, .field = std::monostate{},
+    {.name = "work",
+     .kind = kText,
+     .field = std::monostate{},
+     .doc = "What each worker does; default \"CpuSpin\"."},
+    {.name = "cpuset",
+     .kind = kText,
+     .field = std::monostate{},
      .doc = "CPUs that the group may use, such as \"0-3,5\"; default: all."},
-    {.name = "burst_ms", .kind = kNumber, .field = std::monostate{}, .min = 0.001, .max = 60000, .unit = "milliseconds",
+    {.name = "burst_ms",
+     .kind = kNumber,
+     .field = std::monostate{},
+     .min = 0.001,
+     .max = 60000,
+     .unit = "milliseconds",
      .doc = "Bursty and Mixed: length of a computation; default 5."},
-    {.name = "pause_ms", .kind = kNumber, .field = std::monostate{}, .min = 0.001, .max = 60000, .unit = "milliseconds",
+    {.name = "pause_ms",
+     .kind = kNumber,
+     .field = std::monostate{},
+     .min = 0.001,
+     .max = 60000,
+     .unit = "milliseconds",
      .doc = "Bursty and Mixed: length of a sleep; default 5."},
 };
 
-constexpr std::string_view kPlannedTest[] = {
-    "watchdog_timeout_s", "isolation",           "max_throughput_cv",   "min_work_rate",      "max_p99_wake_latency_ns",
-    "max_wake_latency_cv", "min_iteration_rate", "max_migration_ratio", "max_imbalance_ratio", "max_local_dsq_depth",
-    "fail_on_stall",       "sustained_samples",  "max_fallback_rate",   "max_keep_last_rate", "bpf_map_write",
-    "matrix",              "step",               "payload",             "kernel"};
+constexpr std::string_view kPlannedTest[] = {"watchdog_timeout_s",
+                                             "isolation",
+                                             "max_throughput_cv",
+                                             "min_work_rate",
+                                             "max_p99_wake_latency_ns",
+                                             "max_wake_latency_cv",
+                                             "min_iteration_rate",
+                                             "max_migration_ratio",
+                                             "max_imbalance_ratio",
+                                             "max_local_dsq_depth",
+                                             "fail_on_stall",
+                                             "sustained_samples",
+                                             "max_fallback_rate",
+                                             "max_keep_last_rate",
+                                             "bpf_map_write",
+                                             "matrix",
+                                             "step",
+                                             "payload",
+                                             "kernel"};
 constexpr std::string_view kPlannedCgroup[] = {"nice", "policy", "affinity", "payload"};
 
 // 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
@@ -105,12 +211,16 @@ void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue&
     const Attribute& attribute;
     const SpecValue& value;
     void operator()(std::monostate) const {}
-    void operator()(bool TestSpecT::* field) const { test.*field = std::get<bool>(value); }
-    void operator()(std::string TestSpecT::* field) const { test.*field = std::get<std::string>(value); }
-    void operator()(uint32_t TestSpecT::* field) const { test.*field = static_cast<uint32_t>(scaled()); }
-    void operator()(uint64_t TestSpecT::* field) const { test.*field = static_cast<uint64_t>(std::llround(scaled())); }
-    void operator()(float TestSpecT::* field) const { test.*field = static_cast<float>(scaled()); }
-    void operator()(uint32_t TopologyT::* field) const { (*test.topology).*field = static_cast<uint32_t>(scaled()); }
+    void operator()(bool TestSpecT::*field) const { test.*field = std::get<bool>(value); }
+    void operator()(std::string TestSpecT::*field) const { test.*field = std::get<std::string>(value); }
+    void operator()(uint32_t TestSpecT::*field) const { test.*field = static_cast<uint32_t>(scaled()); }
+    void operator()(uint64_t TestSpecT::*field) const {
+      test.*field = static_cast<uint64_t>(std::llround(scaled()));
+    }
+    void operator()(float TestSpecT::*field) const { test.*field = static_cast<float>(scaled()); }
+    void operator()(uint32_t TopologyT::*field) const {
+      (*test.topology).*field = static_cast<uint32_t>(scaled());
+    }
     double scaled() const { return as_number(value) * attribute.scale; }
   };
   std::visit(Setter{test, attribute, value}, attribute.field);
@@ -121,17 +231,19 @@ std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& a
     const TestSpecT& test;
     const Attribute& attribute;
     std::optional<SpecValue> operator()(std::monostate) const { return std::nullopt; }
-    std::optional<SpecValue> operator()(bool TestSpecT::* field) const { return test.*field; }
-    std::optional<SpecValue> operator()(std::string TestSpecT::* field) const {
+    std::optional<SpecValue> operator()(bool TestSpecT::*field) const { return test.*field; }
+    std::optional<SpecValue> operator()(std::string TestSpecT::*field) const {
       if ((test.*field).empty()) return std::nullopt;
       return test.*field;
     }
-    std::optional<SpecValue> operator()(uint32_t TestSpecT::* field) const { return number(test.*field); }
-    std::optional<SpecValue> operator()(uint64_t TestSpecT::* field) const {
+    std::optional<SpecValue> operator()(uint32_t TestSpecT::*field) const { return number(test.*field); }
+    std::optional<SpecValue> operator()(uint64_t TestSpecT::*field) const {
       return number(static_cast<double>(test.*field));
     }
-    std::optional<SpecValue> operator()(float TestSpecT::* field) const { return number(test.*field); }
-    std::optional<SpecValue> operator()(uint32_t TopologyT::* field) const { return number((*test.topology).*field); }
+    std::optional<SpecValue> operator()(float TestSpecT::*field) const { return number(test.*field); }
+    std::optional<SpecValue> operator()(uint32_t TopologyT::*field) const {
+      return number((*test.topology).*field);
+    }
     SpecValue number(double stored) const {
       double value = stored / attribute.scale;
       if (attribute.kind == kInteger) return static_cast<int64_t>(value);

@@ -17,8 +17,9 @@ namespace ktstr {
 using SpecValue = std::variant<bool, int64_t, double, std::string>;
 
 // Where in a test an attribute is kept. monostate: it only shapes other values (workers_per_cgroup).
-using SpecField = std::variant<std::monostate, bool TestSpecT::*, uint32_t TestSpecT::*, uint64_t TestSpecT::*,
-                               float TestSpecT::*, std::string TestSpecT::*, uint32_t TopologyT::*>;
+using SpecField =
+    std::variant<std::monostate, bool TestSpecT::*, uint32_t TestSpecT::*, uint64_t TestSpecT::*,
+                 float TestSpecT::*, std::string TestSpecT::*, uint32_t TopologyT::*>;
 
 enum class ValueKind { kBool, kInteger, kNumber, kText };
 

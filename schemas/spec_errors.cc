@@ -14,7 +14,8 @@ void SpecErrors::add(unsigned line, std::string_view what, std::string_view hint
 
 Error SpecErrors::to_error() const {
   std::vector<Entry> sorted = errors_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Entry& a, const Entry& b) { return a.line < b.line; });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Entry& a, const Entry& b) { return a.line < b.line; });
   std::string out;
   size_t shown = 0;
   for (const Entry& entry : sorted) {

@@ -1,4 +1,5 @@
-// RawSpec to tests: the three layers are merged, then everything that takes more than one value to judge is checked.
+// RawSpec to tests: the three layers are merged, then everything that takes more than one value to judge is
+// checked.
 #include "schemas/test_spec.h"
 
 #include <fcntl.h>
@@ -18,8 +19,8 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxNameBytes = 100;     // a test's name becomes a folder's name
-constexpr unsigned kMaxWorkers = 4096;    // of one test, over all cgroups
+constexpr size_t kMaxNameBytes = 100;   // a test's name becomes a folder's name
+constexpr unsigned kMaxWorkers = 4096;  // of one test, over all cgroups
 constexpr std::string_view kNoScheduler = "none";
 
 bool is_name_char(char c, std::string_view extra) {
@@ -57,7 +58,8 @@ class Resolver {
       if (!name.empty()) {
         auto [first, is_new] = lines.emplace(name, raw.name->line);
         if (!is_new)
-          errors_.add(raw.name->line, "test " + in_quotes(name) + " is already in line " + std::to_string(first->second),
+          errors_.add(raw.name->line,
+                      "test " + in_quotes(name) + " is already in line " + std::to_string(first->second),
                       "give each test a name of its own");
       }
       tests.push_back(std::move(test));
@@ -69,7 +71,8 @@ class Resolver {
  private:
   void check_scheduler(const std::string& name, const RawScheduler& block) {
     if (name == kNoScheduler)
-      errors_.add(block.line, "scheduler name \"none\" stands for the kernel's own scheduler", "choose another name");
+      errors_.add(block.line, "scheduler name \"none\" stands for the kernel's own scheduler",
+                  "choose another name");
     else if (!good_name(name))
       errors_.add(block.line, "scheduler name " + in_quotes(name) + " is no good name",
                   "use letters, digits, '_' and '-', not '-' first, 100 at most");
@@ -129,7 +132,7 @@ class Resolver {
                     "use letters, digits, '_', '-' and '.', neither '-' nor '.' first, 100 at most");
     }
 
-    const Located<std::string>* wanted = raw.scheduler ? &*raw.scheduler
+    const Located<std::string>* wanted = raw.scheduler            ? &*raw.scheduler
                                          : raw_.default_scheduler ? &*raw_.default_scheduler
                                                                   : nullptr;
     const RawScheduler* block = wanted ? find_scheduler(*wanted) : nullptr;
@@ -189,8 +192,8 @@ class Resolver {
     const TopologyT& topology = *spec.topology;
     if (topology.llcs % topology.numa_nodes != 0)
       errors_.add(line_of("llcs", line_of("numa_nodes", line)),
-                  "llcs = " + std::to_string(topology.llcs) + " is no multiple of numa_nodes = " +
-                      std::to_string(topology.numa_nodes),
+                  "llcs = " + std::to_string(topology.llcs) +
+                      " is no multiple of numa_nodes = " + std::to_string(topology.numa_nodes),
                   "each NUMA node holds the same number of LLCs");
     if (unsigned cpus = vcpus(spec); cpus > kMaxVcpus)
       errors_.add(line_of("cores", line_of("llcs", line)),
@@ -207,8 +210,10 @@ class Resolver {
       if (!group->name.empty()) {
         auto [first, is_new] = names.emplace(group->name, line);
         if (!is_new)
-          errors_.add(line, "cgroup " + in_quotes(group->name) + " is already in line " + std::to_string(first->second),
-                      "give each cgroup of a test a name of its own");
+          errors_.add(
+              line,
+              "cgroup " + in_quotes(group->name) + " is already in line " + std::to_string(first->second),
+              "give each cgroup of a test a name of its own");
       }
       total += group->workers;
       spec.cgroups.push_back(std::move(group));
@@ -217,11 +222,12 @@ class Resolver {
       errors_.add(raw.line, "the test has " + std::to_string(total) + " workers",
                   std::to_string(kMaxWorkers) + " is the most");
     if (raw.cgroups.empty() && raw.attributes.contains("workers_per_cgroup"))
-      errors_.add(line_of("workers_per_cgroup", raw.line), "workers_per_cgroup is set, but the test has no cgroup",
-                  "add a [[test.cgroup]]");
+      errors_.add(line_of("workers_per_cgroup", raw.line),
+                  "workers_per_cgroup is set, but the test has no cgroup", "add a [[test.cgroup]]");
   }
 
-  std::unique_ptr<CgroupSpecT> resolve_cgroup(const RawLayer& raw, unsigned line, unsigned per_group, unsigned cpus) {
+  std::unique_ptr<CgroupSpecT> resolve_cgroup(const RawLayer& raw, unsigned line, unsigned per_group,
+                                              unsigned cpus) {
     auto group = std::make_unique<CgroupSpecT>();
     auto text = [&](std::string_view name) -> const Located<SpecValue>* {
       auto found = raw.find(name);
@@ -243,9 +249,11 @@ class Resolver {
     }
     if (const auto* work = text("work")) set_work(*work, *group);
     if (needs_pairs(group->work) && group->workers % 2 != 0)
-      errors_.add(workers_line, std::string(EnumNameWorkType(group->work)) + " works in pairs, but there " +
-                                    (group->workers == 1 ? "is 1 worker" : "are " + std::to_string(group->workers) + " workers"),
-                  "make it an even number");
+      errors_.add(
+          workers_line,
+          std::string(EnumNameWorkType(group->work)) + " works in pairs, but there " +
+              (group->workers == 1 ? "is 1 worker" : "are " + std::to_string(group->workers) + " workers"),
+          "make it an even number");
     if (const auto* cpuset = text("cpuset")) {
       group->cpuset = std::get<std::string>(cpuset->value);
       if (auto list = parse_cpu_list(group->cpuset, cpus); !list)
@@ -282,10 +290,13 @@ class Resolver {
   }
 
   void check_pins(const RawTest& raw, const Located<std::string>* scheduler, const TestSpecT& spec) {
-    check_pin("expect_scx_bpf_error_contains", raw, spec, [](std::string_view t) { return check_pin_contains(t); });
-    check_pin("expect_scx_bpf_error_matches", raw, spec, [](std::string_view t) { return check_pin_matches(t); });
+    check_pin("expect_scx_bpf_error_contains", raw, spec,
+              [](std::string_view t) { return check_pin_contains(t); });
+    check_pin("expect_scx_bpf_error_matches", raw, spec,
+              [](std::string_view t) { return check_pin_matches(t); });
     if (spec.expect_err && (!scheduler || scheduler->value == kNoScheduler))
-      errors_.add(line_of("expect_err", raw.line), "expect_err = true, but the test runs no scheduler that could fail",
+      errors_.add(line_of("expect_err", raw.line),
+                  "expect_err = true, but the test runs no scheduler that could fail",
                   "add scheduler = \"…\"");
   }
 
@@ -322,7 +333,8 @@ Result<std::string> read_file(const std::string& path) {
   if (!fd.valid()) return Error::from_errno(path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return Error::from_errno(path);
-  if (S_ISDIR(info.st_mode)) return Error::invalid(path + ": a folder, not a spec file").with_hint("name a .toml file");
+  if (S_ISDIR(info.st_mode))
+    return Error::invalid(path + ": a folder, not a spec file").with_hint("name a .toml file");
   std::string text;
   char buffer[65536];
   while (true) {
@@ -332,7 +344,8 @@ Result<std::string> read_file(const std::string& path) {
     if (got == 0) return text;
     text.append(buffer, static_cast<size_t>(got));
     if (text.size() > kMaxSpecBytes)
-      return Error::invalid(path + ": larger than " + std::to_string(kMaxSpecBytes >> 10) + " KiB, surely not a spec")
+      return Error::invalid(path + ": larger than " + std::to_string(kMaxSpecBytes >> 10) +
+                            " KiB, surely not a spec")
           .with_hint("name a .toml file");
   }
 }
@@ -340,7 +353,7 @@ Result<std::string> read_file(const std::string& path) {
 }  // namespace
 
 Result<std::vector<LoadedTest>> parse_tests(std::string_view text, const std::string& path,
-                                           const SpecOptions& options) {
+                                            const SpecOptions& options) {
   SpecErrors errors(path);
   if (text.find('\0') != std::string_view::npos) {
     errors.add(0, "a binary file, not a spec", "name a .toml file");

@@ -1,7 +1,9 @@
-// Test specs: TOML in, checked and resolved TestSpecT (schemas/spec.fbs) out. docs/specs.md lists every attribute.
+// Test specs: TOML in, checked and resolved TestSpecT (schemas/spec.fbs) out. docs/specs.md lists every
+// attribute.
 //
-// All that can be known without a VM is checked here, before anything boots: syntax, names, types, ranges, topology,
-// cpusets, pins, and that each scheduler's binary is there. All errors of a file are reported together, one line each:
+// All that can be known without a VM is checked here, before anything boots: syntax, names, types, ranges,
+// topology, cpusets, pins, and that each scheduler's binary is there. All errors of a file are reported
+// together, one line each:
 //
 //   crash.toml:12: unknown attribute "worker"; did you mean "workers"?
 #pragma once
@@ -50,7 +52,7 @@ Result<std::vector<LoadedTest>> load_tests(const std::string& path, const SpecOp
 
 // The same from text; `path` is only used in messages and to look beside the spec for binaries.
 Result<std::vector<LoadedTest>> parse_tests(std::string_view text, const std::string& path,
-                                           const SpecOptions& options);
+                                            const SpecOptions& options);
 
 // "PATH:12 [[test]]", "PATH:3 [default]", "built in": where a setting came from.
 std::string origin_text(const Setting& setting, const TestSpecT& test);

@@ -180,32 +180,39 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nwork = \"CpuSpinn\"\n",
      "a.toml:5: unknown work type \"CpuSpinn\"; did you mean \"CpuSpin\"?"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nwork = \"Sleepy\"\n",
-     "a.toml:5: unknown work type \"Sleepy\"; there are CpuSpin, YieldHeavy, Mixed, Bursty, PipeIo, FutexPingPong, "
+     "a.toml:5: unknown work type \"Sleepy\"; there are CpuSpin, YieldHeavy, Mixed, Bursty, PipeIo, "
+     "FutexPingPong, "
      "ForkExit"},
     {"[[test]]\nname = \"x\"\nmax_imbalance_ratio = 2.0\n",
      "a.toml:3: \"max_imbalance_ratio\" is not yet supported; take it out: this version would not check it"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nnice = 3\n",
      "a.toml:5: \"nice\" is not yet supported; take it out: this version would not check it"},
     {"[schedulers.x]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
-     "a.toml:1: unknown table \"schedulers\"; did you mean \"scheduler\"?; a spec holds [default], [scheduler.NAME] and "
+     "a.toml:1: unknown table \"schedulers\"; did you mean \"scheduler\"?; a spec holds [default], "
+     "[scheduler.NAME] and "
      "[[test]]"},
     {"duration_s = 5\n[[test]]\nname = \"x\"\n",
-     "a.toml:1: \"duration_s\" stands outside of any table; move it under [default], [scheduler.NAME] or [[test]]"},
+     "a.toml:1: \"duration_s\" stands outside of any table; move it under [default], [scheduler.NAME] or "
+     "[[test]]"},
     {"[test]\nname = \"x\"\n",
      "a.toml:1: \"test\" wants a list of tables, has a table; write each as [[test]], with two brackets"},
-    {"test = [1]\n", "a.toml:1: \"test\" wants a list of tables, has a whole number in it; write each as [[test]]"},
+    {"test = [1]\n",
+     "a.toml:1: \"test\" wants a list of tables, has a whole number in it; write each as [[test]]"},
     {"scheduler = \"x\"\n[[test]]\nname = \"x\"\n",
      "a.toml:1: \"scheduler\" wants a table, has a text; write it as [scheduler.NAME]"},
-    {"default = 3\n[[test]]\nname = \"x\"\n", "a.toml:1: \"default\" wants a table, has a whole number; write it as [default]"},
+    {"default = 3\n[[test]]\nname = \"x\"\n",
+     "a.toml:1: \"default\" wants a table, has a whole number; write it as [default]"},
     {"[scheduler]\nx = 3\n[[test]]\nname = \"x\"\n",
      "a.toml:2: scheduler \"x\" wants a table, has a whole number; write it as [scheduler.NAME]"},
     {"[[test]]\nname = 5\n", "a.toml:2: \"name\" wants a text in quotes, has a whole number"},
-    {"[[test]]\nname = \"x\"\nscheduler = 5\n", "a.toml:3: \"scheduler\" wants a text in quotes, has a whole number"},
+    {"[[test]]\nname = \"x\"\nscheduler = 5\n",
+     "a.toml:3: \"scheduler\" wants a text in quotes, has a whole number"},
     {"[[test]]\nname = \"x\"\nllcs = \"2\"\n",
      "a.toml:3: \"llcs\" wants a whole number from 1 to 64, has a text; write it without quotes"},
     {"[[test]]\nname = \"x\"\nllcs = 2.0\n",
      "a.toml:3: \"llcs\" wants a whole number from 1 to 64, has a number with a fraction"},
-    {"[[test]]\nname = \"x\"\nexpect_err = 1\n", "a.toml:3: \"expect_err\" wants true or false, has a whole number"},
+    {"[[test]]\nname = \"x\"\nexpect_err = 1\n",
+     "a.toml:3: \"expect_err\" wants true or false, has a whole number"},
     {"[[test]]\nname = \"x\"\nauto_repro = \"yes\"\n",
      "a.toml:3: \"auto_repro\" wants true or false, has a text; write it without quotes"},
     {"[[test]]\nname = \"x\"\nduration_s = 2024-01-01\n",
@@ -221,7 +228,8 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\nduration_s = inf\n",
      "a.toml:3: \"duration_s\" = inf is out of range; it takes a number from 0.1 to 3600"},
     {"[[test]]\nname = \"x\"\nmemory_mb = 9223372036854775807\n",
-     "a.toml:3: \"memory_mb\" = 9223372036854775807 is out of range; it takes a whole number from 256 to 65536"},
+     "a.toml:3: \"memory_mb\" = 9223372036854775807 is out of range; it takes a whole number from 256 to "
+     "65536"},
     {"[[test]]\nname = \"x\"\nllcs = 3\nnuma_nodes = 2\n",
      "a.toml:3: llcs = 3 is no multiple of numa_nodes = 2; each NUMA node holds the same number of LLCs"},
     {"[[test]]\nname = \"x\"\nnuma_nodes = 2\n",
@@ -242,22 +250,27 @@ const Refused kRefused[] = {
      "a.toml:3: FutexPingPong works in pairs, but there is 1 worker; make it an even number"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nburst_ms = 3\n",
      "a.toml:5: CpuSpin has no bursts and pauses; burst_ms and pause_ms belong to Bursty and Mixed"},
-    {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nworkers = 3\n", "a.toml:3: [[test.cgroup]] has no name; add name = \"…\""},
+    {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nworkers = 3\n",
+     "a.toml:3: [[test.cgroup]] has no name; add name = \"…\""},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"../x\"\n",
-     "a.toml:4: cgroup name \"../x\" is no good name; use letters, digits, '_' and '-', not '-' first, 100 at most"},
+     "a.toml:4: cgroup name \"../x\" is no good name; use letters, digits, '_' and '-', not '-' first, 100 "
+     "at most"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\n[[test.cgroup]]\nname = \"c\"\n",
      "a.toml:5: cgroup \"c\" is already in line 3; give each cgroup of a test a name of its own"},
     {"[[test]]\nname = \"x\"\nworkers_per_cgroup = 3\n",
      "a.toml:3: workers_per_cgroup is set, but the test has no cgroup; add a [[test.cgroup]]"},
     {"[[test]]\n", "a.toml:1: [[test]] has no name; add name = \"…\""},
     {"[[test]]\nname = \"\"\n",
-     "a.toml:2: test name \"\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor '.' first, 100 at "
+     "a.toml:2: test name \"\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor '.' "
+     "first, 100 at "
      "most"},
     {"[[test]]\nname = \"a/b\"\n",
-     "a.toml:2: test name \"a/b\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor '.' first, 100 "
+     "a.toml:2: test name \"a/b\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor "
+     "'.' first, 100 "
      "at most"},
     {"[[test]]\nname = \"..\"\n",
-     "a.toml:2: test name \"..\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor '.' first, 100 "
+     "a.toml:2: test name \"..\" is no good name; use letters, digits, '_', '-' and '.', neither '-' nor '.' "
+     "first, 100 "
      "at most"},
     {"[[test]]\nname = \"x\"\n[[test]]\nname = \"x\"\n",
      "a.toml:4: test \"x\" is already in line 2; give each test a name of its own"},
@@ -270,12 +283,15 @@ const Refused kRefused[] = {
     {"[scheduler.none]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
      "a.toml:1: scheduler name \"none\" stands for the kernel's own scheduler; choose another name"},
     {"[scheduler.\"a b\"]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
-     "a.toml:1: scheduler name \"a b\" is no good name; use letters, digits, '_' and '-', not '-' first, 100 at most"},
+     "a.toml:1: scheduler name \"a b\" is no good name; use letters, digits, '_' and '-', not '-' first, 100 "
+     "at most"},
     {"[scheduler.a]\nargs = []\n[[test]]\nname = \"x\"\n",
      "a.toml:1: scheduler \"a\" has no binary; add binary = \"scx_…\", a path or a name"},
     {"[scheduler.a]\nbinary = \"\"\n[[test]]\nname = \"x\"\n", "a.toml:2: binary = \"\" names no file"},
-    {"[scheduler.a]\nbinary = \"build/\"\n[[test]]\nname = \"x\"\n", "a.toml:2: binary = \"build/\" names no file"},
-    {"[scheduler.a]\nbinary = \"gone\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n[[test]]\nname = \"y\"\nscheduler = \"a\"\n",
+    {"[scheduler.a]\nbinary = \"build/\"\n[[test]]\nname = \"x\"\n",
+     "a.toml:2: binary = \"build/\" names no file"},
+    {"[scheduler.a]\nbinary = \"gone\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n[[test]]\nname = "
+     "\"y\"\nscheduler = \"a\"\n",
      "a.toml:2: scheduler binary \"gone\" not found; looked for: /nowhere"},
     {"[scheduler.a]\nbinary = \"scx_demo\"\nargs = \"-v\"\n[[test]]\nname = \"x\"\n",
      "a.toml:3: \"args\" wants a list of texts, has a text; for example args = [\"--fail-after\", \"500\"]"},
@@ -287,11 +303,13 @@ const Refused kRefused[] = {
      "a.toml:3: expect_err = true, but the test runs no scheduler that could fail; add scheduler = \"…\""},
     {"[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"
      "expect_scx_bpf_error_contains = \"boom\"\n",
-     "a.toml:6: expect_scx_bpf_error_contains without expect_err = true in test \"x\"; a pin says which failure is the "
+     "a.toml:6: expect_scx_bpf_error_contains without expect_err = true in test \"x\"; a pin says which "
+     "failure is the "
      "expected one; add expect_err = true"},
     {"[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\nexpect_err = false\n"
      "expect_scx_bpf_error_matches = \"boom\"\n",
-     "a.toml:6: expect_scx_bpf_error_matches without expect_err = true in test \"x\"; a pin says which failure is the "
+     "a.toml:6: expect_scx_bpf_error_matches without expect_err = true in test \"x\"; a pin says which "
+     "failure is the "
      "expected one; add expect_err = true"},
     {std::string_view("[[test]]\0", 9), "a.toml: a binary file, not a spec; name a .toml file"},
 };
@@ -302,22 +320,27 @@ TEST(TestSpecTest, EachMistakeHasItsMessage) {
 
 TEST(TestSpecTest, PinsAreCheckedBeforeAnythingBoots) {
   auto with_pin = [](std::string_view pin) {
-    return refusal("[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\nexpect_err = true\n" +
-                   std::string(pin) + "\n");
+    return refusal(
+        "[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\nexpect_err = "
+        "true\n" +
+        std::string(pin) + "\n");
   };
   EXPECT_EQ(with_pin("expect_scx_bpf_error_matches = \"boom\""), "(accepted)");
   for (std::string_view bad : {"''", "'a?'", "'.*'", "'(?:)'", "'^$'", "'\\b'", "'(unclosed'", "'\\1'"})
     EXPECT_THAT(with_pin("expect_scx_bpf_error_matches = " + std::string(bad)),
                 HasSubstr("a.toml:7: expect_scx_bpf_error_matches = "))
         << bad;
-  EXPECT_THAT(with_pin("expect_scx_bpf_error_contains = ''"), HasSubstr("a.toml:7: expect_scx_bpf_error_contains = \"\""));
+  EXPECT_THAT(with_pin("expect_scx_bpf_error_contains = ''"),
+              HasSubstr("a.toml:7: expect_scx_bpf_error_contains = \"\""));
   // On the other two layers as well.
-  EXPECT_THAT(refusal("[default]\nexpect_err = true\nexpect_scx_bpf_error_matches = 'a*'\n[scheduler.a]\nbinary = "
-                      "\"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"),
-              HasSubstr("a.toml:3: expect_scx_bpf_error_matches"));
-  EXPECT_THAT(refusal("[scheduler.a]\nbinary = \"scx_demo\"\nexpect_err = true\nexpect_scx_bpf_error_matches = 'a*'\n"
-                      "[[test]]\nname = \"x\"\nscheduler = \"a\"\n"),
-              HasSubstr("a.toml:4: expect_scx_bpf_error_matches"));
+  EXPECT_THAT(
+      refusal("[default]\nexpect_err = true\nexpect_scx_bpf_error_matches = 'a*'\n[scheduler.a]\nbinary = "
+              "\"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"),
+      HasSubstr("a.toml:3: expect_scx_bpf_error_matches"));
+  EXPECT_THAT(
+      refusal("[scheduler.a]\nbinary = \"scx_demo\"\nexpect_err = true\nexpect_scx_bpf_error_matches = 'a*'\n"
+              "[[test]]\nname = \"x\"\nscheduler = \"a\"\n"),
+      HasSubstr("a.toml:4: expect_scx_bpf_error_matches"));
 }
 
 TEST(TestSpecTest, AllErrorsComeTogetherInTheOrderOfLines) {
@@ -371,9 +394,11 @@ TEST(TestSpecTest, LongAndManyThingsAreBounded) {
 TEST(TestSpecTest, DamagedSpecsNeverCrash) {
   std::mt19937 random(1);
   auto below = [&](size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random); };
-  const std::string_view kPieces[] = {"[[",  "]]",   "=",    "\"",   "'''", "\n",   "{",  "}",        "nan",
-                                      "-1",  "1e999", "0x7fffffffffffffff", "test", "cgroup", "[default]",
-                                      "\xff", ".",   "\\u0000", "a.b.c = 1", "true", "1979-05-27"};
+  const std::string_view kPieces[] = {
+      "[[",        "]]",     "=",         "\"",   "'''",   "\n",
+      "{",         "}",      "nan",       "-1",   "1e999", "0x7fffffffffffffff",
+      "test",      "cgroup", "[default]", "\xff", ".",     "\\u0000",
+      "a.b.c = 1", "true",   "1979-05-27"};
   int accepted = 0;
   for (int round = 0; round < 4000; ++round) {
     std::string text(kGood);

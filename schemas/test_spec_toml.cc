@@ -58,8 +58,10 @@ struct Vocabulary {
 };
 
 const Vocabulary kDefaultWords{"[default]", test_attributes(), {"scheduler"}, planned_test_attributes()};
-const Vocabulary kSchedulerWords{"[scheduler.NAME]", test_attributes(), {"binary", "args"}, planned_test_attributes()};
-const Vocabulary kTestWords{"[[test]]", test_attributes(), {"name", "scheduler", "cgroup"}, planned_test_attributes()};
+const Vocabulary kSchedulerWords{
+    "[scheduler.NAME]", test_attributes(), {"binary", "args"}, planned_test_attributes()};
+const Vocabulary kTestWords{
+    "[[test]]", test_attributes(), {"name", "scheduler", "cgroup"}, planned_test_attributes()};
 const Vocabulary kCgroupWords{"[[test.cgroup]]", cgroup_attributes(), {}, planned_cgroup_attributes()};
 
 class Reader {
@@ -71,12 +73,14 @@ class Reader {
     static const std::vector<std::string> kTop = {"default", "scheduler", "test"};
     for (const auto& [key, node] : root) {
       if (key == "default") {
-        if (const toml::table* table = want_table(key, node, "write it as [default]")) read_default(*table, spec);
+        if (const toml::table* table = want_table(key, node, "write it as [default]"))
+          read_default(*table, spec);
       } else if (key == "scheduler") {
         if (const toml::table* table = want_table(key, node, "write it as [scheduler.NAME]"))
           read_schedulers(*table, spec);
       } else if (key == "test") {
-        for (const toml::table* table : want_tables(key, node, "[[test]]", kMaxTests)) spec.tests.push_back(read_test(*table));
+        for (const toml::table* table : want_tables(key, node, "[[test]]", kMaxTests))
+          spec.tests.push_back(read_test(*table));
       } else if (find_attribute(key.str()) || contains(planned_test_attributes(), key.str())) {
         errors_.add(line_of(key), in_quotes(key.str()) + " stands outside of any table",
                     "move it under [default], [scheduler.NAME] or [[test]]");
@@ -91,36 +95,41 @@ class Reader {
  private:
   const toml::table* want_table(const toml::key& key, const toml::node& node, std::string_view hint) {
     if (const toml::table* table = node.as_table()) return table;
-    errors_.add(line_of(key), in_quotes(key.str()) + " wants a table, has " + std::string(type_name(node)), hint);
+    errors_.add(line_of(key), in_quotes(key.str()) + " wants a table, has " + std::string(type_name(node)),
+                hint);
     return nullptr;
   }
 
-  std::vector<const toml::table*> want_tables(const toml::key& key, const toml::node& node, std::string_view form,
-                                              size_t max) {
+  std::vector<const toml::table*> want_tables(const toml::key& key, const toml::node& node,
+                                              std::string_view form, size_t max) {
     std::vector<const toml::table*> out;
     const toml::array* array = node.as_array();
     if (!array) {
-      errors_.add(line_of(key), in_quotes(key.str()) + " wants a list of tables, has " + std::string(type_name(node)),
+      errors_.add(line_of(key),
+                  in_quotes(key.str()) + " wants a list of tables, has " + std::string(type_name(node)),
                   "write each as " + std::string(form) + ", with two brackets");
       return out;
     }
     for (const toml::node& element : *array) {
       if (out.size() == max) {
-        errors_.add(line_of(element), "more than " + std::to_string(max) + " " + std::string(form) + " tables",
+        errors_.add(line_of(element),
+                    "more than " + std::to_string(max) + " " + std::string(form) + " tables",
                     "split the spec");
         break;
       }
       if (const toml::table* table = element.as_table())
         out.push_back(table);
       else
-        errors_.add(line_of(element), in_quotes(key.str()) + " wants a list of tables, has " +
-                                          std::string(type_name(element)) + " in it",
+        errors_.add(line_of(element),
+                    in_quotes(key.str()) + " wants a list of tables, has " + std::string(type_name(element)) +
+                        " in it",
                     "write each as " + std::string(form));
     }
     return out;
   }
 
-  std::optional<Located<std::string>> want_text(std::string_view name, const toml::node& node, unsigned line) {
+  std::optional<Located<std::string>> want_text(std::string_view name, const toml::node& node,
+                                                unsigned line) {
     const toml::value<std::string>* text = node.as_string();
     if (!text) {
       errors_.add(line, in_quotes(name) + " wants a text in quotes, has " + std::string(type_name(node)));
@@ -151,8 +160,10 @@ class Reader {
     for (const auto& [key, node] : table) {
       const toml::table* block = node.as_table();
       if (!block) {
-        errors_.add(line_of(key), "scheduler " + in_quotes(key.str()) + " wants a table, has " + std::string(type_name(node)),
-                    "write it as [scheduler.NAME]");
+        errors_.add(
+            line_of(key),
+            "scheduler " + in_quotes(key.str()) + " wants a table, has " + std::string(type_name(node)),
+            "write it as [scheduler.NAME]");
         continue;
       }
       RawScheduler& scheduler = spec.schedulers[std::string(key.str())];
@@ -181,11 +192,13 @@ class Reader {
     }
     for (const toml::node& element : *array) {
       if (!element.is_string()) {
-        errors_.add(line_of(element), "\"args\" wants a list of texts, has " + std::string(type_name(element)) + " in it",
+        errors_.add(line_of(element),
+                    "\"args\" wants a list of texts, has " + std::string(type_name(element)) + " in it",
                     "put it in quotes");
         continue;
       }
-      if (auto text = want_text("args", element, line_of(element))) scheduler.args.push_back(std::move(text->value));
+      if (auto text = want_text("args", element, line_of(element)))
+        scheduler.args.push_back(std::move(text->value));
     }
   }
 
@@ -212,7 +225,8 @@ class Reader {
     return test;
   }
 
-  void read_attribute(const toml::key& key, const toml::node& node, const Vocabulary& words, RawLayer& layer) {
+  void read_attribute(const toml::key& key, const toml::node& node, const Vocabulary& words,
+                      RawLayer& layer) {
     std::string_view name = key.str();
     unsigned line = line_of(key);
     for (const Attribute& attribute : words.attributes) {
@@ -222,7 +236,8 @@ class Reader {
     }
     std::string where = " in " + std::string(words.place);
     if (contains(words.planned, name)) {
-      errors_.add(line, in_quotes(name) + " is not yet supported", "take it out: this version would not check it");
+      errors_.add(line, in_quotes(name) + " is not yet supported",
+                  "take it out: this version would not check it");
       return;
     }
     std::string hint;
@@ -241,8 +256,10 @@ class Reader {
       std::string hint;
       if (node.is_string() && attribute.kind != ValueKind::kText) hint = "write it without quotes";
       if (node.is_integer() && attribute.kind == ValueKind::kText) hint = "put it in quotes";
-      errors_.add(line, in_quotes(attribute.name) + " wants " + wanted_text(attribute) + ", has " +
-                            std::string(type_name(node)), hint);
+      errors_.add(line,
+                  in_quotes(attribute.name) + " wants " + wanted_text(attribute) + ", has " +
+                      std::string(type_name(node)),
+                  hint);
       return std::nullopt;
     };
     switch (attribute.kind) {
@@ -260,7 +277,8 @@ class Reader {
       case ValueKind::kNumber:
         if (const auto* integer = node.as_integer())
           return in_range(attribute, static_cast<double>(integer->get()), line, integer->get());
-        if (const auto* real = node.as_floating_point()) return in_range(attribute, real->get(), line, real->get());
+        if (const auto* real = node.as_floating_point())
+          return in_range(attribute, real->get(), line, real->get());
         return mismatch();
     }
     return std::nullopt;
@@ -270,7 +288,8 @@ class Reader {
   std::optional<SpecValue> in_range(const Attribute& attribute, double number, unsigned line, T value) {
     if (number >= attribute.min && number <= attribute.max) return SpecValue(value);  // false for NaN
     std::string has = std::isfinite(number) ? to_toml(SpecValue(value)) : std::isnan(number) ? "nan" : "inf";
-    errors_.add(line, in_quotes(attribute.name) + " = " + has + " is out of range", "it takes " + wanted_text(attribute));
+    errors_.add(line, in_quotes(attribute.name) + " = " + has + " is out of range",
+                "it takes " + wanted_text(attribute));
     return std::nullopt;
   }
 
