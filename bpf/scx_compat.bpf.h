@@ -5,7 +5,7 @@
 // completeness do not matter. Kfuncs are weak: one that a kernel lacks, or has with other parameters,
 // resolves to nothing, and the scx_compat_*() wrappers pick one that is there.
 //
-// Proved to load on 6.16, 6.18, 7.2 and 7.3.
+// Proved to load on every series from 6.16 to 7.3.
 #pragma once
 
 typedef unsigned char __u8;
@@ -84,14 +84,12 @@ struct sched_ext_ops {
 };
 
 void scx_bpf_error_bstr(char* fmt, unsigned long long* data, __u32 data__sz) __ksym __weak;
-void scx_bpf_exit_bstr(__s64 exit_code, char* fmt, unsigned long long* data,
-                       __u32 data__sz) __ksym __weak;
+void scx_bpf_exit_bstr(__s64 exit_code, char* fmt, unsigned long long* data, __u32 data__sz) __ksym __weak;
 void scx_bpf_dump_bstr(char* fmt, unsigned long long* data, __u32 data__sz) __ksym __weak;
 __s32 scx_bpf_create_dsq(__u64 dsq_id, __s32 node) __ksym __weak;
 __s32 scx_bpf_select_cpu_dfl(struct task_struct* p, __s32 prev_cpu, __u64 wake_flags,
                              bool* is_idle) __ksym __weak;
-void scx_bpf_dsq_insert(struct task_struct* p, __u64 dsq_id, __u64 slice,
-                        __u64 enq_flags) __ksym __weak;
+void scx_bpf_dsq_insert(struct task_struct* p, __u64 dsq_id, __u64 slice, __u64 enq_flags) __ksym __weak;
 bool scx_bpf_dsq_insert___v2___compat(struct task_struct* p, __u64 dsq_id, __u64 slice,
                                       __u64 enq_flags) __ksym __weak;
 bool scx_bpf_dsq_move_to_local(__u64 dsq_id) __ksym __weak;
@@ -110,36 +108,44 @@ static __always_inline void scx_compat_dsq_insert(struct task_struct* p, __u64 d
 }
 
 static __always_inline bool scx_compat_dsq_move_to_local(__u64 dsq_id) {
-  if (bpf_ksym_exists(scx_bpf_dsq_move_to_local))
-    return scx_bpf_dsq_move_to_local(dsq_id);
+  if (bpf_ksym_exists(scx_bpf_dsq_move_to_local)) return scx_bpf_dsq_move_to_local(dsq_id);
   return scx_bpf_dsq_move_to_local___v2___compat(dsq_id, 0);
 }
 
-// Some builds of 7.2 (Debian's 7.2.9 and 7.2.12 of trixie-backports) carry damaged kfunc BTF, and the verifier
-// refuses every call of scx_bpf_error_bstr or scx_bpf_create_dsq. libbpf leaves them unresolved there. A
-// scheduler should still load: it exits by itself where it would raise an error, and queues globally.
-static __always_inline void scx_compat_error_bstr(char* fmt, unsigned long long* data, __u32 data__sz) {
-  if (bpf_ksym_exists(scx_bpf_error_bstr))
-    scx_bpf_error_bstr(fmt, data, data__sz);
-  else
-    scx_bpf_exit_bstr(0, fmt, data, data__sz);
+// Some builds of 7.1 and 7.2 (all of Debian's trixie-backports) carry damaged BTF for a random handful of
+// kfuncs: the implicit argument is still in the prototype, and the verifier refuses the call ("cannot find
+// function NAME_impl in BTF"). libbpf leaves those weak symbols unresolved. A scheduler should load even so,
+// and do the next best thing.
+static __always_inline bool scx_compat_has_dsqs(void) { return bpf_ksym_exists(scx_bpf_create_dsq); }
+
+static __always_inline __s32 scx_compat_select_cpu_dfl(struct task_struct* p, __s32 prev_cpu,
+                                                       __u64 wake_flags, bool* is_idle) {
+  if (bpf_ksym_exists(scx_bpf_select_cpu_dfl))
+    return scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, is_idle);
+  return prev_cpu;
 }
 
-static __always_inline bool scx_compat_has_dsqs(void) {
-  return bpf_ksym_exists(scx_bpf_create_dsq);
-}
+// Formats like printf, with at most 12 arguments of 64 bits or less each. These are macros all the way down,
+// so that the line info of the call is the caller's line and not one of this header.
+#define SCX_BSTR_ARGS(args...)                                                          \
+  unsigned long long scx_args[___bpf_narg(args) ?: 1] = {};                             \
+  _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wint-conversion\"") \
+      ___bpf_fill(scx_args, args);                                                      \
+  _Pragma("GCC diagnostic pop")
 
-// Calls a *_bstr kfunc with a printf-like format; at most 12 arguments of 64 bits or less each.
-#define SCX_BSTR(kfunc, fmt, args...)                                     \
-  ({                                                                      \
-    static char scx_fmt[] = fmt;                                          \
-    unsigned long long scx_args[___bpf_narg(args) ?: 1] = {};             \
-    _Pragma("GCC diagnostic push")                                        \
-    _Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                \
-    ___bpf_fill(scx_args, args);                                          \
-    _Pragma("GCC diagnostic pop")                                         \
-    kfunc(scx_fmt, scx_args, sizeof(scx_args));                           \
+#define scx_compat_error(fmt, args...)                           \
+  ({                                                             \
+    static char scx_fmt[] = fmt;                                 \
+    SCX_BSTR_ARGS(args)                                          \
+    if (bpf_ksym_exists(scx_bpf_error_bstr))                     \
+      scx_bpf_error_bstr(scx_fmt, scx_args, sizeof(scx_args));   \
+    else if (bpf_ksym_exists(scx_bpf_exit_bstr))                 \
+      scx_bpf_exit_bstr(0, scx_fmt, scx_args, sizeof(scx_args)); \
   })
 
-#define scx_compat_error(fmt, args...) SCX_BSTR(scx_compat_error_bstr, fmt, ##args)
-#define scx_compat_dump(fmt, args...) SCX_BSTR(scx_bpf_dump_bstr, fmt, ##args)
+#define scx_compat_dump(fmt, args...)                                                               \
+  ({                                                                                                \
+    static char scx_fmt[] = fmt;                                                                    \
+    SCX_BSTR_ARGS(args)                                                                             \
+    if (bpf_ksym_exists(scx_bpf_dump_bstr)) scx_bpf_dump_bstr(scx_fmt, scx_args, sizeof(scx_args)); \
+  })

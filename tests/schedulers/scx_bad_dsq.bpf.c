@@ -2,9 +2,7 @@
 #define OWN_ENQUEUE
 #include "tests/schedulers/common/fifo.bpf.h"
 
-static __noinline __u64 bad_dsq_pick(__u64 nr) {
-  return nr > config.fail_after ? config.dsq_id : fifo_dsq();
-}
+static __noinline __u64 bad_dsq_pick(__u64 nr) { return nr > config.fail_after ? config.dsq_id : fifo_dsq(); }
 
 SEC("struct_ops/bad_dsq_enqueue")
 void BPF_PROG(bad_dsq_enqueue, struct task_struct* p, __u64 enq_flags) {

@@ -6,8 +6,8 @@ __weak __noinline int demo_charge(struct task_struct* p __arg_trusted, __u64 spe
   __u64 limit = config.fail_after;
 
   if (spent > limit)
-    scx_compat_error("demo: budget of %llu enqueues spent by %s[%d] on cpu %d", limit, p->comm,
-                     p->pid, bpf_get_smp_processor_id());
+    scx_compat_error("demo: budget of %llu enqueues spent by %s[%d] on cpu %d", limit, p->comm, p->pid,
+                     bpf_get_smp_processor_id());
   return 0;
 }
 
@@ -19,9 +19,7 @@ static __noinline void demo_place(struct task_struct* p, __u64 enq_flags) {
 }
 
 SEC("struct_ops/demo_enqueue")
-void BPF_PROG(demo_enqueue, struct task_struct* p, __u64 enq_flags) {
-  demo_place(p, enq_flags);
-}
+void BPF_PROG(demo_enqueue, struct task_struct* p, __u64 enq_flags) { demo_place(p, enq_flags); }
 
 SEC("struct_ops/demo_dump")
 void BPF_PROG(demo_dump, struct scx_dump_ctx* dctx) {

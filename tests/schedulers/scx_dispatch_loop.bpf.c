@@ -19,8 +19,7 @@ void BPF_PROG(loop_enqueue, struct task_struct* p, __u64 enq_flags) {
   __s32 pid = p->pid;
 
   __sync_fetch_and_add(&stats.enqueued, 1);
-  if (bpf_map_push_elem(&waiting, &pid, 0))
-    fifo_insert(p, enq_flags);
+  if (bpf_map_push_elem(&waiting, &pid, 0)) fifo_insert(p, enq_flags);
 }
 
 bool looped;
@@ -28,8 +27,7 @@ bool looped;
 static __noinline bool loop_hand_out(__s32 pid) {
   struct task_struct* p = bpf_task_from_pid(pid);
 
-  if (!p)
-    return false;
+  if (!p) return false;
   scx_compat_dsq_insert(p, fifo_dsq(), SCX_SLICE_DFL, 0);
   __sync_fetch_and_add(&stats.dispatched, 1);
   bpf_task_release(p);
@@ -40,26 +38,22 @@ static __noinline bool loop_hand_out(__s32 pid) {
 static long loop_round(__u32 round, void* ctx) {
   __s32 pid = 0;
 
-  if (bpf_map_peek_elem(&waiting, &pid))
-    return 1;
-  if (!loop_hand_out(pid))
-    bpf_map_pop_elem(&waiting, &pid);  // the task is gone
+  if (bpf_map_peek_elem(&waiting, &pid)) return 1;
+  if (!loop_hand_out(pid)) bpf_map_pop_elem(&waiting, &pid);  // the task is gone
   return 0;
 }
 
 static __noinline void loop_drain(void) {
   // Once is enough for the kernel to refuse. Every CPU looping on under its run queue lock would keep the
   // others, and the kernel's own way out, waiting for that lock for seconds.
-  if (!looped && bpf_loop(MAX_ROUNDS, loop_round, 0, 0) == MAX_ROUNDS)
-    looped = true;
+  if (!looped && bpf_loop(MAX_ROUNDS, loop_round, 0, 0) == MAX_ROUNDS) looped = true;
 }
 
 SEC("struct_ops/loop_dispatch")
 void BPF_PROG(loop_dispatch, __s32 cpu, struct task_struct* prev) {
   __s32 pid = 0;
 
-  if (fifo_take())
-    return;
+  if (fifo_take()) return;
   if (stats.enqueued > config.fail_after)
     loop_drain();
   else if (!bpf_map_pop_elem(&waiting, &pid))

@@ -22,6 +22,4 @@ void print_report(unsigned second) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return scx::run({.name = "segv", .on_tick = print_report}, argc, argv);
-}
+int main(int argc, char** argv) { return scx::run({.name = "segv", .on_tick = print_report}, argc, argv); }

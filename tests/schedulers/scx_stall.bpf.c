@@ -7,8 +7,7 @@ __s32 victim;  // pid of the lost task, 0 until there is one
 static __noinline bool stall_is_victim(struct task_struct* p) {
   __s32 pid = p->pid;
 
-  if (victim)
-    return pid == victim;
+  if (victim) return pid == victim;
   // Init and this scheduler's own process are spared, so that the machine stays usable.
   if (stats.enqueued <= config.fail_after || (p->flags & SCX_PF_KTHREAD) || p->tgid == 1 ||
       p->tgid == (__s32)config.own_pid)
@@ -19,8 +18,7 @@ static __noinline bool stall_is_victim(struct task_struct* p) {
 SEC("struct_ops/stall_enqueue")
 void BPF_PROG(stall_enqueue, struct task_struct* p, __u64 enq_flags) {
   __sync_fetch_and_add(&stats.enqueued, 1);
-  if (!stall_is_victim(p))
-    fifo_insert(p, enq_flags);
+  if (!stall_is_victim(p)) fifo_insert(p, enq_flags);
 }
 
 SEC("struct_ops/stall_dump")

@@ -18,16 +18,13 @@ struct scx_exit_record uei SEC(".bss.uei");
 SEC("struct_ops/fifo_select_cpu")
 __s32 BPF_PROG(fifo_select_cpu, struct task_struct* p, __s32 prev_cpu, __u64 wake_flags) {
   bool idle = false;
-  __s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
-  if (idle)
-    __sync_fetch_and_add(&stats.idle_picks, 1);
+  __s32 cpu = scx_compat_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+  if (idle) __sync_fetch_and_add(&stats.idle_picks, 1);
   return cpu;
 }
 
 // Where a task waits for the next free CPU. The kernel serves its global queue by itself.
-static __always_inline __u64 fifo_dsq(void) {
-  return scx_compat_has_dsqs() ? SHARED_DSQ : SCX_DSQ_GLOBAL;
-}
+static __always_inline __u64 fifo_dsq(void) { return scx_compat_has_dsqs() ? SHARED_DSQ : SCX_DSQ_GLOBAL; }
 
 static __always_inline void fifo_insert(struct task_struct* p, __u64 enq_flags) {
   scx_compat_dsq_insert(p, fifo_dsq(), SCX_SLICE_DFL, enq_flags);
@@ -48,15 +45,12 @@ void BPF_PROG(fifo_enqueue, struct task_struct* p, __u64 enq_flags) {
 #ifndef OWN_DISPATCH
 SEC("struct_ops/fifo_dispatch")
 void BPF_PROG(fifo_dispatch, __s32 cpu, struct task_struct* prev) {
-  if (fifo_take())
-    __sync_fetch_and_add(&stats.dispatched, 1);
+  if (fifo_take()) __sync_fetch_and_add(&stats.dispatched, 1);
 }
 #endif
 
 SEC("struct_ops.s/fifo_init")
-__s32 BPF_PROG(fifo_init) {
-  return scx_compat_has_dsqs() ? scx_bpf_create_dsq(SHARED_DSQ, -1) : 0;
-}
+__s32 BPF_PROG(fifo_init) { return scx_compat_has_dsqs() ? scx_bpf_create_dsq(SHARED_DSQ, -1) : 0; }
 
 SEC("struct_ops/fifo_exit")
 void BPF_PROG(fifo_exit, struct scx_exit_info* ei) {

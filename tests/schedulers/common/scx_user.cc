@@ -40,8 +40,7 @@ using Link = std::unique_ptr<bpf_link, LinkCloser>;
 void print_usage(const Scheduler& scheduler, std::FILE* to) {
   std::fprintf(to, "usage: scx_%s [OPTION N]...\n\n", scheduler.name);
   for (const Option& option : scheduler.options)
-    std::fprintf(to, "  %-16s %s (default %llu)\n", option.flag, option.help,
-                 option.initial);
+    std::fprintf(to, "  %-16s %s (default %llu)\n", option.flag, option.help, option.initial);
   std::fprintf(to, "  %-16s stall watchdog of the kernel, at most 30000\n", "--timeout-ms");
 }
 
@@ -53,25 +52,21 @@ std::optional<__u64> parse_number(std::string_view text) {
   }
   __u64 value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc{} || end != text.data() + text.size())
-    return std::nullopt;
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
 // Returns nothing when the command line is wrong, after saying why.
 std::optional<Arguments> parse_arguments(const Scheduler& scheduler, std::span<char*> words) {
   Arguments result{};
-  for (const Option& option : scheduler.options)
-    result.config.*option.field = option.initial;
+  for (const Option& option : scheduler.options) result.config.*option.field = option.initial;
   for (std::size_t i = 0; i < words.size(); i += 2) {
     std::string_view flag = words[i];
     std::optional<__u64> value;
-    if (i + 1 < words.size())
-      value = parse_number(words[i + 1]);
+    if (i + 1 < words.size()) value = parse_number(words[i + 1]);
     const Option* known = nullptr;
     for (const Option& option : scheduler.options)
-      if (flag == option.flag)
-        known = &option;
+      if (flag == option.flag) known = &option;
     if ((!known && flag != "--timeout-ms") || !value) {
       std::fprintf(stderr, "scx_%s: %s: %s\n", scheduler.name, words[i],
                    value ? "no such option" : "an option and a number are expected");
@@ -99,8 +94,7 @@ scx_config* find_config(bpf_object* object) {
 template <typename Record>
 const Record* map_record(bpf_object* object, const char* section) {
   bpf_map* map = bpf_object__find_map_by_name(object, section);
-  if (!map || bpf_map__value_size(map) < sizeof(Record))
-    return nullptr;
+  if (!map || bpf_map__value_size(map) < sizeof(Record)) return nullptr;
   void* data = mmap(nullptr, sizeof(Record), PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
   return data == MAP_FAILED ? nullptr : static_cast<const Record*>(data);
 }
@@ -108,8 +102,7 @@ const Record* map_record(bpf_object* object, const char* section) {
 bpf_map* find_ops(bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
-    if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
-      return map;
+    if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS) return map;
   }
   return nullptr;
 }
@@ -120,28 +113,24 @@ bool set_timeout(bpf_object* object, bpf_map* ops, std::uint32_t timeout_ms) {
   char* value = static_cast<char*>(bpf_map__initial_value(ops, &size));
   const btf* types = bpf_object__btf(object);
   int id = btf__find_by_name_kind(types, "sched_ext_ops", BTF_KIND_STRUCT);
-  if (!value || id < 0)
-    return false;
+  if (!value || id < 0) return false;
   const btf_type* type = btf__type_by_id(types, id);
   for (unsigned i = 0; i < btf_vlen(type); ++i) {
     const char* name = btf__name_by_offset(types, btf_members(type)[i].name_off);
     std::size_t offset = btf_member_bit_offset(type, i) / 8;
-    if (std::string_view(name) != "timeout_ms" || offset + sizeof(timeout_ms) > size)
-      continue;
+    if (std::string_view(name) != "timeout_ms" || offset + sizeof(timeout_ms) > size) continue;
     std::memcpy(value + offset, &timeout_ms, sizeof(timeout_ms));
     return true;
   }
   return false;
 }
 
-__s32 exit_kind(const scx_exit_record* record) {
-  return __atomic_load_n(&record->kind, __ATOMIC_ACQUIRE);
-}
+__s32 exit_kind(const scx_exit_record* record) { return __atomic_load_n(&record->kind, __ATOMIC_ACQUIRE); }
 
 void print_status(const Scheduler& scheduler, const scx_stats* stats) {
   auto read = [](const __u64& counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); };
-  std::printf("[%s] enqueued=%llu dispatched=%llu idle_picks=%llu\n", scheduler.name,
-              read(stats->enqueued), read(stats->dispatched), read(stats->idle_picks));
+  std::printf("[%s] enqueued=%llu dispatched=%llu idle_picks=%llu\n", scheduler.name, read(stats->enqueued),
+              read(stats->dispatched), read(stats->idle_picks));
 }
 
 // Returns when the kernel has disabled the scheduler, or at SIGINT or SIGTERM.
@@ -152,28 +141,22 @@ void watch(const Scheduler& scheduler, const scx_stats* stats, const scx_exit_re
   for (unsigned polls = 0; exit_kind(record) == 0; ++polls) {
     if (polls % polls_per_second == 0) {
       print_status(scheduler, stats);
-      if (scheduler.on_tick)
-        scheduler.on_tick(polls / polls_per_second);
+      if (scheduler.on_tick) scheduler.on_tick(polls / polls_per_second);
     }
-    if (sigtimedwait(&stop_signals, nullptr, &period) > 0)
-      return;
+    if (sigtimedwait(&stop_signals, nullptr, &period) > 0) return;
   }
 }
 
 void print_exit(const scx_exit_record* record) {
-  const char* rule =
-      "================================================================================";
+  const char* rule = "================================================================================";
   if (exit_kind(record) == 0) {
     std::printf("EXIT: unknown, the kernel did not call ops.exit\n");
     return;
   }
-  if (record->dump[0])
-    std::printf("\nDEBUG DUMP\n%s\n\n%s\n%s\n\n", rule, record->dump, rule);
+  if (record->dump[0]) std::printf("\nDEBUG DUMP\n%s\n\n%s\n%s\n\n", rule, record->dump, rule);
   std::printf("EXIT: %s", record->reason);
-  if (record->msg[0])
-    std::printf(" (%s)", record->msg);
-  std::printf("\nexit kind %#x, exit code %lld\n", static_cast<unsigned>(record->kind),
-              record->exit_code);
+  if (record->msg[0]) std::printf(" (%s)", record->msg);
+  std::printf("\nexit kind %#x, exit code %lld\n", static_cast<unsigned>(record->kind), record->exit_code);
 }
 
 }  // namespace
@@ -186,8 +169,7 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
     return 0;
   }
   auto arguments = parse_arguments(scheduler, words.subspan(words.empty() ? 0 : 1));
-  if (!arguments)
-    return 2;
+  if (!arguments) return 2;
 
   // Blocked before the load, so that a signal is answered by an orderly detach whenever it comes.
   sigset_t stop_signals;
@@ -197,8 +179,7 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
   sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
 
   if (scheduler.before_load)
-    if (int status = scheduler.before_load())
-      return status;
+    if (int status = scheduler.before_load()) return status;
 
   auto fail = [&](const char* what, int error) {
     std::fprintf(stderr, "scx_%s: %s: %s\n", scheduler.name, what,
@@ -206,29 +187,23 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
     return 1;
   };
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = scheduler.name);
-  Object object(bpf_object__open_mem(scx_bpf_object,
-                                     static_cast<std::size_t>(scx_bpf_object_end - scx_bpf_object),
-                                     &options));
-  if (!object)
-    return fail("cannot open the BPF object", errno);
+  Object object(bpf_object__open_mem(
+      scx_bpf_object, static_cast<std::size_t>(scx_bpf_object_end - scx_bpf_object), &options));
+  if (!object) return fail("cannot open the BPF object", errno);
   auto* config = find_config(object.get());
   bpf_map* ops = find_ops(object.get());
-  if (!config || !ops)
-    return fail("the BPF object lacks its config or its ops", ENOENT);
+  if (!config || !ops) return fail("the BPF object lacks its config or its ops", ENOENT);
   *config = arguments->config;
   if (arguments->timeout_ms && !set_timeout(object.get(), ops, *arguments->timeout_ms))
     return fail("cannot set the timeout", EINVAL);
-  if (int error = bpf_object__load(object.get()))
-    return fail("cannot load the BPF object", -error);
+  if (int error = bpf_object__load(object.get())) return fail("cannot load the BPF object", -error);
 
   errno = ENOENT;
   auto* stats = map_record<scx_stats>(object.get(), ".bss.stats");
   auto* record = map_record<scx_exit_record>(object.get(), ".bss.uei");
-  if (!stats || !record)
-    return fail("the BPF object lacks its stats or its exit record", errno);
+  if (!stats || !record) return fail("the BPF object lacks its stats or its exit record", errno);
   Link link(bpf_map__attach_struct_ops(ops));
-  if (!link)
-    return fail("cannot attach the scheduler", errno);
+  if (!link) return fail("cannot attach the scheduler", errno);
   std::printf("[%s] attached\n", scheduler.name);
 
   watch(scheduler, stats, record, stop_signals);
