@@ -19,6 +19,14 @@ std::string backend(const std::string& id, uint32_t mb, uint32_t offset_mb, int 
          std::to_string(ram_fd) + (offset_mb != 0 ? ",offset=" + text(offset_mb) + "M" : "");
 }
 
+// The guest learns of a shared L3 only where its kernel looks for it: CPUID leaf 4 on Intel, 0x8000001d on AMD (with
+// topoext). TCG's own "max" says AMD without topoext, and every CPU seems to have an L3 of its own; so TCG plays a
+// late Intel. Under KVM the vendor stays the host's.
+std::string cpu_model(const TopologyRequest& request) {
+  if (!request.kvm) return "max,vendor=GenuineIntel,family=6,model=143,stepping=4,l3-cache=on";
+  return std::string("max,host-cache-info=off,l3-cache=on") + (request.host_amd ? ",topoext=on" : "");
+}
+
 }  // namespace
 
 uint32_t vcpu_count(const TopologyT& t) { return t.llcs * t.cores * t.threads; }
@@ -50,7 +58,7 @@ Result<TopologyArgs> topology_args(const TopologyRequest& request) {
   args.memory = text(request.memory_mb) + "M";
   args.smp = text(vcpu_count(t)) + ",sockets=" + text(t.numa_nodes) + ",dies=" + text(t.llcs / t.numa_nodes) +
              ",cores=" + text(t.cores) + ",threads=" + text(t.threads);
-  args.cpu = "max,l3-cache=on";
+  args.cpu = cpu_model(request);
   if (t.numa_nodes == 1) {
     args.machine = "q35,memory-backend=ram";
     args.more = {"-object", backend("ram", request.memory_mb, 0, request.ram_fd)};
