@@ -1,55 +1,49 @@
+#include <algorithm>
 #include <array>
 
 #include "monitor/walkers.h"
-#include "runtime/text.h"
 
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxName = 32;
-constexpr uint32_t kSpanBytes = GuestKernel::kMaxCpus / 8;
-
-std::string read_span(const GuestKernel& kernel, uint64_t at) {
-  std::array<uint64_t, kSpanBytes / 8> words{};
-  const uint32_t bytes = (kernel.cpus() + 63) / 64 * 8;
-  if (!kernel.memory().read(at, words.data(), bytes)) return {};
-  std::vector<unsigned> cpus;
-  for (uint32_t cpu = 0; cpu < kernel.cpus(); ++cpu) {
-    if ((words[cpu / 64] >> (cpu % 64)) & 1) cpus.push_back(cpu);
+// Name and span; a name that is not readable is empty.
+bool read_identity(const GuestKernel& kernel, uint64_t at, const uint8_t* bytes, DomainReading& domain,
+                   Reading& reading) {
+  const DomainLayout& l = kernel.layout().domain;
+  const GuestMemory& memory = kernel.memory();
+  if (const uint64_t name = l.name ? l.name.in(bytes) : 0) {
+    // Names are a few letters among other strings: ask for no more than the page holds.
+    const size_t size = std::min<size_t>(domain.name.size(), 4096 - name % 4096);
+    if (!memory.read(name, domain.name.data(), size)) domain.name[0] = '\0';
   }
-  return cpu_list(std::move(cpus));
+  domain.first_span = static_cast<uint32_t>(reading.domain_spans.size());
+  reading.domain_spans.resize(reading.domain_spans.size() + reading.span_words, 0);
+  if (!l.span) return true;
+  return memory.read(at + l.span, reading.domain_spans.data() + domain.first_span, reading.span_words * 8);
 }
 
 }  // namespace
 
-bool read_domains(const GuestKernel& kernel, uint32_t cpu, std::vector<std::unique_ptr<DomainSampleT>>& out) {
+bool read_domains(const GuestKernel& kernel, uint32_t cpu, Reading& reading) {
   const GuestMemory& memory = kernel.memory();
   const KernelLayout& l = kernel.layout();
-  if (!l.rq.domain || !l.domain.parent) return true;
-  auto domain = l.rq.domain.read(memory, kernel.per_cpu(kernel.symbol("runqueues"), cpu));
-  if (!domain) return false;
-  for (uint32_t level = 0; *domain != 0; ++level) {
-    if (level == kMaxDomainLevels) return false;  // a loop
-    const auto parent = l.domain.parent.read(memory, *domain);
-    if (!parent) return false;
-    auto s = std::make_unique<DomainSampleT>();
-    s->cpu = static_cast<uint16_t>(cpu);
-    s->level = static_cast<uint32_t>(l.domain.level.read(memory, *domain).value_or(level));
-    if (const auto name = l.domain.name.read(memory, *domain); name && *name) {
-      s->name = memory.text(*name, kMaxName).value_or("");
-    }
-    if (l.domain.span) s->span = read_span(kernel, *domain + l.domain.span);
-    for (const NamedField& counter : l.domain.counters) {
-      const auto value = counter.field.read(memory, *domain);
-      if (!value) return false;
-      if (*value == 0) continue;
-      auto c = std::make_unique<CounterT>();
-      c->name = counter.name;
-      c->value = static_cast<int64_t>(*value);
-      s->counters.push_back(std::move(c));
-    }
-    out.push_back(std::move(s));
-    domain = parent;
+  if (!l.rq.domain || !l.domain.parent || !l.domain.bytes) return true;
+  reading.span_words = (kernel.cpus() + 63) / 64;
+
+  auto at = l.rq.domain.read(memory, kernel.per_cpu(kernel.places().runqueues, cpu));
+  if (!at) return false;
+  std::array<uint8_t, kMaxDomainBytesRead> bytes;
+  for (uint32_t depth = 0; *at != 0; ++depth) {
+    if (depth == kMaxDomainLevels) return false;  // a loop
+    if (!memory.read(*at, bytes.data(), l.domain.bytes)) return false;
+    DomainReading domain;
+    domain.cpu = static_cast<uint16_t>(cpu);
+    domain.level = l.domain.level ? static_cast<uint32_t>(l.domain.level.in(bytes.data())) : depth;
+    if (!read_identity(kernel, *at, bytes.data(), domain, reading)) return false;
+    domain.first_value = static_cast<uint32_t>(reading.domain_values.size());
+    for (const NamedField& counter : l.domain.counters) reading.domain_values.push_back(counter.field.in(bytes.data()));
+    reading.domains.push_back(domain);
+    at = l.domain.parent.in(bytes.data());
   }
   return true;
 }

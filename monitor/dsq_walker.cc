@@ -10,7 +10,7 @@ constexpr int kMaxTables = 4;                      // a resize chains the next t
 
 class DsqReader {
  public:
-  DsqReader(const GuestKernel& kernel, std::vector<std::unique_ptr<DsqSampleT>>& out)
+  DsqReader(const GuestKernel& kernel, std::vector<DsqReading>& out)
       : memory_(kernel.memory()), l_(kernel.layout().dsq), out_(out) {}
 
   bool add(uint64_t dsq, DsqKind kind, uint32_t place, bool unless_empty) {
@@ -18,12 +18,7 @@ class DsqReader {
     const auto id = l_.id.read(memory_, dsq);
     if (!depth || !id) return false;
     if (unless_empty && *depth == 0) return true;
-    auto s = std::make_unique<DsqSampleT>();
-    s->id = *id;
-    s->depth = static_cast<uint32_t>(*depth);
-    s->kind = kind;
-    s->place = place;
-    out_.push_back(std::move(s));
+    out_.push_back({*id, static_cast<uint32_t>(*depth), kind, place});
     return true;
   }
 
@@ -64,24 +59,23 @@ class DsqReader {
 
   const GuestMemory& memory_;
   const DsqLayout& l_;
-  std::vector<std::unique_ptr<DsqSampleT>>& out_;
+  std::vector<DsqReading>& out_;
   uint32_t seen_ = 0;
 };
 
 uint32_t node_count(const GuestKernel& kernel) {
-  const uint64_t at = kernel.symbol("nr_node_ids");
+  const uint64_t at = kernel.places().nr_node_ids;
   const auto nodes = at ? kernel.memory().get<uint32_t>(at) : std::nullopt;
   return nodes && *nodes > 0 && *nodes <= kMaxNodes ? *nodes : 1;
 }
 
 }  // namespace
 
-bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, const std::vector<bool>& online,
-               std::vector<std::unique_ptr<DsqSampleT>>& out) {
+bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, Reading& reading) {
   const GuestMemory& memory = kernel.memory();
   const DsqLayout& l = kernel.layout().dsq;
   if (!l.id || !l.depth) return true;
-  DsqReader reader(kernel, out);
+  DsqReader reader(kernel, reading.dsqs);
 
   if (l.hash_table) {
     const auto table = l.hash_table.read(memory, root.address);
@@ -97,15 +91,14 @@ bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, const std::vector
       if (*at == 0) continue;  // a node that is not there
       const uint64_t dsq = l.global_pointers ? *at : *at + l.node_global;
       if (!reader.add(dsq, DsqKind::Global, node, false)) return false;
-      if (out.back()->id != kGlobalDsq) return false;  // not what it should be: half built
+      if (reading.dsqs.back().id != kGlobalDsq) return false;  // not what it should be: half built
     }
   }
   if (l.bypass && kernel.layout().scx.per_cpu) {
     const auto base = kernel.layout().scx.per_cpu.read(memory, root.address);
     if (!base || *base == 0) return false;
-    for (uint32_t cpu = 0; cpu < online.size(); ++cpu) {
-      if (!online[cpu]) continue;
-      if (!reader.add(kernel.per_cpu(*base, cpu) + l.bypass.offset, DsqKind::Bypass, cpu, true)) return false;
+    for (const CpuReading& cpu : reading.cpus) {
+      if (!reader.add(kernel.per_cpu(*base, cpu.cpu) + l.bypass.offset, DsqKind::Bypass, cpu.cpu, true)) return false;
     }
   }
   return true;

@@ -1,5 +1,7 @@
 #include "monitor/guest_kernel.h"
 
+#include <algorithm>
+
 namespace ktstr {
 namespace {
 
@@ -49,7 +51,10 @@ Result<GuestKernel> GuestKernel::attach(const RamFile& ram, RamLayout ram_layout
     Status status = kernel.find_layout(cache);
     if (status) status = kernel.check_running();
     if (status) status = kernel.find_cpus();
-    if (status) return kernel;
+    if (status) {
+      kernel.use_direct_map();
+      return kernel;
+    }
     last = std::move(status).error().within("kernel " + std::string(kernel.info_.release().substr(0, 64)));
   }
   return last;
@@ -112,9 +117,26 @@ Status GuestKernel::find_cpus() {
   if (!memory_->read(symbol("__per_cpu_offset"), per_cpu_offset_.data(), count * sizeof(uint64_t))) {
     return Error::invalid("__per_cpu_offset is not readable");
   }
+  places_ = {.runqueues = symbol("runqueues"),
+             .cpu_online_mask = symbol("__cpu_online_mask"),
+             .nr_node_ids = symbol("nr_node_ids"),
+             .scx_root = symbol("scx_root"),
+             .scx_enable_seq = symbol("scx_enable_seq"),
+             .scx_state = symbol("scx_enable_state_var"),
+             .prog_idr = symbol("prog_idr")};
   const uint64_t mask = symbol("__cpu_possible_mask");
   possible_ = mask ? read_mask(*memory_, mask, count) : std::vector<bool>(count, true);
   return {};
+}
+
+// Most of what is sampled lies in the direct map, where an address is an addition and no page walk. Believed only
+// when the page tables say the same of one address in it.
+void GuestKernel::use_direct_map() {
+  const uint64_t at = symbol("page_offset_base");
+  const auto base = at ? memory_->get<uint64_t>(at) : std::nullopt;
+  if (!base || *base == 0 || *base % 4096 != 0) return;
+  const uint64_t probe = memory_->root().gpa & ~uint64_t{4095};
+  if (walk_page_tables(*physical_, memory_->root(), *base + probe) == probe) memory_->set_direct_map(*base);
 }
 
 uint64_t GuestKernel::symbol(std::string_view name) const {
@@ -122,9 +144,17 @@ uint64_t GuestKernel::symbol(std::string_view name) const {
   return it == layout_->symbols.end() ? 0 : it->second + info_.kaslr_offset();
 }
 
-std::vector<bool> GuestKernel::online() const {
-  const uint64_t mask = symbol("__cpu_online_mask");
-  return mask ? read_mask(*memory_, mask, cpus()) : possible_;
+void GuestKernel::read_online(std::vector<uint16_t>& online) const {
+  online.clear();
+  uint64_t word = 0;
+  for (uint32_t cpu = 0; cpu < cpus(); ++cpu) {
+    if (places_.cpu_online_mask) {
+      if (cpu % 64 == 0) word = memory_->get<uint64_t>(places_.cpu_online_mask + cpu / 8).value_or(0);
+      if ((word >> (cpu % 64)) & 1) online.push_back(static_cast<uint16_t>(cpu));
+    } else if (possible_[cpu]) {
+      online.push_back(static_cast<uint16_t>(cpu));
+    }
+  }
 }
 
 }  // namespace ktstr

@@ -17,6 +17,13 @@ namespace ktstr {
 // Layouts by build id: the repro VM runs the kernel that the primary ran.
 using LayoutCache = std::map<std::string, std::shared_ptr<const KernelLayout>, std::less<>>;
 
+// Addresses in this boot; 0: this kernel has no such symbol.
+struct GuestPlaces {
+  uint64_t runqueues = 0, cpu_online_mask = 0, nr_node_ids = 0;
+  uint64_t scx_root = 0, scx_enable_seq = 0, scx_state = 0;
+  uint64_t prog_idr = 0;
+};
+
 class GuestKernel {
  public:
   // More CPUs are not looked at.
@@ -34,12 +41,11 @@ class GuestKernel {
   uint32_t cpus() const { return static_cast<uint32_t>(per_cpu_offset_.size()); }  // possible CPU ids: [0, cpus)
   bool possible(uint32_t cpu) const { return possible_[cpu]; }
 
-  // 0: this kernel has no such symbol.
-  uint64_t symbol(std::string_view name) const;
+  const GuestPlaces& places() const { return places_; }
   // Of a per-CPU symbol or pointer. REQUIRES: cpu < cpus().
   uint64_t per_cpu(uint64_t base, uint32_t cpu) const { return base + per_cpu_offset_[cpu]; }
-  // The online mask as it is now; without one, the possible CPUs.
-  std::vector<bool> online() const;
+  // CPUs that are online now, ascending; on a kernel that does not tell, the possible ones.
+  void read_online(std::vector<uint16_t>& cpus) const;
   // Drops remembered page translations: before each sample.
   void refresh() const { memory_->forget(); }
 
@@ -48,11 +54,14 @@ class GuestKernel {
   Status find_layout(LayoutCache& cache);
   Status find_cpus();
   Status check_running() const;
+  void use_direct_map();
+  uint64_t symbol(std::string_view name) const;  // 0: none
 
   VmcoreInfo info_;
   std::unique_ptr<PhysicalMemory> physical_;
   std::unique_ptr<PagedMemory> memory_;
   std::shared_ptr<const KernelLayout> layout_;
+  GuestPlaces places_;
   bool cached_ = false;
   std::vector<uint64_t> per_cpu_offset_;
   std::vector<bool> possible_;

@@ -53,6 +53,7 @@ std::optional<std::string> GuestMemory::text(uint64_t va, size_t limit) const {
 }
 
 std::optional<uint64_t> PagedMemory::translate(uint64_t va) const {
+  if (direct_map_ && va - direct_map_ < memory_.end()) return va - direct_map_;
   const uint64_t page = va & ~(kPage - 1);
   Cached& slot = cache_[(va >> 12) % cache_.size()];
   if (slot.generation != generation_ || slot.page != page) {

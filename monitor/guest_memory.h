@@ -54,6 +54,8 @@ class PagedMemory : public GuestMemory {
   bool read(uint64_t va, void* out, size_t size) const override;
   std::optional<uint64_t> translate(uint64_t va) const;
   void forget();
+  // Addresses [base, base + RAM) are RAM in its order: they need no walk.
+  void set_direct_map(uint64_t base) { direct_map_ = base; }
 
   const PhysicalMemory& physical() const { return memory_; }
   PageTableRoot root() const { return root_; }
@@ -66,6 +68,7 @@ class PagedMemory : public GuestMemory {
   };
   const PhysicalMemory& memory_;
   PageTableRoot root_;
+  uint64_t direct_map_ = 0;  // 0: not known
   uint32_t generation_ = 1;
   mutable std::array<Cached, 256> cache_{};
 };

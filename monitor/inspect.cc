@@ -72,11 +72,10 @@ int inspect_ram(const InspectOptions& options, const Clock& clock) {
   Sampler sampler(*kernel, clock, 1);
   for (uint64_t i = 0; i < options.samples; ++i) {
     if (i) std::this_thread::sleep_for(std::chrono::nanoseconds(options.period_ns));
-    const auto sample = sampler.sample();
-    if (sample) {
-      print(*sample);
+    if (const Status status = sampler.read()) {
+      print(sampler.sample());
     } else {
-      std::printf("failed %s\n", sample.error().message().c_str());
+      std::printf("failed %s\n", status.error().message().c_str());
     }
   }
   for (const auto& [part, count] : sampler.parts_failed()) std::printf("part failed %s %" PRIu64 "\n", part.c_str(), count);

@@ -1,6 +1,7 @@
 #include "monitor/kernel_layout.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 
 namespace ktstr {
@@ -88,6 +89,7 @@ ScxLayout scx_layout(Finder& find, std::vector<std::string>& absent) {
     if (!member.name.starts_with(kPrefix) || member.bit_offset % 8 || type.size == 0 || type.size > 8) continue;
     l.events.push_back({member.name.substr(kPrefix.size()), {member.bit_offset / 8, type.size, type.is_signed}});
   }
+  if (l.events_bytes > kMaxEventBytesRead) l.events.clear();
   if (!l.per_cpu || l.events.empty()) absent.push_back("scx_sched event counters");
   constexpr std::string_view kState = "SCX_";
   if (const auto id = find.btf().find_enum("scx_enable_state")) {
@@ -152,6 +154,8 @@ DomainLayout domain_layout(Finder& find, std::vector<std::string>& absent) {
   // The span is the flexible last member; newer kernels do not name it: it stands behind the struct.
   const Field span = find.optional("sched_domain", "span");
   l.span = span ? span.offset : find.size_of("sched_domain");
+  l.bytes = find.size_of("sched_domain");
+  if (l.bytes > kMaxDomainBytesRead) l.bytes = 0;
   const std::vector<std::string> types = idle_types(find.btf());
   for (const BtfMember& member : find.members("sched_domain")) {
     if (!is_domain_counter(member.name) || member.bit_offset % 8) continue;
@@ -193,6 +197,7 @@ ProgramLayout program_layout(Finder& find, std::vector<std::string>& absent) {
   l.runs = find.field("bpf_prog_stats", "cnt");
   l.run_ns = find.field("bpf_prog_stats", "nsecs");
   l.misses = find.field("bpf_prog_stats", "misses");
+  for (const Field* f : {&l.runs, &l.run_ns, &l.misses}) l.stats_bytes = std::max(l.stats_bytes, f->offset + f->size);
   l.id = find.field("bpf_prog_aux", "id");
   l.verified_insns = find.field("bpf_prog_aux", "verified_insns");
   l.short_name = find.field("bpf_prog_aux", "name");
@@ -217,21 +222,17 @@ ProgramLayout program_layout(Finder& find, std::vector<std::string>& absent) {
 }  // namespace
 
 std::optional<uint64_t> Field::read(const GuestMemory& memory, uint64_t base) const {
-  switch (size) {
-    case 1:
-      if (const auto v = memory.get<uint8_t>(base + offset)) return is_signed ? uint64_t(int64_t(int8_t(*v))) : *v;
-      return std::nullopt;
-    case 2:
-      if (const auto v = memory.get<uint16_t>(base + offset)) return is_signed ? uint64_t(int64_t(int16_t(*v))) : *v;
-      return std::nullopt;
-    case 4:
-      if (const auto v = memory.get<uint32_t>(base + offset)) return is_signed ? uint64_t(int64_t(int32_t(*v))) : *v;
-      return std::nullopt;
-    case 8:
-      return memory.get<uint64_t>(base + offset);
-    default:
-      return std::nullopt;
-  }
+  uint8_t bytes[8];
+  if (size == 0 || size > sizeof bytes || !memory.read(base + offset, bytes, size)) return std::nullopt;
+  return Field{0, size, is_signed}.in(bytes);
+}
+
+uint64_t Field::in(const uint8_t* bytes) const {
+  uint64_t value = 0;
+  std::memcpy(&value, bytes + offset, size);
+  if (!is_signed) return value;
+  const unsigned spare = 64 - 8 * size;
+  return static_cast<uint64_t>(static_cast<int64_t>(value << spare) >> spare);
 }
 
 const std::vector<std::string>& wanted_symbols() {

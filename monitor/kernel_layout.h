@@ -24,12 +24,18 @@ struct Field {
   explicit operator bool() const { return size != 0; }
   // Value of the field in the struct at `base`, widened. Nullopt: absent, not a number, not readable.
   std::optional<uint64_t> read(const GuestMemory& memory, uint64_t base) const;
+  // The same from a copy of the struct. REQUIRES: present, a number, and the copy holds it.
+  uint64_t in(const uint8_t* bytes) const;
 };
 
 struct NamedField {
   std::string name;  // as it is published
   Field field;
 };
+
+// Structs that are copied whole: a kernel in which one is larger is not understood.
+inline constexpr uint32_t kMaxEventBytesRead = 2048;
+inline constexpr uint32_t kMaxDomainBytesRead = 2048;
 
 // struct rq
 struct RqLayout {
@@ -65,6 +71,7 @@ struct DsqLayout {
 // struct sched_domain
 struct DomainLayout {
   Field parent, level, name;
+  uint32_t bytes = 0;        // of the struct; 0: not understood
   uint32_t span = 0;         // cpumask; 0: not known
   std::vector<NamedField> counters;
 };
@@ -76,6 +83,7 @@ struct ProgramLayout {
   uint32_t node_slots = 0;
   Field type, insns, jited_bytes, tag, stats, aux;
   Field runs, run_ns, misses;  // bpf_prog_stats
+  uint32_t stats_bytes = 0;    // from its start to the end of the last of them
   Field id, verified_insns, short_name, full_name, used_maps, used_map_count, attach_btf_id;
   Field map_id, map_type, map_key_size, map_value_size, map_max_entries, map_name;
   uint64_t struct_ops_type = 0;  // BPF_PROG_TYPE_STRUCT_OPS

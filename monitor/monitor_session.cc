@@ -27,18 +27,17 @@ MonitorSession::Facts MonitorSession::tick() {
     try_attach(facts);
     if (!sampler_) return facts;
   }
-  auto sample = sampler_->sample();
-  if (!sample) {
+  if (!sampler_->read()) {
     ++failed_;
     return facts;
   }
   ++samples_;
+  facts.sample = sampler_->sample();
   if (seam_.vcpu_threads) {
     for (VcpuThreadT& thread : seam_.vcpu_threads(qemu_pid_)) {
-      sample->vcpus.push_back(std::make_unique<VcpuThreadT>(std::move(thread)));
+      facts.sample->vcpus.push_back(std::make_unique<VcpuThreadT>(std::move(thread)));
     }
   }
-  facts.sample = std::move(*sample);
   return facts;
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr size_t kMaxName = 512;        // KSYM_NAME_LEN
 constexpr size_t kTagBytes = 8;
 constexpr int kSlots = 64;              // XA_CHUNK_SIZE
+constexpr size_t kMaxStatsBytes = 256;  // of bpf_prog_stats
 constexpr uint64_t kRetryEntry = 256 * 4 + 2;  // XA_RETRY_ENTRY: the node is being replaced
 constexpr size_t kMaxKnown = 4 * kMaxIdrEntries;
 
@@ -26,12 +27,12 @@ std::string hex(const std::array<uint8_t, kTagBytes>& bytes) {
 
 // An xarray entry: ...10 is a node (at entry - 2), ...00 an item. Each level's shift must be lower than its parent's,
 // so a node that points back at itself ends the walk.
-bool ProgramWalker::collect(uint64_t entry, int shift_limit, uint32_t& budget, std::vector<uint64_t>& programs) const {
+bool ProgramWalker::collect(uint64_t entry, int shift_limit, uint32_t& budget) {
   if (entry == 0) return true;
   if (budget == 0) return false;
   --budget;
   if ((entry & 3) == 0) {
-    programs.push_back(entry);
+    found_.push_back(entry);
     return true;
   }
   if ((entry & 3) != 2) return true;              // a value: not ours
@@ -43,12 +44,12 @@ bool ProgramWalker::collect(uint64_t entry, int shift_limit, uint32_t& budget, s
   if (!shift || static_cast<int>(*shift) >= shift_limit) return false;
   if (!kernel_.memory().read(node + l.node_slots, slots.data(), sizeof slots)) return false;
   for (const uint64_t slot : slots) {
-    if (!collect(slot, static_cast<int>(*shift), budget, programs)) return false;
+    if (slot != 0 && !collect(slot, static_cast<int>(*shift), budget)) return false;
   }
   return true;
 }
 
-void ProgramWalker::learn_maps(uint64_t aux, Known& known) const {
+void ProgramWalker::learn_maps(uint64_t aux, ProgramFacts& facts) const {
   const GuestMemory& memory = kernel_.memory();
   const ProgramLayout& l = kernel_.layout().program;
   const auto count = l.used_map_count.read(memory, aux);
@@ -58,16 +59,34 @@ void ProgramWalker::learn_maps(uint64_t aux, Known& known) const {
     const auto map = memory.pointer(*array + i * 8);
     const auto id = map ? l.map_id.read(memory, *map) : std::nullopt;
     if (!id) return;
-    MapSampleT m;
+    MapSampleT& m = facts.maps.emplace_back();
     m.id = static_cast<uint32_t>(*id);
     m.name = memory.text(*map + l.map_name.offset, l.map_name.size).value_or("");
     m.type = static_cast<uint32_t>(l.map_type.read(memory, *map).value_or(0));
     m.key_size = static_cast<uint32_t>(l.map_key_size.read(memory, *map).value_or(0));
     m.value_size = static_cast<uint32_t>(l.map_value_size.read(memory, *map).value_or(0));
     m.max_entries = static_cast<uint32_t>(l.map_max_entries.read(memory, *map).value_or(0));
-    known.facts.maps.push_back(m.id);
-    known.maps.push_back(std::move(m));
   }
+}
+
+void ProgramWalker::learn_facts(uint64_t program, uint64_t aux, ProgramFacts& facts) const {
+  const GuestMemory& memory = kernel_.memory();
+  const ProgramLayout& l = kernel_.layout().program;
+  facts.insns = static_cast<uint32_t>(l.insns.read(memory, program).value_or(0));
+  facts.jited_bytes = static_cast<uint32_t>(l.jited_bytes.read(memory, program).value_or(0));
+  facts.verified_insns = static_cast<uint32_t>(l.verified_insns.read(memory, aux).value_or(0));
+  std::array<uint8_t, kTagBytes> tag{};
+  if (l.tag && memory.read(program + l.tag.offset, tag.data(), tag.size())) facts.tag = hex(tag);
+  // "bpf_prog_TAG_name"; aux->name is cut to 15 characters.
+  constexpr std::string_view kPrefix = "bpf_prog_";
+  constexpr size_t kBeforeName = kPrefix.size() + 2 * kTagBytes + 1;
+  const std::string full = l.full_name ? memory.text(aux + l.full_name.offset, kMaxName).value_or("") : "";
+  if (full.starts_with(kPrefix) && full.size() > kBeforeName) {
+    facts.name = full.substr(kBeforeName);
+  } else if (l.short_name) {
+    facts.name = memory.text(aux + l.short_name.offset, l.short_name.size).value_or("");
+  }
+  learn_maps(aux, facts);
 }
 
 // What stands at `program`, read once. A program freed and another made at its place has another id.
@@ -79,73 +98,53 @@ const ProgramWalker::Known* ProgramWalker::learn(uint64_t program) {
   if (!id) return nullptr;
   if (const auto it = known_.find(program); it != known_.end() && it->second.id == *id) return &it->second;
 
-  Known k;
-  k.id = static_cast<uint32_t>(*id);
+  Known known;
+  known.id = known.facts.id = static_cast<uint32_t>(*id);
   const auto type = l.type.read(memory, program);
   const auto attach = l.attach_btf_id.read(memory, *aux);
   const auto stats = l.stats.read(memory, program);
   if (!type || !stats) return nullptr;
-  k.stats = *stats;
+  known.stats = *stats;
   const auto& ops = l.ops_btf_ids;
-  k.ours = *type == l.struct_ops_type &&
-           (!attach || ops.empty() || std::find(ops.begin(), ops.end(), *attach) != ops.end());
-  if (k.ours) {
-    k.facts.id = k.id;
-    k.facts.insns = static_cast<uint32_t>(l.insns.read(memory, program).value_or(0));
-    k.facts.jited_bytes = static_cast<uint32_t>(l.jited_bytes.read(memory, program).value_or(0));
-    k.facts.verified_insns = static_cast<uint32_t>(l.verified_insns.read(memory, *aux).value_or(0));
-    std::array<uint8_t, kTagBytes> tag{};
-    if (memory.read(program + l.tag.offset, tag.data(), tag.size())) k.facts.tag = hex(tag);
-    // "bpf_prog_TAG_name"; aux->name is cut to 15 characters.
-    std::string name;
-    if (l.full_name) name = memory.text(*aux + l.full_name.offset, kMaxName).value_or("");
-    const size_t prefix = std::string_view("bpf_prog_").size() + 2 * kTagBytes + 1;
-    if (name.starts_with("bpf_prog_") && name.size() > prefix) {
-      k.facts.name = name.substr(prefix);
-    } else if (l.short_name) {
-      k.facts.name = memory.text(*aux + l.short_name.offset, l.short_name.size).value_or("");
-    }
-    learn_maps(*aux, k);
-  }
-  if (known_.size() >= kMaxKnown) known_.clear();
-  return &known_.insert_or_assign(program, std::move(k)).first->second;
+  known.ours = *type == l.struct_ops_type &&
+               (!attach || ops.empty() || std::find(ops.begin(), ops.end(), *attach) != ops.end());
+  if (known.ours) learn_facts(program, *aux, known.facts);
+  return &known_.insert_or_assign(program, std::move(known)).first->second;
 }
 
-void ProgramWalker::add_run_stats(const Known& known, ProgramSampleT& sample) const {
-  const GuestMemory& memory = kernel_.memory();
+bool ProgramWalker::read_runs(const Known& known, ProgramReading& out) const {
   const ProgramLayout& l = kernel_.layout().program;
-  if (!l.runs || known.stats == 0) return;
+  std::array<uint8_t, kMaxStatsBytes> stats;
+  if (known.stats == 0 || !l.runs || !l.run_ns || !l.misses || l.stats_bytes > stats.size()) return true;
   for (uint32_t cpu = 0; cpu < kernel_.cpus(); ++cpu) {
     if (!kernel_.possible(cpu)) continue;
-    const uint64_t at = kernel_.per_cpu(known.stats, cpu);
-    sample.run_count += l.runs.read(memory, at).value_or(0);
-    sample.run_ns += l.run_ns.read(memory, at).value_or(0);
-    sample.misses += l.misses.read(memory, at).value_or(0);
+    if (!kernel_.memory().read(kernel_.per_cpu(known.stats, cpu), stats.data(), l.stats_bytes)) return false;
+    out.runs += l.runs.in(stats.data());
+    out.run_ns += l.run_ns.in(stats.data());
+    out.misses += l.misses.in(stats.data());
   }
+  return true;
 }
 
-bool ProgramWalker::read(std::vector<std::unique_ptr<ProgramSampleT>>& programs,
-                         std::vector<std::unique_ptr<MapSampleT>>& maps) {
+bool ProgramWalker::read(Reading& reading) {
   const ProgramLayout& l = kernel_.layout().program;
-  const uint64_t idr = kernel_.symbol("prog_idr");
+  const uint64_t idr = kernel_.places().prog_idr;
   if (!idr || !l.idr_head || !l.aux || !l.id || !l.struct_ops_type) return true;
   const auto head = l.idr_head.read(kernel_.memory(), idr);
   if (!head) return false;
-  std::vector<uint64_t> found;
+  found_.clear();
   uint32_t budget = kMaxIdrEntries;
-  if (!collect(*head, 64, budget, found)) return false;
-  for (const uint64_t program : found) {
+  if (!collect(*head, 64, budget)) return false;
+  if (known_.size() + found_.size() > kMaxKnown) known_.clear();
+  for (const uint64_t program : found_) {
     const Known* known = learn(program);
     if (!known) return false;
     if (!known->ours) continue;
-    if (programs.size() == kMaxPrograms) break;
-    auto sample = std::make_unique<ProgramSampleT>(known->facts);
-    add_run_stats(*known, *sample);
-    programs.push_back(std::move(sample));
-    for (const MapSampleT& map : known->maps) {
-      const bool there = std::any_of(maps.begin(), maps.end(), [&](const auto& m) { return m->id == map.id; });
-      if (!there) maps.push_back(std::make_unique<MapSampleT>(map));
-    }
+    if (reading.programs.size() == kMaxPrograms) break;
+    ProgramReading one;
+    one.facts = &known->facts;
+    if (!read_runs(*known, one)) return false;
+    reading.programs.push_back(one);
   }
   return true;
 }

@@ -11,84 +11,91 @@ constexpr int kTries = 3;
 
 }  // namespace
 
-Result<MonitorSampleT> Sampler::sample() {
+Status Sampler::read() {
   const uint64_t begin = clock_.monotonic_ns();
-  MonitorSampleT sample;
-  if (Status status = fill(sample); !status) return std::move(status).error();
-  sample.cost_ns = clock_.monotonic_ns() - begin;
-  sample.index = index_++;
+  reading_.clear();
+  Status status = fill();
+  cost_ns_ = clock_.monotonic_ns() - begin;
+  if (!status) return status;
+  ++taken_;
+  if (reading_.full) remember();
+  return status;
+}
+
+MonitorSampleT Sampler::sample() const {
+  MonitorSampleT sample = to_event(reading_, kernel_.layout());
+  sample.index = taken_ - 1;
+  sample.cost_ns = cost_ns_;
   return sample;
 }
 
-Status Sampler::fill(MonitorSampleT& sample) {
+Status Sampler::fill() {
   kernel_.refresh();
-  const std::vector<bool> online = kernel_.online();
+  kernel_.read_online(online_);
+  if (online_.empty()) return Error::invalid("no CPU is online");
   const auto root = read_scx_root(kernel_);
-  sample.state = read_scx_state(kernel_);
-  sample.full = index_ % std::max<uint64_t>(full_every_, 1) == 0 || (root && *root != last_root_) ||
-                sample.state != last_state_;
+  reading_.state = read_scx_state(kernel_);
+  reading_.full = taken_ % full_every_ == 0 || (root && *root != last_root_) || reading_.state != last_state_;
 
-  for (uint32_t cpu = 0; cpu < online.size(); ++cpu) {
-    if (!online[cpu]) continue;
-    auto one = read_run_queue(kernel_, cpu, sample.full);
-    if (!one) return Error::invalid("run queue of CPU " + std::to_string(cpu) + " is not readable");
-    sample.guest_clock_ns = std::max(sample.guest_clock_ns, one->rq_clock);
-    sample.cpus.push_back(std::make_unique<CpuSampleT>(std::move(*one)));
+  for (const uint16_t cpu : online_) {
+    if (!read_run_queue(kernel_, cpu, reading_.full, reading_)) {
+      return Error::invalid("run queue of CPU " + std::to_string(cpu) + " is not readable");
+    }
   }
-  if (sample.cpus.empty()) return Error::invalid("no CPU is online");
-
-  if (!fill_scx(sample, online)) ++parts_failed_["scheduler"];
-  if (sample.full) fill_full(sample, online);
-  last_state_ = sample.state;
+  if (!root || !fill_scheduler(*root)) ++parts_failed_["scheduler"];
+  if (reading_.full) fill_full();
+  last_state_ = reading_.state;
   if (root) last_root_ = *root;
   return {};
 }
 
 // The root may be replaced while it is read: what was read counts only when it is still the same one afterwards.
-bool Sampler::fill_scx(MonitorSampleT& sample, const std::vector<bool>& online) {
-  bool dsqs_failed = false;
+bool Sampler::fill_scheduler(ScxRoot root) {
   for (int i = 0; i < kTries; ++i) {
-    sample.counters.clear();
-    sample.dsqs.clear();
-    sample.ops_name.clear();
-    sample.exit_kind = 0;
-    const auto before = read_scx_root(kernel_);
-    if (!before) continue;
-    sample.enable_seq = before->enable_seq;
-    sample.scx_enabled = sample.state.empty() ? before->address != 0 : sample.state == "enabled";
-    if (before->address == 0) return true;
-    const bool read = read_scx_root_facts(kernel_, *before, sample);
-    dsqs_failed = !read_dsqs(kernel_, *before, online, sample.dsqs);
-    if (dsqs_failed) sample.dsqs.clear();
-    if (read && read_scx_root(kernel_) == before) {
-      if (dsqs_failed) ++parts_failed_["dispatch queues"];
+    reading_.root = root.address;
+    reading_.enable_seq = root.enable_seq;
+    if (root.address == 0) return true;
+    const bool facts = read_scx_facts(kernel_, root, reading_);
+    const bool dsqs = facts && read_dsqs(kernel_, root, reading_);
+    const auto after = read_scx_root(kernel_);
+    if (!after) break;
+    if (facts && root == *after) {
+      if (!dsqs) {
+        reading_.dsqs.clear();
+        ++parts_failed_["dispatch queues"];
+      }
       return true;
     }
+    reading_.clear_scheduler();
+    root = *after;
   }
-  sample.counters.clear();
-  sample.dsqs.clear();
+  reading_.clear_scheduler();
   return false;
 }
 
-void Sampler::fill_full(MonitorSampleT& sample, const std::vector<bool>& online) {
-  for (uint32_t cpu = 0; cpu < online.size(); ++cpu) {
-    if (!online[cpu] || read_domains(kernel_, cpu, sample.domains)) continue;
-    sample.domains.clear();
+void Sampler::fill_full() {
+  for (const uint16_t cpu : online_) {
+    if (read_domains(kernel_, cpu, reading_)) continue;
+    reading_.clear_domains();
     ++parts_failed_["domains"];
     break;
   }
-  if (!programs_.read(sample.programs, sample.maps)) {
-    sample.programs.clear();
-    sample.maps.clear();
+  if (!programs_.read(reading_)) {
+    reading_.programs.clear();
     ++parts_failed_["programs"];
   }
-  if (!sample.domains.empty()) {
+}
+
+void Sampler::remember() {
+  if (!reading_.domains.empty()) {
     last_domains_.clear();
-    for (const auto& domain : sample.domains) last_domains_.push_back(clone_native(*domain));
+    for (const DomainReading& domain : reading_.domains) {
+      last_domains_.push_back(to_event(reading_, domain, kernel_.layout().domain));
+    }
   }
-  for (const auto& program : sample.programs) {
-    if (last_programs_.size() < kMaxPrograms || last_programs_.contains(program->id)) {
-      last_programs_.insert_or_assign(program->id, *program);
+  for (const ProgramReading& program : reading_.programs) {
+    if (last_programs_.size() < kMaxPrograms || last_programs_.contains(program.facts->id)) {
+      last_programs_.insert_or_assign(program.facts->id, to_event(program));
     }
   }
 }
