@@ -1,0 +1,145 @@
+#include "collector/collector_role.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace ktstr {
+namespace {
+
+std::string socket_name(Vm vm, bool console) {
+  return std::string(console ? "console." : "channel.") + (vm == Vm::Primary ? "primary" : "repro") + ".sock";
+}
+
+}  // namespace
+
+Status CollectorRole::on_start(Context& context) {
+  context_ = &context;
+  for (Listener& l : listeners_) {
+    const std::string path = context.bus_folder() + "/" + socket_name(l.vm, l.carrier == kConsole);
+    if (auto status = listen(l, path); !status) return std::move(status).error().within(path);
+    context.watch(l.fd.get(), [this, &l] { accept_waiting(l); });
+  }
+  return {};
+}
+
+Status CollectorRole::listen(Listener& l, const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path))
+    return Error::invalid("socket path is longer than " + std::to_string(sizeof(address.sun_path) - 1) + " bytes")
+        .with_hint("choose a shorter run directory");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  l.fd = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!l.fd) return Error::from_errno("socket");
+  ::unlink(path.c_str());
+  if (::bind(l.fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return Error::from_errno("bind");
+  if (::listen(l.fd.get(), 8) != 0) return Error::from_errno("listen");
+  return {};
+}
+
+void CollectorRole::accept_waiting(Listener& l) {
+  while (true) {
+    UniqueFd fd(::accept4(l.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) return;
+    ++l.connections;
+    if (l.vm == Vm::Primary && l.connections > 1) continue;  // one primary VM a run: a second is not ours
+    const Key key{l.vm, l.vm == Vm::Primary ? uint8_t{0} : l.connections};
+    Connection& connection = session(key).carriers[l.carrier];
+    connection.seen = true;
+    connection.fd = std::move(fd);
+    context_->watch(connection.fd.get(), [this, key, carrier = l.carrier] { read(key, carrier); });
+  }
+}
+
+CollectorRole::Session& CollectorRole::session(Key key) {
+  Session& s = sessions_[key];
+  if (!s.intake) {
+    s.intake = std::make_unique<VmIntake>(IntakeOptions{
+        .vm = key.first,
+        .attempt = key.second,
+        .head = [this] { return context_->head(); },
+        .publish = [this](EventBuffer event) { context_->publish_event(std::move(event)); }});
+    if (auto it = accelerators_.find(key); it != accelerators_.end()) s.intake->set_accelerator(it->second);
+  }
+  return s;
+}
+
+void CollectorRole::read(Key key, Carrier carrier) {
+  Session& s = session(key);
+  if (!s.carriers[carrier].fd) return;
+  read_once(s, carrier);
+  finish_if_over(s);
+}
+
+// One bounded read: publishing blocks under back-pressure, so a guest is never read faster than the hub stores.
+// False: nothing more now, or ended.
+bool CollectorRole::read_once(Session& s, Carrier carrier) {
+  const int fd = s.carriers[carrier].fd.get();
+  if (fd < 0) return false;
+  char buffer[64 * 1024];
+  const ssize_t n = ::read(fd, buffer, sizeof(buffer));
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (n <= 0) {
+    close(s, carrier);
+    return false;
+  }
+  const auto size = static_cast<size_t>(n);
+  if (carrier == kConsole) {
+    s.intake->on_console({buffer, size});
+    return true;
+  }
+  s.intake->on_channel({reinterpret_cast<const uint8_t*>(buffer), size});
+  if (s.intake->guest_finished() && !s.answered) {
+    s.answered = true;
+    (void)!::write(fd, "K", 1);  // the guest powers off once it knows that all arrived
+  }
+  return true;
+}
+
+void CollectorRole::close(Session& s, Carrier carrier) {
+  UniqueFd& fd = s.carriers[carrier].fd;
+  if (fd) context_->unwatch(fd.get());
+  fd.reset();
+  if (carrier == kConsole)
+    s.intake->end_console();
+  else
+    s.intake->end_channel();
+}
+
+void CollectorRole::finish_if_over(Session& s, const std::string& note) {
+  if (s.finished || !s.intake->ended()) return;
+  s.finished = true;
+  s.intake->finish(note);
+}
+
+void CollectorRole::on_event(const EventBuffer& event, Context&) {
+  const Key key{event.vm(), event->stamp()->attempt()};
+  if (auto* started = event.as<VmStarted>()) {
+    accelerators_[key] = str(started->accelerator());
+    if (auto it = sessions_.find(key); it != sessions_.end()) it->second.intake->set_accelerator(accelerators_[key]);
+  } else if (event.as<VmExited>()) {
+    on_vm_exited(key);
+  }
+}
+
+// QEMU is gone: what it wrote stands in the sockets, and what it never connected will not come any more.
+void CollectorRole::on_vm_exited(Key key) {
+  for (Listener& l : listeners_) accept_waiting(l);
+  Session& s = session(key);
+  std::string note;
+  for (Carrier carrier : {kConsole, kChannel}) {
+    while (read_once(s, carrier)) {
+    }
+    if (!s.carriers[carrier].seen) {
+      note += std::string(note.empty() ? "" : "; ") + (carrier == kConsole ? "console" : "event channel") +
+              " was never connected";
+      close(s, carrier);
+    }
+  }
+  finish_if_over(s, note);
+}
+
+}  // namespace ktstr

@@ -1,0 +1,61 @@
+// The adapter around VmIntake: listens for the VMs on the sockets of the bus folder, reads them, knows when one is over.
+//
+// Sockets: console.primary.sock, channel.primary.sock, console.repro.sock, channel.repro.sock; one connection each per
+// VM; the n-th connection on the repro sockets is attempt n. A VM is over when both of its connections have ended, or
+// at VmExited for those that never came.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "collector/vm_intake.h"
+#include "runtime/process.h"
+#include "runtime/unique_fd.h"
+
+namespace ktstr {
+
+class CollectorRole : public Role {
+ public:
+  std::string_view name() const override { return "collector"; }
+  Status on_start(Context& context) override;
+  void on_event(const EventBuffer& event, Context& context) override;
+
+ private:
+  enum Carrier { kConsole, kChannel };
+  struct Listener {
+    Vm vm;
+    Carrier carrier;
+    UniqueFd fd;
+    uint8_t connections = 0;
+  };
+  struct Connection {
+    UniqueFd fd;
+    bool seen = false;
+  };
+  struct Session {
+    std::unique_ptr<VmIntake> intake;
+    std::array<Connection, 2> carriers;
+    bool finished = false, answered = false;
+  };
+  using Key = std::pair<Vm, uint8_t>;
+
+  Status listen(Listener& listener, const std::string& path);
+  void accept_waiting(Listener& listener);
+  Session& session(Key key);
+  void read(Key key, Carrier carrier);
+  bool read_once(Session& session, Carrier carrier);
+  void close(Session& session, Carrier carrier);
+  void finish_if_over(Session& session, const std::string& note = {});
+  void on_vm_exited(Key key);
+
+  Context* context_ = nullptr;
+  std::array<Listener, 4> listeners_{{{Vm::Primary, kConsole, {}}, {Vm::Primary, kChannel, {}},
+                                      {Vm::Repro, kConsole, {}}, {Vm::Repro, kChannel, {}}}};
+  std::map<Key, Session> sessions_;
+  std::map<Key, std::string> accelerators_;
+};
+
+}  // namespace ktstr

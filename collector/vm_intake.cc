@@ -1,0 +1,93 @@
+#include "collector/vm_intake.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kMaxConsoleBytes = 256u << 20;
+
+}  // namespace
+
+VmIntake::VmIntake(IntakeOptions options)
+    : options_(std::move(options)),
+      gate_({.run_id = options_.head().run_id, .vm = options_.vm, .attempt = options_.attempt}) {}
+
+EventHead VmIntake::head(uint64_t guest_ns) const {
+  EventHead head = options_.head();
+  head.vm = options_.vm;
+  head.attempt = options_.attempt;
+  head.guest_ns = guest_ns;
+  return head;
+}
+
+void VmIntake::emit(EventBuffer event) {
+  detector_.on_event(event);
+  options_.publish(std::move(event));
+}
+
+void VmIntake::on_console(std::string_view bytes) {
+  if (!heard_ && !bytes.empty()) {
+    heard_ = true;
+    StageReachedT stage;
+    stage.stage = Stage::KernelStarted;
+    emit(make_event(head(0), std::move(stage)));
+  }
+  console_bytes_ += bytes.size();
+  console_.feed(bytes, [this](std::string_view text, bool truncated) { on_line(text, truncated); });
+}
+
+void VmIntake::on_line(std::string_view text, bool truncated) {
+  if (console_bytes_ > kMaxConsoleBytes) {
+    ++console_dropped_;
+    return;
+  }
+  ConsoleLineT line;
+  line.text = text;
+  line.truncated = truncated;
+  emit(make_event(head(split_stamp(text).guest_ns), std::move(line)));
+}
+
+void VmIntake::on_channel(std::span<const uint8_t> bytes) {
+  decoder_.feed(bytes);
+  on_frames();
+}
+
+void VmIntake::on_frames() {
+  while (auto payload = decoder_.next()) {
+    auto event = gate_.admit(*payload, options_.head().host_ns);
+    if (!event) continue;
+    guest_finished_ = guest_finished_ || event->type() == Payload::GuestFinished;
+    emit(std::move(*event));
+  }
+}
+
+void VmIntake::end_console() {
+  if (console_ended_) return;
+  console_ended_ = true;
+  console_.flush([this](std::string_view text, bool truncated) { on_line(text, truncated); });
+}
+
+void VmIntake::end_channel() {
+  if (channel_ended_) return;
+  channel_ended_ = true;
+  decoder_.finish();
+  on_frames();
+}
+
+void VmIntake::finish(const std::string& note) {
+  if (auto crash = detector_.result()) options_.publish(make_event(head(0), std::move(*crash)));
+  CollectorDrainedT drained;
+  drained.console_lines = console_.lines();
+  drained.frames = decoder_.frames();
+  drained.bad_frames = decoder_.damaged();
+  drained.refused_events = gate_.refused();
+  drained.lines_cut = console_.cut();
+  auto add = [&](const std::string& text) { drained.note += (drained.note.empty() ? "" : "; ") + text; };
+  if (!note.empty()) add(note);
+  if (decoder_.damaged() != 0)
+    add(std::to_string(decoder_.skipped_bytes()) + " bytes of the event channel were damaged or torn");
+  if (gate_.refused() != 0) add("first refused event: " + gate_.first_refusal());
+  if (console_dropped_ != 0) add(std::to_string(console_dropped_) + " console lines above the limit were dropped");
+  options_.publish(make_event(head(0), std::move(drained)));
+}
+
+}  // namespace ktstr
