@@ -34,7 +34,9 @@ TEST(Envelope, RefusesForeignTruncatedAndEmptyBytes) {
   for (size_t n = 0; n < event.bytes().size(); ++n) {
     // A shorter buffer may only be accepted when the cut took padding alone; reading it must be safe either way.
     auto cut = EventBuffer::from_bytes(event.bytes().first(n));
-    if (cut) EXPECT_EQ(str(cut->get().source()), "collector");
+    if (cut) {
+      EXPECT_EQ(str(cut->get().source()), "collector");
+    }
   }
 }
 

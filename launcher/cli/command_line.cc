@@ -69,12 +69,23 @@ int launch_main(int argc, char** argv) {
   auto* list_cmd = kernel_cmd->add_subcommand("list", "what is cached");
   list_cmd->add_flag("--available", kernel.available, "what the archive offers");
 
+  LogCommandOptions log;
+  auto* log_cmd = app.add_subcommand("log", "print the events of a recorded run");
+  log_cmd->add_option("LOG", log.log, "events.ktlog")->required();
+  log_cmd->add_flag("--json", log.json, "one JSON object a line");
+  log_cmd->add_option("--type", log.types, "only these event types (ConsoleLine, …)");
+  log_cmd->add_option("--source", log.sources, "only these sources (guest, monitor, …)");
+  log_cmd->add_option("--vm", log.vms, "only these VMs (Host, Primary, Repro)");
+  log_cmd->add_option("--from", log.from_s, "seconds since the run's start");
+  log_cmd->add_option("--to", log.to_s, "seconds since the run's start");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
   }
   if (run_cmd->parsed()) return run_command(run);
+  if (log_cmd->parsed()) return log_command(log);
   if (fetch_cmd->parsed()) return kernel_fetch_command(kernel);
   if (list_cmd->parsed()) return kernel_list_command(kernel);
   return exit_code(ExitCode::kUsage);

@@ -30,6 +30,14 @@ struct RunCommandOptions {
 };
 int run_command(const RunCommandOptions& options);
 
+struct LogCommandOptions {
+  std::string log;
+  bool json = false;
+  std::vector<std::string> types, sources, vms;  // empty: all
+  double from_s = 0, to_s = 1e18;                // host time since the run's start
+};
+int log_command(const LogCommandOptions& options);
+
 // "error: MESSAGE" and its hint on stderr; returns `code`.
 int report_error(const class Error& error, int code);
 // An environment variable, empty when unset.

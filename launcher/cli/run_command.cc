@@ -97,9 +97,6 @@ std::optional<Failure> prepare(const RunCommandOptions& options, RunEnvironment&
   env.accelerator = std::move(accelerator).value();
   double load[1] = {0};
   if (::getloadavg(load, 1) == 1) env.load_1min = load[0];
-  auto artifacts = make_artifact_folder(env.folders);
-  if (!artifacts) return Failure{std::move(artifacts).error(), kInfra};
-  env.artifacts = *artifacts;
   return std::nullopt;
 }
 
@@ -135,12 +132,12 @@ void print_end(const std::vector<std::pair<std::string, TestResult>>& results) {
 int run_command(const RunCommandOptions& options) {
   auto tests = load_tests(options);
   if (!tests) return report_error(tests.error(), kUsage);
+  std::optional<Filter> filter;
   if (!options.filter.empty()) {
-    auto filter = Filter::parse(options.filter);
-    if (!filter) return report_error(filter.error(), kUsage);
-    std::erase_if(*tests, [&](const TestSpecT& t) { return !filter->selects(t); });
+    auto parsed = Filter::parse(options.filter);
+    if (!parsed) return report_error(parsed.error(), kUsage);
+    filter.emplace(std::move(parsed).value());
   }
-  if (tests->empty()) return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
 
   SystemClock clock;
   Progress progress(stderr, ::isatty(2), options.quiet);
@@ -157,6 +154,19 @@ int run_command(const RunCommandOptions& options) {
     progress.clear();
     return report_error(failure->error, failure->code);
   }
+  if (filter) {
+    std::erase_if(*tests, [&](const TestSpecT& t) {
+      return !filter->matches({.test = t.name, .kernel = env.kernel.release,
+                               .scheduler = t.scheduler ? t.scheduler->name : "none"});
+    });
+  }
+  if (tests->empty()) {
+    progress.clear();
+    return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
+  }
+  auto artifacts = make_artifact_folder(env.folders);
+  if (!artifacts) return report_error(artifacts.error(), kInfra);
+  env.artifacts = *artifacts;
   BusFolder::sweep(env.folders);
   progress.say("kernel " + env.kernel.release + " (" + env.kernel.origin + "), " + env.accelerator.name + ": " +
                env.accelerator.reason);

@@ -1,0 +1,105 @@
+#include "schemas/event_json.h"
+
+#include <flatbuffers/minireflect.h>
+
+#include <nlohmann/json.hpp>
+
+namespace ktstr {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxShownBytes = 64;
+
+// Builds JSON along FlatBuffers' walk over a verified buffer. A stack of open objects and arrays; `slot_` is where
+// the next value goes.
+class JsonVisitor : public flatbuffers::IterationVisitor {
+ public:
+  Json take() { return std::move(root_); }
+
+  void StartSequence() override {
+    Json* object = slot();
+    *object = Json::object();
+    open_.push_back(object);
+  }
+  void EndSequence() override { open_.pop_back(); }
+  void Field(size_t, size_t, flatbuffers::ElementaryType type, bool repeated, const flatbuffers::TypeTable*,
+             const char* name, const uint8_t* value) override {
+    name_ = value ? name : nullptr;
+    bytes_ = repeated && type == flatbuffers::ET_UCHAR;
+  }
+  void StartVector() override {
+    Json* array = slot();
+    *array = Json::array();
+    open_.push_back(array);
+  }
+  void EndVector() override {
+    Json* array = open_.back();
+    open_.pop_back();
+    if (bytes_ && array->size() > kMaxShownBytes) *array = "<" + std::to_string(array->size()) + " bytes>";
+    bytes_ = false;
+  }
+  void UType(uint8_t v, const char* name) override { scalar(v, name); }
+  void Bool(bool v) override { *slot() = v; }
+  void Char(int8_t v, const char* name) override { scalar(v, name); }
+  void UChar(uint8_t v, const char* name) override { scalar(v, name); }
+  void Short(int16_t v, const char* name) override { scalar(v, name); }
+  void UShort(uint16_t v, const char* name) override { scalar(v, name); }
+  void Int(int32_t v, const char* name) override { scalar(v, name); }
+  void UInt(uint32_t v, const char* name) override { scalar(v, name); }
+  void Long(int64_t v) override { *slot() = v; }
+  void ULong(uint64_t v) override { *slot() = v; }
+  void Float(float v) override { *slot() = v; }
+  void Double(double v) override { *slot() = v; }
+  void String(const flatbuffers::String* v) override { *slot() = v->str(); }
+  void Unknown(const uint8_t*) override { *slot() = nullptr; }
+
+ private:
+  template <typename T>
+  void scalar(T v, const char* name) {
+    Json* to = slot();
+    if (name)
+      *to = name;
+    else
+      *to = v;
+  }
+  Json* slot() {
+    if (open_.empty()) return &root_;
+    Json* parent = open_.back();
+    if (parent->is_array()) {
+      parent->emplace_back();
+      return &parent->back();
+    }
+    return &(*parent)[name_ ? name_ : "?"];
+  }
+
+  Json root_;
+  std::vector<Json*> open_;
+  const char* name_ = nullptr;
+  bool bytes_ = false;
+};
+
+}  // namespace
+
+Json event_json(const EventBuffer& event) {
+  JsonVisitor visitor;
+  flatbuffers::IterateFlatBuffer(event.bytes().data(), EventTypeTable(), &visitor);
+  Json walked = visitor.take();
+  const Stamp& stamp = *event->stamp();
+  Json out;
+  out["seq"] = stamp.seq();
+  out["vm"] = EnumNameVm(stamp.vm());
+  out["attempt"] = stamp.attempt();
+  out["host_ns"] = stamp.host_ns();
+  out["guest_ns"] = stamp.guest_ns();
+  out["source"] = str(event->source());
+  out["type"] = payload_name(event.type());
+  out["payload"] = walked.contains("payload") ? std::move(walked["payload"]) : Json::object();
+  return out;
+}
+
+std::string event_json_line(const EventBuffer& event) {
+  return event_json(event).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace ktstr
