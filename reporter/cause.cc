@@ -1,0 +1,222 @@
+#include "reporter/cause.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "reporter/names.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kErrorKind = 1024;  // SCX_EXIT_ERROR: from here on the kernel threw the scheduler out
+constexpr uint64_t kStallKind = 1026;
+
+std::string seconds(uint64_t ns) { return fmt::format("{:.1f} s", static_cast<double>(ns) / 1e9); }
+
+std::string scheduler_name(const RunModel& model) {
+  return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
+}
+
+// " (scx_x.bpf.c:213 in x_enqueue: text)"; empty when the backtrace does not show the scheduler.
+std::string frame_note(const CrashDetectedT& crash) {
+  const ChainFrameT* frame = scheduler_frame(crash);
+  if (!frame) return {};
+  if (frame->file.empty()) return fmt::format(" (in {}+{:#x})", frame->function, frame->offset);
+  std::string note = fmt::format(" ({}:{} in {}", frame->file, frame->line, frame->function);
+  std::string_view text = frame->text;
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
+  return note + ")";
+}
+
+std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
+  std::string who = crash.stall_task_comm.empty() && crash.stall_task_pid == 0
+                        ? crash.message
+                        : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
+                                      crash.stall_ns ? seconds(crash.stall_ns) : "too long");
+  std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
+  const DumpTask* task = crash.stall_task_pid ? vm.dump_tasks.find(crash.stall_task_pid) : nullptr;
+  if (task) {
+    std::string where = !task->dsq.empty() ? "in " + dsq_name(task->dsq)
+                        : task->ops_state.starts_with("2")
+                            ? "in the scheduler's hands (ops_state QUEUED, on no DSQ: enqueued, never dispatched)"
+                            : "on no DSQ";
+    text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
+    if (task->runnable_ms < 0) text += fmt::format(", since {} ms before the dump", -task->runnable_ms);
+  }
+  return text + frame_note(crash);
+}
+
+Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetectedT& crash) {
+  const std::string what = crash.message.empty() ? "" : ": " + crash.message;
+  std::string frame = frame_note(crash);
+  if (frame.empty() && !crash.backtrace.empty() && crash.kind != CrashKind::SchedExtExit)
+    frame = fmt::format(" (in {})", crash.backtrace.front()->function);
+  if (!crash.artefact.empty()) {
+    return {FailureKind::kArtefact,
+            fmt::format("emulator artefact, no finding about the scheduler: {}{} [{}]",
+                        crash.reason.empty() ? "kernel oops" : crash.reason, what, crash.artefact),
+            "emulator artefact"};
+  }
+  auto of_kernel = [&](FailureKind kind, const char* fallback, const char* reason) {
+    std::string head = crash.reason.empty() ? fallback : crash.reason;
+    if (head.find(fallback) == head.npos) head = fmt::format("{}: {}", fallback, head);
+    std::string when = fmt::format("; the guest had come to: {}", stage_name(vm.stage));
+    return Cause{kind, head + what + frame + when, reason};
+  };
+  switch (crash.kind) {
+    case CrashKind::KernelPanic:
+      return vm.reached(Stage::SchedulerStarted)
+                 ? of_kernel(FailureKind::kKernelPanic, "kernel panic", "the guest's kernel panicked")
+                 : of_kernel(FailureKind::kBootFailed, "kernel panic", "the guest's kernel panicked while booting");
+    case CrashKind::KernelOops: return of_kernel(FailureKind::kKernelOops, "kernel oops", "the guest's kernel oopsed");
+    case CrashKind::Lockup: return of_kernel(FailureKind::kLockup, "lockup", "the guest's kernel locked up");
+    case CrashKind::SchedExtExit: break;
+  }
+  if (crash.exit_kind == kStallKind || crash.stall_task_pid != 0 || crash.reason.find("stall") != std::string::npos)
+    return {FailureKind::kStall, stall_summary(crash, vm), "scheduler thrown out: a task was not run"};
+  std::string head = crash.reason.empty() ? exit_kind_name(crash.exit_kind) : crash.reason;
+  if (crash.exit_kind != 0 && crash.exit_kind < kErrorKind)
+    return {FailureKind::kSchedulerLeft, fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model),
+                                                     head, what, frame),
+            "scheduler left during the test"};
+  return {FailureKind::kSchedulerCrash, head + what + frame, "scheduler crashed"};
+}
+
+// The kernel's own words, where no CrashDetected came: a lost collector, a log that ends early.
+std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
+  CrashDetectedT crash;
+  if (const auto& header = vm.dump_tasks.header(); header && header->exit_kind >= kErrorKind) {
+    crash.exit_kind = header->exit_kind;
+    crash.reason = header->reason;
+    crash.message = header->message;
+    crash.task_comm = header->comm;
+    crash.task_pid = header->pid;
+    return crash;
+  }
+  if (vm.console_exit && vm.console_exit->reason.find("unregistered") == std::string::npos &&
+      vm.console_exit->reason.find("sysrq") == std::string::npos) {
+    crash.reason = vm.console_exit->reason;
+    crash.message = vm.console_exit->message;
+    return crash;
+  }
+  return std::nullopt;
+}
+
+std::string load_sentence(const LoadFailure& load) {
+  std::string text = load.program.empty() ? load.reason : fmt::format("program '{}' refused: {}", load.program, load.reason);
+  if (load.where.empty() && load.insn.empty()) return text;
+  text += " (";
+  if (!load.where.empty()) text += load.where;
+  if (!load.source.empty()) text += fmt::format("{}{}", load.where.empty() ? "" : ": ", load.source);
+  if (!load.insn.empty()) text += fmt::format("{}at insn {}", load.where.empty() ? "" : "; ", load.insn);
+  return text + ")";
+}
+
+std::string ended(const SchedulerExitedT& exit) {
+  return exit.signal ? fmt::format("killed by {}", signal_name(exit.signal)) : fmt::format("exit code {}", exit.exit_code);
+}
+
+// "main+0x12 (scx_x)": the innermost frame of a dead process.
+std::string core_frame(const SchedulerExitedT& exit) {
+  return exit.core_frames.empty() ? "" : ", in " + exit.core_frames.front();
+}
+
+// A scheduler that never attached.
+Cause unattached(const RunModel& model, const VmRecord& vm) {
+  const std::string name = scheduler_name(model);
+  const auto& exit = vm.scheduler_exit;
+  if (vm.scheduler_argv.empty() && vm.failed)
+    return {FailureKind::kNotStarted, fmt::format("scheduler {} could not be started: {}", name, vm.failed->error),
+            "scheduler could not be started"};
+  auto load = vm.load.failure();
+  bool refused = load && !(exit && exit->signal) && !(exit && exit->requested && load->program.empty());
+  if (refused)
+    return {FailureKind::kLoadFailed, fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
+            "scheduler did not load"};
+  if (exit && !exit->requested) {
+    std::string words = vm.last_stderr_line.empty() ? "" : "; its last words: " + vm.last_stderr_line;
+    return {FailureKind::kDiedUnattached,
+            fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit), core_frame(*exit), words),
+            "scheduler ended before it attached"};
+  }
+  std::string why = vm.failed ? vm.failed->error
+                    : vm.exited && !vm.exited->deadline.empty() ? "deadline " + vm.exited->deadline
+                                                                : "the guest fell silent";
+  return {FailureKind::kNeverAttached, fmt::format("scheduler {} never attached: {}", name, why),
+          "scheduler never attached"};
+}
+
+// The VM ended in a way that a good test does not end.
+Cause vm_cause(const VmRecord& vm) {
+  const VmExitedT& exit = *vm.exited;
+  const std::string at = fmt::format("last stage: {}{}", stage_name(vm.stage),
+                                     vm.stage_detail.empty() ? "" : " (" + vm.stage_detail + ")");
+  const std::string qemu = exit.stderr_tail.empty() ? "" : ": " + exit.stderr_tail.back();
+  bool up = vm.reached(Stage::InitStarted);
+  switch (exit.end) {
+    case VmEnd::QemuFailed:
+      return {FailureKind::kQemuFailed,
+              fmt::format("QEMU failed ({}){}; {}", exit.signal ? signal_name(exit.signal)
+                                                                : fmt::format("exit code {}", exit.exit_code), qemu, at),
+              "QEMU failed"};
+    case VmEnd::TimedOut:
+      if (!up)
+        return {FailureKind::kBootFailed, fmt::format("boot hung: {}; deadline {}", at, exit.deadline), "boot hung"};
+      return {FailureKind::kHang, fmt::format("guest hung: {}; deadline {}", at, exit.deadline), "guest hung (timeout)"};
+    case VmEnd::Died:
+      if (!up) return {FailureKind::kBootFailed, fmt::format("boot failed: the VM ended itself; {}", at), "boot failed"};
+      return {FailureKind::kGuestDied, fmt::format("guest died without a word; {}", at), "guest died"};
+    case VmEnd::PoweredOff:
+    case VmEnd::Interrupted: break;
+  }
+  return {};
+}
+
+}  // namespace
+
+const ChainFrameT* scheduler_frame(const CrashDetectedT& crash) {
+  // A frame with its source first; a trampoline of the scheduler has a tag too, but no line.
+  for (bool need_source : {true, false})
+    for (const auto& frame : crash.backtrace)
+      if (!frame->tag.empty() && (!need_source || !frame->file.empty())) return frame.get();
+  return nullptr;
+}
+
+bool needs_diagnostics(FailureKind kind) { return kind != FailureKind::kNone && kind != FailureKind::kWorkload; }
+
+Cause find_cause(const RunModel& model) {
+  const VmRecord& vm = model.primary();
+  if (vm.crash) return crash_cause(model, vm, *vm.crash);
+  if (auto crash = crash_from_words(vm)) return crash_cause(model, vm, *crash);
+  if (vm.exited && !(vm.exited->end == VmEnd::TimedOut && vm.reached(Stage::SchedulerStarted) && !vm.attached)) {
+    if (Cause cause = vm_cause(vm); cause.kind != FailureKind::kNone) return cause;
+  }
+  bool wants_scheduler = model.started() && model.spec().scheduler != nullptr;
+  if (wants_scheduler && !vm.attached && (vm.failed || vm.scheduler_exit || vm.exited) &&
+      !(vm.exited && vm.exited->end == VmEnd::Interrupted)) {
+    if (vm.failed && vm.failed->stage < Stage::SchedulerStarted && vm.scheduler_argv.empty() &&
+        vm.failed->stage < Stage::PlanRead)
+      return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
+    return unattached(model, vm);
+  }
+  if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
+    const SchedulerExitedT& exit = *vm.scheduler_exit;
+    std::string words = vm.last_stderr_line.empty() || exit.signal ? "" : "; its last words: " + vm.last_stderr_line;
+    return {FailureKind::kSchedulerDied,
+            fmt::format("scheduler {}'s process died: {}{}{} (the kernel found no fault in it)", scheduler_name(model),
+                        ended(exit), core_frame(exit), words),
+            "scheduler's process died"};
+  }
+  if (vm.attached && vm.detached_early) {
+    return {FailureKind::kSchedulerLeft,
+            fmt::format("sched_ext was {} during the test; no reason was recorded", vm.detached_state),
+            "scheduler left during the test"};
+  }
+  if (vm.failed) return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
+  return {};
+}
+
+}  // namespace ktstr

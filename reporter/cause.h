@@ -1,0 +1,48 @@
+// What went wrong in the primary VM, if anything: one failure, the one that explains the others, with the sentence for
+// the BUG SUMMARY. Whether a scheduler crashed is the kernel's word, never its process's exit status.
+#pragma once
+
+#include <string>
+
+#include "reporter/run_model.h"
+
+namespace ktstr {
+
+enum class FailureKind {
+  kNone,
+  kSchedulerCrash,  // the kernel threw the scheduler out
+  kStall,           // ... because a task was not run
+  kArtefact,        // looks like a crash, but the emulator did it
+  kKernelPanic,
+  kKernelOops,
+  kLockup,
+  kSchedulerDied,   // its process ended by itself after it had attached
+  kSchedulerLeft,   // sched_ext was disabled in the middle, nobody said why
+  kLoadFailed,      // the kernel refused the scheduler
+  kDiedUnattached,  // its process ended before it attached, for another reason
+  kNeverAttached,   // its process ran, sched_ext was not enabled in time
+  kNotStarted,      // its program could not be started
+  kGuestFailed,     // init could not do its work
+  kBootFailed,      // the kernel or the machine did not come up
+  kQemuFailed,
+  kHang,            // the guest fell silent after it was up
+  kGuestDied,       // the VM ended without a word
+  kWorkload,        // the scheduler stayed, but the workload suffered
+};
+
+struct Cause {
+  FailureKind kind = FailureKind::kNone;
+  std::string summary;  // "scx_bpf_error: no such cell (scx_x.bpf.c:213 in x_enqueue: scx_bpf_error(...))"
+  std::string reason;   // for the error line: "scheduler crashed", "scheduler did not load"
+};
+
+// Findings about the VM and the scheduler; not the workload's (see checks.h).
+Cause find_cause(const RunModel& model);
+
+// The scheduler or its VM is gone: `--- diagnostics ---` then stands by itself.
+bool needs_diagnostics(FailureKind kind);
+
+// The scheduler's own innermost frame of a backtrace; null when there is none.
+const ChainFrameT* scheduler_frame(const CrashDetectedT& crash);
+
+}  // namespace ktstr

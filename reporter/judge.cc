@@ -1,0 +1,221 @@
+#include "reporter/judge.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "reporter/checks.h"
+#include "reporter/names.h"
+#include "schemas/error_pin.h"
+
+namespace ktstr {
+namespace {
+
+ExitCode code_of(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kNone: return ExitCode::kPass;
+    case FailureKind::kArtefact: return ExitCode::kInconclusive;
+    case FailureKind::kGuestFailed:
+    case FailureKind::kBootFailed:
+    case FailureKind::kQemuFailed: return ExitCode::kInfrastructure;
+    default: return ExitCode::kTestFailed;
+  }
+}
+
+Outcome outcome_of(ExitCode code) {
+  return code == ExitCode::kPass ? Outcome::Pass
+         : code == ExitCode::kTestFailed ? Outcome::Fail : Outcome::Inconclusive;
+}
+
+// May an expect_err test count this failure as the expected one? What never ran under the scheduler does not.
+bool may_be_expected(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kSchedulerCrash:
+    case FailureKind::kStall:
+    case FailureKind::kSchedulerDied:
+    case FailureKind::kSchedulerLeft:
+    case FailureKind::kWorkload: return true;
+    default: return false;
+  }
+}
+
+bool has_pins(const TestSpecT& spec) {
+  return !spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty();
+}
+
+// Missing helpers, gaps, damage: said near the top, whatever the outcome.
+std::vector<std::string> what_is_missing(const RunModel& model) {
+  std::vector<std::string> notes;
+  const VmRecord& vm = model.primary();
+  for (const HelperExitedT& helper : model.lost_helpers()) {
+    notes.push_back(fmt::format("helper lost: ktstr-{} ({})", helper.name,
+                                helper.signal ? "killed by " + signal_name(helper.signal)
+                                              : fmt::format("exit code {}", helper.exit_code)));
+  }
+  for (const std::string& who : vm.missing) notes.push_back("incomplete: " + who);
+  if (model.repro())
+    for (const std::string& who : model.repro()->missing) notes.push_back("incomplete (repro VM): " + who);
+  if (model.missing_events()) notes.push_back(fmt::format("incomplete: {} events are missing from the log", model.missing_events()));
+  if (vm.drained && (vm.drained->bad_frames || vm.drained->refused_events)) {
+    notes.push_back(fmt::format("guest channel: {} damaged frames, {} events refused{}", vm.drained->bad_frames,
+                                vm.drained->refused_events,
+                                vm.drained->note.empty() ? "" : "; first: " + vm.drained->note));
+  }
+  if (vm.finished && vm.finished->lines_dropped)
+    notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
+  if (!model.complete()) {
+    notes.push_back(fmt::format("the run did not finish: the log ends after event {} (last stage of the guest: {})",
+                                model.last_seq(), stage_name(vm.stage)));
+  }
+  if (!model.completion_note().empty()) notes.push_back(model.completion_note());
+  for (const CrashDetectedT& other : vm.other_crashes)
+    notes.push_back(fmt::format("also seen: {}: {}", other.reason, other.message));
+  return notes;
+}
+
+// Without these the absence of a finding says nothing.
+std::string doubt(const RunModel& model) {
+  const VmRecord& vm = model.primary();
+  if (!model.complete()) return "the run did not finish";
+  if (!vm.started) return "no VM was started";
+  if (!vm.exited) return "the VM's end was not recorded";
+  for (const std::string& who : vm.missing)
+    if (who.starts_with("collector")) return "the collector was lost, so crashes may have gone unseen (" + who + ")";
+  if (!vm.finished) return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.stage));
+  if (model.spec().scheduler && !vm.attached) return "the scheduler was never seen attached";
+  return {};
+}
+
+void set(Judgement& j, ExitCode code) {
+  j.code = code;
+  j.outcome = outcome_of(code);
+}
+
+// expect_err: the failure must be one that may be expected, and the pins must match.
+void judge_expected(const RunModel& model, Judgement& j) {
+  const TestSpecT& spec = model.spec();
+  const std::string found = j.summary;
+  if (j.kind == FailureKind::kNone) {
+    set(j, ExitCode::kTestFailed);
+    j.summary = "the expected error did not happen: the scheduler ran to the end (expect_err = true)";
+    j.reason = "expected error did not happen";
+    return;
+  }
+  if (!may_be_expected(j.kind)) {
+    j.detail.insert(j.detail.begin(), "expect_err = true, but this is not an error of the running scheduler: not a pass");
+    return;
+  }
+  if (has_pins(spec)) {
+    PinPatterns patterns;
+    if (!spec.expect_scx_bpf_error_contains.empty()) patterns.contains = spec.expect_scx_bpf_error_contains;
+    if (!spec.expect_scx_bpf_error_matches.empty()) patterns.matches = spec.expect_scx_bpf_error_matches;
+    auto pin = ErrorPin::compile(std::move(patterns));
+    if (!pin) {
+      set(j, ExitCode::kUsage);
+      j.outcome = Outcome::Inconclusive;
+      j.summary = "bad pin: " + pin.error().message();
+      j.reason = "bad pin";
+      return;
+    }
+    PinResult result = pin->check(model.corpus().text());
+    if (!result.matched()) {
+      set(j, model.corpus().cut() ? ExitCode::kInconclusive : ExitCode::kTestFailed);
+      j.summary = "the pinned error text was not found; what happened: " + found;
+      j.reason = "pin missed";
+      j.detail.push_back(pin->explain(result));
+      if (model.corpus().cut()) j.detail.push_back("the corpus was too large and was cut: the pin saw a part of it");
+      return;
+    }
+  }
+  set(j, ExitCode::kPass);
+  j.summary = "expected error: " + found;
+  j.reason.clear();
+}
+
+// One bug from many runs has one signature: exit kind, message without its numbers, the scheduler's frame.
+std::string simple_signature(const RunModel& model) {
+  const auto& crash = model.primary().crash;
+  if (!crash) return {};
+  std::string text = fmt::format("{:#x}:", crash->exit_kind);
+  bool in_number = false;
+  for (char c : crash->message.empty() ? crash->reason : crash->message) {
+    bool digit = c >= '0' && c <= '9';
+    if (!digit) text += c;
+    else if (!in_number) text += '#';
+    in_number = digit;
+  }
+  if (const ChainFrameT* frame = scheduler_frame(*crash)) text += ":" + frame->function;
+  return text;
+}
+
+}  // namespace
+
+Judgement judge(const RunModel& model) {
+  Judgement j;
+  j.notes = what_is_missing(model);
+  if (!model.started()) {
+    j.summary = "the log holds no run";
+    j.reason = "no run in the log";
+    return j;
+  }
+  Cause cause = find_cause(model);
+  j.kind = cause.kind;
+  j.summary = cause.summary;
+  j.reason = cause.reason;
+  set(j, code_of(cause.kind));
+  if (model.repro_finished() && !model.repro_finished()->signature_primary.empty())
+    j.signature = model.repro_finished()->signature_primary;
+  else
+    j.signature = simple_signature(model);
+
+  const std::string why_doubt = doubt(model);
+  CheckResults checks;
+  if (cause.kind == FailureKind::kNone && why_doubt.empty()) {
+    checks = run_checks(model);
+    if (!checks.violated.empty()) {
+      j.kind = FailureKind::kWorkload;
+      set(j, ExitCode::kTestFailed);
+      j.summary = checks.violated.front();
+      j.reason = checks.violated.size() == 1 ? "a check failed" : fmt::format("{} checks failed", checks.violated.size());
+      j.detail = checks.violated;
+    }
+  }
+  if (j.kind == FailureKind::kNone && !model.interrupted()) {
+    std::string unknown = !why_doubt.empty() ? why_doubt : checks.unknown.empty() ? "" : checks.unknown.front();
+    if (!unknown.empty()) {
+      bool lost = why_doubt.starts_with("the collector") || why_doubt.starts_with("no VM");
+      set(j, lost ? ExitCode::kInfrastructure : ExitCode::kInconclusive);
+      j.summary = "no verdict: " + unknown;
+      j.reason = "could not be judged";
+      j.detail.insert(j.detail.end(), checks.unknown.begin(), checks.unknown.end());
+      return j;
+    }
+  }
+  if (model.interrupted()) {
+    int signo = *model.interrupted();
+    j.summary = fmt::format("interrupted by {}{}", signal_name(signo),
+                            j.kind == FailureKind::kNone ? "" : "; until then: " + j.summary);
+    if (j.kind == FailureKind::kNone) j.reason = "interrupted";
+    j.code = signo == SIGTERM ? ExitCode::kTerminated : ExitCode::kInterrupted;
+    j.outcome = Outcome::Inconclusive;
+    return j;
+  }
+  if (j.kind == FailureKind::kLoadFailed) {
+    if (auto load = model.primary().load.failure()) {
+      if (!load->source.empty()) j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
+      if (!load->insn.empty()) j.detail.push_back(fmt::format("access:  {}", load->insn));
+      if (!load->reason.empty()) j.detail.push_back(fmt::format("refused: {}", load->reason));
+    }
+  }
+  if (model.spec().expect_err) {
+    if (!model.complete() && may_be_expected(j.kind)) {
+      set(j, ExitCode::kInconclusive);  // the corpus may be short of what the pin looks for
+    } else {
+      judge_expected(model, j);
+    }
+  }
+  return j;
+}
+
+}  // namespace ktstr

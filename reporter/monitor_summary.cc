@@ -1,0 +1,262 @@
+#include "reporter/monitor_summary.h"
+
+#include <algorithm>
+
+#include "schemas/envelope.h"
+
+namespace ktstr {
+namespace {
+
+// The host is ours, but it copies from a guest: bound whatever grows.
+constexpr size_t kMaxNames = 1024;
+constexpr size_t kMaxCpus = 8192;
+
+// Of a domain's fields, those that are values, not totals.
+bool is_gauge(std::string_view name) {
+  return name == "balance_interval" || name == "nr_balance_failed" || name == "newidle_ratio";
+}
+
+}  // namespace
+
+void Sustained::tick(bool violated, double value) {
+  worst = std::max(worst, value);
+  run = violated ? run + 1 : 0;
+  longest = std::max(longest, run);
+}
+
+void CounterTrack::see(int64_t value, bool is_new) {
+  if (is_new) {
+    first = last = value;
+    return;
+  }
+  if (value < last) {  // counts from 0 again
+    carried += last - first;
+    first = 0;
+  }
+  last = value;
+}
+
+void MonitorSummary::add(LoadAverage& average, const Load& load) {
+  ++average.samples;
+  average.imbalance_sum += load.imbalance;
+  average.imbalance_max = std::max(average.imbalance_max, load.imbalance);
+  average.nr_running_sum += load.nr_running;
+  average.dsq_sum += load.dsq;
+  average.dsq_max = std::max(average.dsq_max, load.dsq_max);
+}
+
+std::optional<MonitorSummary::Load> MonitorSummary::fold(const MonitorSample& sample, uint64_t host_ns) {
+  ++samples_;
+  cost_ns_ += sample.cost_ns();
+  fold_programs(sample.programs());
+  if (scx_ && !sample.scx_enabled()) return std::nullopt;
+  fold_counters(sample);
+  fold_domains(sample.domains(), host_ns);
+  fold_schedstats(sample);
+  fold_queues(sample);
+  if (!sample.cpus() || sample.cpus()->size() == 0) return std::nullopt;
+  uint64_t cpus = 0, running = 0, dsq = 0;
+  uint32_t most = 0, least = UINT32_MAX, dsq_max = 0;
+  for (const CpuSample* cpu : *sample.cpus()) {
+    if (cpu->rq_clock() == 0) continue;  // not initialised yet
+    ++cpus;
+    running += cpu->nr_running();
+    dsq += cpu->local_dsq_depth();
+    most = std::max(most, cpu->nr_running());
+    least = std::min(least, cpu->nr_running());
+    dsq_max = std::max(dsq_max, cpu->local_dsq_depth());
+  }
+  if (cpus == 0) return std::nullopt;
+  Load load{.imbalance = static_cast<double>(std::max(most, 1u)) / static_cast<double>(std::max(least, 1u)),
+            .nr_running = static_cast<double>(running) / static_cast<double>(cpus),
+            .dsq = static_cast<double>(dsq) / static_cast<double>(cpus),
+            .dsq_max = dsq_max};
+  add(load_, load);
+  if (!any_) first_ns_ = host_ns;
+  last_ns_ = host_ns;
+  any_ = true;
+  tick(sample, load, host_ns);
+  return load;
+}
+
+void MonitorSummary::fold_counters(const MonitorSample& sample) {
+  if (sample.counters()) {
+    for (const Counter* counter : *sample.counters()) {
+      std::string name(str(counter->name()).substr(0, 128));
+      if (counters_.size() >= kMaxNames && !counters_.contains(name)) continue;
+      auto [it, is_new] = counters_.try_emplace(std::move(name));
+      it->second.see(counter->value(), is_new);
+    }
+  }
+}
+
+void MonitorSummary::fold_domains(const flatbuffers::Vector<flatbuffers::Offset<DomainSample>>* domains,
+                                  uint64_t host_ns) {
+  if (!domains || domains->size() == 0) return;
+  std::map<DomainKey, std::map<std::string_view, int64_t>> sums, greatest;
+  for (const DomainSample* domain : *domains) {
+    DomainKey key{domain->level(), std::string(str(domain->name()).substr(0, 64))};
+    if (sums.size() >= kMaxNames && !sums.contains(key)) continue;
+    auto& sum = sums[key];
+    DomainUse& use = domains_[key];
+    if (use.span.empty()) use.span = std::string(str(domain->span()).substr(0, 256));
+    if (!domain->counters()) continue;
+    for (const Counter* counter : *domain->counters()) {
+      std::string_view name = str(counter->name()).substr(0, 128);
+      if (is_gauge(name)) {
+        int64_t& value = greatest[key].try_emplace(name, counter->value()).first->second;
+        value = std::max(value, counter->value());
+      } else {
+        sum[name] += counter->value();
+      }
+    }
+  }
+  bool first_look = domains_first_ns_ == 0;
+  if (first_look) domains_first_ns_ = host_ns;
+  domains_last_ns_ = host_ns;
+  for (const auto& [key, names] : sums) {
+    DomainUse& use = domains_[key];
+    for (const auto& [name, value] : names) {
+      if (use.counters.size() >= kMaxNames && !use.counters.contains(std::string(name))) continue;
+      auto [it, is_new] = use.counters.try_emplace(std::string(name));
+      // A counter that is 0 is left out: one that appears later began at 0.
+      it->second.see(value, is_new && first_look);
+    }
+    use.gauges.clear();
+    for (const auto& [name, value] : greatest[key]) use.gauges.emplace(name, value);
+  }
+}
+
+void MonitorSummary::fold_schedstats(const MonitorSample& sample) {
+  if (!sample.full() || !sample.cpus()) return;
+  std::map<std::string, int64_t> sums;
+  for (const CpuSample* cpu : *sample.cpus()) {
+    const RunQueueStats* s = cpu->stats();
+    if (!s) continue;
+    sums["yields"] += s->yields();
+    sums["switches"] += s->switches();
+    sums["idle_switches"] += s->idle_switches();
+    sums["wakeups"] += s->wakeups();
+    sums["local_wakeups"] += s->local_wakeups();
+    sums["slices"] += static_cast<int64_t>(s->slices());
+    sums["run_ns"] += static_cast<int64_t>(s->run_ns());
+    sums["wait_ns"] += static_cast<int64_t>(s->wait_ns());
+  }
+  for (const auto& [name, value] : sums) {
+    auto [it, is_new] = schedstats_.try_emplace(name);
+    it->second.see(value, is_new);
+  }
+}
+
+void MonitorSummary::fold_programs(const flatbuffers::Vector<flatbuffers::Offset<ProgramSample>>* programs) {
+  if (!programs) return;
+  for (const ProgramSample* program : *programs) {
+    if (programs_.size() >= kMaxNames && !programs_.contains(program->id())) continue;
+    ProgramUse& use = programs_[program->id()];
+    if (use.name.empty()) use.name = std::string(str(program->name()).substr(0, 128));
+    use.verified_insns = std::max(use.verified_insns, program->verified_insns());
+    use.jited_bytes = std::max(use.jited_bytes, program->jited_bytes());
+    use.run_count = std::max(use.run_count, program->run_count());
+    use.run_ns = std::max(use.run_ns, program->run_ns());
+    use.misses = std::max(use.misses, program->misses());
+  }
+}
+
+void MonitorSummary::fold_queues(const MonitorSample& sample) {
+  if (sample.dsqs()) {
+    for (const DsqSample* dsq : *sample.dsqs()) {
+      DsqKey key{dsq->kind(), dsq->id(), dsq->place()};
+      if (dsqs_.size() >= kMaxNames && !dsqs_.contains(key)) continue;
+      uint32_t& depth = dsqs_[key];
+      depth = std::max(depth, dsq->depth());
+    }
+  }
+  if (sample.vcpus()) {
+    for (const VcpuThread* thread : *sample.vcpus()) {
+      if (vcpus_.size() >= kMaxCpus && !vcpus_.contains(thread->tid())) continue;
+      auto [it, is_new] = vcpus_.try_emplace(thread->tid());
+      VcpuUse& use = it->second;
+      if (is_new) {
+        use.name = std::string(str(thread->name()).substr(0, 64));
+        use.run_first = thread->run_ns();
+        use.wait_first = thread->wait_ns();
+      }
+      use.run_last = thread->run_ns();
+      use.wait_last = thread->wait_ns();
+    }
+  }
+}
+
+void MonitorSummary::fold(const MonitorStopped& stopped, uint64_t host_ns) {
+  fold_programs(stopped.programs());
+  if (domains_first_ns_ != 0) fold_domains(stopped.domains(), host_ns);
+}
+
+double MonitorSummary::domain_seconds() const { return static_cast<double>(domains_last_ns_ - domains_first_ns_) / 1e9; }
+
+void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_t host_ns) {
+  auto total = [&](const char* name) {
+    auto it = counters_.find(name);
+    return it == counters_.end() ? 0 : it->second.delta();
+  };
+  int64_t fallback = total("SELECT_CPU_FALLBACK"), keep_last = total("DISPATCH_KEEP_LAST");
+  bool first = last_tick_ns_ == 0;
+  uint64_t elapsed = host_ns - last_tick_ns_;
+  // A tenth early is on time: samplers jitter.
+  if (!first && elapsed < thresholds_.tick_ns - thresholds_.tick_ns / 10) return;
+  uint64_t guest_elapsed = sample.guest_clock_ns() - std::min(sample.guest_clock_ns(), last_tick_clock_);
+  if (!first) {
+    ++ticks_;
+    imbalance_.tick(load.imbalance > thresholds_.imbalance, load.imbalance);
+    local_dsq_.tick(load.dsq_max > thresholds_.local_dsq, load.dsq_max);
+    double seconds = static_cast<double>(elapsed) / 1e9;
+    double fallback_rate = static_cast<double>(fallback - tick_fallback_) / seconds;
+    double keep_last_rate = static_cast<double>(keep_last - tick_keep_last_) / seconds;
+    fallback_.tick(fallback_rate > thresholds_.fallback_rate, fallback_rate);
+    keep_last_.tick(keep_last_rate > thresholds_.keep_last_rate, keep_last_rate);
+  }
+  // A CPU is stuck when it has work and its clock stands while the guest's goes on. When the host did not run the
+  // guest at all, no clock moves, and nothing is stuck.
+  bool guest_ran = guest_elapsed >= thresholds_.tick_ns / 2;
+  unsigned worst = 0;
+  for (const CpuSample* cpu : *sample.cpus()) {
+    if (cpu->cpu() >= kMaxCpus) continue;
+    if (cpu->cpu() >= rq_clocks_.size()) {
+      rq_clocks_.resize(cpu->cpu() + size_t{1}, 0);
+      stuck_runs_.resize(cpu->cpu() + size_t{1}, 0);
+    }
+    uint64_t& clock = rq_clocks_[cpu->cpu()];
+    unsigned& run = stuck_runs_[cpu->cpu()];
+    bool busy = !cpu->idle() && cpu->nr_running() > 0 && cpu->rq_clock() != 0;
+    if (busy && !first && cpu->rq_clock() == clock) {
+      if (guest_ran) ++run;
+    } else {
+      run = 0;
+    }
+    clock = cpu->rq_clock();
+    if (run > worst) worst = run;
+    if (run > stuck_.longest) stuck_cpu_ = cpu->cpu();
+  }
+  if (!first) {
+    stuck_.run = worst;
+    stuck_.longest = std::max(stuck_.longest, worst);
+  }
+  last_tick_ns_ = std::max<uint64_t>(host_ns, 1);
+  last_tick_clock_ = sample.guest_clock_ns();
+  tick_fallback_ = fallback;
+  tick_keep_last_ = keep_last;
+}
+
+double MonitorSummary::seconds() const { return any_ ? static_cast<double>(last_ns_ - first_ns_) / 1e9 : 0; }
+
+double MonitorSummary::rate(const CounterTrack& track) const {
+  double s = seconds();
+  return s > 0 ? static_cast<double>(track.delta()) / s : 0;
+}
+
+bool MonitorSummary::any_sustained() const {
+  return sustained(imbalance_) || sustained(local_dsq_) || sustained(fallback_) || sustained(keep_last_) ||
+         sustained(stuck_);
+}
+
+}  // namespace ktstr

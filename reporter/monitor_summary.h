@@ -1,0 +1,143 @@
+// The monitor's samples folded into what `--- monitor ---` says. Constant memory per CPU, domain and counter.
+//
+// Averages and maxima are taken over samples in which a sched_ext scheduler is enabled (over all samples when the
+// test runs the kernel's own scheduler). Thresholds look at ticks of 100 ms, whatever the sampling rate, so that
+// "sustained over 5 samples" means half a second.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+struct MonitorThresholds {
+  double imbalance = 4.0;       // most loaded CPU's nr_running over the least loaded's (at least 1)
+  uint32_t local_dsq = 50;      // tasks on one local DSQ
+  double fallback_rate = 200;   // select_cpu_fallback per second
+  double keep_last_rate = 100;  // dispatch_keep_last per second
+  unsigned sustained = 5;       // ticks in a row
+  uint64_t tick_ns = 100'000'000;
+};
+
+// One condition: how long it held.
+struct Sustained {
+  unsigned run = 0;      // ticks in a row, now
+  unsigned longest = 0;
+  double worst = 0;
+  void tick(bool violated, double value);
+};
+
+struct LoadAverage {  // over some span of samples
+  uint64_t samples = 0;
+  double imbalance_sum = 0, imbalance_max = 0;
+  double nr_running_sum = 0;  // per CPU
+  double dsq_sum = 0;         // local DSQ depth per CPU
+  uint32_t dsq_max = 0;
+  double mean(double sum) const { return samples ? sum / static_cast<double>(samples) : 0; }
+};
+
+struct CounterTrack {
+  int64_t first = 0, last = 0;
+  int64_t carried = 0;  // from before a reset (a new scheduler instance counts from 0)
+  int64_t delta() const { return carried + last - first; }  // since the first look
+  int64_t total() const { return carried + last; }         // since the counter began
+  void see(int64_t value, bool is_new);
+};
+
+struct ProgramUse {
+  std::string name;
+  uint32_t verified_insns = 0, jited_bytes = 0;
+  uint64_t run_count = 0, run_ns = 0, misses = 0;
+};
+
+struct DomainUse {
+  std::string span;                              // of the first CPU's domain that has one
+  std::map<std::string, CounterTrack> counters;  // totals, summed over CPUs
+  std::map<std::string, int64_t> gauges;         // values that are no totals: the greatest CPU's, as last seen
+};
+
+struct VcpuUse {
+  std::string name;
+  uint64_t run_first = 0, run_last = 0, wait_first = 0, wait_last = 0;
+};
+
+class MonitorSummary {
+ public:
+  // `scx`: the test runs a sched_ext scheduler.
+  void expect_scx(bool scx) { scx_ = scx; }
+  // Returns the sample's load when it counts (see above), to add it to a phase as well.
+  struct Load {
+    double imbalance, nr_running, dsq;
+    uint32_t dsq_max;
+  };
+  std::optional<Load> fold(const MonitorSample& sample, uint64_t host_ns);
+  // The last words: programs and domains as they ended.
+  void fold(const MonitorStopped& stopped, uint64_t host_ns);
+  static void add(LoadAverage& average, const Load& load);
+
+  uint64_t samples() const { return samples_; }
+  const LoadAverage& load() const { return load_; }
+  double seconds() const;  // from the first counted sample to the last
+  uint64_t cost_mean_ns() const { return samples_ ? cost_ns_ / samples_ : 0; }
+
+  const std::map<std::string, CounterTrack>& counters() const { return counters_; }
+  double rate(const CounterTrack& track) const;
+  using DomainKey = std::pair<unsigned, std::string>;  // level, name
+  const std::map<DomainKey, DomainUse>& domains() const { return domains_; }
+  double domain_seconds() const;  // between the first and the last look at domains and schedstats
+  // /proc/schedstat's fields, summed over CPUs; empty when the kernel keeps none.
+  const std::map<std::string, CounterTrack>& schedstats() const { return schedstats_; }
+  const std::map<uint32_t, ProgramUse>& programs() const { return programs_; }
+  using DsqKey = std::tuple<DsqKind, uint64_t, unsigned>;  // kind, id, place
+  const std::map<DsqKey, uint32_t>& dsqs() const { return dsqs_; }  // the greatest depth seen
+  const std::map<unsigned, VcpuUse>& vcpus() const { return vcpus_; }
+
+  const MonitorThresholds& thresholds() const { return thresholds_; }
+  const Sustained& imbalance() const { return imbalance_; }
+  const Sustained& local_dsq() const { return local_dsq_; }
+  const Sustained& fallback() const { return fallback_; }
+  const Sustained& keep_last() const { return keep_last_; }
+  const Sustained& stuck() const { return stuck_; }
+  int stuck_cpu() const { return stuck_cpu_; }
+  uint64_t ticks() const { return ticks_; }
+  bool sustained(const Sustained& s) const { return s.longest >= thresholds_.sustained; }
+  bool any_sustained() const;
+
+ private:
+  void fold_counters(const MonitorSample& sample);
+  void fold_domains(const flatbuffers::Vector<flatbuffers::Offset<DomainSample>>* domains, uint64_t host_ns);
+  void fold_schedstats(const MonitorSample& sample);
+  void fold_programs(const flatbuffers::Vector<flatbuffers::Offset<ProgramSample>>* programs);
+  void fold_queues(const MonitorSample& sample);
+  void tick(const MonitorSample& sample, const Load& load, uint64_t host_ns);
+
+  MonitorThresholds thresholds_;
+  bool scx_ = true;
+  uint64_t samples_ = 0, cost_ns_ = 0;
+  uint64_t first_ns_ = 0, last_ns_ = 0;
+  bool any_ = false;
+  LoadAverage load_;
+  std::map<std::string, CounterTrack> counters_;
+  std::map<DomainKey, DomainUse> domains_;
+  uint64_t domains_first_ns_ = 0, domains_last_ns_ = 0;
+  std::map<std::string, CounterTrack> schedstats_;
+  std::map<uint32_t, ProgramUse> programs_;
+  std::map<DsqKey, uint32_t> dsqs_;
+  std::map<unsigned, VcpuUse> vcpus_;
+
+  Sustained imbalance_, local_dsq_, fallback_, keep_last_, stuck_;
+  std::vector<unsigned> stuck_runs_;  // per CPU, ticks in a row
+  std::vector<uint64_t> rq_clocks_;   // at the last tick
+  int stuck_cpu_ = -1;
+  uint64_t last_tick_ns_ = 0, last_tick_clock_ = 0;
+  int64_t tick_fallback_ = 0, tick_keep_last_ = 0;
+  uint64_t ticks_ = 0;
+};
+
+}  // namespace ktstr

@@ -1,0 +1,94 @@
+#include "reporter/reporter_role.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include <CLI/CLI.hpp>
+
+#include "runtime/log_reader.h"
+#include "runtime/text.h"
+#include "runtime/unique_fd.h"
+
+namespace ktstr {
+namespace {
+
+Status write_all(int fd, std::string_view text, const std::string& what) {
+  while (!text.empty()) {
+    ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error::from_errno(what);
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+void complain(const std::string& message) { std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str()); }
+
+void deliver(const std::string& text, const std::string& report_file) {
+  if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s) complain(s.error().message());
+  if (report_file.empty()) return;
+  if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());
+}
+
+}  // namespace
+
+Status write_file_atomically(const std::string& path, std::string_view text) {
+  const std::string beside = path + ".new";
+  UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!fd) return Error::from_errno("create " + beside);
+  Status status = write_all(fd.get(), text, "write " + beside);
+  if (status && ::fsync(fd.get()) != 0) status = Error::from_errno("sync " + beside);
+  fd.reset();
+  if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = Error::from_errno("rename " + beside + " to " + path);
+  if (!status) ::unlink(beside.c_str());
+  return status;
+}
+
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path) {
+  auto reader = LogReader::open(path);
+  if (!reader) return std::move(reader).error();
+  auto folded = std::make_unique<FoldedLog>();
+  while (true) {
+    auto event = reader->next();
+    if (!event) {
+      folded->damage = event.error().message();
+      break;
+    }
+    if (!*event) {
+      folded->damage = reader->damage();
+      break;
+    }
+    if (folded->model.fold(**event)) break;  // FactsCompleted: the live run's report ended here too
+  }
+  folded->model.finish();
+  return folded;
+}
+
+void ReporterRole::add_options(CLI::App& app) {
+  app.add_option("LOG", log_, "recorded events.ktlog: print its report and exit with its verdict");
+  app.add_option("--report-file", report_file_, "also write the report to this file");
+}
+
+std::optional<int> ReporterRole::run_standalone() {
+  if (log_.empty()) return std::nullopt;
+  auto folded = fold_log(log_);
+  if (!folded) {
+    complain(folded.error().to_string());
+    return exit_code(folded.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure : ExitCode::kUsage);
+  }
+  if (!(*folded)->damage.empty()) complain((*folded)->damage);
+  Report report = make_report((*folded)->model);
+  deliver(report.text, report_file_);
+  return exit_code(report.judgement.code);
+}
+
+void ReporterRole::on_event(const EventBuffer& event, Context& context) {
+  if (told_ || !model_.fold(event)) return;
+  told_ = true;
+  model_.finish();
+  Report report = make_report(model_);
+  deliver(report.text, report_file_);
+  context.publish(verdict_of(report.judgement));
+}
+
+}  // namespace ktstr

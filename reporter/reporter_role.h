@@ -1,0 +1,35 @@
+// ktstr-reporter's two ways of life: on the bus of a running test, or alone over a recorded log.
+#pragma once
+
+#include <string>
+
+#include "reporter/report.h"
+#include "runtime/process.h"
+
+namespace ktstr {
+
+class ReporterRole : public Role {
+ public:
+  std::string_view name() const override { return "reporter"; }
+  void add_options(CLI::App& app) override;
+  std::optional<int> run_standalone() override;
+  void on_event(const EventBuffer& event, Context& context) override;
+
+ private:
+  std::string log_;          // standalone
+  std::string report_file_;  // also write the report there
+  RunModel model_;
+  bool told_ = false;
+};
+
+// Whole or not at all: written beside, synced, renamed.
+Status write_file_atomically(const std::string& path, std::string_view text);
+
+// Folds a recorded log up to FactsCompleted, or to its end. `damage`: one line, empty when the log ends well.
+struct FoldedLog {
+  RunModel model;
+  std::string damage;
+};
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path);
+
+}  // namespace ktstr

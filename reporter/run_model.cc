@@ -1,0 +1,110 @@
+#include "reporter/run_model.h"
+
+namespace ktstr {
+namespace {
+
+template <typename T, typename Table>
+T unpacked(const Table& table) {
+  T object;
+  table.UnPackTo(&object);
+  return object;
+}
+
+}  // namespace
+
+RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{})) {}
+
+void RunModel::start(const RunStarted& started) {
+  if (run_) return;  // the first one counts
+  run_ = unpacked<RunStartedT>(started);
+  primary_ = std::make_unique<VmRecord>(
+      VmRecord::Options{.primary = true, .verbose = verbose(), .scx = run_->spec->scheduler != nullptr});
+  const TestSpecT& spec = *run_->spec;
+  corpus_ = PinCorpus(!spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty());
+}
+
+VmRecord& RunModel::record_for(const EventBuffer& event) {
+  if (event.vm() != Vm::Repro) return *primary_;
+  bool next_try = event.type() == Payload::VmStarted && repro_ && repro_->started;
+  if (!repro_ || next_try) {
+    repro_ = std::make_unique<VmRecord>(
+        VmRecord::Options{.primary = false, .verbose = false, .scx = !run_ || spec().scheduler != nullptr});
+    probes_.reset();
+    probes_finished_.reset();
+  }
+  return *repro_;
+}
+
+bool RunModel::fold(const EventBuffer& event) {
+  if (complete_) return true;
+  ++events_;
+  if (event.seq() > last_seq_ + 1) missing_events_ += event.seq() - last_seq_ - 1;
+  last_seq_ = event.seq();
+  switch (event.type()) {
+    case Payload::RunStarted: start(*event.as<RunStarted>()); break;
+    case Payload::HelperStarted:
+    case Payload::Verdict:
+    case Payload::RunFinished:
+    case Payload::BpfProgram:
+    case Payload::BpfBtf:
+    case Payload::ProbeHit: break;
+    case Payload::HelperExited:
+      if (auto* helper = event.as<HelperExited>(); !helper->expected() && lost_helpers_.size() < 64)
+        lost_helpers_.push_back(unpacked<HelperExitedT>(*helper));
+      break;
+    case Payload::RunInterrupted:
+      if (!interrupted_) interrupted_ = event.as<RunInterrupted>()->signal();
+      break;
+    case Payload::FactsCompleted:
+      complete_ = true;
+      completion_note_ = str(event.as<FactsCompleted>()->note());
+      return true;
+    case Payload::CollectorLine:
+      primary_->timeline.collector_line(Moment::of(event), str(event.as<CollectorLine>()->text()),
+                                        str(event->source()));
+      break;
+    case Payload::ReproRequested: repro_requested_ = true; break;
+    case Payload::ReproDeclined: repro_declined_ = event.as<ReproDeclined>()->reason()->str(); break;
+    case Payload::ReproFinished: repro_finished_ = unpacked<ReproFinishedT>(*event.as<ReproFinished>()); break;
+    case Payload::ProbeAttached:
+      if (event.vm() == Vm::Repro) probes_ = unpacked<ProbeAttachedT>(*event.as<ProbeAttached>());
+      break;
+    case Payload::ProbeFinished:
+      if (event.vm() == Vm::Repro) probes_finished_ = unpacked<ProbeFinishedT>(*event.as<ProbeFinished>());
+      break;
+    case Payload::SchedulerLine:
+      if (event.vm() == Vm::Primary) corpus_.scheduler_line(str(event.as<SchedulerLine>()->text()));
+      record_for(event).fold(event);
+      break;
+    case Payload::DumpLine:
+      if (event.vm() == Vm::Primary) corpus_.dump_line(str(event.as<DumpLine>()->text()));
+      record_for(event).fold(event);
+      break;
+    default: record_for(event).fold(event);
+  }
+  return false;
+}
+
+void RunModel::finish() {
+  primary_->finish();
+  if (repro_) repro_->finish();
+}
+
+std::string RunModel::switch_value(std::string_view name) const {
+  if (run_)
+    for (const auto& pair : run_->environment)
+      if (pair->key == name) return pair->value;
+  return {};
+}
+
+bool RunModel::backtrace() const {
+  std::string value = switch_value("RUST_BACKTRACE");
+  return value == "1" || value == "full";
+}
+
+bool RunModel::verbose() const {
+  std::string value = switch_value("KTSTR_VERBOSE");
+  return backtrace() || value == "1";
+}
+
+}  // namespace ktstr

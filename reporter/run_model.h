@@ -1,0 +1,70 @@
+// One run, folded from its events in the order of seq: all that the report and the verdict are made of. Reads no
+// clock, no environment, no file. Memory does not grow with the number of events, but for what the report prints and,
+// when the test pins its error's text, for the text that the pin must see (up to PinCorpus::kMaxBytes).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reporter/pin_corpus.h"
+#include "reporter/vm_record.h"
+
+namespace ktstr {
+
+class RunModel {
+ public:
+  RunModel();
+
+  // Returns true when the event was the last one that counts (FactsCompleted): what follows is ignored.
+  bool fold(const EventBuffer& event);
+  // No event follows. Called once, before a report is made; also when FactsCompleted never came.
+  void finish();
+
+  bool started() const { return run_.has_value(); }
+  // REQUIRES: started().
+  const RunStartedT& run() const { return *run_; }
+  const TestSpecT& spec() const { return *run_->spec; }
+  std::string switch_value(std::string_view name) const;  // RunStarted.environment; "" when not set
+  bool backtrace() const;  // RUST_BACKTRACE=1|full
+  bool verbose() const;    // KTSTR_VERBOSE=1, or backtrace()
+
+  bool complete() const { return complete_; }
+  const std::string& completion_note() const { return completion_note_; }
+  std::optional<int> interrupted() const { return interrupted_; }
+  const VmRecord& primary() const { return *primary_; }
+  const VmRecord* repro() const { return repro_.get(); }  // the last try's VM; null: none was started
+  const std::vector<HelperExitedT>& lost_helpers() const { return lost_helpers_; }
+
+  bool repro_requested() const { return repro_requested_; }
+  const std::optional<std::string>& repro_declined() const { return repro_declined_; }
+  const std::optional<ReproFinishedT>& repro_finished() const { return repro_finished_; }
+  const std::optional<ProbeAttachedT>& probes() const { return probes_; }  // of the last try
+  const std::optional<ProbeFinishedT>& probes_finished() const { return probes_finished_; }
+
+  const PinCorpus& corpus() const { return corpus_; }
+  uint64_t events() const { return events_; }
+  uint64_t last_seq() const { return last_seq_; }
+  uint64_t missing_events() const { return missing_events_; }  // gaps in seq
+
+ private:
+  void start(const RunStarted& started);
+  VmRecord& record_for(const EventBuffer& event);
+
+  std::optional<RunStartedT> run_;
+  std::unique_ptr<VmRecord> primary_, repro_;
+  bool complete_ = false;
+  std::string completion_note_;
+  std::optional<int> interrupted_;
+  std::vector<HelperExitedT> lost_helpers_;
+  bool repro_requested_ = false;
+  std::optional<std::string> repro_declined_;
+  std::optional<ReproFinishedT> repro_finished_;
+  std::optional<ProbeAttachedT> probes_;
+  std::optional<ProbeFinishedT> probes_finished_;
+  PinCorpus corpus_;
+  uint64_t events_ = 0, last_seq_ = 0, missing_events_ = 0;
+};
+
+}  // namespace ktstr

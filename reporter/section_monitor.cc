@@ -1,0 +1,187 @@
+// `--- monitor ---`.
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+// Shown even when zero, with the short names that both seeds use; every other counter only when it moved.
+struct NamedCounter {
+  const char* kernel;
+  const char* alias;
+  bool rate;
+};
+constexpr std::array kAlways = {
+    NamedCounter{"SELECT_CPU_FALLBACK", "fallback", true}, NamedCounter{"DISPATCH_KEEP_LAST", "keep_last", true},
+    NamedCounter{"DISPATCH_LOCAL_DSQ_OFFLINE", "offline", false}, NamedCounter{"ENQ_SKIP_EXITING", "", false},
+    NamedCounter{"ENQ_SKIP_MIGRATION_DISABLED", "", false}};
+
+void counters(const MonitorSummary& m, Page& page) {
+  if (m.counters().empty()) {
+    page.line("event counters: none were seen (no scheduler was sampled, or this kernel keeps none)");
+    return;
+  }
+  page.line("event counters:");
+  Table table({"event", "count", "per second"});
+  for (const NamedCounter& named : kAlways) {
+    auto it = m.counters().find(named.kernel);
+    std::string name = lower(named.kernel);
+    if (*named.alias) name += fmt::format(" ({})", named.alias);
+    if (it == m.counters().end()) {
+      table.row({name, "absent on this kernel", ""});
+      continue;
+    }
+    const CounterTrack& track = it->second;
+    table.row({name, std::to_string(track.total()), named.rate ? fmt::format("{:.1f}", m.rate(track)) : ""});
+  }
+  for (const auto& [name, track] : m.counters()) {
+    bool always = std::any_of(kAlways.begin(), kAlways.end(), [&](const NamedCounter& n) { return name == n.kernel; });
+    if (always || track.total() == 0) continue;
+    bool time = name.ends_with("DURATION");
+    table.row({lower(name), time ? human_ns(static_cast<uint64_t>(std::max<int64_t>(track.total(), 0)))
+                                 : std::to_string(track.total()), time ? "" : fmt::format("{:.1f}", m.rate(track))});
+  }
+  table.print(page);
+}
+
+void domains(const MonitorSummary& m, Page& page) {
+  if (m.domains().empty()) return;
+  double seconds = m.domain_seconds();
+  page.line("load balancing per sched_domain (summed over CPUs):");
+  for (const auto& [key, use] : m.domains()) {
+    std::string text;
+    for (const auto& [name, track] : use.counters) {
+      if (track.delta() == 0) continue;
+      text += seconds > 0 ? fmt::format("  {} {:.1f}/s", name, static_cast<double>(track.delta()) / seconds)
+                          : fmt::format("  {} {}", name, track.delta());
+    }
+    for (const auto& [name, value] : use.gauges) text += fmt::format("  {} {}", name, value);
+    page.linef("  {} {}{}:{}", key.first, key.second, use.span.empty() ? "" : " of CPUs " + use.span,
+               text.empty() ? "  no activity" : text);
+  }
+}
+
+void schedstats(const MonitorSummary& m, Page& page) {
+  if (m.schedstats().empty()) return;
+  std::string text;
+  for (const auto& [name, track] : m.schedstats()) {
+    int64_t d = std::max<int64_t>(track.delta(), 0);
+    text += fmt::format("  {} {}", name, name.ends_with("_ns") ? human_ns(static_cast<uint64_t>(d)) : std::to_string(d));
+  }
+  page.linef("schedstat deltas:{}", text);
+}
+
+void programs(const MonitorSummary& m, Page& page) {
+  if (m.programs().empty()) return;
+  page.line("BPF programs:");
+  Table table({"program", "verified_insns", "jited bytes", "calls", "ns/call", "missed"});
+  for (const auto& [id, use] : m.programs()) {
+    table.row({use.name, std::to_string(use.verified_insns), std::to_string(use.jited_bytes),
+               std::to_string(use.run_count), use.run_count ? std::to_string(use.run_ns / use.run_count) : "-",
+               use.misses ? std::to_string(use.misses) : ""});
+  }
+  table.print(page);
+}
+
+void queues(const MonitorSummary& m, Page& page) {
+  std::string text;
+  size_t shown = 0;
+  for (const auto& [key, depth] : m.dsqs()) {
+    if (depth == 0) continue;
+    if (++shown > 16) continue;
+    auto [kind, id, place] = key;
+    text += kind == DsqKind::User     ? fmt::format("  {:#x}: {}", id, depth)
+            : kind == DsqKind::Global ? fmt::format("  global (node {}): {}", place, depth)
+                                      : fmt::format("  bypass (CPU {}): {}", place, depth);
+  }
+  if (shown) page.linef("deepest DSQs:{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
+}
+
+void vcpus(const MonitorSummary& m, Page& page) {
+  for (const auto& [tid, use] : m.vcpus()) {
+    page.linef("host thread \"{}\": ran {}, waited {} for a host CPU", use.name, human_ns(use.run_last - use.run_first),
+               human_ns(use.wait_last - use.wait_first));
+  }
+}
+
+// One condition as a flag: yes only when it held as long as the threshold says.
+std::string flag(const MonitorSummary& m, const Sustained& s) { return m.sustained(s) ? "yes" : "no"; }
+
+void verdict(const RunModel& model, const MonitorSummary& m, Page& page) {
+  const MonitorThresholds& t = m.thresholds();
+  std::vector<std::string> held;
+  auto look = [&](const Sustained& s, const char* what, double limit) {
+    if (!m.sustained(s)) return;
+    held.push_back(fmt::format("{} above {:.0f} for {} ticks of {} ms, worst {:.1f}", what, limit, s.longest,
+                               t.tick_ns / 1'000'000, s.worst));
+  };
+  look(m.imbalance(), "imbalance ratio", t.imbalance);
+  look(m.local_dsq(), "local DSQ depth", t.local_dsq);
+  look(m.fallback(), "select_cpu_fallback rate", t.fallback_rate);
+  look(m.keep_last(), "dispatch_keep_last rate", t.keep_last_rate);
+  if (m.sustained(m.stuck()))
+    held.push_back(fmt::format("rq clock of busy CPU {} stood still for {} ticks while the guest ran", m.stuck_cpu(),
+                               m.stuck().longest));
+  if (m.ticks() < t.sustained) {
+    page.linef("verdict: could not be evaluated: {} ticks of {} ms under a scheduler, {} are needed", m.ticks(),
+               t.tick_ns / 1'000'000, t.sustained);
+  } else if (held.empty()) {
+    page.linef("verdict: ok (no threshold exceeded over {} samples in a row)", t.sustained);
+  } else {
+    bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
+    page.linef("verdict: {} exceeded (reported only{})", held.size() == 1 ? "a threshold was" : "thresholds were",
+               emulated ? "; emulated CPUs share one host thread, judge with care" : "");
+    for (const std::string& text : held) page.line("  " + text);
+  }
+}
+
+}  // namespace
+
+void monitor_section(const RunModel& model, Page& page) {
+  const VmRecord& vm = model.primary();
+  if (!vm.started) return;
+  page.title("monitor");
+  const MonitorSummary& m = vm.monitor;
+  if (m.samples() == 0) {
+    std::string why = !vm.monitor_unavailable.empty() ? vm.monitor_unavailable
+                      : vm.monitor_stopped && !vm.monitor_stopped->reason.empty() ? vm.monitor_stopped->reason
+                      : vm.monitor_attached ? "attached, but no sample was taken"
+                                            : "the monitor did not attach";
+    page.linef("no samples: {}", why);
+    page.line("verdict: could not be evaluated");
+    return;
+  }
+  const LoadAverage& l = m.load();
+  page.linef("samples: {}, {} of them with the scheduler enabled, over {:.1f} s{}", m.samples(), l.samples, m.seconds(),
+             vm.monitor_stopped && vm.monitor_stopped->failed
+                 ? fmt::format("; {} failed", vm.monitor_stopped->failed) : "");
+  page.linef("max imbalance ratio: {:.2f}", l.imbalance_max);
+  page.linef("max local DSQ depth: {}", l.dsq_max);
+  page.linef("sustained violation: {}", m.any_sustained() ? "yes" : "no");
+  page.linef("stuck CPU: {}", m.sustained(m.stuck()) ? fmt::format("yes (CPU {})", m.stuck_cpu()) : flag(m, m.stuck()));
+  page.linef("averages: imbalance {:.2f}, nr_running {:.2f} per cpu, local dsq {:.2f} per cpu", l.mean(l.imbalance_sum),
+             l.mean(l.nr_running_sum), l.mean(l.dsq_sum));
+  counters(m, page);
+  domains(m, page);
+  schedstats(m, page);
+  queues(m, page);
+  programs(m, page);
+  vcpus(m, page);
+  if (!vm.monitor_absent.empty()) page.linef("absent on this kernel: {}", fmt::join(vm.monitor_absent, ", "));
+  if (vm.monitor_stopped)
+    for (const auto& part : vm.monitor_stopped->parts_failed)
+      page.linef("samples without {}: {}", part->name, part->value);
+  verdict(model, m, page);
+}
+
+}  // namespace ktstr

@@ -1,0 +1,133 @@
+// `--- auto-repro ---`.
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+const char* status_name(ReproStatus status) {
+  switch (status) {
+    case ReproStatus::SameSignature: return "SAME SIGNATURE";
+    case ReproStatus::DifferentCrash: return "DIFFERENT CRASH";
+    case ReproStatus::NotReproduced: return "NOT REPRODUCED";
+    case ReproStatus::EmulatorArtefact: return "EMULATOR ARTEFACT";
+    case ReproStatus::PrimaryDidNotReachWorkload: return "PRIMARY DID NOT REACH WORKLOAD";
+    case ReproStatus::VmFailed: return "REPRO VM FAILED";
+    case ReproStatus::NotAttempted: return "NOT ATTEMPTED";
+  }
+  return "UNKNOWN";
+}
+
+std::string change(const DecodedValueT& value) {
+  if (value.exit.empty() || value.exit == value.entry) return value.entry;
+  return fmt::format("{} → {}", value.entry, value.exit);
+}
+
+void print_call(size_t number, const DecodedCallT& call, Page& page) {
+  const char* kind = call.kind == ProbeKind::Callback  ? "  [scheduler callback]"
+                     : call.kind == ProbeKind::Subprog ? "  [scheduler]"
+                                                       : "";
+  page.linef("{:>3}. {}{}", number, call.signature.empty() ? call.function + "()" : call.signature, kind);
+  if (!call.source.empty())
+    page.linef("       at {}{}", call.source, call.source_text.empty() ? "" : ": " + call.source_text);
+  if (!call.caller.empty()) page.linef("       {} → {}", call.caller, call.function);
+  if (call.hit) {
+    page.linef("       CPU {}, {}[{}], {} before the crash", call.cpu, call.comm, call.pid, human_ns(call.ns_before));
+  } else {
+    page.linef("       not hit{}", call.note.empty() ? "" : ": " + call.note);
+  }
+  if (call.hit && !call.note.empty()) page.linef("       note: {}", call.note);
+  Table table({});
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& value : call.values) rows.push_back({value->name, value->type_name, change(*value)});
+  if (!call.retval.empty()) rows.push_back({"returns", "", call.retval});
+  if (rows.empty()) return;
+  table = Table(rows.front());
+  for (size_t i = 1; i < rows.size(); ++i) table.row(rows[i]);
+  table.print(page, "         ");
+}
+
+void print_finished(const ReproFinishedT& repro, Page& page) {
+  std::string tries = repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries,
+                                                repro.tries == 1 ? "try" : "tries") : "";
+  page.linef("crash reproduction: {}{}{}", status_name(repro.status), tries,
+             repro.detail.empty() ? "" : ": " + repro.detail);
+  if (repro.status == ReproStatus::DifferentCrash) {
+    page.linef("  first VM:  {}", repro.signature_primary);
+    page.linef("  second VM: {}", repro.signature_repro);
+  } else if (!repro.signature_primary.empty()) {
+    page.linef("signature: {}", repro.signature_primary);
+  }
+  if (!repro.trigger.empty()) page.linef("trigger: {}", repro.trigger);
+  if (repro.hits || repro.hits_dropped)
+    page.linef("probe hits: {}{}", repro.hits, repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
+  if (!repro.calls.empty()) {
+    page.line("crash chain, in call order:");
+    size_t number = 0;
+    for (const auto& call : repro.calls) print_call(++number, *call, page);
+  }
+  if (!repro.dropped.empty()) {
+    page.line("not probed:");
+    Table table({"function", "why"});
+    for (const auto& frame : repro.dropped) table.row({frame->function, frame->reason});
+    table.print(page, "     ");
+  }
+}
+
+void print_probes(const RunModel& model, Page& page) {
+  const auto& probes = model.probes();
+  if (!probes) return;
+  page.linef("probes: {} attached in {}{}{}", probes->attached.size(), human_ns(probes->attach_ns),
+             probes->hold_ns ? fmt::format(", scheduler held {} at its attach", human_ns(probes->hold_ns)) : "",
+             model.probes_finished() && model.probes_finished()->cost_ns_per_hit
+                 ? fmt::format(", {} per hit", human_ns(model.probes_finished()->cost_ns_per_hit)) : "");
+  if (probes->failed.empty()) return;
+  page.line("could not be attached:");
+  Table table({"function", "why"});
+  for (const auto& frame : probes->failed) table.row({frame->function, frame->reason});
+  table.print(page, "     ");
+}
+
+void tail_title(const char* what, size_t shown, uint64_t total, Page& page) {
+  if (total == 0) page.linef("repro {}: empty", what);
+  else page.linef("repro {} (last {} of {} lines):", what, shown, total);
+}
+
+void print_tails(const VmRecord& vm, Page& page) {
+  const HeadTail& log = vm.scheduler_log.kept();
+  if (vm.scheduler_log.empty()) page.line("repro scheduler log: empty");
+  else page.linef("repro scheduler log (last {} lines, {} came in):", log.tail().size(), vm.scheduler_log.total());
+  page.log(log, "  ");
+  tail_title("sched_ext dump", vm.dump.tail().size(), vm.dump.total(), page);
+  page.log(vm.dump, "  ");
+  auto console = vm.console_tail.lines();
+  tail_title("dmesg", console.size(), vm.console_lines, page);
+  for (std::string_view text : console) page.line("  " + std::string(text));
+}
+
+}  // namespace
+
+void repro_section(const RunModel& model, const Judgement& judgement, Page& page) {
+  const auto& finished = model.repro_finished();
+  const VmRecord* vm = model.repro();
+  bool crashed = needs_diagnostics(judgement.kind);
+  bool relevant = finished || vm || model.repro_requested() || (crashed && model.repro_declined());
+  if (!relevant) return;
+  page.title("auto-repro");
+  if (finished) {
+    print_finished(*finished, page);
+  } else if (model.repro_declined()) {
+    const char* status = crashed && !model.primary().reached(Stage::WorkloadStarted) ? "PRIMARY DID NOT REACH WORKLOAD"
+                                                                                     : "NOT ATTEMPTED";
+    page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
+  } else {
+    page.line("crash reproduction: NOT FINISHED: the run ended before the second VM's result was known");
+  }
+  if (!vm) return;
+  print_probes(model, page);
+  uint64_t duration = vm->exited ? vm->exited->duration_ns : finished ? finished->duration_ns : 0;
+  page.linef("repro VM duration: {}", duration ? human_ns(duration) : "not recorded");
+  print_tails(*vm, page);
+}
+
+}  // namespace ktstr

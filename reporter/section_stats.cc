@@ -1,0 +1,93 @@
+// `--- stats ---` and `--- diagnostics ---`.
+#include "reporter/names.h"
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+std::string cpus_cell(const std::set<unsigned>& cpus) {
+  if (cpus.empty()) return "-";
+  return fmt::format("{} ({})", cpus.size(), cpu_list({cpus.begin(), cpus.end()}));
+}
+
+std::string gap_cell(const CgroupStats& c) {
+  if (c.gap_ns == 0) return "-";
+  return c.gap_cpu < 0 ? human_ns(c.gap_ns) : fmt::format("{} on CPU {}", human_ns(c.gap_ns), c.gap_cpu);
+}
+
+std::string end_name(VmEnd end) {
+  switch (end) {
+    case VmEnd::PoweredOff: return "powered off";
+    case VmEnd::Died: return "ended itself before the test was over";
+    case VmEnd::TimedOut: return "killed at a deadline";
+    case VmEnd::Interrupted: return "killed on request";
+    case VmEnd::QemuFailed: return "QEMU failed";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void stats_section(const RunModel& model, Page& page) {
+  const WorkerStats& workers = model.primary().workers;
+  if (workers.reports() == 0) return;
+  page.title("stats");
+  Table table({"cgroup", "work", "workers", "cpus", "run", "spread", "gap", "migrations", "iterations", "wake p99/max"});
+  for (const CgroupStats& c : workers.cgroups()) {
+    table.row({c.name, EnumNameWorkType(c.work), std::to_string(c.workers), cpus_cell(c.cpus),
+               fmt::format("{:.1f}..{:.1f}%", c.run_min_pct, c.run_max_pct), fmt::format("{:.1f}%", c.spread_pct()),
+               gap_cell(c), std::to_string(c.migrations), std::to_string(c.iterations),
+               c.wakeups ? fmt::format("{} / {}", human_ns(c.wake_p99_ns), human_ns(c.wake_max_ns)) : "-"});
+  }
+  if (workers.cgroups().size() > 1) {
+    CgroupStats sum = workers.total();
+    table.row({"total", "", std::to_string(sum.workers), cpus_cell(sum.cpus), "", "", gap_cell(sum),
+               std::to_string(sum.migrations), std::to_string(sum.iterations), ""});
+  }
+  table.print(page);
+  for (const CgroupStats& c : workers.cgroups()) {
+    if (c.starved) page.linef("  {}: {} workers made no progress (first: worker {})", c.name, c.starved, c.first_starved);
+    if (c.killed) page.linef("  {}: {} workers did not end when asked", c.name, c.killed);
+    if (c.failed) page.linef("  {}: {} workers ended with an error", c.name, c.failed);
+  }
+}
+
+void diagnostics_section(const RunModel& model, const Judgement& judgement, Page& page) {
+  const VmRecord& vm = model.primary();
+  bool vm_lost = vm.started && !vm.finished && !model.interrupted();
+  if (!needs_diagnostics(judgement.kind) && !vm_lost && !model.backtrace()) return;
+  page.title("diagnostics");
+  page.linef("init stage:         {}{}", stage_name(vm.stage), vm.stage_detail.empty() ? "" : " (" + vm.stage_detail + ")");
+  if (vm.failed) page.linef("init gave up:       {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
+  if (vm.exited) {
+    const VmExitedT& exit = *vm.exited;
+    page.linef("VM exit code:       {} ({}) after {}",
+               exit.signal ? signal_name(exit.signal) : std::to_string(exit.exit_code), end_name(exit.end),
+               human_ns(exit.duration_ns));
+    if (!exit.deadline.empty()) page.linef("deadline:           {}", exit.deadline);
+    for (const std::string& words : exit.stderr_tail) page.linef("QEMU says:          {}", words);
+  } else {
+    page.line("VM exit code:       not recorded");
+  }
+  if (vm.scheduler_exit) {
+    const SchedulerExitedT& exit = *vm.scheduler_exit;
+    page.linef("scheduler's process: {}{}",
+               exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code),
+               exit.requested ? ", when asked to end" : ", by itself");
+    for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i) page.linef("  #{:<2} {}", i, exit.core_frames[i]);
+  }
+  if (vm.console_exit) {
+    page.linef("kernel's word:      scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name, vm.console_exit->reason,
+               vm.console_exit->message.empty() ? "" : ": " + vm.console_exit->message);
+  }
+  if (vm.console_lines == 0) {
+    page.line("kernel console:     not a line was printed");
+    return;
+  }
+  auto lines = vm.console_tail.lines();
+  page.linef("kernel console (last {} of {} lines):", lines.size(), vm.console_lines);
+  for (std::string_view text : lines) page.line("  " + std::string(text));
+}
+
+}  // namespace ktstr

@@ -1,0 +1,93 @@
+// `--- timeline ---`.
+#include <algorithm>
+
+#include "reporter/names.h"
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+std::string plural(uint64_t n, const char* one, const char* many) { return fmt::format("{} {}", n, n == 1 ? one : many); }
+
+std::string topology(const TestSpecT& spec) {
+  const TopologyT& t = *spec.topology;
+  return fmt::format("{}, {}, {} per LLC, {} per core: {}", plural(t.numa_nodes, "NUMA node", "NUMA nodes"),
+                     plural(t.llcs, "LLC", "LLCs"), plural(t.cores, "core", "cores"),
+                     plural(t.threads, "thread", "threads"), plural(cpu_count(spec), "CPU", "CPUs"));
+}
+
+std::string offset(int64_t ns) { return fmt::format("{:+.3f} s", static_cast<double>(ns) / 1e9); }
+
+void phases(const VmRecord& vm, Page& page) {
+  const auto& all = vm.timeline.phases();
+  if (all.empty()) return;
+  page.line("phases, with the monitor's samples in each:");
+  Table table({"phase", "start", "length", "samples", "imbalance avg/max", "nr_running/cpu", "local DSQ/cpu avg/max"});
+  for (const PhaseRecord& p : all) {
+    const LoadAverage& l = p.load;
+    bool any = l.samples > 0;
+    table.row({p.name, offset(between(vm.timeline.origin(), p.start)),
+               p.end ? human_ns(static_cast<uint64_t>(std::max<int64_t>(between(p.start, *p.end), 0))) : "not ended",
+               std::to_string(p.samples),
+               any ? fmt::format("{:.2f} / {:.2f}", l.mean(l.imbalance_sum), l.imbalance_max) : "-",
+               any ? fmt::format("{:.2f}", l.mean(l.nr_running_sum)) : "-",
+               any ? fmt::format("{:.2f} / {}", l.mean(l.dsq_sum), l.dsq_max) : "-"});
+  }
+  table.print(page);
+  if (vm.timeline.phases_left_out()) page.linef("  … ({} phases left out) …", vm.timeline.phases_left_out());
+}
+
+}  // namespace
+
+std::string kernel_release(const RunModel& model) {
+  if (model.primary().hello) return model.primary().hello->kernel_release;
+  return model.run().kernel ? model.run().kernel->release : "unknown kernel";
+}
+
+std::string scheduler_words(const RunModel& model) {
+  const auto& scheduler = model.spec().scheduler;
+  if (!scheduler) return "none (the kernel's own)";
+  std::string words = scheduler->binary;
+  for (const std::string& arg : scheduler->args) words += " " + arg;
+  return fmt::format("{} ({})", scheduler->name, words);
+}
+
+unsigned cpu_count(const TestSpecT& spec) {
+  return spec.topology->llcs * spec.topology->cores * spec.topology->threads;
+}
+
+uint64_t scenario_ns(const RunModel& model) {
+  const PhaseRecord* workload = model.primary().timeline.find("workload");
+  if (!workload || !workload->end) return 0;
+  return static_cast<uint64_t>(std::max<int64_t>(between(workload->start, *workload->end), 0));
+}
+
+void timeline_section(const RunModel& model, Page& page) {
+  const VmRecord& vm = model.primary();
+  if (!vm.started) return;
+  const RunStartedT& run = model.run();
+  page.title("timeline");
+  page.linef("kernel:     {}{}", kernel_release(model),
+             run.kernel && !run.kernel->origin.empty() ? " (" + run.kernel->origin + ")" : "");
+  page.linef("topology:   {}; {} MB", topology(*run.spec), run.spec->memory_mb);
+  page.linef("scheduler:  {}{}", scheduler_words(model), vm.attached && !vm.attached->ops_name.empty()
+             ? fmt::format(", as \"{}\", attached in {}", vm.attached->ops_name, human_ns(vm.attached->elapsed_ns)) : "");
+  if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
+  if (run.time_scale != 1.0f) page.linef("deadlines:  scaled by {:.2f}", static_cast<double>(run.time_scale));
+  const PhaseRecord* workload = vm.timeline.find("workload");
+  if (!workload) page.linef("scenario:   did not start (asked for {})", human_ns(run.spec->duration_ns));
+  else if (!workload->end) page.linef("scenario:   did not end (asked for {})", human_ns(run.spec->duration_ns));
+  else page.linef("scenario:   {} of {}", human_ns(scenario_ns(model)), human_ns(run.spec->duration_ns));
+  phases(vm, page);
+  auto marks = vm.timeline.marks();
+  if (marks.empty()) return;
+  page.line("events:");
+  for (const Mark& mark : marks) {
+    page.linef("  {:>10}  {}{}", offset(between(vm.timeline.origin(), mark.at)),
+               mark.source.empty() ? "" : "[" + mark.source + "] ", mark.text);
+  }
+  if (vm.timeline.marks_left_out()) page.linef("  … ({} lines left out) …", vm.timeline.marks_left_out());
+}
+
+}  // namespace ktstr

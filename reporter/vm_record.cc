@@ -1,0 +1,205 @@
+#include "reporter/vm_record.h"
+
+#include <utility>
+
+namespace ktstr {
+namespace {
+
+constexpr size_t kDiagnosticsLines = 20;  // of the console, as the report shows
+constexpr size_t kReproTail = 40;
+constexpr HeadTail::Limits kReproLimits{.head_lines = 0, .tail_lines = kReproTail};
+constexpr HeadTail::Limits kLogLimits{.head_lines = 1000, .tail_lines = 1000};
+constexpr HeadTail::Limits kDumpLimits{.head_lines = 8000, .tail_lines = 2000};
+constexpr HeadTail::Limits kConsoleLimits{.head_lines = 10000, .tail_lines = 10000};
+
+template <typename T, typename Table>
+T unpacked(const Table& table) {
+  T object;
+  table.UnPackTo(&object);
+  return object;
+}
+
+}  // namespace
+
+VmRecord::VmRecord(Options o)
+    : options(o),
+      console_tail(o.primary ? kDiagnosticsLines : kReproTail),
+      console(o.verbose ? kConsoleLimits : HeadTail::Limits{}),
+      scheduler_log(o.primary ? kLogLimits : kReproLimits),
+      dump(o.primary ? kDumpLimits : kReproLimits) {
+  monitor.expect_scx(o.scx);
+}
+
+void VmRecord::finish() { scheduler_log.finish(); }
+
+void VmRecord::reach(Stage s, const EventBuffer& event) {
+  if (s <= stage) return;
+  stage = s;
+  Moment now = Moment::of(event);
+  if (s == Stage::SchedulerStarted) timeline.begin("attach", now);
+  if (s == Stage::WorkloadStarted) {
+    timeline.begin("workload", now);
+    timeline.zero(now);
+  }
+  if (s == Stage::WorkloadFinished) timeline.begin("teardown", now);
+}
+
+void VmRecord::fold(const EventBuffer& event) {
+  switch (event.type()) {
+    case Payload::ConsoleLine:
+      if (stage == Stage::NotStarted) reach(Stage::KernelStarted, event);
+      return console_line(str(event.as<ConsoleLine>()->text()));
+    case Payload::DumpLine: {
+      std::string_view text = str(event.as<DumpLine>()->text());
+      if (dump.empty()) {
+        timeline.mark(Moment::of(event), "the kernel dumps sched_ext's state: the scheduler is thrown out");
+        if (stage == Stage::WorkloadStarted) timeline.begin("after the exit", Moment::of(event));
+      }
+      dump.push(std::string(text));
+      dump_tasks.line(text);
+      return;
+    }
+    case Payload::WorkerReport: return workers.fold(*event.as<WorkerReport>());
+    case Payload::MonitorAttached:
+    case Payload::MonitorUnavailable:
+    case Payload::MonitorSample:
+    case Payload::MonitorStopped: return fold_monitor(event);
+    case Payload::SchedulerLine:
+    case Payload::SchedulerStarted:
+    case Payload::SchedulerAttached:
+    case Payload::SchedulerDetached:
+    case Payload::SchedulerExited: return fold_scheduler(event);
+    case Payload::VmStarted:
+      started = true;
+      attempt = event->stamp()->attempt();
+      facts = unpacked<VmStartedT>(*event.as<VmStarted>());
+      timeline.begin("boot", Moment::of(event));
+      timeline.zero(Moment::of(event));
+      return;
+    case Payload::VmExited:
+      exited = unpacked<VmExitedT>(*event.as<VmExited>());
+      if (exited->last_stage > stage) stage = exited->last_stage;
+      timeline.end(Moment::of(event));
+      return;
+    case Payload::VmSettled:
+      settled = true;
+      if (auto* list = event.as<VmSettled>()->missing())
+        for (const auto* who : *list) missing.push_back(who->str());
+      return;
+    case Payload::GuestHello:
+      reach(Stage::InitStarted, event);
+      hello = unpacked<GuestHelloT>(*event.as<GuestHello>());
+      return;
+    case Payload::StageReached: {
+      auto* reached_now = event.as<StageReached>();
+      if (reached_now->stage() >= stage) stage_detail = std::string(str(reached_now->detail()).substr(0, 512));
+      return reach(reached_now->stage(), event);
+    }
+    case Payload::GuestFailed:
+      if (!failed) failed = unpacked<GuestFailedT>(*event.as<GuestFailed>());
+      timeline.mark(Moment::of(event), "init gave up: " + failed->error);
+      return;
+    case Payload::PhaseStarted: return timeline.begin(str(event.as<PhaseStarted>()->name()), Moment::of(event));
+    case Payload::GuestFinished:
+      reach(Stage::GuestFinished, event);
+      finished = unpacked<GuestFinishedT>(*event.as<GuestFinished>());
+      return;
+    case Payload::CollectorDrained:
+      drained = unpacked<CollectorDrainedT>(*event.as<CollectorDrained>());
+      return;
+    case Payload::CrashDetected: return fold_crash(*event.as<CrashDetected>());
+    default: return;
+  }
+}
+
+void VmRecord::console_line(std::string_view text) {
+  ++console_lines;
+  console_tail.push(text);
+  if (options.verbose) console.push(std::string(text));
+  constexpr std::string_view kScx = "sched_ext: ";
+  size_t at = text.find(kScx);
+  if (at == text.npos) return;
+  std::string_view said = text.substr(at + kScx.size()).substr(0, 1024);
+  constexpr std::string_view kName = "BPF scheduler \"";
+  size_t end = said.find("\" disabled (");
+  if (said.starts_with(kName) && end != said.npos && said.ends_with(")") && !console_exit) {
+    size_t reason = end + 12;
+    console_exit = {.ops_name = std::string(said.substr(kName.size(), end - kName.size())),
+                    .reason = std::string(said.substr(reason, said.size() - 1 - reason))};
+  } else if (console_exit && console_exit->message.empty() && said.starts_with(console_exit->ops_name + ": ")) {
+    console_exit->message = std::string(said.substr(console_exit->ops_name.size() + 2));
+  }
+}
+
+void VmRecord::fold_scheduler(const EventBuffer& event) {
+  Moment now = Moment::of(event);
+  switch (event.type()) {
+    case Payload::SchedulerLine: {
+      auto* line = event.as<SchedulerLine>();
+      std::string_view text = str(line->text());
+      scheduler_log.push(text);
+      if (!attached) load.line(text);
+      if (line->stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
+        last_stderr_line.assign(text.substr(0, 512));
+      return;
+    }
+    case Payload::SchedulerStarted:
+      reach(Stage::SchedulerStarted, event);
+      scheduler_argv.clear();
+      if (auto* argv = event.as<SchedulerStarted>()->argv())
+        for (const auto* arg : *argv) scheduler_argv.push_back(arg->str());
+      return;
+    case Payload::SchedulerAttached:
+      reach(Stage::SchedulerAttached, event);
+      attached = unpacked<SchedulerAttachedT>(*event.as<SchedulerAttached>());
+      timeline.mark(now, "sched_ext enabled");
+      return;
+    case Payload::SchedulerDetached: {
+      std::string_view state = str(event.as<SchedulerDetached>()->state()).substr(0, 64);
+      timeline.mark(now, "sched_ext " + std::string(state));
+      if (stage < Stage::WorkloadFinished) {
+        detached_early = true;
+        if (stage == Stage::WorkloadStarted && dump.empty()) timeline.begin("after the exit", now);
+      }
+      detached_state = state;
+      return;
+    }
+    default:
+      scheduler_exit = unpacked<SchedulerExitedT>(*event.as<SchedulerExited>());
+      timeline.mark(now, scheduler_exit->requested ? "scheduler's process ended, as asked"
+                                                   : "scheduler's process ended by itself");
+  }
+}
+
+void VmRecord::fold_monitor(const EventBuffer& event) {
+  switch (event.type()) {
+    case Payload::MonitorSample:
+      timeline.sample(monitor.fold(*event.as<MonitorSample>(), event->stamp()->host_ns()));
+      return;
+    case Payload::MonitorAttached:
+      monitor_attached = true;
+      if (auto* absent = event.as<MonitorAttached>()->absent())
+        for (const auto* fact : *absent) monitor_absent.push_back(fact->str());
+      return;
+    case Payload::MonitorUnavailable:
+      monitor_unavailable = std::string(str(event.as<MonitorUnavailable>()->reason()));
+      return;
+    default:
+      monitor_stopped = unpacked<MonitorStoppedT>(*event.as<MonitorStopped>());
+      monitor.fold(*event.as<MonitorStopped>(), event->stamp()->host_ns());
+  }
+}
+
+void VmRecord::fold_crash(const CrashDetected& seen) {
+  auto now = unpacked<CrashDetectedT>(seen);
+  if (!crash) {
+    crash = std::move(now);
+  } else if (crash->kind != CrashKind::SchedExtExit && now.kind == CrashKind::SchedExtExit) {
+    std::swap(*crash, now);
+    other_crashes.push_back(std::move(now));
+  } else if (other_crashes.size() < 8) {
+    other_crashes.push_back(std::move(now));
+  }
+}
+
+}  // namespace ktstr

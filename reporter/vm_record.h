@@ -1,0 +1,91 @@
+// What is known of one VM (the primary, or the last try of the repro), folded from its events. Bounded, whatever the
+// guest says: texts are kept as far as a report may print them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reporter/dump_tasks.h"
+#include "reporter/line_log.h"
+#include "reporter/load_failure.h"
+#include "reporter/monitor_summary.h"
+#include "reporter/timeline.h"
+#include "reporter/worker_stats.h"
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+// The kernel's one line about a scheduler's end: `sched_ext: BPF scheduler "x" disabled (reason)`.
+struct ConsoleExit {
+  std::string ops_name;
+  std::string reason;
+  std::string message;  // the line after it, when it is the scheduler's message
+};
+
+struct VmRecord {
+  struct Options {
+    bool primary = true;   // the primary's texts are kept whole where they fit, of a repro only the tails
+    bool verbose = false;  // keep the whole console
+    bool scx = true;       // the test runs a sched_ext scheduler
+  };
+  explicit VmRecord(Options options);
+
+  void fold(const EventBuffer& event);
+  // No event follows. Called once, before a report is made.
+  void finish();
+
+  bool reached(Stage s) const { return stage >= s; }
+  // A run-time error of the scheduler: the kernel said it was thrown out.
+  bool crashed() const { return crash.has_value() && crash->kind == CrashKind::SchedExtExit; }
+
+  Options options;
+  uint8_t attempt = 0;
+  bool started = false;
+  VmStartedT facts;
+  std::optional<VmExitedT> exited;
+  bool settled = false;
+  std::vector<std::string> missing;  // helpers that did not deliver
+
+  Stage stage = Stage::NotStarted;
+  std::string stage_detail;
+  std::optional<GuestHelloT> hello;
+  std::optional<GuestFailedT> failed;
+  std::optional<GuestFinishedT> finished;
+  std::optional<CollectorDrainedT> drained;
+
+  TailBuffer console_tail;
+  HeadTail console;      // verbose only
+  uint64_t console_lines = 0;
+  LineLog scheduler_log;
+  HeadTail dump;
+  DumpTasks dump_tasks;
+  LoadFailureScanner load;
+  std::string last_stderr_line;  // of the scheduler: its own complaint
+
+  std::vector<std::string> scheduler_argv;
+  std::optional<SchedulerAttachedT> attached;
+  bool detached_early = false;   // sched_ext left `enabled` before init was done with the workload
+  std::string detached_state;
+  std::optional<SchedulerExitedT> scheduler_exit;
+  std::optional<ConsoleExit> console_exit;
+  std::optional<CrashDetectedT> crash;        // the one that explains the run
+  std::vector<CrashDetectedT> other_crashes;  // at most a few
+
+  WorkerStats workers;
+  bool monitor_attached = false;
+  std::vector<std::string> monitor_absent;
+  std::string monitor_unavailable;
+  std::optional<MonitorStoppedT> monitor_stopped;
+  MonitorSummary monitor;
+  Timeline timeline;
+
+ private:
+  void console_line(std::string_view text);
+  void reach(Stage s, const EventBuffer& event);
+  void fold_crash(const CrashDetected& seen);
+  void fold_scheduler(const EventBuffer& event);
+  void fold_monitor(const EventBuffer& event);
+};
+
+}  // namespace ktstr
