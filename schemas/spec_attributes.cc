@@ -63,8 +63,7 @@ const Attribute kTestAttributes[] = {
      .min = 1,
      .max = 600,
      .unit = "seconds",
-     .doc = "Time that the scheduler has from its start until sched_ext reports enabled, before scaling by "
-            "the host's "
+     .doc = "Time from the scheduler's start until sched_ext reports enabled, before scaling by the host's "
             "speed."},
     {.name = "workers_per_cgroup",
      .kind = kInteger,
@@ -72,7 +71,8 @@ const Attribute kTestAttributes[] = {
      .min = 1,
      .max = 1024,
      .unit = "workers",
-     .doc = "Workers of each [[test.cgroup]] that does not say `workers`."},
+     .doc = "Workers of each [[test.cgroup]] that does not say `workers`.",
+     .built_in = "1"},
     {.name = "auto_repro",
      .kind = kBool,
      .field = &TestSpecT::auto_repro,
@@ -123,37 +123,44 @@ const Attribute kTestAttributes[] = {
 const Attribute kCgroupAttributes[] = {
     {.name = "name",
      .kind = kText,
-     .field = std::monostate{},
-     .doc = "Name of the cgroup, of its own within the test. Required."},
+     .doc = "Name of the cgroup, its own within the test.",
+     .built_in = "required"},
     {.name = "workers",
      .kind = kInteger,
-     .field = std::monostate{},
      .min = 1,
      .max = 1024,
      .unit = "workers",
-     .doc = "Processes forked into the group; default: workers_per_cgroup, else 1."},
-    {.name = "work",
-     .kind = kText,
-     .field = std::monostate{},
-     .doc = "What each worker does; default \"CpuSpin\"."},
+     .doc = "Processes forked into the group.",
+     .built_in = "workers_per_cgroup"},
+    {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},
     {.name = "cpuset",
      .kind = kText,
-     .field = std::monostate{},
-     .doc = "CPUs that the group may use, such as \"0-3,5\"; default: all."},
+     .doc = "CPUs that the group may use, such as \"0-3,5\".",
+     .built_in = "all CPUs"},
     {.name = "burst_ms",
      .kind = kNumber,
-     .field = std::monostate{},
      .min = 0.001,
      .max = 60000,
      .unit = "milliseconds",
-     .doc = "Bursty and Mixed: length of a computation; default 5."},
+     .doc = "Bursty, Mixed: length of a computation.",
+     .built_in = "5"},
     {.name = "pause_ms",
      .kind = kNumber,
-     .field = std::monostate{},
      .min = 0.001,
      .max = 60000,
      .unit = "milliseconds",
-     .doc = "Bursty and Mixed: length of a sleep; default 5."},
+     .doc = "Bursty, Mixed: length of a sleep.",
+     .built_in = "5"},
+};
+
+const WorkInfo kWorkTypes[] = {
+    {WorkType::CpuSpin, false, false, "computes without pause"},
+    {WorkType::YieldHeavy, false, false, "calls sched_yield after every short computation"},
+    {WorkType::Mixed, false, true, "computes, yields and sleeps in turn"},
+    {WorkType::Bursty, false, true, "computes for burst_ms, sleeps for pause_ms"},
+    {WorkType::PipeIo, true, false, "pairs of workers bounce a byte through two pipes"},
+    {WorkType::FutexPingPong, true, false, "pairs of workers hand a futex word to and fro"},
+    {WorkType::ForkExit, false, false, "forks a child that exits at once, and waits for it"},
 };
 
 constexpr std::string_view kPlannedTest[] = {"watchdog_timeout_s",
@@ -196,6 +203,7 @@ double as_number(const SpecValue& value) {
 
 std::span<const Attribute> test_attributes() { return kTestAttributes; }
 std::span<const Attribute> cgroup_attributes() { return kCgroupAttributes; }
+std::span<const WorkInfo> work_types() { return kWorkTypes; }
 std::span<const std::string_view> planned_test_attributes() { return kPlannedTest; }
 std::span<const std::string_view> planned_cgroup_attributes() { return kPlannedCgroup; }
 

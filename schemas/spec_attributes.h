@@ -31,7 +31,8 @@ struct Attribute {
   double min = 0;    // bounds of a number, inclusive, in the attribute's unit
   double max = 0;
   std::string_view unit;
-  std::string_view doc;  // one sentence for the manual
+  std::string_view doc;       // one sentence for the manual
+  std::string_view built_in;  // default for the manual where no field holds one
 };
 
 // Attributes that may stand in [default], [scheduler.NAME] and [[test]], in the order of the manual.
@@ -40,6 +41,15 @@ const Attribute* find_attribute(std::string_view name);
 
 // Attributes of [[test.cgroup]]; their fields are set by the reader.
 std::span<const Attribute> cgroup_attributes();
+
+// What a worker can do; the text is for the manual.
+struct WorkInfo {
+  WorkType type;
+  bool pairs;    // takes an even number of workers
+  bool lengths;  // takes burst_ms and pause_ms
+  std::string_view doc;
+};
+std::span<const WorkInfo> work_types();
 
 // Known names of what is not built yet: refused by name, never silently accepted.
 std::span<const std::string_view> planned_test_attributes();

@@ -34,13 +34,11 @@ bool good_name(std::string_view name, std::string_view extra = "") {
          std::all_of(name.begin(), name.end(), [&](char c) { return is_name_char(c, extra); });
 }
 
-std::vector<std::string> work_type_names() {
-  std::vector<std::string> names;
-  for (WorkType type : EnumValuesWorkType()) names.emplace_back(EnumNameWorkType(type));
-  return names;
+const WorkInfo& info_of(WorkType type) {
+  for (const WorkInfo& info : work_types())
+    if (info.type == type) return info;
+  return work_types().front();
 }
-
-bool needs_pairs(WorkType type) { return type == WorkType::PipeIo || type == WorkType::FutexPingPong; }
 
 class Resolver {
  public:
@@ -248,7 +246,7 @@ class Resolver {
       workers_line = workers->line;
     }
     if (const auto* work = text("work")) set_work(*work, *group);
-    if (needs_pairs(group->work) && group->workers % 2 != 0)
+    if (info_of(group->work).pairs && group->workers % 2 != 0)
       errors_.add(
           workers_line,
           std::string(EnumNameWorkType(group->work)) + " works in pairs, but there " +
@@ -267,14 +265,17 @@ class Resolver {
 
   void set_work(const Located<SpecValue>& work, CgroupSpecT& group) {
     const std::string& name = std::get<std::string>(work.value);
-    for (WorkType type : EnumValuesWorkType()) {
-      if (name != EnumNameWorkType(type)) continue;
-      group.work = type;
-      return;
-    }
+    std::vector<std::string> known;
     std::string all;
-    for (const std::string& known : work_type_names()) all += (all.empty() ? "" : ", ") + known;
-    std::string near = closest(name, work_type_names());
+    for (const WorkInfo& info : work_types()) {
+      known.emplace_back(EnumNameWorkType(info.type));
+      all += (all.empty() ? "" : ", ") + known.back();
+      if (name == known.back()) {
+        group.work = info.type;
+        return;
+      }
+    }
+    std::string near = closest(name, known);
     errors_.add(work.line, "unknown work type " + in_quotes(name),
                 near.empty() ? "there are " + all : "did you mean \"" + near + "\"?");
   }
@@ -284,7 +285,7 @@ class Resolver {
     const auto* integer = std::get_if<int64_t>(&value->value);
     double ms = integer ? static_cast<double>(*integer) : std::get<double>(value->value);
     ns = static_cast<uint64_t>(std::llround(ms * 1e6));
-    if (group.work != WorkType::Bursty && group.work != WorkType::Mixed)
+    if (!info_of(group.work).lengths)
       errors_.add(value->line, std::string(EnumNameWorkType(group.work)) + " has no bursts and pauses",
                   "burst_ms and pause_ms belong to Bursty and Mixed");
   }
