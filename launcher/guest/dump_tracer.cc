@@ -45,17 +45,23 @@ void DumpTracer::on_line(std::string_view line, bool truncated) {
   fact.truncated = truncated;
   if (parsed) {
     fact.text = parsed->text;
-    fact.comm = parsed->comm;
-    fact.pid = parsed->pid;
-    fact.cpu = parsed->cpu;
-  } else if (line.find("LOST") != std::string_view::npos) {
+    fact.comm = comm_ = parsed->comm;
+    fact.pid = pid_ = parsed->pid;
+    fact.cpu = cpu_ = parsed->cpu;
+    stamp_ns_ = parsed->ns;
+  } else if (line.starts_with("CPU:") && line.find(" EVENTS]") != std::string_view::npos) {
     fact.text = line;  // the trace buffer overflowed: said in the place where lines are missing
     fact.cpu = -1;
   } else {
-    return;
+    // A message of the scheduler that holds line breaks: the rest belongs to the record before.
+    if (lines_ == 0) return;
+    fact.text = line;
+    fact.comm = comm_;
+    fact.pid = pid_;
+    fact.cpu = cpu_;
   }
   ++lines_;
-  channel_.send(std::move(fact), parsed ? parsed->ns : last_line_ns_);
+  channel_.send(std::move(fact), stamp_ns_);
 }
 
 }  // namespace ktstr::guest

@@ -31,6 +31,9 @@ class DumpTracer {
   LineSplitter splitter_{4096};
   uint64_t lines_ = 0;
   uint64_t last_line_ns_ = 0;
+  std::string comm_;  // of the last record
+  int pid_ = 0, cpu_ = -1;
+  uint64_t stamp_ns_ = 0;
 };
 
 }  // namespace ktstr::guest

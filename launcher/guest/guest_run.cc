@@ -63,11 +63,10 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   prepare();
   const Attach result = attach();
   if (result != Attach::kFailed) run_workload();
-  settle();
   phase("teardown");
+  settle();
   if (workload_) {
     workload_->stop(scaled(kGraceNs));
-    stage(Stage::WorkloadFinished);
     workload_->report(channel_);
   }
   end_scheduler();
@@ -218,6 +217,10 @@ void GuestRun::run_workload() {
   auto over = [this] { return detached_ || (scheduler_.started() && !scheduler_.running()); };
   // The duration is a span of the guest's own clock: it is not scaled.
   loop_.run_until(over, now_ns() + plan_->spec->duration_ns);
+  workload_->ask_to_stop();
+  stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more"
+                                 : over()  ? "ended early: the scheduler's process ended"
+                                           : "");
 }
 
 // After a detach: the kernel's dump, its console output and the scheduler's own words are worth waiting for.

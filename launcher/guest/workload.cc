@@ -160,10 +160,16 @@ Status Workload::start() {
   return {};
 }
 
-void Workload::stop(uint64_t grace_ns) {
-  if (!control_) return;
+void Workload::ask_to_stop() {
+  if (!control_ || control_->stop.load() != 0) return;
   for (Member& m : members_) read_schedstat(m);
   control_->stop.store(1);
+  signal_running(SIGUSR1);
+}
+
+void Workload::stop(uint64_t grace_ns) {
+  if (!control_) return;
+  ask_to_stop();
   auto none_left = [this] { return running() == 0; };
   // A worker may block just after the flag was raised and the signal came: so the signal is repeated.
   for (const uint64_t deadline = now_ns() + grace_ns; now_ns() < deadline && running() > 0;) {

@@ -23,7 +23,9 @@ class Workload {
 
   // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing running.
   Status start();
-  // Asks all to end; kills those that have not within `grace_ns`, and waits for those at most as long again.
+  // Its time is over: all are told to end, and do so while other things are waited for.
+  void ask_to_stop();
+  // Kills those that have not ended within `grace_ns`, and waits for those at most as long again.
   void stop(uint64_t grace_ns);
   void report(EventChannel& channel) const;
 
