@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "launcher/run/folders.h"
 #include "runtime/result.h"
 #include "runtime/text.h"
 #include "schemas/exit_code.h"
@@ -42,6 +43,11 @@ std::string program_folder() {
   return error ? "." : self.parent_path().string();
 }
 
+FolderOptions folder_options() {
+  return {.out = "", .state_home = env_value("XDG_STATE_HOME"), .home = env_value("HOME"),
+          .runtime_dir = env_value("XDG_RUNTIME_DIR"), .run_id = ""};
+}
+
 int launch_main(int argc, char** argv) {
   CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
@@ -79,12 +85,23 @@ int launch_main(int argc, char** argv) {
   log_cmd->add_option("--from", log.from_s, "seconds since the run's start");
   log_cmd->add_option("--to", log.to_s, "seconds since the run's start");
 
+  bool runs_json = false;
+  auto* runs_cmd = app.add_subcommand("runs", "list live runs");
+  runs_cmd->add_flag("--json", runs_json, "as JSON");
+  AttachCommandOptions attach;
+  auto* attach_cmd = app.add_subcommand("attach", "feed a command's output into a live run as events");
+  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, or latest")->required();
+  attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
+  attach_cmd->add_option("CMD", attach.command, "the command and its arguments, after --")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
   }
   if (run_cmd->parsed()) return run_command(run);
+  if (runs_cmd->parsed()) return runs_command(runs_json);
+  if (attach_cmd->parsed()) return attach_command(attach);
   if (log_cmd->parsed()) return log_command(log);
   if (fetch_cmd->parsed()) return kernel_fetch_command(kernel);
   if (list_cmd->parsed()) return kernel_list_command(kernel);

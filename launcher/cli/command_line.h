@@ -38,10 +38,20 @@ struct LogCommandOptions {
 };
 int log_command(const LogCommandOptions& options);
 
+struct AttachCommandOptions {
+  std::string run;   // run id, part of one, "latest"
+  std::string name;  // source name of the lines
+  std::vector<std::string> command;
+};
+int attach_command(const AttachCommandOptions& options);
+int runs_command(bool json);
+
 // "error: MESSAGE" and its hint on stderr; returns `code`.
 int report_error(const class Error& error, int code);
 // An environment variable, empty when unset.
 std::string env_value(const char* name);
+// Where runs and their files stand, from the environment.
+struct FolderOptions folder_options();
 // The folder of our own programs.
 std::string program_folder();
 

@@ -143,9 +143,9 @@ int run_command(const RunCommandOptions& options) {
   Progress progress(stderr, ::isatty(2), options.quiet);
   RunEnvironment env;
   env.program_folder = program_folder();
-  env.folders = {.out = options.out, .state_home = env_value("XDG_STATE_HOME"), .home = env_value("HOME"),
-                 .runtime_dir = env_value("XDG_RUNTIME_DIR"),
-                 .run_id = make_run_id(clock.realtime_ns(), std::random_device{}())};
+  env.folders = folder_options();
+  env.folders.out = options.out;
+  env.folders.run_id = make_run_id(clock.realtime_ns(), std::random_device{}());
   env.command = options.command;
   env.progress = &progress;
   env.clock = &clock;

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 
 namespace ktstr {
 namespace {
@@ -27,6 +28,18 @@ Status make_folders(const std::string& path) {
   fs::create_directories(path, error);
   if (error) return Error::system("create folder " + path + ": " + error.message());
   return {};
+}
+
+// Calls visit(path, held) for each bus folder of this user; while visit runs, a folder that nobody held is locked.
+void for_each_bus_folder(const FolderOptions& options, const std::function<void(const std::string&, bool)>& visit) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(bus_root(options), error)) {
+    if (!entry.path().filename().string().starts_with(kPrefix)) continue;
+    struct stat st {};
+    if (::lstat(entry.path().c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) continue;
+    UniqueFd lock(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (lock) visit(entry.path().string(), ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0);
+  }
 }
 
 }  // namespace
@@ -83,17 +96,20 @@ BusFolder::~BusFolder() {
 
 int BusFolder::sweep(const FolderOptions& options) {
   int removed = 0;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(bus_root(options), error)) {
-    if (!entry.path().filename().string().starts_with(kPrefix)) continue;
-    struct stat st {};
-    if (::lstat(entry.path().c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) continue;
-    UniqueFd lock(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;  // its run lives
+  for_each_bus_folder(options, [&](const std::string& path, bool held) {
+    if (held) return;
     std::error_code ignored;
-    if (fs::remove_all(entry.path(), ignored) > 0) ++removed;
-  }
+    if (fs::remove_all(path, ignored) > 0) ++removed;
+  });
   return removed;
+}
+
+std::vector<std::string> BusFolder::held(const FolderOptions& options) {
+  std::vector<std::string> paths;
+  for_each_bus_folder(options, [&](const std::string& path, bool held) {
+    if (held) paths.push_back(path);
+  });
+  return paths;
 }
 
 }  // namespace ktstr

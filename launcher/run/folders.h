@@ -7,6 +7,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "runtime/result.h"
 #include "runtime/unique_fd.h"
@@ -41,6 +42,8 @@ class BusFolder {
 
   // Removes the folders of dead runs of this user: those whose lock nobody holds. Returns how many.
   static int sweep(const FolderOptions& options);
+  // The folders of live runs of this user.
+  static std::vector<std::string> held(const FolderOptions& options);
 
  private:
   BusFolder(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}

@@ -8,6 +8,7 @@
 
 #include "launcher/run/deadlines.h"
 #include "launcher/run/helpers.h"
+#include "launcher/run/live_runs.h"
 #include "launcher/run/run_bus.h"
 #include "launcher/run/vm_session.h"
 #include "launcher/vm/qemu_command.h"
@@ -109,6 +110,10 @@ Status TestRun::begin() {
   auto bus = RunBus::open(bus_folder_->path(), result_.log, run_id_, *env_.clock);
   if (!bus) return std::move(bus).error();
   bus_ = std::move(bus).value();
+  if (auto s = announce_run({.run_id = run_id_, .bus_folder = bus_folder_->path(), .log = result_.log,
+                             .pid = ::getpid(), .start_ns = bus_->start_ns()});
+      !s)
+    return s;
   scale_ = time_scale({.tcg = env_.accelerator.name == "tcg", .vcpus = vcpu_count(*spec_.topology),
                        .host_cpus = env_.host.cpus, .load_1min = env_.load_1min});
 

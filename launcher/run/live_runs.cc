@@ -1,0 +1,78 @@
+#include "launcher/run/live_runs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace ktstr {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<LiveRun> read_announcement(const std::string& folder) {
+  std::ifstream in(folder + "/run.json");
+  std::ostringstream text;
+  text << in.rdbuf();
+  auto json = nlohmann::json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Error::invalid(folder + "/run.json is damaged");
+  LiveRun run;
+  run.bus_folder = folder;
+  auto text_field = [&](const char* key) {
+    auto it = json.find(key);
+    return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
+  };
+  auto number_field = [&](const char* key) {
+    auto it = json.find(key);
+    return it != json.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+  };
+  run.run_id = text_field("run_id");
+  run.log = text_field("log");
+  run.pid = static_cast<int>(number_field("pid"));
+  run.start_ns = number_field("start_ns");
+  if (run.run_id.empty() || run.log.empty()) return Error::invalid(folder + "/run.json lacks run_id or log");
+  return run;
+}
+
+}  // namespace
+
+Status announce_run(const LiveRun& run) {
+  nlohmann::json json = {{"run_id", run.run_id}, {"log", run.log}, {"pid", run.pid}, {"start_ns", run.start_ns}};
+  std::string path = run.bus_folder + "/run.json";
+  {
+    std::ofstream out(path + ".new");
+    out << json.dump(2) << "\n";
+    if (!out.flush()) return Error::system("write " + path);
+  }
+  std::error_code error;
+  fs::rename(path + ".new", path, error);
+  if (error) return Error::system("write " + path + ": " + error.message());
+  return {};
+}
+
+std::vector<LiveRun> find_live_runs(const FolderOptions& options) {
+  std::vector<LiveRun> runs;
+  for (const auto& folder : BusFolder::held(options))
+    if (auto run = read_announcement(folder)) runs.push_back(std::move(run).value());
+  std::sort(runs.begin(), runs.end(), [](const LiveRun& a, const LiveRun& b) { return a.start_ns < b.start_ns; });
+  return runs;
+}
+
+Result<LiveRun> find_live_run(const FolderOptions& options, const std::string& name) {
+  auto runs = find_live_runs(options);
+  if (runs.empty()) return Error::not_found("no run is live").with_hint("start one: ktstr-launch run SPEC");
+  if (name == "latest") return runs.back();
+  std::vector<const LiveRun*> hits;
+  for (const auto& run : runs) {
+    if (run.run_id == name) return run;
+    if (run.run_id.find(name) != std::string::npos) hits.push_back(&run);
+  }
+  if (hits.size() == 1) return *hits[0];
+  std::string list;
+  for (const auto& run : runs) list += (list.empty() ? "" : ", ") + run.run_id;
+  return Error::not_found((hits.empty() ? "no live run is called " : "several live runs are called ") + name +
+                          "; live: " + list);
+}
+
+}  // namespace ktstr
