@@ -21,7 +21,7 @@ void EventChannel::send_payload(std::span<const uint8_t> event) {
   }
   append_frame(event, queue_);
   ++frames_;
-  pump();
+  if (queue_.size() - sent_ >= kBatch) pump();
 }
 
 void EventChannel::pump() { write_out(0, 0); }

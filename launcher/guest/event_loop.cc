@@ -46,7 +46,9 @@ int EventLoop::wait_ms(uint64_t deadline_ns) const {
 
 bool EventLoop::run_until(const std::function<bool()>& done, uint64_t deadline_ns) {
   while (true) {
-    if (done()) return true;
+    const bool finished = done();
+    flush_();
+    if (finished) return true;
     if (now_ns() >= deadline_ns) return false;
     epoll_event events[16];
     int n = ::epoll_wait(epoll_.get(), events, 16, wait_ms(deadline_ns));

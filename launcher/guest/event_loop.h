@@ -21,6 +21,8 @@ class EventLoop {
   void unwatch(int fd);
   // Calls `tick` about every `period_ns` while the loop runs, for the loop's life.
   void every(uint64_t period_ns, std::function<void()> tick);
+  // Called after each turn, before the loop sleeps.
+  void after_turn(std::function<void()> flush) { flush_ = std::move(flush); }
 
   // Serves fds and ticks until `done()` or the guest's clock reaches `deadline_ns`. Returns done().
   bool run_until(const std::function<bool()>& done, uint64_t deadline_ns);
@@ -37,6 +39,7 @@ class EventLoop {
   UniqueFd epoll_;
   std::map<int, std::shared_ptr<std::function<void(uint32_t)>>> watched_;
   std::vector<Ticker> tickers_;
+  std::function<void()> flush_ = [] {};
 };
 
 }  // namespace ktstr::guest

@@ -94,8 +94,8 @@ void GuestRun::prepare() {
     tracer_.poll();
     look_at_state();
     probe_.tick();
-    channel_.pump();
   });
+  loop_.after_turn([this] { channel_.pump(); });
 }
 
 void GuestRun::watch_children() {
@@ -292,6 +292,7 @@ void GuestRun::stage(Stage stage, std::string detail) {
   fact.stage = stage;
   fact.detail = std::move(detail);
   channel_.send(std::move(fact));
+  channel_.pump();  // what follows may be the kernel's end
 }
 
 void GuestRun::fail(Stage stage, std::string error) {
