@@ -1,1 +1,126 @@
+#include "launcher/kernel/kernel_cache.h"
+
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "launcher/kernel/fake_kernel.h"
+
+namespace ktstr {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(KernelRelease, SeriesAndOrder) {
+  EXPECT_EQ(series_of_release("7.2.13+deb14-cloud-amd64"), "7.2");
+  EXPECT_EQ(series_of_release("6.18.0-rc3"), "6.18");
+  EXPECT_EQ(series_of_release("cloud-amd64"), "");
+  EXPECT_EQ(series_of_release("unsigned-7.2.6"), "");
+  EXPECT_TRUE(release_less("7.9.3-x", "7.10.1-a"));
+  EXPECT_TRUE(release_less("6.18.15+deb13", "7.0.1"));
+  EXPECT_FALSE(release_less("7.2.13", "7.2.9"));
+  EXPECT_FALSE(release_less("7.2.13", "7.2.13"));
+}
+
+TEST(KernelCacheDir, FollowsXdg) {
+  auto env = [](const char* xdg, const char* home) {
+    return KernelCache::default_dir([=](const char* name) { return std::string(name) == "HOME" ? home : xdg; });
+  };
+  EXPECT_EQ(env("/x", "/home/u").value(), "/x/ktstr/kernels");
+  EXPECT_EQ(env("", "/home/u").value(), "/home/u/.cache/ktstr/kernels");
+  EXPECT_EQ(env("relative", "/home/u").value(), "/home/u/.cache/ktstr/kernels");
+  EXPECT_FALSE(env(nullptr, nullptr).ok());
+}
+
+class KernelCacheTest : public testing::Test {
+ protected:
+  Result<CachedKernel> install(const FakeKernel& kernel) {
+    auto lock = cache_.lock({});
+    if (!lock) return std::move(lock).error();
+    auto staging = cache_.make_staging();
+    if (!staging) return std::move(staging).error();
+    write_test_file(*staging + "/vmlinuz", fake_vmlinuz(kernel));
+    return cache_.install(*staging, "package 1");
+  }
+  static FakeKernel release(const std::string& name) {
+    FakeKernel kernel;
+    kernel.release = name;
+    return kernel;
+  }
+
+  TestDir dir_;
+  KernelCache cache_{dir_ / "kernels"};
+};
+
+TEST_F(KernelCacheTest, AMissingDirectoryIsAnEmptyCache) {
+  EXPECT_TRUE(cache_.list()->empty());
+  EXPECT_FALSE(cache_.find("")->has_value());
+}
+
+TEST_F(KernelCacheTest, ListsNewestFirstAndFinds) {
+  for (const char* name : {"7.9.2-a", "7.10.1-a", "6.18.3-a", "7.9.10-a"}) ASSERT_TRUE(install(release(name)).ok());
+  auto kernels = cache_.list();
+  ASSERT_EQ(kernels->size(), 4u);
+  EXPECT_EQ((*kernels)[0].release, "7.10.1-a");
+  EXPECT_EQ((*kernels)[1].release, "7.9.10-a");
+  EXPECT_EQ(cache_.find("")->value().release, "7.10.1-a");
+  EXPECT_EQ(cache_.find("7.9")->value().release, "7.9.10-a");
+  EXPECT_EQ(cache_.find("7.9.2-a")->value().release, "7.9.2-a");
+  EXPECT_FALSE(cache_.find("7.1")->has_value());
+  EXPECT_FALSE(cache_.find("7")->has_value());
+}
+
+TEST_F(KernelCacheTest, RefusesAnUnusableKernelAndLeavesNothing) {
+  FakeKernel kernel;
+  kernel.sched_ext = false;
+  auto installed = install(kernel);
+  ASSERT_FALSE(installed.ok());
+  EXPECT_EQ(installed.error().kind(), ErrorKind::kUnsupported);
+  EXPECT_TRUE(cache_.list()->empty());
+  ASSERT_TRUE(cache_.lock({}).ok());  // clears what was left
+  for (const auto& entry : fs::directory_iterator(cache_.dir())) EXPECT_EQ(entry.path().filename(), ".lock");
+}
+
+TEST_F(KernelCacheTest, ReplacingKeepsTheDebugInfoOfTheSameBuild) {
+  auto first = install(release("7.2.1-a"));
+  ASSERT_TRUE(first.ok());
+  write_test_file(dir_ / "vmlinux", std::string("dwarf"));
+  auto with_debuginfo = cache_.install_debuginfo("7.2.1-a", dir_ / "vmlinux");
+  ASSERT_TRUE(with_debuginfo.ok());
+  EXPECT_EQ(with_debuginfo->debuginfo, first->dir + "/vmlinux");
+  EXPECT_EQ(install(release("7.2.1-a"))->debuginfo, first->dir + "/vmlinux");
+  FakeKernel other = release("7.2.1-a");
+  other.build_id = "ffff";
+  EXPECT_EQ(install(other)->debuginfo, "");
+}
+
+TEST_F(KernelCacheTest, BrokenEntriesAreLeftOut) {
+  ASSERT_TRUE(install(release("7.2.1-a")).ok());
+  ASSERT_TRUE(install(release("7.3.1-a")).ok());
+  write_test_file(cache_.dir() + "/7.3.1-a/kernel.json", std::string("{\"release\": 3"));
+  ASSERT_EQ(cache_.list()->size(), 1u);
+  EXPECT_EQ(cache_.list()->front().release, "7.2.1-a");
+}
+
+TEST_F(KernelCacheTest, ASecondFetchWaits) {
+  // flock belongs to the open file, so two threads stand for two processes.
+  auto lock = std::make_unique<Result<KernelCache::Lock>>(cache_.lock({}));
+  ASSERT_TRUE(lock->ok());
+  std::promise<void> waits;
+  std::atomic<bool> has_it = false;
+  std::thread other([&] {
+    auto second = cache_.lock([&] { waits.set_value(); });
+    has_it = second.ok();
+  });
+  waits.get_future().wait();
+  EXPECT_FALSE(has_it);
+  lock.reset();
+  other.join();
+  EXPECT_TRUE(has_it);
+}
+
+}  // namespace
+}  // namespace ktstr

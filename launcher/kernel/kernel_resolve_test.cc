@@ -1,1 +1,96 @@
+#include "launcher/kernel/kernel_resolve.h"
+
 #include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "launcher/kernel/fake_kernel.h"
+
+namespace ktstr {
+namespace {
+
+class KernelResolveTest : public testing::Test {
+ protected:
+  void cache(const std::string& release) {
+    FakeKernel kernel;
+    kernel.release = release;
+    auto lock = cache_.lock({});
+    auto staging = cache_.make_staging();
+    write_test_file(*staging + "/vmlinuz", fake_vmlinuz(kernel));
+    ASSERT_TRUE(cache_.install(*staging, "p").ok());
+  }
+  Result<ResolvedKernel> resolve(const std::string& flag, const std::string& environment = "") {
+    return resolve_kernel(cache_, {flag, environment});
+  }
+
+  TestDir dir_;
+  KernelCache cache_{dir_ / "kernels"};
+};
+
+TEST_F(KernelResolveTest, NothingCachedSaysHowToGetOne) {
+  auto resolved = resolve("");
+  ASSERT_FALSE(resolved.ok());
+  EXPECT_EQ(resolved.error().kind(), ErrorKind::kNotFound);
+  EXPECT_NE(resolved.error().hint().find("kernel fetch"), std::string::npos);
+}
+
+TEST_F(KernelResolveTest, FlagBeatsEnvironmentBeatsNewest) {
+  cache("7.2.1-a");
+  cache("7.3.1-a");
+  auto newest = resolve("");
+  ASSERT_TRUE(newest.ok()) << newest.error().to_string();
+  EXPECT_EQ(newest->info.release, "7.3.1-a");
+  EXPECT_EQ(newest->info.origin, "newest cached");
+  EXPECT_FALSE(newest->btf.empty());
+  auto environment = resolve("", "7.2");
+  EXPECT_EQ(environment->info.release, "7.2.1-a");
+  EXPECT_EQ(environment->info.origin, "KTSTR_KERNEL=7.2");
+  auto flag = resolve("7.3", "7.2");
+  EXPECT_EQ(flag->info.release, "7.3.1-a");
+  EXPECT_EQ(flag->info.origin, "--kernel 7.3");
+}
+
+TEST_F(KernelResolveTest, AnUnknownSeriesListsWhatIsCached) {
+  cache("7.2.1-a");
+  auto resolved = resolve("6.18");
+  ASSERT_FALSE(resolved.ok());
+  EXPECT_NE(resolved.error().message().find("7.2.1-a"), std::string::npos);
+  EXPECT_NE(resolved.error().hint().find("kernel fetch 6.18"), std::string::npos);
+}
+
+TEST_F(KernelResolveTest, ABuiltTreeGivesImageAndDebugInfoOfTheSameBuild) {
+  FakeKernel kernel, other;
+  other.build_id = "ffff";
+  write_test_file(dir_ / "tree/arch/x86/boot/bzImage", fake_vmlinuz(kernel));
+  write_test_file(dir_ / "tree/vmlinux", fake_vmlinux(kernel));
+  auto resolved = resolve(dir_ / "tree");
+  ASSERT_TRUE(resolved.ok()) << resolved.error().to_string();
+  EXPECT_EQ(resolved->info.path, std::filesystem::canonical(dir_ / "tree/arch/x86/boot/bzImage").string());
+  EXPECT_EQ(resolved->info.debuginfo, std::filesystem::canonical(dir_ / "tree/vmlinux").string());
+  write_test_file(dir_ / "tree/vmlinux", fake_vmlinux(other));
+  EXPECT_EQ(resolve(dir_ / "tree")->info.debuginfo, "");
+}
+
+TEST_F(KernelResolveTest, AnUnbuiltTreeSaysMake) {
+  write_test_file(dir_ / "tree/Kconfig", std::string("#"));
+  auto resolved = resolve(dir_ / "tree");
+  ASSERT_FALSE(resolved.ok());
+  EXPECT_NE(resolved.error().hint().find("make bzImage"), std::string::npos);
+}
+
+TEST_F(KernelResolveTest, RefusesBeforeBoot) {
+  FakeKernel kernel;
+  kernel.btf = false;
+  write_test_file(dir_ / "vmlinuz", fake_vmlinuz(kernel));
+  auto resolved = resolve(dir_ / "vmlinuz");
+  ASSERT_FALSE(resolved.ok());
+  EXPECT_NE(resolved.error().message().find("CONFIG_DEBUG_INFO_BTF"), std::string::npos);
+  write_test_file(dir_ / "vmlinux", fake_vmlinux({}));
+  resolved = resolve(dir_ / "vmlinux");
+  ASSERT_FALSE(resolved.ok());
+  EXPECT_NE(resolved.error().message().find("bare vmlinux"), std::string::npos);
+  EXPECT_FALSE(resolve(dir_ / "absent").ok());
+}
+
+}  // namespace
+}  // namespace ktstr
