@@ -1,0 +1,147 @@
+#include "monitor/monitor_session.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "monitor/testing/synthetic_kernel.h"
+#include "monitor/vcpu_threads.h"
+
+namespace ktstr {
+namespace {
+
+using testing::SyntheticKernel;
+
+class FakeClock : public Clock {
+ public:
+  uint64_t monotonic_ns() const override { return now; }
+  uint64_t realtime_ns() const override { return now; }
+  uint64_t now = 1'000'000'000;
+};
+
+class BorrowedRam : public RamFile {
+ public:
+  explicit BorrowedRam(const RamFile& inner) : inner_(inner) {}
+  uint64_t size() const override { return inner_.size(); }
+  bool read(uint64_t offset, void* out, size_t size) const override { return inner_.read(offset, out, size); }
+  std::vector<ByteRange> data_ranges() const override { return inner_.data_ranges(); }
+
+ private:
+  const RamFile& inner_;
+};
+
+class Session : public ::testing::Test {
+ protected:
+  Session() {
+    seam_.clock = &clock_;
+    seam_.open_ram = [this](const std::string& path) -> Result<std::unique_ptr<RamFile>> {
+      ++opened_;
+      if (!ram_) return Error::not_found("open guest RAM " + path + ": No such file or directory");
+      return std::unique_ptr<RamFile>(new BorrowedRam(*ram_));
+    };
+    VmStartedT vm;
+    vm.pid = 42;
+    vm.ram_path = "/proc/1/fd/7";
+    vm.ram_bytes = vm.lowmem_bytes = guest_.ram().size();
+    buffer_.Finish(VmStarted::Pack(buffer_, &vm));
+    session_ = std::make_unique<MonitorSession>(*flatbuffers::GetRoot<VmStarted>(buffer_.GetBufferPointer()), seam_,
+                                                cache_, MonitorSession::Options{});
+  }
+  MonitorSession::Facts tick() {
+    clock_.now += 100'000'000;
+    return session_->tick();
+  }
+  FakeClock clock_;
+  SyntheticKernel guest_;
+  const RamFile* ram_ = nullptr;
+  int opened_ = 0;
+  MonitorSeam seam_;
+  LayoutCache cache_;
+  flatbuffers::FlatBufferBuilder buffer_;
+  std::unique_ptr<MonitorSession> session_;
+};
+
+TEST_F(Session, NeverAttached) {
+  EXPECT_FALSE(tick().attached);
+  const auto facts = session_->stop("the VM has ended");
+  ASSERT_TRUE(facts.unavailable && facts.stopped);
+  EXPECT_NE(facts.unavailable->reason.find("/proc/1/fd/7"), std::string::npos) << facts.unavailable->reason;
+  EXPECT_EQ(facts.stopped->samples, 0u);
+}
+
+TEST_F(Session, StoppedBeforeTheFirstTick) {
+  const auto facts = session_->stop("the VM has ended");
+  EXPECT_TRUE(facts.unavailable && facts.stopped);
+}
+
+TEST_F(Session, AttachesWhenTheKernelIsUp) {
+  ram_ = &guest_.ram();
+  guest_.poke<uint32_t>(guest_.at("system_state"), 0);
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(tick().attached);
+  EXPECT_EQ(opened_, 1);
+  guest_.poke<uint32_t>(guest_.at("system_state"), 3);
+  MonitorSession::Facts facts;
+  for (int i = 0; i < 3 && !facts.attached; ++i) facts = tick();
+  ASSERT_TRUE(facts.attached && facts.sample);  // the first sample comes with the attach
+  EXPECT_EQ(facts.attached->release, "9.9.9-synthetic");
+  EXPECT_EQ(facts.attached->cpus, 4u);
+  EXPECT_EQ(facts.attached->period_ns, 100'000'000u);
+  EXPECT_EQ(facts.sample->index, 0u);
+  facts = tick();
+  ASSERT_TRUE(facts.sample && !facts.attached);
+  EXPECT_EQ(facts.sample->index, 1u);
+  const auto end = session_->stop("the VM has ended");
+  EXPECT_FALSE(end.unavailable);
+  ASSERT_TRUE(end.stopped);
+  EXPECT_EQ(end.stopped->samples, 2u);
+  EXPECT_EQ(end.stopped->programs.size(), 8u);
+  EXPECT_EQ(end.stopped->reason, "the VM has ended");
+}
+
+TEST_F(Session, AKernelThatCannotBeReadIsNamedAsTheReason) {
+  ram_ = &guest_.ram();
+  guest_.poke<uint32_t>(guest_.at("kallsyms_num_syms"), 0);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(tick().attached);
+  const auto end = session_->stop("the VM has ended");
+  ASSERT_TRUE(end.unavailable);
+  EXPECT_NE(end.unavailable->reason.find("kallsyms_num_syms"), std::string::npos) << end.unavailable->reason;
+}
+
+TEST_F(Session, FailedSamplesAreSkippedAndCounted) {
+  ram_ = &guest_.ram();
+  ASSERT_TRUE(tick().sample);
+  guest_.poke<uint64_t>(guest_.at("__cpu_online_mask"), 0);
+  EXPECT_FALSE(tick().sample);
+  EXPECT_FALSE(tick().sample);
+  guest_.poke<uint64_t>(guest_.at("__cpu_online_mask"), 1);
+  EXPECT_TRUE(tick().sample);
+  const auto end = session_->stop("x");
+  EXPECT_EQ(end.stopped->samples, 2u);
+  EXPECT_EQ(end.stopped->failed, 2u);
+}
+
+TEST(VcpuThreads, ReadsTheNamedOnes) {
+  const auto proc = std::filesystem::temp_directory_path() / ("ktstr-proc-" + std::to_string(::getpid()));
+  const auto add = [&](const std::string& tid, const std::string& comm, const std::string& schedstat) {
+    const auto dir = proc / "42" / "task" / tid;
+    std::filesystem::create_directories(dir);
+    std::ofstream(dir / "comm") << comm << "\n";
+    std::ofstream(dir / "schedstat") << schedstat << "\n";
+  };
+  add("42", "qemu-system-x86", "1 2 3");
+  add("44", "CPU 1/KVM", "500 60 7");
+  add("43", "CPU 0/KVM", "400 50 6");
+  add("45", "CPU 2/KVM", "");  // just gone
+  const auto threads = read_vcpu_threads(42, proc.string());
+  std::filesystem::remove_all(proc);
+  ASSERT_EQ(threads.size(), 2u);
+  EXPECT_EQ(threads[0].tid, 43u);
+  EXPECT_EQ(threads[0].name, "CPU 0/KVM");
+  EXPECT_EQ(threads[0].run_ns, 400u);
+  EXPECT_EQ(threads[0].wait_ns, 50u);
+  EXPECT_TRUE(read_vcpu_threads(4242, "/nowhere").empty());
+}
+
+}  // namespace
+}  // namespace ktstr

@@ -1,0 +1,125 @@
+#include "monitor/testing/synthetic_btf.h"
+
+#include <bpf/btf.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace ktstr::testing {
+namespace {
+
+struct Member {
+  const char* name;
+  int type;
+  uint32_t offset;
+};
+
+class Builder {
+ public:
+  Builder() : btf_(btf__new_empty(), btf__free) {
+    u8 = btf__add_int(btf_.get(), "unsigned char", 1, 0);
+    u32 = btf__add_int(btf_.get(), "unsigned int", 4, 0);
+    s32 = btf__add_int(btf_.get(), "int", 4, BTF_INT_SIGNED);
+    u64 = btf__add_int(btf_.get(), "unsigned long", 8, 0);
+    s64 = btf__add_int(btf_.get(), "long long", 8, BTF_INT_SIGNED);
+    pointer = btf__add_ptr(btf_.get(), 0);
+  }
+  int structure(const char* name, uint32_t bytes, const std::vector<Member>& members) {
+    const int id = btf__add_struct(btf_.get(), name, bytes);
+    for (const Member& m : members) btf__add_field(btf_.get(), m.name, m.type, m.offset * 8, 0);
+    return id;
+  }
+  int array(int of, uint32_t count) { return btf__add_array(btf_.get(), static_cast<int>(u32), of, count); }
+  void enumeration(const char* name, const std::vector<std::pair<const char*, int>>& values) {
+    btf__add_enum(btf_.get(), name, 4);
+    for (const auto& [key, value] : values) btf__add_enum_value(btf_.get(), key, value);
+  }
+  std::vector<uint8_t> bytes() {
+    uint32_t size = 0;
+    const auto* data = static_cast<const uint8_t*>(btf__raw_data(btf_.get(), &size));
+    return {data, data + size};
+  }
+  int u8, u32, s32, u64, s64, pointer;
+
+ private:
+  std::unique_ptr<struct btf, void (*)(struct btf*)> btf_;
+};
+
+void add_scheduler(Builder& b, bool pcpu_layout) {
+  const int head = b.structure("rhash_head", 8, {{"next", b.pointer, 0}});
+  const int dsq = b.structure("scx_dispatch_q", kDsqBytes,
+                              {{"nr", b.u32, kDsqDepth}, {"id", b.u64, kDsqId}, {"hash_node", head, kDsqNode}});
+  const int scx_rq = b.structure(
+      "scx_rq", 96, {{"local_dsq", dsq, kScxRqLocal}, {"nr_running", b.u32, kScxRqRunning}, {"flags", b.u32, kScxRqFlags}});
+  const int info = b.structure("sched_info", 16, {{"pcount", b.u64, 0}, {"run_delay", b.u64, 8}});
+  b.structure("rq", kRqBytes,
+              {{"curr", b.pointer, kRqCurr}, {"idle", b.pointer, kRqIdle}, {"clock", b.u64, kRqClock},
+               {"sd", b.pointer, kRqDomain}, {"nr_running", b.u32, kRqRunning}, {"scx", scx_rq, kRqScx},
+               {"yld_count", b.u32, kRqYields}, {"sched_count", b.u32, kRqSwitches}, {"sched_goidle", b.u32, kRqGoidle},
+               {"ttwu_count", b.u32, kRqTtwu}, {"ttwu_local", b.u32, kRqTtwuLocal}, {"rq_cpu_time", b.u64, kRqCpuTime},
+               {"rq_sched_info", info, kRqSchedInfo}});
+  const int name = b.array(b.u8, 128);
+  const int ops = b.structure("sched_ext_ops", 128, {{"name", name, 0}});
+  const int hash = b.structure("rhashtable", 16, {{"tbl", b.pointer, 8}});
+  std::vector<Member> root = {{"ops", ops, kScxOpsName}, {"dsq_hash", hash, kScxHash}, {"exit_kind", b.s32, kScxExitKind}};
+  const int events = b.structure(
+      "scx_event_stats", 24, {{"SCX_EV_FIRST", b.s64, 0}, {"SCX_EV_NARROW", b.s32, 8}, {"SCX_EV_LAST", b.s64, 16}});
+  if (pcpu_layout) {
+    b.structure("scx_sched_pcpu", kPcpuBytes, {{"event_stats", events, kPcpuEvents}, {"bypass_dsq", dsq, kPcpuBypass}});
+    b.structure("scx_sched_pnode", 96, {{"global_dsq", dsq, kNodeGlobal}});
+    root.push_back({"pcpu", b.pointer, kScxPerCpu});
+    root.push_back({"pnode", b.pointer, kScxGlobal});
+  } else {
+    root.push_back({"event_stats_cpu", b.pointer, kScxPerCpu});
+    root.push_back({"global_dsqs", b.pointer, kScxGlobal});
+  }
+  b.structure("scx_sched", kScxBytes, root);
+  b.structure("bucket_table", kTableBuckets,
+              {{"size", b.u32, kTableSize}, {"nest", b.u32, kTableNest}, {"future_tbl", b.pointer, kTableFuture},
+               {"buckets", b.array(b.pointer, 0), kTableBuckets}});
+  b.enumeration("scx_enable_state", {{"SCX_ENABLING", 0}, {"SCX_ENABLED", 1}, {"SCX_DISABLING", 2}, {"SCX_DISABLED", 3}});
+  b.enumeration("system_states", {{"SYSTEM_BOOTING", 0}, {"SYSTEM_RUNNING", 3}});
+}
+
+void add_domains(Builder& b) {
+  b.structure("sched_domain", kDomainBytes,
+              {{"parent", b.pointer, kDomainParent}, {"name", b.pointer, kDomainName}, {"level", b.s32, kDomainLevel},
+               {"balance_interval", b.u32, kDomainInterval}, {"nr_balance_failed", b.u32, kDomainFailed},
+               {"lb_count", b.array(b.u32, 3), kDomainLbCount}, {"newidle_call", b.u32, kDomainNewidle}});
+  b.enumeration("cpu_idle_type",
+                {{"__CPU_NOT_IDLE", 0}, {"CPU_IDLE", 1}, {"CPU_NEWLY_IDLE", 2}, {"CPU_MAX_IDLE_TYPES", 3}});
+}
+
+void add_programs(Builder& b) {
+  const int short_name = b.array(b.u8, 16);
+  const int ksym = b.structure("bpf_ksym", 512, {{"name", b.array(b.u8, 512), 0}});
+  b.structure("bpf_prog", 40,
+              {{"type", b.u32, kProgType}, {"len", b.u32, kProgLen}, {"jited_len", b.u32, kProgJited},
+               {"tag", b.array(b.u8, 8), kProgTag}, {"stats", b.pointer, kProgStats}, {"aux", b.pointer, kProgAux}});
+  b.structure("bpf_prog_aux", 576,
+              {{"id", b.u32, kAuxId}, {"verified_insns", b.u32, kAuxVerified}, {"name", short_name, kAuxName},
+               {"ksym", ksym, kAuxKsymName}, {"used_maps", b.pointer, kAuxMaps}, {"used_map_cnt", b.u32, kAuxMapCount},
+               {"attach_btf_id", b.u32, kAuxAttach}});
+  b.structure("bpf_prog_stats", kStatsBytes,
+              {{"cnt", b.u64, kStatsRuns}, {"nsecs", b.u64, kStatsNs}, {"misses", b.u64, kStatsMisses}});
+  b.structure("bpf_map", 40,
+              {{"id", b.u32, kMapId}, {"map_type", b.u32, kMapType}, {"key_size", b.u32, kMapKey},
+               {"value_size", b.u32, kMapValue}, {"max_entries", b.u32, kMapEntries}, {"name", short_name, kMapName}});
+  const int xarray = b.structure("xarray", 16, {{"xa_head", b.pointer, 8}});
+  b.structure("idr", 32, {{"idr_rt", xarray, kIdrHead - 8}});
+  b.structure("xa_node", 600, {{"shift", b.u8, kNodeShift}, {"slots", b.array(b.pointer, 64), kNodeSlots}});
+  b.enumeration("bpf_prog_type", {{"BPF_PROG_TYPE_UNSPEC", 0}, {"BPF_PROG_TYPE_STRUCT_OPS", kStructOps}});
+}
+
+}  // namespace
+
+std::vector<uint8_t> make_synthetic_btf(const SyntheticTypes& types) {
+  Builder b;
+  add_scheduler(b, types.pcpu_layout);
+  add_domains(b);
+  add_programs(b);
+  return b.bytes();
+}
+
+}  // namespace ktstr::testing
