@@ -10,7 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "launcher/kernel/kernel_image.h"
+#include "runtime/kernel_image.h"
 #include "runtime/unique_fd.h"
 
 namespace ktstr {

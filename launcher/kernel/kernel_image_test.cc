@@ -1,10 +1,10 @@
-#include "launcher/kernel/kernel_image.h"
+#include "runtime/kernel_image.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "launcher/kernel/decompress.h"
+#include "runtime/decompress.h"
 #include "launcher/kernel/fake_kernel.h"
 
 namespace ktstr {

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "launcher/kernel/kernel_image.h"
+#include "runtime/kernel_image.h"
 
 namespace ktstr {
 namespace {

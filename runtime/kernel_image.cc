@@ -2,7 +2,7 @@
 // the header is of no help the file is searched for stream magics; a magic may stand in code by chance, so a
 // candidate counts only when it decompresses to something that starts like an ELF.
 
-#include "launcher/kernel/kernel_image.h"
+#include "runtime/kernel_image.h"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -16,7 +16,7 @@
 #include <functional>
 #include <memory>
 
-#include "launcher/kernel/decompress.h"
+#include "runtime/decompress.h"
 #include "runtime/unique_fd.h"
 
 namespace ktstr {

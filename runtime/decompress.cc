@@ -1,4 +1,4 @@
-#include "launcher/kernel/decompress.h"
+#include "runtime/decompress.h"
 
 #include <lzma.h>
 #include <zlib.h>
