@@ -60,9 +60,14 @@ std::vector<std::string> probe_command(const AcceleratorRequest& request) {
           "-append", "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1"};
 }
 
+// QEMU's last line, without its own name and of a length for one line.
 std::string last_word(const QemuProcess& qemu) {
   auto tail = qemu.output_tail();
-  return tail.empty() ? "" : ": " + printable(tail.back());
+  if (tail.empty()) return "";
+  std::string line = printable(tail.back());
+  static constexpr std::string_view kName = "qemu-system-x86_64: ";
+  if (line.starts_with(kName)) line.erase(0, kName.size());
+  return ": " + (line.size() > 120 ? line.substr(0, 120) + "..." : line);
 }
 
 Result<Verdict> try_guest(const AcceleratorRequest& request) {

@@ -163,7 +163,7 @@ Status Initramfs::write(const std::string& path, InitramfsCompression compressio
   Writer out(archive_write_new());
   archive_write_set_format_cpio_newc(out.get());
   if (compression == InitramfsCompression::kZstd) archive_write_add_filter_zstd(out.get());
-  archive_write_set_bytes_in_last_block(out.get(), 4);
+  archive_write_set_bytes_in_last_block(out.get(), 1);
   if (archive_write_open_filename(out.get(), temporary.c_str()) != ARCHIVE_OK) {
     return Error::system("write " + temporary + ": " + said(out.get()));
   }
