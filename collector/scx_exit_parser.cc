@@ -51,19 +51,15 @@ void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
       if (!text.empty()) previous_ = text.substr(0, 256);
       return;
     case Expect::kReason: return take_reason(text);
-    case Expect::kMessageRest: {
-      std::string& message = exits_.back().message;
-      if (text == "Backtrace:") {
-        expect_ = Expect::kFrames;
-      } else if (message.size() + text.size() < kMaxMessage && !text.empty()) {
-        message += " " + std::string(text);
+    case Expect::kMessageRest:
+      // A message may hold line breaks: it ends at the blank line before the backtrace.
+      if (!text.empty() && text != "Backtrace:") {
+        if (reason_line_.size() + text.size() < kMaxMessage) reason_line_ += " " + std::string(text);
+        return;
       }
-      if (message.ends_with(")")) {
-        message.pop_back();
-        expect_ = Expect::kBacktrace;
-      }
+      split_reason(reason_line_, exits_.back());
+      expect_ = text.empty() ? Expect::kBacktrace : Expect::kFrames;
       return;
-    }
     case Expect::kBacktrace:
       if (text == "Backtrace:") expect_ = Expect::kFrames;
       if (text == "CPU states") expect_ = Expect::kHeader;
@@ -107,10 +103,9 @@ bool ScxDumpParser::take_header(std::string_view line, const DumpContext& contex
 
 void ScxDumpParser::take_reason(std::string_view text) {
   if (text.empty()) return;
-  split_reason(text, exits_.back());
-  // A message with line breaks goes on until its closing parenthesis.
-  const bool cut = text.find(" (") != std::string_view::npos && !text.ends_with(")");
-  expect_ = cut ? Expect::kMessageRest : Expect::kBacktrace;
+  reason_line_ = text.substr(0, kMaxMessage);
+  split_reason(reason_line_, exits_.back());  // the dump may end here
+  expect_ = Expect::kMessageRest;
 }
 
 void ScxDumpParser::take_exit_line(std::string_view text) {

@@ -51,6 +51,7 @@ class ScxDumpParser {
 
   Expect expect_ = Expect::kHeader;
   std::string previous_;  // the line before a header may name the scheduler
+  std::string reason_line_;
   std::vector<ScxExit> exits_;
 };
 
