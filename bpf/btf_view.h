@@ -106,6 +106,9 @@ class BtfView {
   // The prototype behind a raw tracepoint ("btf_trace_NAME"), without its first parameter.
   Result<BtfFunction> tracepoint(std::string_view name) const;
 
+  // The text of a prototype from its parts (after a rename, say).
+  std::string signature(const BtfFunction& f) const;
+
   std::vector<BtfEnumerator> enumerators(uint32_t enum_id) const;
   // Value of an enumerator anywhere in the BTF ("SCX_EXIT_ERROR"), from the enum named.
   std::optional<uint64_t> enum_value(std::string_view enum_name, std::string_view enumerator) const;
@@ -124,7 +127,6 @@ class BtfView {
   std::string_view text(uint32_t offset) const;
   std::optional<uint32_t> find(std::string_view name, std::initializer_list<uint32_t> kinds) const;
   std::optional<BtfField> member_at(uint32_t struct_id, std::string_view name, int depth) const;
-  std::string signature(const BtfFunction& f) const;
   std::string declare(uint32_t type_id, std::string inner, int depth) const;
 
   struct Free {

@@ -107,11 +107,13 @@ static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_v
       err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)(p + v->offsets[k]));
   }
   __u32 last = hops - 1;
-  if (last >= KTSTR_MAX_HOPS)
+  if (last < KTSTR_MAX_HOPS)
+    p += v->offsets[last];
+  else if (!v->string)
     return;  // the argument itself: nothing to read
-  p += v->offsets[last];
   if (v->string) {
-    err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
+    if (hops)
+      err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
     err |= bpf_probe_read_kernel_str(to, KTSTR_VALUE_BYTES, (void*)p) < 0;
   } else {
     err |= bpf_probe_read_kernel(to, size, (void*)p);

@@ -40,7 +40,8 @@ struct ktstr_config {
 enum ktstr_kind { KTSTR_KPROBE = 0, KTSTR_CALLBACK = 1, KTSTR_SUBPROG = 2 };
 enum ktstr_when { KTSTR_ENTRY = 0, KTSTR_EXIT = 1 };
 
-/* Start from raw[arg]; for each offset but the last: p = *(u64 *)(p + offset); read `size` bytes at p + last. */
+/* Start from raw[arg]; for each offset but the last: p = *(u64 *)(p + offset); read `size` bytes at p + last. A string
+ * without offsets stands where raw[arg] points to. */
 struct ktstr_value {
   ktstr_u8 arg;
   ktstr_u8 hops;          /* offsets used; 0: the argument itself (nothing is read) */

@@ -6,8 +6,8 @@
 namespace ktstr::probe {
 
 uint32_t value_bytes(const ValueSpecT& v) {
-  if (v.offsets.empty()) return 0;
-  return v.format == ValueFormat::CString ? KTSTR_VALUE_BYTES : std::clamp<uint32_t>(v.size, 1, KTSTR_VALUE_BYTES);
+  if (v.format == ValueFormat::CString) return KTSTR_VALUE_BYTES;
+  return v.offsets.empty() ? 0 : std::clamp<uint32_t>(v.size, 1, KTSTR_VALUE_BYTES);
 }
 
 std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection) {

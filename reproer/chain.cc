@@ -1,0 +1,144 @@
+#include "reproer/chain.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "schemas/crash_frames.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kStallKind = 0x402;        // SCX_EXIT_ERROR_STALL
+constexpr size_t kMaxKernelLinks = 14;        // the outermost kernel frames are far from the crash, and hot
+constexpr size_t kMaxLinks = 48;
+
+const BpfProgramT* holder(const std::vector<BpfProgramT>& programs, const std::string& function,
+                          const std::vector<const ChainFrameT*>& frames) {
+  const BpfProgramT* found = nullptr;
+  for (const BpfProgramT& p : programs) {
+    auto has = std::any_of(p.functions.begin(), p.functions.end(), [&](const auto& f) { return f->name == function; });
+    if (!has) continue;
+    if (p.name == function) return &p;
+    // A subprogram is copied into each program that calls it: the copy that ran is in the one on the backtrace.
+    const bool on_trace = std::any_of(frames.begin(), frames.end(), [&](const auto* f) { return f->function == p.name; });
+    if (!found || on_trace) found = &p;
+  }
+  return found;
+}
+
+const LineInfoT* first_line(const BpfProgramT& p, const std::string& function) {
+  for (const auto& l : p.lines)
+    if (l->function == function && l->line) return l.get();
+  return nullptr;
+}
+
+void describe(ChainLink* link, const BpfProgramT& p) {
+  link->program = p.name;
+  if (link->tag.empty()) link->tag = p.tag;
+  if (!link->source.empty()) return;
+  if (const LineInfoT* l = first_line(p, link->function)) {
+    link->source = l->file + ":" + std::to_string(l->line);
+    link->source_text = l->text;
+  }
+}
+
+void add_kernel(CrashChain* chain, const KernelHas& has, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (!has(name)) continue;
+    ChainLink link;
+    link.function = name;
+    chain->links.push_back(std::move(link));
+  }
+}
+
+// Innermost first: a program's subprograms, then its entry.
+void add_callback(CrashChain* chain, const std::vector<BpfProgramT>& programs, const char* member) {
+  for (const BpfProgramT& p : programs) {
+    if (p.member != member) continue;
+    for (size_t i = p.functions.size(); i-- > 0;) {
+      if (p.functions[i]->name.empty()) continue;
+      ChainLink link;
+      link.function = p.functions[i]->name;
+      link.bpf = true;
+      describe(&link, p);
+      const bool known = std::any_of(chain->links.begin(), chain->links.end(), [&](const ChainLink& l) {
+        return l.bpf && l.function == link.function;
+      });
+      if (!known) chain->links.push_back(std::move(link));
+    }
+  }
+}
+
+// How a task gets onto a queue, and how a CPU takes one off it: kernel names of all versions; those that this kernel
+// does not have are left out silently.
+void add_enqueue_path(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
+  add_kernel(chain, has, {"dispatch_enqueue", "scx_dispatch_enqueue"});
+  add_callback(chain, programs, "enqueue");
+  add_kernel(chain, has, {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx"});
+  add_callback(chain, programs, "select_cpu");
+}
+
+void add_dispatch_path(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
+  add_kernel(chain, has, {"consume_dispatch_q", "scx_consume_dispatch_q"});
+  add_callback(chain, programs, "dispatch");
+  add_kernel(chain, has, {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "set_next_task_scx"});
+}
+
+CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProgramT>& programs) {
+  CrashChain chain;
+  const CrashFrames frames = split_frames(crash);
+  for (size_t i = 0; i < frames.dropped.size(); ++i)
+    chain.dropped.emplace_back(frames.dropped[i]->function, frames.reasons[i]);
+  size_t kernel = 0;
+  for (const ChainFrameT* f : frames.kept) {
+    const bool bpf = !f->tag.empty();
+    if ((!bpf && ++kernel > kMaxKernelLinks) || chain.links.size() >= kMaxLinks) {
+      chain.dropped.emplace_back(f->function, "too far from the crash: the chain is cut here");
+      continue;
+    }
+    const bool repeated = std::any_of(chain.links.begin(), chain.links.end(), [&](const ChainLink& l) {
+      return l.function == f->function && l.bpf == bpf;
+    });
+    if (repeated) {
+      chain.dropped.emplace_back(f->function, "called again further out: probed once");
+      continue;
+    }
+    ChainLink link;
+    link.function = f->function;
+    link.bpf = bpf;
+    link.tag = f->tag;
+    link.offset = f->offset;
+    if (!f->file.empty() && f->line) {
+      link.source = f->file + ":" + std::to_string(f->line);
+      link.source_text = f->text;
+    }
+    if (bpf)
+      if (const BpfProgramT* p = holder(programs, f->function, frames.kept)) describe(&link, *p);
+    chain.links.push_back(std::move(link));
+  }
+  return chain;
+}
+
+}  // namespace
+
+CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
+                         const KernelHas& kernel_has) {
+  CrashChain chain;
+  const bool stall = crash && crash->exit_kind == kStallKind;
+  if (crash) {
+    chain = from_backtrace(*crash, programs);
+    if (!chain.links.empty() && !stall) return chain;
+  }
+  // A stall is noticed far from its cause: the watchdog's backtrace says nothing about the task that waits.
+  for (const ChainLink& l : chain.links) chain.dropped.emplace_back(l.function, "the watchdog's own path");
+  chain.links.clear();
+  chain.origin = stall ? ChainOrigin::kStall : ChainOrigin::kCallbacks;
+  if (programs.empty() && !stall) return chain;
+  add_dispatch_path(&chain, programs, kernel_has);
+  add_enqueue_path(&chain, programs, kernel_has);
+  if (chain.origin == ChainOrigin::kCallbacks)
+    for (const char* member : {"running", "stopping", "runnable", "quiescent"}) add_callback(&chain, programs, member);
+  return chain;
+}
+
+}  // namespace ktstr

@@ -1,0 +1,43 @@
+// The crash chain: which functions led to the crash, from what the kernel printed. Pure.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "schemas/event_generated.h"
+
+namespace ktstr {
+
+struct ChainLink {
+  std::string function;   // kernel symbol, or BPF function
+  bool bpf = false;
+  std::string program;    // BPF: the program that holds it; empty when no recorded program does
+  std::string tag;        // BPF: as printed
+  uint32_t offset = 0;    // of the return address; 0: unknown
+  std::string source;     // "file:line", where known
+  std::string source_text;
+};
+
+enum class ChainOrigin {
+  kBacktrace,  // what the kernel printed
+  kCallbacks,  // no backtrace: the scheduler's callbacks and who calls them in the kernel
+  kStall,      // a stalled task: how tasks are queued and dispatched
+};
+
+struct CrashChain {
+  ChainOrigin origin = ChainOrigin::kBacktrace;
+  std::vector<ChainLink> links;                         // innermost first
+  std::vector<std::pair<std::string, std::string>> dropped;  // function, why
+};
+
+// Answers whether the kernel has a function of that name (by its BTF).
+using KernelHas = std::function<bool(const std::string&)>;
+
+// REQUIRES: nothing; a crash without anything usable gives an empty chain. `crash` null: the scheduler's process died
+// without a word from the kernel.
+CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
+                         const KernelHas& kernel_has);
+
+}  // namespace ktstr

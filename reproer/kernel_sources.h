@@ -1,0 +1,25 @@
+// Source lines of kernel functions, from a vmlinux with DWARF (libdw).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/result.h"
+
+namespace ktstr {
+
+class KernelSources {
+ public:
+  // `vmlinux`: an ELF with symbols and DWARF. kInvalid when libdw cannot read it.
+  static Result<std::unique_ptr<KernelSources>> open(const std::string& vmlinux);
+  virtual ~KernelSources() = default;
+
+  // "kernel/sched/ext/ext.c:1907": where `function` stands; with `offset` (of a return address) the line of the call.
+  // Empty: not found. The build's own directories are cut off.
+  virtual std::string line_of(const std::string& function, uint32_t offset) = 0;
+};
+
+// A source path without what only the build machine knows: "../", and all before the tree's top folders.
+std::string tidy_source_path(const std::string& path, const std::string& build_dir);
+
+}  // namespace ktstr

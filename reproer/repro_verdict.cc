@@ -1,0 +1,47 @@
+#include "reproer/repro_verdict.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace ktstr {
+
+TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
+  TryVerdict v;
+  v.signature = repro.signature();
+  if (repro.crash && !repro.crash->artefact.empty()) {
+    v.status = ReproStatus::EmulatorArtefact;
+    v.detail = "the second VM's crash looks like the emulator's, not the scheduler's: " + repro.crash->artefact;
+    return v;
+  }
+  if (!v.signature.empty()) {
+    const bool same = v.signature == primary.signature();
+    v.status = same ? ReproStatus::SameSignature : ReproStatus::DifferentCrash;
+    v.detail = same ? "the second VM ended in the same way" : "the second VM failed in another way";
+    return v;
+  }
+  const std::string where = stage_words(repro.stage);
+  if (!repro.failure.empty()) {
+    v.status = ReproStatus::VmFailed;
+    v.detail = "the second VM's init gave up: " + repro.failure;
+  } else if (!repro.reached(Stage::WorkloadStarted)) {
+    v.status = ReproStatus::VmFailed;
+    v.detail = "the second VM never reached its workload: " + where + " when it ended";
+  } else if (repro.exited && repro.exited->end != VmEnd::PoweredOff) {
+    v.status = ReproStatus::VmFailed;
+    v.detail = "the second VM ended early, no crash was seen: " + where;
+  } else {
+    v.status = ReproStatus::NotReproduced;
+    v.detail = "the same workload ran to its end under probes, and nothing crashed";
+  }
+  return v;
+}
+
+bool tells_more(ReproStatus a, ReproStatus b) {
+  static constexpr ReproStatus kOrder[] = {ReproStatus::SameSignature, ReproStatus::DifferentCrash,
+                                           ReproStatus::NotReproduced, ReproStatus::EmulatorArtefact,
+                                           ReproStatus::VmFailed};
+  auto rank = [](ReproStatus s) { return std::find(std::begin(kOrder), std::end(kOrder), s) - std::begin(kOrder); };
+  return rank(a) < rank(b);
+}
+
+}  // namespace ktstr

@@ -1,0 +1,21 @@
+// Is the second VM's end the first one's? Pure.
+#pragma once
+
+#include <string>
+
+#include "reproer/vm_facts.h"
+
+namespace ktstr {
+
+struct TryVerdict {
+  ReproStatus status = ReproStatus::NotReproduced;
+  std::string detail;     // for people
+  std::string signature;  // of the second VM; empty: it did not crash
+};
+
+TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro);
+
+// The more telling of two tries stands in the report.
+bool tells_more(ReproStatus a, ReproStatus b);
+
+}  // namespace ktstr

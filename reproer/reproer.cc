@@ -1,0 +1,150 @@
+#include "reproer/reproer.h"
+
+#include <algorithm>
+
+#include "reproer/stitch.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint32_t kArtefactRetries = 2;
+constexpr uint32_t kMaxTries = 100;
+
+ReproDeclinedT declined(std::string reason) {
+  ReproDeclinedT d;
+  d.reason = std::move(reason);
+  return d;
+}
+
+unsigned vcpus(const TestSpecT& spec) {
+  if (!spec.topology) return 1;
+  const TopologyT& t = *spec.topology;
+  return std::clamp(t.llcs * t.cores * t.threads, 1u, 4096u);
+}
+
+ProbePlanT copy(const ProbePlanT& plan) {
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(ProbePlan::Pack(builder, &plan));
+  ProbePlanT out;
+  flatbuffers::GetRoot<ProbePlan>(builder.GetBufferPointer())->UnPackTo(&out);
+  return out;
+}
+
+}  // namespace
+
+std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
+  if (auto* started = event.as<RunStarted>()) {
+    started->UnPackTo(&run_);
+    return std::nullopt;
+  }
+  if (event.vm() == Vm::Primary) primary_.fold(event);
+  if (event.vm() == Vm::Repro && event->stamp()->attempt() == attempt_) repro_.fold(event);
+  if (event.type() != Payload::VmSettled) return std::nullopt;
+  if (event.vm() == Vm::Primary) return on_primary_settled();
+  if (event.vm() == Vm::Repro && attempt_ > 0) return on_repro_settled();
+  return std::nullopt;
+}
+
+Reproer::Answer Reproer::on_primary_settled() {
+  if (!run_.spec) return declined("the run's test spec is not known");
+  if (!primary_.crash && !primary_.scheduler_died()) return declined("no crash to reproduce");
+  if (!run_.spec->auto_repro) return declined("auto_repro is off for this test");
+  if (!run_.spec->scheduler) return declined("no scheduler of the test's own: there is nothing to probe");
+  // Without a crash that the kernel described there is nothing to go by but the workload, and it never ran.
+  const bool described = primary_.crash && !primary_.crash->backtrace.empty();
+  if (!primary_.reached(Stage::WorkloadStarted) && !described) {
+    ReproFinishedT f;
+    f.status = ReproStatus::PrimaryDidNotReachWorkload;
+    f.detail = "the first VM never reached its workload (" + stage_words(primary_.stage) +
+               "): there is no crash under load to repeat";
+    f.signature_primary = primary_.signature();
+    return f;
+  }
+  return request();
+}
+
+Reproer::Answer Reproer::request() {
+  if (attempt_ == 0) {
+    KernelKnowledge kernel = run_.kernel ? load_(*run_.kernel) : KernelKnowledge{};
+    const BtfView* types = kernel.types ? &*kernel.types : nullptr;
+    const CrashChain chain = extract_chain(primary_.crash ? &*primary_.crash : nullptr, primary_.programs,
+                                           [&](const std::string& name) { return types && types->find_function(name); });
+    const ProgramTypes program_types = primary_.program_types();
+    PlanInputs in;
+    in.kernel = types;
+    in.programs = &primary_.programs;
+    in.types = &program_types;
+    in.kernel_source = kernel.source;
+    in.cpus = vcpus(*run_.spec);
+    plan_ = plan_probes(chain, in);
+    if (!types && !kernel.types_missing.empty()) {
+      auto d = std::make_unique<DroppedFrameT>();
+      d->function = "(all arguments)";
+      d->reason = "the kernel's types are not known: " + kernel.types_missing;
+      plan_.dropped.push_back(std::move(d));
+    }
+  }
+  ++attempt_;
+  repro_ = VmFacts{};
+  plan_.attempt = attempt_;
+  ReproRequestedT r;
+  r.attempt = attempt_;
+  r.plan = std::make_unique<ProbePlanT>(copy(plan_));
+  return r;
+}
+
+Reproer::Answer Reproer::on_repro_settled() {
+  TryVerdict verdict = judge_try(primary_, repro_);
+  if (verdict.status == ReproStatus::EmulatorArtefact && retries_ < kArtefactRetries && attempt_ < 255) {
+    ++retries_;
+    if (!best_) take(std::move(verdict));
+    return request();
+  }
+  ++tries_;
+  same_ += verdict.status == ReproStatus::SameSignature;
+  if (!best_ || tells_more(verdict.status, best_->status)) take(std::move(verdict));
+  const uint32_t wanted = std::clamp(run_.spec->repro_tries, 1u, kMaxTries);
+  if (tries_ < wanted && attempt_ < 255) return request();
+  return finish();
+}
+
+// What the report shows comes from this try.
+void Reproer::take(TryVerdict verdict) {
+  best_ = std::move(verdict);
+  shown_ = ReproFinishedT{};
+  StitchInputs in;
+  in.plan = &plan_;
+  in.hits = &repro_.hits;
+  in.trigger = repro_.trigger ? &*repro_.trigger : nullptr;
+  in.attached = repro_.attached ? &*repro_.attached : nullptr;
+  in.crash = repro_.crash ? &*repro_.crash : nullptr;
+  for (const ProbeHitT& h : repro_.hits) in.end_ns = std::max(in.end_ns, h.ns);
+  shown_.calls = stitch(in);
+  if (repro_.exited) shown_.duration_ns = repro_.exited->duration_ns;
+  if (repro_.attached) shown_.trigger = repro_.attached->trigger;
+  if (repro_.finished) {
+    shown_.hits = repro_.finished->hits;
+    shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
+  }
+}
+
+ReproFinishedT Reproer::finish() {
+  ReproFinishedT f = std::move(shown_);
+  f.status = best_->status;
+  f.detail = best_->detail;
+  if (retries_)
+    f.detail += " (" + std::to_string(retries_) + (retries_ == 1 ? " attempt" : " attempts") +
+                " thrown away as emulator artefact)";
+  const bool any = std::any_of(f.calls.begin(), f.calls.end(), [](const auto& c) { return c->hit; });
+  if (!any && best_->status != ReproStatus::VmFailed) {
+    f.detail += repro_.finished ? "; no probe was hit" : "; the probes told nothing";
+  }
+  f.signature_primary = primary_.signature();
+  f.signature_repro = best_->signature;
+  f.tries = tries_;
+  f.same = same_;
+  f.dropped = std::move(copy(plan_).dropped);
+  return f;
+}
+
+}  // namespace ktstr

@@ -1,0 +1,57 @@
+// Decides after each VM: boot another one under probes, or say what came of it. Knows no socket: events in, at most
+// one answer out.
+//
+// Every VmSettled gets exactly one answer: ReproRequested (the launcher boots, and settles again), ReproDeclined or
+// ReproFinished. Thread rule: none, one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "reproer/chain.h"
+#include "reproer/repro_verdict.h"
+#include "reproer/vm_facts.h"
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+// What the host knows of the kernel under test. Either part may be missing.
+struct KernelKnowledge {
+  std::optional<BtfView> types;
+  std::string types_missing;  // why there are none
+  std::function<std::string(const std::string& function, uint32_t offset)> source;
+};
+using LoadKernel = std::function<KernelKnowledge(const KernelInfoT&)>;
+
+class Reproer {
+ public:
+  using Answer = std::variant<ReproRequestedT, ReproDeclinedT, ReproFinishedT>;
+
+  // `load` is called once, when the first plan is made.
+  explicit Reproer(LoadKernel load) : load_(std::move(load)) {}
+
+  std::optional<Answer> on_event(const EventBuffer& event);
+
+ private:
+  Answer on_primary_settled();
+  Answer on_repro_settled();
+  Answer request();
+  ReproFinishedT finish();
+  void take(TryVerdict verdict);
+
+  LoadKernel load_;
+  RunStartedT run_;
+  VmFacts primary_;
+  VmFacts repro_;             // of the current attempt
+  uint8_t attempt_ = 0;       // 1-based; 0: none asked for
+  uint32_t retries_ = 0;      // attempts that an emulator artefact cost
+  uint32_t tries_ = 0, same_ = 0;
+  ProbePlanT plan_;
+  std::optional<TryVerdict> best_;
+  ReproFinishedT shown_;      // calls and counts of the best try
+};
+
+}  // namespace ktstr

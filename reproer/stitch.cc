@@ -1,0 +1,213 @@
+#include "reproer/stitch.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "reproer/decode.h"
+#include "reproer/value_plan.h"
+#include "runtime/text.h"
+#include "schemas/crash_frames.h"
+
+namespace ktstr {
+namespace {
+
+// A function of the journey was entered shortly before the one it called; more is another journey.
+constexpr uint64_t kSameJourneyNs = 2'000'000'000;
+
+const ProbeValueT* value_of(const ProbeHitT& hit, size_t index) {
+  for (const auto& v : hit.values)
+    if (v->index == index) return v.get();
+  return nullptr;
+}
+
+// The pid in the hit's "X->pid" of the task it is about; 0: not known.
+int subject_pid(const ProbeTargetT& t, const ProbeHitT& hit) {
+  for (size_t i = 0; i < t.values.size(); ++i) {
+    const ValueSpecT& s = *t.values[i];
+    if (s.arg != t.subject_arg || !s.name.ends_with("->pid")) continue;
+    const ProbeValueT* v = value_of(hit, i);
+    int32_t pid = 0;
+    if (!v || v->failed || v->data.size() < sizeof(pid)) return 0;
+    std::memcpy(&pid, v->data.data(), sizeof(pid));
+    return pid;
+  }
+  return 0;
+}
+
+std::string text_of(const ProbeHitT& hit, size_t index, const ValueSpecT& spec) {
+  const ProbeValueT* v = value_of(hit, index);
+  if (!v) return {};
+  if (v->failed) return spec.name.ends_with("dsq.id") ? "none" : "not readable";
+  return decode_value(spec, v->data);
+}
+
+class Stitcher {
+ public:
+  explicit Stitcher(const StitchInputs& in) : in_(in), targets_(in.plan->targets.size()) {
+    for (const ProbeHitT& h : *in.hits)
+      if (h.target < targets_.size()) (h.when == HitWhen::Entry ? targets_[h.target].entries : targets_[h.target].exits).push_back(&h);
+    for (auto& t : targets_) {
+      std::sort(t.entries.begin(), t.entries.end(), [](auto* a, auto* b) { return a->ns < b->ns; });
+      std::sort(t.exits.begin(), t.exits.end(), [](auto* a, auto* b) { return a->ns < b->ns; });
+    }
+    find_path();
+  }
+
+  std::vector<std::unique_ptr<DecodedCallT>> run() {
+    std::vector<const ProbeTargetT*> order;
+    for (const auto& t : in_.plan->targets) order.push_back(t.get());
+    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->chain_index < b->chain_index; });
+    std::vector<std::unique_ptr<DecodedCallT>> out;
+    for (const ProbeTargetT* t : order) {  // innermost first: each hit bounds those of its callers
+      auto call = std::make_unique<DecodedCallT>();
+      call->function = t->function;
+      call->kind = t->kind;
+      call->signature = t->signature;
+      call->source = t->source;
+      call->source_text = t->source_text;
+      const ProbeHitT* hit = choose(*t, call.get());
+      if (hit) fill(*t, *hit, call.get());
+      else if (call->note.empty()) call->note = why_not(*t);
+      out.push_back(std::move(call));
+    }
+    if (!in_.plan->keep_by_task)
+      for (size_t i = 0; i + 1 < out.size(); ++i) out[i]->caller = out[i + 1]->function;
+    std::reverse(out.begin(), out.end());
+    return out;
+  }
+
+ private:
+  struct Hits {
+    std::vector<const ProbeHitT*> entries, exits;
+  };
+
+  void find_path() {
+    if (in_.crash)
+      for (const auto& f : in_.crash->backtrace) path_.insert(f->function);
+    if (!in_.trigger) return;
+    for (const std::string& frame : in_.trigger->stack) {
+      std::string name = frame.substr(0, frame.find('+'));
+      if (name.starts_with("bpf_prog_") && name.size() > 26) name = name.substr(26);  // bpf_prog_TAG_
+      path_.insert(name);
+    }
+  }
+
+  uint64_t now() const { return in_.trigger ? in_.trigger->ns : in_.end_ns; }
+
+  const ProbeHitT* choose(const ProbeTargetT& t, DecodedCallT* call) {
+    const auto& entries = targets_[t.id].entries;
+    if (entries.empty()) return nullptr;
+    if (in_.plan->keep_by_task) return choose_for_subject(t, entries, call);
+    if (!in_.trigger) {
+      call->note = "last call seen; the scheduler was not thrown out";
+      return entries.back();
+    }
+    const uint64_t bound = bound_ ? bound_ : in_.trigger->ns;
+    const bool on_path = path_.empty() || path_.contains(t.function);
+    for (auto it = entries.rbegin(); it != entries.rend(); ++it) {
+      const ProbeHitT* h = *it;
+      if (h->pid != in_.trigger->pid || h->ns > bound) continue;
+      const bool recent = in_.trigger->ns - h->ns < kSameJourneyNs;
+      if (on_path && recent) {
+        bound_ = h->ns;
+        return h;
+      }
+      call->note = on_path ? "from an earlier journey of the crashing task" : "not on the path of this crash; last call by the crashing task";
+      return h;
+    }
+    call->note = on_path ? "the call of the crashing task was not kept; last call by any task"
+                         : "not on the path of this crash; last call by any task";
+    for (auto it = entries.rbegin(); it != entries.rend(); ++it)
+      if ((*it)->ns <= in_.trigger->ns) return *it;
+    return nullptr;
+  }
+
+  // Stalls: what happened to the task that waits, however long ago.
+  const ProbeHitT* choose_for_subject(const ProbeTargetT& t, const std::vector<const ProbeHitT*>& entries,
+                                      DecodedCallT* call) {
+    const int stuck = in_.crash ? in_.crash->stall_task_pid : 0;
+    if (stuck && t.subject_arg != 255)
+      for (auto it = entries.rbegin(); it != entries.rend(); ++it)
+        if (subject_pid(t, **it) == stuck) {
+          call->note = "last call about the stuck task";
+          return *it;
+        }
+    const uint64_t limit = in_.trigger ? in_.trigger->ns : UINT64_MAX;
+    for (auto it = entries.rbegin(); it != entries.rend(); ++it)
+      if ((*it)->ns <= limit) {
+        call->note = stuck && t.subject_arg != 255 ? "never called for the stuck task; last call for any task" : "last call";
+        return *it;
+      }
+    return nullptr;
+  }
+
+  std::string why_not(const ProbeTargetT& t) const {
+    if (in_.attached) {
+      for (const auto& f : in_.attached->failed)
+        if (f->function == t.function) return "not probed: " + f->reason;
+      if (std::find(in_.attached->attached.begin(), in_.attached->attached.end(), t.id) == in_.attached->attached.end())
+        return "not probed";
+    } else {
+      return "not probed: the probes were never placed";
+    }
+    return "never called before the crash";
+  }
+
+  const ProbeHitT* exit_of(const ProbeTargetT& t, const ProbeHitT& entry) const {
+    // The next exit of that function by that task, unless it was entered again first (recursion).
+    const auto& all = targets_[t.id];
+    for (const ProbeHitT* e : all.exits) {
+      if (e->ns < entry.ns || e->pid != entry.pid) continue;
+      const bool again = std::any_of(all.entries.begin(), all.entries.end(), [&](const ProbeHitT* o) {
+        return o->pid == entry.pid && o->ns > entry.ns && o->ns < e->ns;
+      });
+      return again ? nullptr : e;
+    }
+    return nullptr;
+  }
+
+  void fill(const ProbeTargetT& t, const ProbeHitT& hit, DecodedCallT* call) const {
+    const ProbeHitT* exit = exit_of(t, hit);
+    call->hit = true;
+    call->cpu = hit.cpu;
+    call->pid = hit.pid;
+    call->comm = printable(hit.comm);
+    call->ns_before = now() > hit.ns ? now() - hit.ns : 0;
+    for (size_t i = 0; i < t.values.size(); ++i) {
+      const ValueSpecT& spec = *t.values[i];
+      const bool argument = spec.offsets.empty();
+      if (spec.arg == kReturnArg) {
+        if (exit) call->retval = text_of(*exit, i, spec);
+        continue;
+      }
+      auto v = std::make_unique<DecodedValueT>();
+      v->name = spec.name;
+      v->type_name = spec.type_name;
+      v->entry = text_of(hit, i, spec);
+      // An argument itself cannot change for the caller, only what it points to.
+      if (exit && !argument) v->exit = text_of(*exit, i, spec);
+      if (v->exit == v->entry) v->exit.clear();
+      if (v->entry == "not readable" && is_null(hit, spec)) continue;  // fields behind a NULL argument
+      call->values.push_back(std::move(v));
+    }
+  }
+
+  static bool is_null(const ProbeHitT& hit, const ValueSpecT& spec) {
+    return !spec.offsets.empty() && spec.arg < hit.raw_args.size() && hit.raw_args[spec.arg] == 0;
+  }
+
+  const StitchInputs& in_;
+  std::vector<Hits> targets_;
+  std::set<std::string> path_;  // functions on the second VM's own backtrace; empty: none known
+  uint64_t bound_ = 0;          // entry of the function further in
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<DecodedCallT>> stitch(const StitchInputs& inputs) {
+  if (!inputs.plan || !inputs.hits) return {};
+  return Stitcher(inputs).run();
+}
+
+}  // namespace ktstr

@@ -1,0 +1,101 @@
+#include "reproer/vm_facts.h"
+
+#include <algorithm>
+
+#include "schemas/crash_signature.h"
+
+namespace ktstr {
+namespace {
+
+constexpr size_t kMaxHits = 20000;
+constexpr size_t kMaxPrograms = 1024;
+constexpr size_t kMaxBtfs = 256;
+
+template <typename T, typename Table>
+T unpack(const Table& table) {
+  T t;
+  table.UnPackTo(&t);
+  return t;
+}
+
+}  // namespace
+
+void VmFacts::fold(const EventBuffer& event) {
+  switch (event.type()) {
+    case Payload::StageReached: stage = std::max(stage, event.as<StageReached>()->stage()); return;
+    case Payload::GuestHello: stage = std::max(stage, Stage::InitStarted); return;
+    case Payload::SchedulerAttached: stage = std::max(stage, Stage::SchedulerAttached); return;
+    case Payload::GuestFinished: stage = std::max(stage, Stage::GuestFinished); return;
+    case Payload::GuestFailed:
+      if (failure.empty()) failure = str(event.as<GuestFailed>()->error());
+      return;
+    case Payload::CrashDetected: {
+      auto seen = unpack<CrashDetectedT>(*event.as<CrashDetected>());
+      const bool better = crash && crash->kind != CrashKind::SchedExtExit && seen.kind == CrashKind::SchedExtExit;
+      if (!crash || better) crash = std::move(seen);
+      return;
+    }
+    case Payload::SchedulerExited: scheduler_exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>()); return;
+    case Payload::VmExited:
+      exited = unpack<VmExitedT>(*event.as<VmExited>());
+      stage = std::max(stage, exited->last_stage);
+      return;
+    case Payload::BpfProgram:
+      if (programs.size() < kMaxPrograms) programs.push_back(unpack<BpfProgramT>(*event.as<BpfProgram>()));
+      return;
+    case Payload::BpfBtf: {
+      const auto* b = event.as<BpfBtf>();
+      if (btfs.size() < kMaxBtfs && b->data()) btfs[b->id()].assign(b->data()->begin(), b->data()->end());
+      return;
+    }
+    case Payload::ProbeAttached: attached = unpack<ProbeAttachedT>(*event.as<ProbeAttached>()); return;
+    case Payload::ProbeTriggered: trigger = unpack<ProbeTriggeredT>(*event.as<ProbeTriggered>()); return;
+    case Payload::ProbeFinished: finished = unpack<ProbeFinishedT>(*event.as<ProbeFinished>()); return;
+    case Payload::ProbeHit:
+      if (hits.size() < kMaxHits) hits.push_back(unpack<ProbeHitT>(*event.as<ProbeHit>()));
+      else ++hits_refused;
+      return;
+    default: return;
+  }
+}
+
+ProgramTypes VmFacts::program_types() const {
+  ProgramTypes out;
+  for (const auto& [id, bytes] : btfs)
+    if (auto view = BtfView::from_bytes(bytes)) out.emplace(id, std::move(*view));
+  return out;
+}
+
+std::string VmFacts::signature() const {
+  if (crash) return crash_signature(*crash);
+  if (!scheduler_died()) return {};
+  std::string out = "scheduler process ";
+  out += scheduler_exit->signal ? "killed by signal " + std::to_string(scheduler_exit->signal)
+                                : "ended by itself, exit code " + std::to_string(scheduler_exit->exit_code);
+  if (!scheduler_exit->attached) out += ", never attached";
+  size_t n = 0;
+  for (const std::string& frame : scheduler_exit->core_frames) {
+    if (n == 3) break;
+    std::string name = frame.substr(0, frame.find('+'));
+    out += (n++ ? " < " : " @ ") + name;
+  }
+  return out;
+}
+
+std::string stage_words(Stage stage) {
+  switch (stage) {
+    case Stage::NotStarted: return "nothing was heard of the guest";
+    case Stage::KernelStarted: return "the kernel had started";
+    case Stage::InitStarted: return "init had started";
+    case Stage::PlanRead: return "init had read its plan";
+    case Stage::SchedulerStarted: return "the scheduler's process had started";
+    case Stage::ProgramsSeen: return "the scheduler was about to attach";
+    case Stage::SchedulerAttached: return "the scheduler was attached";
+    case Stage::WorkloadStarted: return "the workload was running";
+    case Stage::WorkloadFinished: return "the workload had ended";
+    case Stage::GuestFinished: return "the guest had finished";
+  }
+  return "unknown stage";
+}
+
+}  // namespace ktstr

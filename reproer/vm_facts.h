@@ -1,0 +1,41 @@
+// What one VM told that auto-repro needs, folded from its events. Bounded.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reproer/probe_planner.h"
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+struct VmFacts {
+  void fold(const EventBuffer& event);
+
+  bool reached(Stage s) const { return stage >= s; }
+  // The scheduler's process ended by itself.
+  bool scheduler_died() const { return scheduler_exit && !scheduler_exit->requested; }
+  // One text for "what went wrong here", comparable between VMs; empty: nothing.
+  std::string signature() const;
+  ProgramTypes program_types() const;
+
+  Stage stage = Stage::NotStarted;
+  std::string failure;                          // GuestFailed
+  std::optional<CrashDetectedT> crash;          // the one that explains the VM: a scheduler's exit before a kernel's fault
+  std::optional<SchedulerExitedT> scheduler_exit;
+  std::optional<VmExitedT> exited;
+  std::vector<BpfProgramT> programs;
+  std::map<uint32_t, std::vector<uint8_t>> btfs;
+  std::optional<ProbeAttachedT> attached;
+  std::optional<ProbeTriggeredT> trigger;
+  std::optional<ProbeFinishedT> finished;
+  std::vector<ProbeHitT> hits;
+  uint64_t hits_refused = 0;                    // over the bound
+};
+
+// "runs", "scheduler attached": a stage in words.
+std::string stage_words(Stage stage);
+
+}  // namespace ktstr
