@@ -211,6 +211,8 @@ void GuestRun::run_workload() {
   workload_ = std::make_unique<Workload>(loop_, *plan_->spec);
   if (auto status = workload_->start(); !status) {
     fail(Stage::WorkloadStarted, "workload: " + status.error().message());
+    workload_->stop(scaled(kGraceNs));
+    workload_.reset();
     return;
   }
   stage(Stage::WorkloadStarted, std::to_string(workload_->workers()) + " workers");

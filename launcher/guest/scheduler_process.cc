@@ -121,7 +121,10 @@ Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
     if (said.step == kStepExec) {
       ::waitpid(pid, nullptr, 0);
       pid_ = -1;
-      return Error::from_errno("start " + spec.guest_path, said.error);
+      auto error = Error::from_errno("start " + spec.guest_path, said.error);
+      if (said.error != ENOENT || ::access(spec.guest_path.c_str(), F_OK) != 0) return error;
+      // exec says the same about a program whose loader or script interpreter is missing.
+      return std::move(error).within("the file is there, its ELF loader or interpreter is not");
     }
   }
   out_.start(std::move(out->read));
