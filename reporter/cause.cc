@@ -19,12 +19,50 @@ std::string scheduler_name(const RunModel& model) {
   return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
 }
 
-// " (scx_x.bpf.c:213 in x_enqueue: text)"; empty when the backtrace does not show the scheduler.
-std::string frame_note(const CrashDetectedT& crash) {
+// The callback that a kernel function calls: names the scheduler's part in an error that the kernel raised itself.
+struct CallbackOf {
+  const char* function;
+  const char* member;
+};
+constexpr CallbackOf kCallbackOf[] = {
+    {"do_enqueue_task", "enqueue"},        {"scx_do_enqueue_task", "enqueue"}, {"balance_one", "dispatch"},
+    {"balance_scx", "dispatch"},           {"do_pick_task_scx", "dispatch"},   {"pick_task_scx", "dispatch"},
+    {"finish_dispatch", "dispatch"},       {"flush_dispatch_buf", "dispatch"}, {"select_task_rq_scx", "select_cpu"},
+    {"scx_init_task", "init_task"},        {"scx_enable_workfn", "init"},      {"scx_root_enable_workfn", "init"}};
+
+bool exit_machinery(std::string_view function) {
+  return function.starts_with("scx_exit") || function.starts_with("__scx_exit") || function.starts_with("scx_vexit") ||
+         function.starts_with("scx_kf_exit") || function.starts_with("scx_error") || function.starts_with("__scx_error") ||
+         function.starts_with("scx_claim_exit");
+}
+
+// No frame of the scheduler: the kernel objected to what a callback had left behind.
+std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
+  const ChainFrameT* place = nullptr;
+  for (const auto& frame : crash.backtrace) {
+    if (!place && !exit_machinery(frame->function)) place = frame.get();
+    for (const CallbackOf& known : kCallbackOf) {
+      if (frame->function != known.function) continue;
+      auto fact = std::find_if(vm.callbacks.begin(), vm.callbacks.end(),
+                               [&](const CallbackFact& c) { return c.member == known.member; });
+      std::string who = fact == vm.callbacks.end() ? "" : fmt::format(", {}", fact->name);
+      if (!who.empty() && !fact->where.empty()) who += " at " + fact->where;
+      return fmt::format(" (in {}, after ops.{}{})", place->function, known.member, who);
+    }
+  }
+  return place ? fmt::format(" (in {})", place->function) : "";
+}
+
+// " (scx_x.bpf.c:213 in x_charge, called by x_enqueue: text)"
+std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const ChainFrameT* frame = scheduler_frame(crash);
-  if (!frame) return {};
-  if (frame->file.empty()) return fmt::format(" (in {}+{:#x})", frame->function, frame->offset);
-  std::string note = fmt::format(" ({}:{} in {}", frame->file, frame->line, frame->function);
+  if (!frame) return crash.kind == CrashKind::SchedExtExit ? kernel_frame_note(crash, vm) : "";
+  const ChainFrameT* callback = frame;  // the outermost frame of the scheduler's unbroken run of frames
+  auto at = std::find_if(crash.backtrace.begin(), crash.backtrace.end(), [&](const auto& f) { return f.get() == frame; });
+  for (; at != crash.backtrace.end() && !(*at)->tag.empty(); ++at) callback = at->get();
+  const std::string by = callback->function == frame->function ? "" : ", called by " + callback->function;
+  if (frame->file.empty()) return fmt::format(" (in {}+{:#x}{})", frame->function, frame->offset, by);
+  std::string note = fmt::format(" ({}:{} in {}{}", frame->file, frame->line, frame->function, by);
   std::string_view text = frame->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
@@ -46,12 +84,12 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
     text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
     if (task->runnable_ms < 0) text += fmt::format(", since {} ms before the dump", -task->runnable_ms);
   }
-  return text + frame_note(crash);
+  return scheduler_frame(crash) ? text + frame_note(crash, vm) : text;
 }
 
 Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetectedT& crash) {
   const std::string what = crash.message.empty() ? "" : ": " + crash.message;
-  std::string frame = frame_note(crash);
+  std::string frame = frame_note(crash, vm);
   if (frame.empty() && !crash.backtrace.empty() && crash.kind != CrashKind::SchedExtExit)
     frame = fmt::format(" (in {})", crash.backtrace.front()->function);
   if (!crash.artefact.empty()) {
@@ -152,8 +190,7 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
 // The VM ended in a way that a good test does not end.
 Cause vm_cause(const VmRecord& vm) {
   const VmExitedT& exit = *vm.exited;
-  const std::string at = fmt::format("last stage: {}{}", stage_name(vm.stage),
-                                     vm.stage_detail.empty() ? "" : " (" + vm.stage_detail + ")");
+  const std::string at = "last stage: " + stage_name(vm.stage);
   const std::string qemu = exit.stderr_tail.empty() ? "" : ": " + exit.stderr_tail.back();
   bool up = vm.reached(Stage::InitStarted);
   switch (exit.end) {

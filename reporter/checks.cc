@@ -12,7 +12,7 @@ CheckResults run_checks(const RunModel& model) {
   const VmRecord& vm = model.primary();
   const TestSpecT& spec = model.spec();
   if (spec.cgroups.empty()) return out;
-  if (!vm.reached(Stage::WorkloadFinished)) {
+  if (!vm.workload_finished) {
     out.unknown.push_back(fmt::format("the workload did not finish (last stage: {})", stage_name(vm.stage)));
     return out;
   }

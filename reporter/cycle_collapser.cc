@@ -29,7 +29,8 @@ std::string_view cycle_key(std::string_view line) {
       while (!key.empty() && key.back() == ' ') key.remove_suffix(1);
       return key;
     }
-    if (rest.size() > 1 && rest[0] == 'R' && digit(rest[1])) return line.substr(0, i + 2);  // 12: R1=...
+    if ((rest.size() > 1 && rest[0] == 'R' && digit(rest[1])) || rest.starts_with("frame"))
+      return line.substr(0, i + 2);  // 12: R1=...
   }
   if (line.starts_with("from ")) {  // from 14 to 6: R0=...
     size_t states = line.find(": ");

@@ -38,6 +38,7 @@ bool comm_and_pid(std::string_view text, std::string& comm, int& pid) {
 }  // namespace
 
 void DumpTasks::line(std::string_view text) {
+  if (text.ends_with('\r')) text.remove_suffix(1);
   if (want_reason_) {  // "  scx_bpf_error (no such cell)"
     want_reason_ = false;
     std::string_view t = trimmed(text);
@@ -78,7 +79,7 @@ void DumpTasks::line(std::string_view text) {
   if (t.starts_with("cpus=")) task.cpus = value_of(t, "cpus=");
 }
 
-// " *R init[214] -76ms"
+// " *R init[214] -76ms"; a comm may hold brackets of its own.
 bool DumpTasks::task_line(std::string_view text) {
   if (cpu_ < 0 || !text.starts_with(" ") || !text.ends_with("ms")) return false;
   std::string_view t = trimmed(text);
@@ -94,7 +95,15 @@ bool DumpTasks::task_line(std::string_view text) {
   if (space == t.npos) return false;
   std::string_view ago = t.substr(space + 1);
   if (ago.starts_with("+")) ago.remove_prefix(1);
-  if (!number(ago, task.runnable_ms) || !comm_and_pid(t.substr(0, space), task.comm, task.pid)) return false;
+  // From 7.3 on the task's scheduler stands between: "pipe_7[125] *root -2964ms".
+  size_t close = 0;
+  std::string_view who;
+  do {
+    close = t.find("] ", close + 1);
+    if (close == t.npos) return false;
+    who = t.substr(0, close + 1);
+  } while (!comm_and_pid(who, task.comm, task.pid));
+  if (!number(ago, task.runnable_ms)) return false;
   ++total_;
   in_task_ = tasks_.size() < kMaxTasks;
   if (in_task_) tasks_.push_back(std::move(task));

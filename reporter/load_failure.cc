@@ -28,7 +28,7 @@ bool state_line(std::string_view t) {
       "arg#",         "mark_precise", "reg type ",       "caller:",     "callee:",    "returning from",
       "to caller",    "propagating ", "live regs",       "Validating ", "last_idx",   "regs=",      "parent ",
       "Func#",        "safe"};
-  if (t.empty() || t.starts_with(";")) return true;
+  if (t.empty() || t.starts_with(";") || t.starts_with(" ")) return true;
   for (std::string_view prefix : kPrefixes)
     if (t.starts_with(prefix)) return !contains(t, "unsupported reg type") && !contains(t, "invalid");
   size_t i = 0;
@@ -38,7 +38,7 @@ bool state_line(std::string_view t) {
     return i < t.size() && (t[i] == '=' || t[i] == '_');
   }
   while (i < t.size() && digit(t[i])) ++i;
-  return i > 0 && t.substr(i).starts_with(": R");
+  return i > 0 && (t.substr(i).starts_with(": R") || t.substr(i).starts_with(": frame"));
 }
 
 bool insn_line(std::string_view t) {
@@ -94,6 +94,7 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
   } else if (text.starts_with("; ")) {
     size_t at = text.rfind(" @ ");
     current_.source = clipped(text.substr(2, at == text.npos ? at : at - 2));
+    while (current_.source.ends_with(';') || current_.source.ends_with(' ')) current_.source.pop_back();
     current_.where = at == text.npos ? "" : clipped(text.substr(at + 3));
     current_.reason.clear();
   } else if (insn_line(text)) {

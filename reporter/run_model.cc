@@ -45,7 +45,6 @@ bool RunModel::fold(const EventBuffer& event) {
     case Payload::HelperStarted:
     case Payload::Verdict:
     case Payload::RunFinished:
-    case Payload::BpfProgram:
     case Payload::BpfBtf:
     case Payload::ProbeHit: break;
     case Payload::HelperExited:
@@ -60,6 +59,7 @@ bool RunModel::fold(const EventBuffer& event) {
       completion_note_ = str(event.as<FactsCompleted>()->note());
       return true;
     case Payload::CollectorLine:
+      if (event.vm() == Vm::Repro) break;
       primary_->timeline.collector_line(Moment::of(event), str(event.as<CollectorLine>()->text()),
                                         str(event->source()));
       break;

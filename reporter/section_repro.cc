@@ -117,7 +117,7 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
   if (finished) {
     print_finished(*finished, page);
   } else if (model.repro_declined()) {
-    const char* status = crashed && !model.primary().reached(Stage::WorkloadStarted) ? "PRIMARY DID NOT REACH WORKLOAD"
+    const char* status = crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD"
                                                                                      : "NOT ATTEMPTED";
     page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
   } else {

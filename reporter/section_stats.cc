@@ -58,17 +58,19 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
   bool vm_lost = vm.started && !vm.finished && !model.interrupted();
   if (!needs_diagnostics(judgement.kind) && !vm_lost && !model.backtrace()) return;
   page.title("diagnostics");
-  page.linef("init stage:         {}{}", stage_name(vm.stage), vm.stage_detail.empty() ? "" : " (" + vm.stage_detail + ")");
-  if (vm.failed) page.linef("init gave up:       {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
+  page.linef("init stage:          {}{}", stage_name(vm.stage_at_end.value_or(vm.stage)),
+             !vm.stage_at_end || *vm.stage_at_end == vm.stage
+                 ? "" : fmt::format(", when the scheduler ended; in the end: {}", stage_name(vm.stage)));
+  if (vm.failed) page.linef("init gave up:        {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
   if (vm.exited) {
     const VmExitedT& exit = *vm.exited;
-    page.linef("VM exit code:       {} ({}) after {}",
+    page.linef("VM exit code:        {} ({}) after {}",
                exit.signal ? signal_name(exit.signal) : std::to_string(exit.exit_code), end_name(exit.end),
                human_ns(exit.duration_ns));
-    if (!exit.deadline.empty()) page.linef("deadline:           {}", exit.deadline);
-    for (const std::string& words : exit.stderr_tail) page.linef("QEMU says:          {}", words);
+    if (!exit.deadline.empty()) page.linef("deadline:            {}", exit.deadline);
+    for (const std::string& words : exit.stderr_tail) page.linef("QEMU says:           {}", words);
   } else {
-    page.line("VM exit code:       not recorded");
+    page.line("VM exit code:        not recorded");
   }
   if (vm.scheduler_exit) {
     const SchedulerExitedT& exit = *vm.scheduler_exit;
@@ -78,11 +80,11 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
     for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i) page.linef("  #{:<2} {}", i, exit.core_frames[i]);
   }
   if (vm.console_exit) {
-    page.linef("kernel's word:      scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name, vm.console_exit->reason,
+    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name, vm.console_exit->reason,
                vm.console_exit->message.empty() ? "" : ": " + vm.console_exit->message);
   }
   if (vm.console_lines == 0) {
-    page.line("kernel console:     not a line was printed");
+    page.line("kernel console:      not a line was printed");
     return;
   }
   auto lines = vm.console_tail.lines();

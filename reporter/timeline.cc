@@ -10,6 +10,7 @@ int64_t between(const Moment& earlier, const Moment& later) {
 }
 
 void Timeline::begin(std::string_view name, const Moment& at) {
+  if (!phases_.empty() && !phases_.back().end && phases_.back().name == name) return;  // goes on
   end(at);
   if (phases_.size() >= kMaxPhases) {
     ++phases_left_out_;

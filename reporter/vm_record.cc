@@ -33,6 +33,8 @@ VmRecord::VmRecord(Options o)
 void VmRecord::finish() { scheduler_log.finish(); }
 
 void VmRecord::reach(Stage s, const EventBuffer& event) {
+  if (s == Stage::WorkloadStarted) workload_started = true;
+  if (s == Stage::WorkloadFinished) workload_finished = true;
   if (s <= stage) return;
   stage = s;
   Moment now = Moment::of(event);
@@ -52,6 +54,7 @@ void VmRecord::fold(const EventBuffer& event) {
     case Payload::DumpLine: {
       std::string_view text = str(event.as<DumpLine>()->text());
       if (dump.empty()) {
+        scheduler_gone();
         timeline.mark(Moment::of(event), "the kernel dumps sched_ext's state: the scheduler is thrown out");
         if (stage == Stage::WorkloadStarted) timeline.begin("after the exit", Moment::of(event));
       }
@@ -107,6 +110,7 @@ void VmRecord::fold(const EventBuffer& event) {
     case Payload::CollectorDrained:
       drained = unpacked<CollectorDrainedT>(*event.as<CollectorDrained>());
       return;
+    case Payload::BpfProgram: return fold_program(*event.as<BpfProgram>());
     case Payload::CrashDetected: return fold_crash(*event.as<CrashDetected>());
     default: return;
   }
@@ -159,6 +163,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
       timeline.mark(now, "sched_ext " + std::string(state));
       if (stage < Stage::WorkloadFinished) {
         detached_early = true;
+        scheduler_gone();
         if (stage == Stage::WorkloadStarted && dump.empty()) timeline.begin("after the exit", now);
       }
       detached_state = state;
@@ -166,6 +171,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
     }
     default:
       scheduler_exit = unpacked<SchedulerExitedT>(*event.as<SchedulerExited>());
+      if (!scheduler_exit->requested) scheduler_gone();
       timeline.mark(now, scheduler_exit->requested ? "scheduler's process ended, as asked"
                                                    : "scheduler's process ended by itself");
   }
@@ -200,6 +206,18 @@ void VmRecord::fold_crash(const CrashDetected& seen) {
   } else if (other_crashes.size() < 8) {
     other_crashes.push_back(std::move(now));
   }
+}
+
+void VmRecord::fold_program(const BpfProgram& program) {
+  if (callbacks.size() >= 256 || str(program.member()).empty()) return;
+  CallbackFact fact{.member = std::string(str(program.member()).substr(0, 64)),
+                    .name = std::string(str(program.name()).substr(0, 128)), .where = {}};
+  if (program.lines() && program.lines()->size() > 0) {
+    const LineInfo* first = program.lines()->Get(0);
+    std::string_view file = str(first->file()).substr(0, 256);
+    if (!file.empty()) fact.where = std::string(file) + ":" + std::to_string(first->line());
+  }
+  callbacks.push_back(std::move(fact));
 }
 
 }  // namespace ktstr

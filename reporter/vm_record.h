@@ -23,6 +23,13 @@ struct ConsoleExit {
   std::string message;  // the line after it, when it is the scheduler's message
 };
 
+// A callback of the scheduler, as recorded when it was attached.
+struct CallbackFact {
+  std::string member;  // "enqueue"
+  std::string name;    // "demo_enqueue"
+  std::string where;   // "scx_demo.bpf.c:21", where its source begins; empty: unknown
+};
+
 struct VmRecord {
   struct Options {
     bool primary = true;   // the primary's texts are kept whole where they fit, of a repro only the tails
@@ -49,6 +56,8 @@ struct VmRecord {
 
   Stage stage = Stage::NotStarted;
   std::string stage_detail;
+  bool workload_started = false, workload_finished = false;  // a guest that gives up finishes without either
+  std::optional<Stage> stage_at_end;  // the stage when the scheduler was gone
   std::optional<GuestHelloT> hello;
   std::optional<GuestFailedT> failed;
   std::optional<GuestFinishedT> finished;
@@ -64,6 +73,7 @@ struct VmRecord {
   std::string last_stderr_line;  // of the scheduler: its own complaint
 
   std::vector<std::string> scheduler_argv;
+  std::vector<CallbackFact> callbacks;
   std::optional<SchedulerAttachedT> attached;
   bool detached_early = false;   // sched_ext left `enabled` before init was done with the workload
   std::string detached_state;
@@ -83,7 +93,11 @@ struct VmRecord {
  private:
   void console_line(std::string_view text);
   void reach(Stage s, const EventBuffer& event);
+  void scheduler_gone() {
+    if (!stage_at_end) stage_at_end = stage;
+  }
   void fold_crash(const CrashDetected& seen);
+  void fold_program(const BpfProgram& program);
   void fold_scheduler(const EventBuffer& event);
   void fold_monitor(const EventBuffer& event);
 };

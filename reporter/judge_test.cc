@@ -1,0 +1,367 @@
+// Every way a run can end, told apart: outcome, exit code, first words.
+#include "reporter/judge.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "reporter/testing/synthetic_run.h"
+
+namespace ktstr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+Judgement verdict(SyntheticRun& run) { return run.report().judgement; }
+
+TEST(Judge, GoodRunPasses) {
+  SyntheticRun run = SyntheticRun::good();
+  Judgement j = verdict(run);
+  EXPECT_EQ(Outcome::Pass, j.outcome);
+  EXPECT_EQ(ExitCode::kPass, j.code);
+}
+
+TEST(Judge, KernelsWordCountsNotTheExitStatus) {
+  SyntheticRun run = SyntheticRun::demo_crash();  // its process exits 0
+  run.add(FactsCompletedT{}, Vm::Host);
+  Judgement j = verdict(run);
+  EXPECT_EQ(ExitCode::kTestFailed, j.code);
+  EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind);
+  EXPECT_THAT(j.summary, StartsWith("scx_bpf_error: demo: budget of 500 enqueues spent by yield_0[118] on cpu 2 "
+                                    "(scx_demo.bpf.c:31 in demo_charge, called by demo_enqueue: scx_bpf_error("));
+  EXPECT_THAT(j.signature, HasSubstr("demo_charge"));
+}
+
+TEST(Judge, CrashIsSeenInTheDumpWhenTheCollectorIsGone) {
+  SyntheticRun run;
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  run.dump(sample("scx_demo.dump.txt"));
+  Judgement j = verdict(run);  // nothing more: everything was killed
+  EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind);
+  EXPECT_THAT(j.summary, HasSubstr("budget of 500"));
+  EXPECT_EQ(ExitCode::kTestFailed, j.code);
+}
+
+TEST(Judge, ErrorWithoutASchedulerFrameNamesTheCallbackBefore) {
+  SyntheticRun run("bad", "bad_dsq");
+  run.boot();
+  run.attach("bad_dsq");
+  BpfProgramT program;
+  program.name = "bad_dsq_enqueue";
+  program.tag = "00";
+  program.member = "enqueue";
+  program.lines.push_back(std::make_unique<LineInfoT>());
+  program.lines.back()->file = "scx_bad_dsq.bpf.c";
+  program.lines.back()->line = 20;
+  run.add(std::move(program));
+  run.start_workload();
+  run.add(SyntheticRun::crash(1024, "runtime error", "non-existent DSQ 0xbad",
+                              {{.function = "scx_vexit"}, {.function = "__scx_exit"}, {.function = "find_dsq_for_dispatch"},
+                               {.function = "scx_do_enqueue_task"}}));
+  EXPECT_EQ("runtime error: non-existent DSQ 0xbad (in find_dsq_for_dispatch, after ops.enqueue, bad_dsq_enqueue at "
+            "scx_bad_dsq.bpf.c:20)", verdict(run).summary);
+}
+
+TEST(Judge, DeadProcessIsNotACrash) {
+  SyntheticRun run("dies", "segv");
+  run.boot();
+  run.attach("segv");
+  run.start_workload();
+  run.scheduler_output(sample("scx_segv.sched.txt"));
+  run.console(sample("scx_segv.console.txt"));
+  run.detach("segv");
+  run.finish_workload();
+  SchedulerExitedT exit;
+  exit.signal = SIGSEGV;
+  exit.attached = true;
+  exit.core_frames = {"take_sample+0x30 (scx_segv)", "main+0x1f0 (scx_segv)"};
+  run.add(std::move(exit));
+  run.add(GuestFinishedT{});
+  run.vm_end(VmEnd::PoweredOff);
+  run.complete();
+  Judgement j = verdict(run);
+  EXPECT_EQ(FailureKind::kSchedulerDied, j.kind);
+  EXPECT_THAT(j.summary, StartsWith("scheduler segv's process died: killed by SIGSEGV, in take_sample+0x30 (scx_segv)"));
+  EXPECT_THAT(run.text(), HasSubstr("#1  main+0x1f0"));
+}
+
+// A scheduler that never attached, in every way there is.
+SyntheticRun unattached(const std::string& error, bool started) {
+  SyntheticRun run("never", "x");
+  run.boot();
+  if (started) {
+    SchedulerStartedT scheduler;
+    scheduler.argv = {"/ktstr/sched/scx_x"};
+    run.add(std::move(scheduler));
+  }
+  GuestFailedT failed;
+  failed.stage = Stage::SchedulerStarted;
+  failed.error = error;
+  run.add(std::move(failed));
+  return run;
+}
+
+void end_unattached(SyntheticRun& run, bool requested, int code) {
+  SchedulerExitedT exit;
+  exit.exit_code = code;
+  exit.requested = requested;
+  run.add(std::move(exit));
+  run.add(GuestFinishedT{});
+  run.vm_end(VmEnd::PoweredOff);
+  run.complete();
+}
+
+TEST(Judge, MissingBinary) {
+  SyntheticRun run = unattached("start /ktstr/sched/scx_x: No such file or directory", false);
+  run.add(GuestFinishedT{});
+  run.vm_end(VmEnd::PoweredOff);
+  run.complete();
+  EXPECT_EQ("scheduler x could not be started: start /ktstr/sched/scx_x: No such file or directory", verdict(run).summary);
+  EXPECT_EQ(FailureKind::kNotStarted, verdict(run).kind);
+}
+
+TEST(Judge, NeverAttached) {
+  SyntheticRun run = unattached("did not attach within 30.0 s", true);
+  end_unattached(run, true, 0);
+  EXPECT_EQ(FailureKind::kNeverAttached, verdict(run).kind);
+  EXPECT_THAT(verdict(run).summary, HasSubstr("never attached: did not attach within 30.0 s"));
+  EXPECT_EQ(ExitCode::kTestFailed, verdict(run).code);
+}
+
+TEST(Judge, ExitBeforeAttach) {
+  SyntheticRun run = unattached("ended (exit code 1)", true);
+  run.scheduler_output(sample("scx_exit_early.sched.txt"));
+  end_unattached(run, false, 1);
+  EXPECT_EQ(FailureKind::kDiedUnattached, verdict(run).kind);
+  EXPECT_THAT(verdict(run).summary, HasSubstr("policy.conf: No such file"));
+}
+
+TEST(Judge, VmEndsAreToldApart) {
+  struct Case {
+    VmEnd end;
+    bool booted;
+    FailureKind kind;
+    ExitCode code;
+    const char* words;
+  };
+  const Case cases[] = {
+      {VmEnd::TimedOut, false, FailureKind::kBootFailed, ExitCode::kInfrastructure, "boot hung: last stage: kernel booting"},
+      {VmEnd::Died, false, FailureKind::kBootFailed, ExitCode::kInfrastructure, "boot failed"},
+      {VmEnd::QemuFailed, false, FailureKind::kQemuFailed, ExitCode::kInfrastructure, "QEMU failed"},
+      {VmEnd::TimedOut, true, FailureKind::kHang, ExitCode::kTestFailed, "guest hung: last stage: workload running"},
+      {VmEnd::Died, true, FailureKind::kGuestDied, ExitCode::kTestFailed, "guest died without a word"},
+  };
+  for (const Case& c : cases) {
+    for (bool expect_err : {false, true}) {
+      SyntheticRun run = SyntheticRun();
+      run.spec().expect_err = expect_err;
+      if (c.booted) {
+        run.boot();
+        run.attach("demo");
+        run.start_workload();
+      } else {
+        run.add(VmStartedT{});
+        run.console({"[    0.000000] Linux version 7.3.4"});
+      }
+      run.vm_end(c.end, Vm::Primary, "boot 60 s x1.0");
+      run.complete();
+      Judgement j = verdict(run);
+      EXPECT_EQ(c.kind, j.kind) << c.words;
+      EXPECT_EQ(c.code, j.code) << c.words;
+      EXPECT_THAT(j.summary, StartsWith(c.words));
+      EXPECT_NE(Outcome::Pass, j.outcome);
+    }
+  }
+}
+
+TEST(Judge, PanicIsNoPassEvenWhenExpected) {
+  SyntheticRun run;
+  run.spec().expect_err = true;
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  CrashDetectedT panic;
+  panic.kind = CrashKind::KernelPanic;
+  panic.message = "Fatal exception in interrupt";
+  run.add(std::move(panic));
+  run.vm_end(VmEnd::Died);
+  run.complete();
+  EXPECT_EQ(FailureKind::kKernelPanic, verdict(run).kind);
+  EXPECT_EQ(Outcome::Fail, verdict(run).outcome);
+  EXPECT_THAT(verdict(run).summary, StartsWith("kernel panic: Fatal exception"));
+}
+
+TEST(Judge, ArtefactIsInconclusive) {
+  SyntheticRun run;
+  run.spec().expect_err = true;
+  run.boot();
+  run.attach("demo");
+  CrashDetectedT oops;
+  oops.kind = CrashKind::KernelOops;
+  oops.reason = "Oops: int3";
+  oops.artefact = "Oops: int3 while kernel text was patched under emulation";
+  run.add(std::move(oops));
+  run.vm_end(VmEnd::Died);
+  run.complete();
+  EXPECT_EQ(ExitCode::kInconclusive, verdict(run).code);
+  EXPECT_EQ(Outcome::Inconclusive, verdict(run).outcome);
+}
+
+TEST(Judge, Interrupted) {
+  SyntheticRun run;
+  run.boot();
+  RunInterruptedT interrupted;
+  interrupted.signal = SIGINT;
+  run.add(std::move(interrupted), Vm::Host);
+  run.vm_end(VmEnd::Interrupted);
+  run.complete();
+  EXPECT_EQ(ExitCode::kInterrupted, verdict(run).code);
+  EXPECT_THAT(run.text(), StartsWith("BUG SUMMARY: interrupted by SIGINT\n"));
+}
+
+TEST(Judge, LostCollectorTakesThePassAway) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  run.attach("good");
+  run.start_workload();
+  run.finish_workload();
+  run.report_workers();
+  run.power_off();
+  VmSettledT settled;
+  settled.missing = {"collector: killed by signal 9"};
+  run.add(std::move(settled));
+  run.add(FactsCompletedT{}, Vm::Host);
+  EXPECT_EQ(ExitCode::kInfrastructure, verdict(run).code);
+  EXPECT_THAT(run.text(), HasSubstr("note: incomplete: collector: killed by signal 9"));
+}
+
+TEST(Judge, UnfinishedRunIsNoPass) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  run.attach("good");
+  EXPECT_EQ(ExitCode::kInconclusive, verdict(run).code);
+  EXPECT_THAT(run.text(), HasSubstr("the run did not finish: the log ends after event"));
+}
+
+TEST(Judge, StarvedWorker) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  run.attach("good");
+  run.start_workload();
+  run.finish_workload();
+  run.report_workers(0);  // worker 0 has no iteration, worker 1 has one
+  run.power_off();
+  run.complete();
+  EXPECT_EQ("starved: 1 of 2 workers of cg_0 made no progress (first: worker 0)", verdict(run).summary);
+  EXPECT_EQ(ExitCode::kTestFailed, verdict(run).code);
+  SyntheticRun lenient("steady", "good");
+  lenient.spec().not_starved = false;
+  lenient.boot();
+  lenient.attach("good");
+  lenient.finish_workload();
+  lenient.report_workers(0);
+  lenient.power_off();
+  lenient.complete();
+  EXPECT_EQ(ExitCode::kPass, verdict(lenient).code);
+}
+
+TEST(Judge, GapAndSpread) {
+  for (auto [gap_ms, spread, violations] : {std::tuple{0, 0, 0}, {50, 15, 0}, {35, 15, 1}, {35, 5, 2}}) {
+    SyntheticRun run("steady", "good");
+    run.spec().max_gap_ns = static_cast<uint64_t>(gap_ms) * 1'000'000;
+    run.spec().max_spread_pct = static_cast<float>(spread);
+    run.boot();
+    run.attach("good");
+    run.start_workload();
+    run.finish_workload();
+    run.report_workers();  // gaps 30 and 40 ms, 40% and 50% of the time
+    run.power_off();
+    run.complete();
+    EXPECT_EQ(static_cast<size_t>(violations), verdict(run).detail.size());
+    EXPECT_EQ(violations ? ExitCode::kTestFailed : ExitCode::kPass, verdict(run).code);
+  }
+}
+
+TEST(Judge, MissingWorkerReportsAreInconclusive) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  run.attach("good");
+  run.start_workload();
+  run.finish_workload();
+  run.power_off();
+  run.complete();
+  EXPECT_EQ(ExitCode::kInconclusive, verdict(run).code);
+}
+
+struct PinCase {
+  const char* contains;
+  const char* matches;
+  Outcome outcome;
+};
+
+TEST(Judge, PinsNarrowTheExpectedError) {
+  const PinCase cases[] = {
+      {"", "", Outcome::Pass},
+      {"budget of 500 enqueues", "", Outcome::Pass},
+      {"", "budget of \\d+ enqueues", Outcome::Pass},
+      {"[demo] attached", "SCX_EV_SUB_RESCUE", Outcome::Pass},  // log and dump are one corpus
+      {"budget of 500 enqueues", "no such cell", Outcome::Fail},
+      {"no such cell", "", Outcome::Fail},
+      {"", "^\\[demo\\] attached", Outcome::Pass},  // the corpus begins with the log
+  };
+  for (const PinCase& c : cases) {
+    SyntheticRun run;
+    run.spec().expect_err = true;
+    run.spec().expect_scx_bpf_error_contains = c.contains;
+    run.spec().expect_scx_bpf_error_matches = c.matches;
+    SyntheticRun::add_demo_crash(run);
+    run.add(FactsCompletedT{}, Vm::Host);
+    EXPECT_EQ(c.outcome, verdict(run).outcome) << c.contains << " / " << c.matches;
+  }
+}
+
+TEST(Judge, ExpectedErrorThatDoesNotHappen) {
+  SyntheticRun run("steady", "good");
+  run.spec().expect_err = true;
+  run.boot();
+  run.attach("good");
+  run.start_workload();
+  run.finish_workload();
+  run.report_workers();
+  run.power_off();
+  run.complete();
+  EXPECT_EQ(ExitCode::kTestFailed, verdict(run).code);
+  EXPECT_THAT(verdict(run).summary, HasSubstr("did not happen"));
+}
+
+TEST(Judge, ExpectedErrorFromTheWrongPlace) {
+  SyntheticRun run = unattached("ended (exit code 1)", true);
+  run.spec().expect_err = true;  // read with RunStarted, which is already out
+  SyntheticRun early("never", "x");
+  early.spec().expect_err = true;
+  early.boot();
+  SchedulerStartedT scheduler;
+  scheduler.argv = {"/ktstr/sched/scx_x"};
+  early.add(std::move(scheduler));
+  early.scheduler_output(sample("scx_verifier_reject.sched.txt"));
+  GuestFailedT failed;
+  failed.stage = Stage::SchedulerStarted;
+  failed.error = "ended";
+  early.add(std::move(failed));
+  end_unattached(early, false, 1);
+  EXPECT_EQ(FailureKind::kLoadFailed, verdict(early).kind);
+  EXPECT_EQ(ExitCode::kTestFailed, verdict(early).code);
+}
+
+TEST(Judge, ExitCodesMerge) {
+  EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kPass, ExitCode::kTestFailed));
+  EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kInfrastructure, ExitCode::kTestFailed));
+  EXPECT_EQ(ExitCode::kInterrupted, merge_exit_codes(ExitCode::kInterrupted, ExitCode::kTestFailed));
+  EXPECT_EQ(ExitCode::kPass, merge_exit_codes(ExitCode::kPass, ExitCode::kPass));
+}
+
+}  // namespace
+}  // namespace ktstr::testing

@@ -1,0 +1,62 @@
+#include "reporter/load_failure.h"
+
+#include <gtest/gtest.h>
+
+#include "reporter/testing/synthetic_run.h"
+
+namespace ktstr {
+namespace {
+
+std::optional<LoadFailure> scan(const std::vector<std::string>& lines) {
+  LoadFailureScanner scanner;
+  for (const std::string& line : lines) scanner.line(line);
+  return scanner.failure();
+}
+
+// The same refusal as two kernels word it.
+TEST(LoadFailure, RealRefusalsAreCutToTheAccess) {
+  for (const char* name : {"scx_verifier_reject.sched.txt", "scx_verifier_reject-6.16.sched.txt"}) {
+    auto failure = scan(testing::sample(name));
+    ASSERT_TRUE(failure) << name;
+    EXPECT_EQ("reject_enqueue", failure->program);
+    EXPECT_EQ("R0 invalid mem access 'map_value_or_null'", failure->reason);
+    EXPECT_EQ("30: (79) r1 = *(u64 *)(r0 +0)", failure->insn);
+    EXPECT_EQ("*count += 1", failure->source);
+    EXPECT_EQ("scx_verifier_reject.bpf.c:16", failure->where);
+  }
+}
+
+TEST(LoadFailure, RelocationThatTheKernelLacks) {
+  auto failure = scan({"libbpf: prog 'fifo_exit': BPF program load failed: Invalid argument",
+                       "libbpf: prog 'fifo_exit': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0",
+                       "; x = ei->kind; @ fifo.bpf.h:61", "23: <invalid CO-RE relocation>",
+                       "failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)",
+                       "processed 20 insns (limit 1000000)", "-- END PROG LOAD LOG --"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ("failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)", failure->reason);
+  EXPECT_EQ("fifo.bpf.h:61", failure->where);
+}
+
+TEST(LoadFailure, MissingKfunc) {
+  auto failure = scan({"libbpf: struct_ops x: member priv not found in kernel, skipping it as it's set to zero",
+                       "2026-11-21 [WARN] libbpf: extern (func ksym) 'scx_bpf_consume': not found in kernel or module BTFs",
+                       "libbpf: failed to load object 'x'"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ("extern (func ksym) 'scx_bpf_consume': not found in kernel or module BTFs", failure->reason);
+}
+
+TEST(LoadFailure, LogThatEndsInTheMiddle) {
+  auto failure = scan({"libbpf: prog 'a': BPF program load failed: Permission denied",
+                       "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0", "0: (79) r6 = *(u64 *)(r1 +0)"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ("a", failure->program);
+  EXPECT_EQ("Permission denied", failure->reason);
+}
+
+TEST(LoadFailure, OrdinaryOutputIsNoFailure) {
+  EXPECT_FALSE(scan({"[good] attached", "stats: failed=0 errors=0", "not found: nothing"}));
+  EXPECT_FALSE(scan(testing::sample("scx_segv.sched.txt")));
+}
+
+}  // namespace
+}  // namespace ktstr

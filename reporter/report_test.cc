@@ -1,0 +1,183 @@
+// Which sections stand in a report, and when.
+#include "reporter/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reporter/testing/synthetic_run.h"
+
+namespace ktstr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::vector<std::string> titles(const std::string& text) {
+  std::vector<std::string> out;
+  for (size_t at = 0; (at = text.find("\n--- ", at)) != text.npos;) {
+    at += 5;
+    out.push_back(text.substr(at, text.find(" ---\n", at) - at));
+  }
+  return out;
+}
+
+// A failure that is none of the scheduler's: a check.
+SyntheticRun failed_check(const std::string& name = "", const std::string& value = "") {
+  SyntheticRun run("steady", "good");
+  if (!name.empty()) run.environment(name, value);
+  run.boot();
+  run.console({"[    1.0] first line", "[    1.1] second line"});
+  run.attach("good");
+  run.start_workload();
+  run.monitor_samples(20);
+  run.finish_workload();
+  run.report_workers(0);
+  run.power_off();
+  run.complete();
+  return run;
+}
+
+TEST(Report, PassIsOneLine) {
+  SyntheticRun run = SyntheticRun::good();
+  std::string text = run.text();
+  EXPECT_EQ(text.size() - 1, text.find('\n'));
+  EXPECT_THAT(text, StartsWith("PASS steady  7.3.4  tcg  4 cpus  5.0 s"));
+}
+
+TEST(Report, SectionsOfACrashInTheirOrder) {
+  SyntheticRun run = SyntheticRun::demo_crash();
+  ReproFinishedT repro;
+  repro.status = ReproStatus::NotReproduced;
+  run.add(std::move(repro), Vm::Host);
+  run.add(FactsCompletedT{}, Vm::Host);
+  EXPECT_EQ((std::vector<std::string>{"stats", "diagnostics", "timeline", "scheduler log", "monitor", "sched_ext dump",
+                                      "auto-repro"}), titles(run.text()));
+  EXPECT_THAT(run.text(), StartsWith("BUG SUMMARY: scx_bpf_error: demo: budget"));
+  EXPECT_THAT(run.text(), HasSubstr("\nerror: test enqueue_crash [scheduler demo]: scheduler crashed\n"));
+}
+
+TEST(Report, DiagnosticsOnlyForTheDeadOrOnRequest) {
+  SyntheticRun plain = failed_check();
+  EXPECT_THAT(plain.text(), Not(HasSubstr("--- diagnostics ---")));
+  EXPECT_THAT(plain.text(), Not(HasSubstr("--- auto-repro ---")));
+  for (const char* value : {"1", "full"}) {
+    SyntheticRun run = failed_check("RUST_BACKTRACE", value);
+    EXPECT_THAT(run.text(), HasSubstr("--- diagnostics ---"));
+    EXPECT_THAT(run.text(), HasSubstr("--- console ---\n[    1.0] first line\n"));
+  }
+  SyntheticRun off = failed_check("RUST_BACKTRACE", "0");
+  EXPECT_THAT(off.text(), Not(HasSubstr("--- diagnostics ---")));
+  SyntheticRun verbose = failed_check("KTSTR_VERBOSE", "1");
+  EXPECT_THAT(verbose.text(), Not(HasSubstr("--- diagnostics ---")));
+  EXPECT_THAT(verbose.text(), HasSubstr("--- console ---"));
+}
+
+TEST(Report, GuestTextCannotForgeLines) {
+  SyntheticRun run;
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  run.scheduler_output({"\x1b[2J\x1b[1;1Hclean\rBUG SUMMARY: none\nPASS forged", "\x1b]0;title\x07ok"});
+  run.add(SyntheticRun::crash(0x401, "scx_bpf_error", "evil\nPASS forged\x1b[31m", {}));
+  std::string text = run.text();
+  EXPECT_EQ(text.npos, text.find('\x1b'));
+  EXPECT_EQ(text.npos, text.find('\r'));
+  EXPECT_THAT(text, Not(HasSubstr("\nPASS forged")));
+}
+
+TEST(Report, CollectorsStandOnTheTimeline) {
+  SyntheticRun run = SyntheticRun::demo_crash();
+  CollectorLineT line;
+  line.text = "fan speed 9000";
+  run.add_from("sensors", std::move(line), Vm::Host);
+  run.add(FactsCompletedT{}, Vm::Host);
+  EXPECT_THAT(run.text(), HasSubstr("[sensors] fan speed 9000"));
+}
+
+TEST(Report, EventsAfterTheFactsChangeNothing) {
+  SyntheticRun run = SyntheticRun::good();
+  std::string before = run.text();
+  run.add(VerdictT{}, Vm::Host);
+  run.dump(sample("scx_demo.dump.txt"));
+  run.add(RunFinishedT{}, Vm::Host);
+  EXPECT_EQ(before, run.text());
+}
+
+TEST(Report, ReproStatusLines) {
+  for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "DIFFERENT CRASH (0 of 3 tries): text"},
+                               {ReproStatus::NotReproduced, "NOT REPRODUCED"},
+                               {ReproStatus::EmulatorArtefact, "EMULATOR ARTEFACT"},
+                               {ReproStatus::PrimaryDidNotReachWorkload, "PRIMARY DID NOT REACH WORKLOAD"},
+                               {ReproStatus::VmFailed, "REPRO VM FAILED"}}) {
+    SyntheticRun run = SyntheticRun::demo_crash();
+    ReproFinishedT repro;
+    repro.status = status;
+    repro.tries = 3;
+    repro.detail = "text";
+    run.add(std::move(repro), Vm::Host);
+    run.add(FactsCompletedT{}, Vm::Host);
+    EXPECT_THAT(run.text(), HasSubstr(std::string("crash reproduction: ") + words));
+  }
+  SyntheticRun declined = SyntheticRun::demo_crash();
+  ReproDeclinedT why;
+  why.reason = "auto_repro = false";
+  declined.add(std::move(why), Vm::Host);
+  declined.add(FactsCompletedT{}, Vm::Host);
+  EXPECT_THAT(declined.text(), HasSubstr("crash reproduction: NOT ATTEMPTED: auto_repro = false"));
+}
+
+TEST(Report, MonitorThatSawNothingSaysSo) {
+  SyntheticRun run;
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  MonitorUnavailableT unavailable;
+  unavailable.reason = "no VMCOREINFO note in the guest's RAM";
+  run.add(std::move(unavailable));
+  run.add(SyntheticRun::crash(0x401, "scx_bpf_error", "x", {}));
+  EXPECT_THAT(run.text(), HasSubstr("no samples: no VMCOREINFO note in the guest's RAM\nverdict: could not be evaluated"));
+}
+
+TEST(Report, LostHelpersAreNamedNearTheTop) {
+  SyntheticRun run = SyntheticRun::good();
+  SyntheticRun lost("steady", "good");
+  lost.boot();
+  HelperExitedT exit;
+  exit.name = "monitor";
+  exit.signal = 9;
+  lost.add(std::move(exit), Vm::Host);
+  lost.attach("good");
+  lost.start_workload();
+  lost.finish_workload();
+  lost.report_workers();
+  lost.power_off();
+  lost.complete();
+  EXPECT_THAT(lost.text(), StartsWith("PASS "));
+  EXPECT_THAT(lost.text(), HasSubstr("[helper lost: ktstr-monitor (killed by SIGKILL)]"));
+}
+
+TEST(Report, MemoryStaysFlat) {
+  RunModel model;
+  SyntheticRun run;
+  run.boot();
+  run.attach("demo");
+  for (const EventBuffer& event : run.events()) model.fold(event);
+  ConsoleLineT console;
+  console.text = std::string(200, 'c');
+  SchedulerLineT line;
+  line.text = "round";
+  EventHead head{.run_id = "r", .source = "collector", .vm = Vm::Primary};
+  EventBuffer a = make_event(head, std::move(console)), b = make_event(head, std::move(line));
+  for (int i = 0; i < 300'000; ++i) {
+    model.fold(a);
+    model.fold(b);
+  }
+  model.finish();
+  EXPECT_EQ(20u, model.primary().console_tail.lines().size());
+  EXPECT_EQ(0u, model.primary().console.head().size());
+  EXPECT_EQ(2u, model.primary().scheduler_log.kept().head().size());
+}
+
+}  // namespace
+}  // namespace ktstr::testing
