@@ -163,6 +163,7 @@ Status Workload::start() {
 void Workload::ask_to_stop() {
   if (!control_ || control_->stop.load() != 0) return;
   for (Member& m : members_) read_schedstat(m);
+  stop_ns_ = now_ns();
   control_->stop.store(1);
   signal_running(SIGUSR1);
 }
@@ -181,19 +182,20 @@ void Workload::stop(uint64_t grace_ns) {
     if (m.killed) close_gap(m.slot->telemetry);
   }
   signal_running(SIGKILL);
-  loop_.run_until(none_left, now_ns() + grace_ns);
+  // One that is never dispatched cannot even die before the scheduler ends.
+  loop_.run_until(none_left, now_ns() + grace_ns / 5);
 }
 
-// A worker that never looked at the clock again: its gap lasts until now.
+// A worker that never looked at the clock again: its gap lasts until the workload's end.
 void Workload::close_gap(Telemetry& t) const {
-  const uint64_t now = now_ns();
   if (t.start_ns == 0) t.start_ns = t.last_ns = control_->go_ns.load();
-  if (now > t.last_ns && now - t.last_ns > t.longest_gap_ns) {
-    t.longest_gap_ns = now - t.last_ns;
-    t.gap_at_ns = now;
+  if (stop_ns_ <= t.last_ns) return;
+  if (stop_ns_ - t.last_ns > t.longest_gap_ns) {
+    t.longest_gap_ns = stop_ns_ - t.last_ns;
+    t.gap_at_ns = stop_ns_;
     t.gap_cpu = t.cpu;
   }
-  t.last_ns = now;
+  t.last_ns = stop_ns_;
 }
 
 bool Workload::on_end(pid_t pid, int wait_status) {

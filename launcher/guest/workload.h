@@ -25,7 +25,7 @@ class Workload {
   Status start();
   // Its time is over: all are told to end, and do so while other things are waited for.
   void ask_to_stop();
-  // Kills those that have not ended within `grace_ns`, and waits for those at most as long again.
+  // Kills those that have not ended within `grace_ns`, and waits a fifth of it for them.
   void stop(uint64_t grace_ns);
   void report(EventChannel& channel) const;
 
@@ -59,6 +59,7 @@ class Workload {
   WorkloadControl* control_ = nullptr;
   WorkerSlot* slots_ = nullptr;
   size_t mapped_bytes_ = 0;
+  uint64_t stop_ns_ = 0;  // when they were told to end
   std::vector<Member> members_;
   std::vector<UniqueFd> pipes_;
 };
