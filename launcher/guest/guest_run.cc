@@ -216,13 +216,12 @@ void GuestRun::run_workload() {
     return;
   }
   stage(Stage::WorkloadStarted, std::to_string(workload_->workers()) + " workers");
-  auto over = [this] { return detached_ || (scheduler_.started() && !scheduler_.running()); };
+  // The kernel's word counts: a scheduler may go on after its process has ended (a pinned link, a daemon).
+  auto over = [this] { return detached_; };
   // The duration is a span of the guest's own clock: it is not scaled.
   loop_.run_until(over, now_ns() + plan_->spec->duration_ns);
   workload_->ask_to_stop();
-  stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more"
-                                 : over()  ? "ended early: the scheduler's process ended"
-                                           : "");
+  stage(Stage::WorkloadFinished, over() ? "ended early: sched_ext is not enabled any more" : "");
 }
 
 // After a detach: the kernel's dump, its console output and the scheduler's own words are worth waiting for.
@@ -232,9 +231,7 @@ void GuestRun::settle() {
   const uint64_t since = now_ns();
   auto quiet = [&] {
     const uint64_t last = std::max({since, tracer_.last_line_ns(), scheduler_.last_output_ns()});
-    const std::string state = sched_ext_.state();
-    const bool over = !scheduler_.running() && state != "disabling" && state != "enabled";
-    return over && now_ns() - last > kQuietNs;
+    return !scheduler_.running() && sched_ext_.state() != "disabling" && now_ns() - last > kQuietNs;
   };
   loop_.run_until(quiet, since + scaled(kSettleNs));
   if (!scheduler_.running()) scheduler_ended();
