@@ -1,5 +1,5 @@
-// A .deb is an ar archive whose member data.tar.* is a compressed tar. Both layers are libarchive's work: the outer
-// reader feeds the inner one through a callback, so nothing is held in memory or in a temporary file.
+// A .deb is an ar archive whose member data.tar.* is a compressed tar. Both layers are libarchive's work: the
+// outer reader feeds the inner one through a callback, so nothing is held in memory or in a temporary file.
 
 #include "launcher/kernel/deb_package.h"
 
@@ -56,7 +56,8 @@ Status copy_member(archive* inner, const std::string& target) {
     int rc = archive_read_data_block(inner, &data, &size, &offset);
     if (rc == ARCHIVE_EOF) return {};
     if (rc < ARCHIVE_WARN) return Error::invalid("damaged package: " + said(inner));
-    if (offset < 0 || offset + static_cast<int64_t>(size) > kMaxMember) return Error::exhausted(target + ": over 4 GiB");
+    if (offset < 0 || offset + static_cast<int64_t>(size) > kMaxMember)
+      return Error::exhausted(target + ": over 4 GiB");
     const char* bytes = static_cast<const char*>(data);
     for (size_t done = 0; done < size;) {
       ssize_t n = pwrite(fd.get(), bytes + done, size - done, offset + static_cast<int64_t>(done));
@@ -89,7 +90,8 @@ Status extract_data(archive* outer, std::vector<DebMember>* members) {
     if (path.rfind("./", 0) == 0) path.erase(0, 2);
     if (archive_entry_filetype(entry) != AE_IFREG) continue;
     for (auto& member : *members) {
-      if (member.found || std::find(member.paths.begin(), member.paths.end(), path) == member.paths.end()) continue;
+      if (member.found || std::find(member.paths.begin(), member.paths.end(), path) == member.paths.end())
+        continue;
       if (auto s = copy_member(inner.get(), member.target); !s) return s;
       member.found = true;
       break;

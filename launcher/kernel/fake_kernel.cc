@@ -59,7 +59,8 @@ Bytes pack(const Bytes& in, FakePacking packing) {
   } else if (packing == FakePacking::kXz) {
     out.resize(lzma_stream_buffer_bound(in.size()));
     size_t used = 0;
-    (void)lzma_easy_buffer_encode(3, LZMA_CHECK_CRC32, nullptr, in.data(), in.size(), out.data(), &used, out.size());
+    (void)lzma_easy_buffer_encode(3, LZMA_CHECK_CRC32, nullptr, in.data(), in.size(), out.data(), &used,
+                                  out.size());
     out.resize(used);
   } else {
     z_stream stream{};
@@ -88,7 +89,8 @@ std::vector<uint8_t> fake_vmlinux(const FakeKernel& kernel) {
   banner.push_back('\0');
   banner += "Linux version " + kernel.release + " (tester@nowhere) #1 SMP\n";
   banner.push_back('\0');
-  std::vector<Section> sections = {{"", SHT_NULL, {}}, {".rodata", SHT_PROGBITS, Bytes(banner.begin(), banner.end())}};
+  std::vector<Section> sections = {{"", SHT_NULL, {}},
+                                   {".rodata", SHT_PROGBITS, Bytes(banner.begin(), banner.end())}};
   if (kernel.btf) sections.push_back({".BTF", SHT_PROGBITS, make_btf(kernel.sched_ext)});
   if (!kernel.build_id.empty()) sections.push_back({".notes", SHT_NOTE, make_note(kernel.build_id)});
   sections.push_back({".shstrtab", SHT_STRTAB, {}});
@@ -132,8 +134,8 @@ std::vector<uint8_t> fake_vmlinux(const FakeKernel& kernel) {
   return elf;
 }
 
-std::vector<uint8_t> fake_bzimage(const FakeKernel& kernel, const std::vector<uint8_t>& payload, FakePacking packing,
-                                  bool header_fields) {
+std::vector<uint8_t> fake_bzimage(const FakeKernel& kernel, const std::vector<uint8_t>& payload,
+                                  FakePacking packing, bool header_fields) {
   constexpr size_t kSetup = 5 * 512, kCode = 1000;
   Bytes packed = pack(payload, packing);
   Bytes image(kSetup + kCode, 0x90);
@@ -164,7 +166,8 @@ std::vector<uint8_t> fake_vmlinuz(const FakeKernel& kernel) {
 
 void write_test_file(const std::string& path, const void* data, size_t size) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-  std::ofstream(path, std::ios::binary).write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+  std::ofstream(path, std::ios::binary)
+      .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
 }
 
 TestDir::TestDir() {

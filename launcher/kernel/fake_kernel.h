@@ -20,8 +20,8 @@ std::vector<uint8_t> fake_vmlinux(const FakeKernel& kernel);
 
 enum class FakePacking { kZstd, kXz, kGzip };
 // A bzImage around `payload`. Without `header_fields` its boot header does not say where the payload is.
-std::vector<uint8_t> fake_bzimage(const FakeKernel& kernel, const std::vector<uint8_t>& payload, FakePacking packing,
-                                  bool header_fields = true);
+std::vector<uint8_t> fake_bzimage(const FakeKernel& kernel, const std::vector<uint8_t>& payload,
+                                  FakePacking packing, bool header_fields = true);
 // Zstd bzImage of fake_vmlinux(kernel).
 std::vector<uint8_t> fake_vmlinuz(const FakeKernel& kernel);
 

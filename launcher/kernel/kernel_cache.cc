@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr char kMetadata[] = "kernel.json";
 
-// Numbers of a release in order: "7.2.13+deb14-cloud" -> 7, 2, 13. Stops at the first that is not preceded by a dot.
+// Numbers of a release in order: "7.2.13+deb14-cloud" -> 7, 2, 13. Stops at the first that is not preceded by
+// a dot.
 std::vector<unsigned long> release_numbers(const std::string& release) {
   std::vector<unsigned long> numbers;
   for (size_t at = 0; at < release.size() && release[at] >= '0' && release[at] <= '9';) {
@@ -35,7 +36,9 @@ std::vector<unsigned long> release_numbers(const std::string& release) {
   return numbers;
 }
 
-bool is_entry_name(const std::string& name) { return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos; }
+bool is_entry_name(const std::string& name) {
+  return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
+}
 
 std::string now_utc() {
   std::time_t now = std::time(nullptr);
@@ -130,7 +133,8 @@ Result<std::optional<CachedKernel>> KernelCache::find(const std::string& spec) c
   auto kernels = list();
   if (!kernels) return std::move(kernels).error();
   for (const auto& kernel : *kernels) {
-    if (spec.empty() || kernel.release == spec || kernel.series == spec) return std::optional<CachedKernel>(kernel);
+    if (spec.empty() || kernel.release == spec || kernel.series == spec)
+      return std::optional<CachedKernel>(kernel);
   }
   return std::optional<CachedKernel>();
 }
@@ -176,21 +180,27 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
   auto image = read_kernel_image(staging + "/vmlinuz");
   if (!image) return std::move(image).error();
   if (auto usable = check_kernel_usable(*image); !usable) return std::move(usable).error();
-  if (!is_entry_name(image->release)) return Error::invalid("a kernel calls itself \"" + image->release + "\"");
+  if (!is_entry_name(image->release))
+    return Error::invalid("a kernel calls itself \"" + image->release + "\"");
 
-  nlohmann::json json = {{"release", image->release},   {"banner", image->banner}, {"build_id", image->build_id},
-                         {"package", package},          {"fetched", now_utc()}};
+  nlohmann::json json = {{"release", image->release},
+                         {"banner", image->banner},
+                         {"build_id", image->build_id},
+                         {"package", package},
+                         {"fetched", now_utc()}};
   std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   auto* btf = reinterpret_cast<const char*>(image->btf.data());
   if (auto s = write_file(staging + "/btf", btf, image->btf.size()); !s) return std::move(s).error();
-  if (auto s = write_file(staging + "/" + kMetadata, text.data(), text.size()); !s) return std::move(s).error();
+  if (auto s = write_file(staging + "/" + kMetadata, text.data(), text.size()); !s)
+    return std::move(s).error();
 
   std::string final_dir = dir_ + "/" + image->release;
   std::error_code ec;
   if (fs::exists(final_dir, ec)) {
     // Debug info is large: an older entry of the same build hands it on.
     auto old = load(image->release);
-    if (old && !old->debuginfo.empty() && old->build_id == image->build_id && !fs::exists(staging + "/vmlinux", ec)) {
+    if (old && !old->debuginfo.empty() && old->build_id == image->build_id &&
+        !fs::exists(staging + "/vmlinux", ec)) {
       fs::rename(old->debuginfo, staging + "/vmlinux", ec);
     }
     auto aside = make_staging();
@@ -207,7 +217,8 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
   return load(image->release);
 }
 
-Result<CachedKernel> KernelCache::install_debuginfo(const std::string& release, const std::string& vmlinux) const {
+Result<CachedKernel> KernelCache::install_debuginfo(const std::string& release,
+                                                    const std::string& vmlinux) const {
   std::error_code ec;
   fs::rename(vmlinux, dir_ + "/" + release + "/vmlinux", ec);
   if (ec) return Error::system("cannot install the debug info of " + release + ": " + ec.message());

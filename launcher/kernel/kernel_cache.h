@@ -28,9 +28,9 @@ struct CachedKernel {
   std::string btf;        // DIR/RELEASE/btf
   std::string debuginfo;  // DIR/RELEASE/vmlinux, or empty
   std::string banner;
-  std::string build_id;   // hex
-  std::string package;    // "linux-image-7.3.4+deb13-cloud-amd64 7.3.4-1~bpo13+1"
-  std::string fetched;    // ISO 8601, UTC
+  std::string build_id;  // hex
+  std::string package;   // "linux-image-7.3.4+deb13-cloud-amd64 7.3.4-1~bpo13+1"
+  std::string fetched;   // ISO 8601, UTC
 };
 
 // "7.2" of "7.2.13+deb14-cloud-amd64"; empty if `release` does not start with two numbers.
@@ -43,7 +43,8 @@ class KernelCache {
   // `dir` need not exist.
   explicit KernelCache(std::string dir) : dir_(std::move(dir)) {}
 
-  // $XDG_CACHE_HOME/ktstr/kernels, or $HOME/.cache/ktstr/kernels; `getenv` may return null. Fails if neither is set.
+  // $XDG_CACHE_HOME/ktstr/kernels, or $HOME/.cache/ktstr/kernels; `getenv` may return null. Fails if neither
+  // is set.
   static Result<std::string> default_dir(const std::function<const char*(const char*)>& getenv);
 
   const std::string& dir() const { return dir_; }

@@ -27,7 +27,8 @@ TEST(KernelRelease, SeriesAndOrder) {
 
 TEST(KernelCacheDir, FollowsXdg) {
   auto env = [](const char* xdg, const char* home) {
-    return KernelCache::default_dir([=](const char* name) { return std::string(name) == "HOME" ? home : xdg; });
+    return KernelCache::default_dir(
+        [=](const char* name) { return std::string(name) == "HOME" ? home : xdg; });
   };
   EXPECT_EQ(env("/x", "/home/u").value(), "/x/ktstr/kernels");
   EXPECT_EQ(env("", "/home/u").value(), "/home/u/.cache/ktstr/kernels");
@@ -61,7 +62,8 @@ TEST_F(KernelCacheTest, AMissingDirectoryIsAnEmptyCache) {
 }
 
 TEST_F(KernelCacheTest, ListsNewestFirstAndFinds) {
-  for (const char* name : {"7.9.2-a", "7.10.1-a", "6.18.3-a", "7.9.10-a"}) ASSERT_TRUE(install(release(name)).ok());
+  for (const char* name : {"7.9.2-a", "7.10.1-a", "6.18.3-a", "7.9.10-a"})
+    ASSERT_TRUE(install(release(name)).ok());
   auto kernels = cache_.list();
   ASSERT_EQ(kernels->size(), 4u);
   EXPECT_EQ((*kernels)[0].release, "7.10.1-a");

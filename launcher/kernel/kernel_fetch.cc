@@ -19,7 +19,8 @@ std::map<std::string, std::string> read_os_release(const std::string& path) {
     size_t eq = line.find('=');
     if (eq == std::string::npos) continue;
     std::string value = line.substr(eq + 1);
-    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'')) value = value.substr(1, value.size() - 2);
+    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\''))
+      value = value.substr(1, value.size() - 2);
     values[line.substr(0, eq)] = value;
   }
   return values;
@@ -55,8 +56,9 @@ Status check_host(const FetchHost& host) {
   if (os["ID"] == "debian") return {};
   std::string name = os["PRETTY_NAME"].empty() ? "this host" : os["PRETTY_NAME"];
   return Error::unsupported("kernels are fetched from Debian's archive, and " + name + " is not Debian")
-      .with_hint("give --kernel a vmlinuz or a built source tree with CONFIG_SCHED_CLASS_EXT=y and "
-                 "CONFIG_DEBUG_INFO_BTF=y");
+      .with_hint(
+          "give --kernel a vmlinuz or a built source tree with CONFIG_SCHED_CLASS_EXT=y and "
+          "CONFIG_DEBUG_INFO_BTF=y");
 }
 
 Result<KernelOffers> ask_archive(PrivateApt* apt, const Progress& progress) {
@@ -77,13 +79,15 @@ Result<KernelOffers> ask_archive(PrivateApt* apt, const Progress& progress) {
     }
     auto offers = apt->offers();
     if (!offers || !offers->empty()) return offers;
-    problems += (problems.empty() ? "" : "\n  ") + site + ": offers no " + kKernelFlavour + " kernel in " + kKernelSuite;
+    problems += (problems.empty() ? "" : "\n  ") + site + ": offers no " + kKernelFlavour + " kernel in " +
+                kKernelSuite;
   }
   return Error::system("cannot ask Debian's archive: " + problems)
       .with_hint("check the network and proxy (apt-get update must work), or give --kernel a vmlinuz");
 }
 
-Result<std::string> choose(const KernelOffers& offers, const FetchRequest& request, const KernelCache& cache) {
+Result<std::string> choose(const KernelOffers& offers, const FetchRequest& request,
+                           const KernelCache& cache) {
   // Debug info for a kernel that is cached already spares one download.
   if (request.debuginfo && !request.refresh && !request.series.empty()) {
     auto cached = cache.find(request.series);
@@ -95,12 +99,14 @@ Result<std::string> choose(const KernelOffers& offers, const FetchRequest& reque
   bool series_known = false;
   for (auto it = offers.rbegin(); it != offers.rend(); ++it) {
     const std::string& release = it->first;
-    if (!request.series.empty() && series_of_release(release) != request.series && release != request.series) continue;
+    if (!request.series.empty() && series_of_release(release) != request.series && release != request.series)
+      continue;
     series_known = true;
     if (!request.debuginfo || it->second.debuginfo) return release;
   }
   if (!series_known) {
-    return Error::not_found("Debian's archive has no " + std::string(kKernelFlavour) + " kernel \"" + request.series + "\"")
+    return Error::not_found("Debian's archive has no " + std::string(kKernelFlavour) + " kernel \"" +
+                            request.series + "\"")
         .with_hint("available: " + offered_text(offers, false));
   }
   return Error::not_found("Debian's archive has no debug symbols for kernel " + request.series)
@@ -115,8 +121,8 @@ Result<std::string> fetch_package(PrivateApt* apt, const std::string& package, c
   return deb;
 }
 
-Result<CachedKernel> fetch_image(const KernelCache& cache, PrivateApt* apt, const std::string& release, const KernelOffer& offer,
-                                 const Progress& progress) {
+Result<CachedKernel> fetch_image(const KernelCache& cache, PrivateApt* apt, const std::string& release,
+                                 const KernelOffer& offer, const Progress& progress) {
   auto deb = fetch_package(apt, offer.image_package, progress);
   if (!deb) return std::move(deb).error();
   auto staging = cache.make_staging();
@@ -150,10 +156,10 @@ Result<CachedKernel> fetch_debuginfo(const KernelCache& cache, PrivateApt* apt, 
   if (!staging) return std::move(staging).error();
   RemoveDir cleanup{*staging};
   std::string target = *staging + "/vmlinux";
-  std::vector<DebMember> members = {{{"usr/lib/debug/boot/vmlinux-" + release,
-                                      "usr/lib/debug/lib/modules/" + release + "/vmlinux",
-                                      "usr/lib/debug/usr/lib/modules/" + release + "/vmlinux"},
-                                     target}};
+  std::vector<DebMember> members = {
+      {{"usr/lib/debug/boot/vmlinux-" + release, "usr/lib/debug/lib/modules/" + release + "/vmlinux",
+        "usr/lib/debug/usr/lib/modules/" + release + "/vmlinux"},
+       target}};
   say(progress, "unpacking " + package);
   if (auto s = extract_deb_members(*deb, &members); !s) return std::move(s).error();
   if (members[0].found) return cache.install_debuginfo(release, target);
@@ -166,7 +172,8 @@ bool satisfied(const CachedKernel& kernel, const FetchRequest& request) {
 
 }  // namespace
 
-Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& request, const FetchHost& host) {
+Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& request,
+                                  const FetchHost& host) {
   if (!request.series.empty() && !request.refresh) {
     auto cached = cache.find(request.series);
     if (cached && cached->has_value() && satisfied(**cached, request)) return **cached;
@@ -186,15 +193,17 @@ Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& 
 
   auto cached = cache.find(*release);
   if (!cached) return std::move(cached).error();
-  Result<CachedKernel> kernel = cached->has_value() && !request.refresh
-                                    ? Result<CachedKernel>(**cached)
-                                    : fetch_image(cache, &apt, *release, offers->at(*release), request.progress);
+  Result<CachedKernel> kernel =
+      cached->has_value() && !request.refresh
+          ? Result<CachedKernel>(**cached)
+          : fetch_image(cache, &apt, *release, offers->at(*release), request.progress);
   if (!kernel || satisfied(*kernel, request)) return kernel;
   return fetch_debuginfo(cache, &apt, *release, request.progress);
 }
 
-Result<std::vector<std::string>> list_available_kernels(const KernelCache& cache, const FetchHost& host,
-                                                        const std::function<void(const std::string&)>& progress) {
+Result<std::vector<std::string>> list_available_kernels(
+    const KernelCache& cache, const FetchHost& host,
+    const std::function<void(const std::string&)>& progress) {
   if (auto s = check_host(host); !s) return std::move(s).error();
   auto lock = cache.lock([&] { say(progress, "waiting for another fetch to finish"); });
   if (!lock) return std::move(lock).error();

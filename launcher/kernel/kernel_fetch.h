@@ -1,10 +1,10 @@
 // Takes a sched_ext kernel from the distribution's archive into the cache.
 //
 // Uses the host's apt programs on private lists, state and cache (under the kernel cache), so that the host's
-// package state is neither read for installed packages nor changed; works as an ordinary user. The archive's site is
-// the one the host already uses; signatures are checked by apt against Debian's keyring; packages are unpacked
-// with libarchive, never installed.
-// Limits: Debian hosts (12, 13, testing, sid) on amd64. Elsewhere: kUnsupported, with --kernel as the way out.
+// package state is neither read for installed packages nor changed; works as an ordinary user. The archive's
+// site is the one the host already uses; signatures are checked by apt against Debian's keyring; packages are
+// unpacked with libarchive, never installed. Limits: Debian hosts (12, 13, testing, sid) on amd64. Elsewhere:
+// kUnsupported, with --kernel as the way out.
 #pragma once
 
 #include <functional>
@@ -43,15 +43,16 @@ struct FetchRequest {
   std::function<void(const std::string& line)> progress;  // what is being done, for people; may be empty
 };
 
-// Without network use when the cache has what is asked for (series given and cached, with debug info if asked),
-// unless `refresh`. An empty series always asks the archive for the newest. With debuginfo, the newest kernel of the
-// series that the archive has symbols for.
-// Errors: no network or archive (kSystem), unknown series (kNotFound, lists those available), not Debian
-// (kUnsupported), a package that is not as expected (kInvalid), disk full (kExhausted).
-Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& request, const FetchHost& host);
+// Without network use when the cache has what is asked for (series given and cached, with debug info if
+// asked), unless `refresh`. An empty series always asks the archive for the newest. With debuginfo, the
+// newest kernel of the series that the archive has symbols for. Errors: no network or archive (kSystem),
+// unknown series (kNotFound, lists those available), not Debian (kUnsupported), a package that is not as
+// expected (kInvalid), disk full (kExhausted).
+Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& request,
+                                  const FetchHost& host);
 
 // Releases the archive offers, newest first. Same errors.
-Result<std::vector<std::string>> list_available_kernels(const KernelCache& cache, const FetchHost& host,
-                                                        const std::function<void(const std::string&)>& progress);
+Result<std::vector<std::string>> list_available_kernels(
+    const KernelCache& cache, const FetchHost& host, const std::function<void(const std::string&)>& progress);
 
 }  // namespace ktstr

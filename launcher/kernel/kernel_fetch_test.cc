@@ -62,8 +62,9 @@ class KernelFetchTest : public testing::Test {
     offer("linux-image-6.18.5+t-cloud-amd64", "6.18.5+t-cloud-amd64", "./boot/vmlinuz-");
     offer("linux-binary-7.2.9+t-cloud-amd64", "7.2.9+t-cloud-amd64", "");
     offer("linux-binary-7.10.1+t-cloud-amd64", "7.10.1+t-cloud-amd64", "");
-    for (const char* name : {"linux-image-7.2.9+t-cloud-amd64", "linux-image-7.10.1+t-cloud-amd64", "linux-image-cloud-amd64",
-                             "linux-binary-unsigned-7.10.1+t-cloud-amd64", "linux-image-7.11.1+t-amd64"}) {
+    for (const char* name :
+         {"linux-image-7.2.9+t-cloud-amd64", "linux-image-7.10.1+t-cloud-amd64", "linux-image-cloud-amd64",
+          "linux-binary-unsigned-7.10.1+t-cloud-amd64", "linux-image-7.11.1+t-amd64"}) {
       packages_[name] = {};
     }
     packages_["linux-base-7.10.1+t-cloud-amd64"] = {
@@ -94,7 +95,8 @@ class KernelFetchTest : public testing::Test {
     }
     if (argv[1] == "-q" && argv[2] == "download") {
       ran_.back() = "download " + argv[3];
-      if (packages_.count(argv[3]) == 0) return CommandOutput{100, "E: Unable to locate package " + argv[3] + "\n"};
+      if (packages_.count(argv[3]) == 0)
+        return CommandOutput{100, "E: Unable to locate package " + argv[3] + "\n"};
       write_deb(command.cwd + "/" + argv[3] + "_1_amd64.deb", packages_.at(argv[3]));
     }
     return output;
@@ -112,7 +114,9 @@ class KernelFetchTest : public testing::Test {
   FetchHost host_;
   std::map<std::string, Files> packages_;
   std::vector<std::string> ran_;
-  std::string sites_ = "https://archive.test/debian|bookworm|main|Debian\nhttps://archive.test/debian-security|bookworm-security|main|Debian\n";
+  std::string sites_ =
+      "https://archive.test/debian|bookworm|main|Debian\nhttps://archive.test/"
+      "debian-security|bookworm-security|main|Debian\n";
   bool network_ = true;
 };
 
@@ -131,7 +135,8 @@ TEST_F(KernelFetchTest, BothPackageLayouts) {
   EXPECT_EQ(ran_.back(), "download linux-image-6.18.5+t-cloud-amd64");
   auto new_layout = fetch("7.2");
   ASSERT_TRUE(new_layout.ok()) << new_layout.error().to_string();
-  EXPECT_FALSE(std::filesystem::exists(new_layout->dir + "/config")) << "its package is not there; that is no reason to fail";
+  EXPECT_FALSE(std::filesystem::exists(new_layout->dir + "/config"))
+      << "its package is not there; that is no reason to fail";
 }
 
 TEST_F(KernelFetchTest, ACachedSeriesNeedsNoNetwork) {
@@ -186,8 +191,10 @@ TEST_F(KernelFetchTest, NoKeyringNoFetch) {
 
 TEST(KernelOffers, PassesOverWhatIsNoImage) {
   auto offers = parse_kernel_offers(
-      "linux-image-cloud-amd64\nlinux-binary-unsigned-7.2.1+x-cloud-amd64\nW: noise\nlinux-image-7.2.1+x-cloud-amd64-dbg\n"
-      "linux-image-7.2.1+x-cloud-amd64\nlinux-binary-7.2.1+x-cloud-amd64\nlinux-image-6.16.1+x-cloud-amd64\n");
+      "linux-image-cloud-amd64\nlinux-binary-unsigned-7.2.1+x-cloud-amd64\nW: "
+      "noise\nlinux-image-7.2.1+x-cloud-amd64-dbg\n"
+      "linux-image-7.2.1+x-cloud-amd64\nlinux-binary-7.2.1+x-cloud-amd64\nlinux-image-6.16.1+x-cloud-"
+      "amd64\n");
   ASSERT_EQ(offers.size(), 2u);
   EXPECT_EQ(offers.begin()->second.image_package, "linux-image-6.16.1+x-cloud-amd64");
   EXPECT_EQ(offers.begin()->second.config_package, "linux-image-6.16.1+x-cloud-amd64");

@@ -4,8 +4,8 @@
 
 #include <random>
 
-#include "runtime/decompress.h"
 #include "launcher/kernel/fake_kernel.h"
+#include "runtime/decompress.h"
 
 namespace ktstr {
 namespace {

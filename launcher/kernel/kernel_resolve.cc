@@ -38,7 +38,8 @@ std::string cached_names(const std::vector<CachedKernel>& kernels) {
   return names;
 }
 
-Result<ResolvedKernel> from_image(const std::string& path, const std::string& debuginfo, const std::string& origin) {
+Result<ResolvedKernel> from_image(const std::string& path, const std::string& debuginfo,
+                                  const std::string& origin) {
   auto image = read_kernel_image(path);
   if (!image) return std::move(image).error();
   if (!image->bzimage) {
@@ -83,7 +84,8 @@ Result<ResolvedKernel> from_path(const Asked& asked) {
   }
   bool is_source = fs::exists(asked.spec + "/Kconfig", ec);
   return Error::not_found(asked.origin + ": the directory holds no arch/x86/boot/bzImage")
-      .with_hint(is_source ? "the tree is not built: run `make bzImage vmlinux` in it" : "it must be a built kernel source tree");
+      .with_hint(is_source ? "the tree is not built: run `make bzImage vmlinux` in it"
+                           : "it must be a built kernel source tree");
 }
 
 }  // namespace
@@ -108,8 +110,10 @@ Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoi
   const CachedKernel& kernel = **found;
   auto resolved = from_image(kernel.image, kernel.debuginfo, asked.origin);
   if (!resolved) {
-    return std::move(resolved).error().within(asked.origin).with_hint("remove " + kernel.dir +
-                                                                      " and run `ktstr-launch kernel fetch` again");
+    return std::move(resolved)
+        .error()
+        .within(asked.origin)
+        .with_hint("remove " + kernel.dir + " and run `ktstr-launch kernel fetch` again");
   }
   return resolved;
 }

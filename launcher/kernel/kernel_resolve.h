@@ -23,11 +23,11 @@ struct ResolvedKernel {
 
 // A spec is a path when it holds a '/' or names something that exists; else a cached series or release.
 //   file        a bzImage / vmlinuz
-//   directory   a built source tree: arch/x86/boot/bzImage, and vmlinux for debug info; or a directory with vmlinuz
-//   7.2         newest cached kernel of that series;  7.2.13+deb14-cloud-amd64: that one
-//   (nothing)   newest cached kernel
-// Errors: kNotFound (with what is cached, and `kernel fetch` as hint), kUnsupported (no sched_ext or BTF: names the
-// configuration option), kInvalid (not a kernel; a bare vmlinux where a bzImage is needed).
+//   directory   a built source tree: arch/x86/boot/bzImage, and vmlinux for debug info; or a directory with
+//   vmlinuz 7.2         newest cached kernel of that series;  7.2.13+deb14-cloud-amd64: that one (nothing)
+//   newest cached kernel
+// Errors: kNotFound (with what is cached, and `kernel fetch` as hint), kUnsupported (no sched_ext or BTF:
+// names the configuration option), kInvalid (not a kernel; a bare vmlinux where a bzImage is needed).
 Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoice& choice);
 
 }  // namespace ktstr

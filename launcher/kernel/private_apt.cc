@@ -67,7 +67,8 @@ Status PrivateApt::set_up() {
     if (fs::exists(host_.keyring_dir + "/" + keyring, ec)) keyring_ = host_.keyring_dir + "/" + keyring;
   }
   if (keyring_.empty()) {
-    return Error::not_found("Debian's archive keyring is not in " + host_.keyring_dir + ": signatures cannot be verified")
+    return Error::not_found("Debian's archive keyring is not in " + host_.keyring_dir +
+                            ": signatures cannot be verified")
         .with_hint("apt-get install debian-archive-keyring");
   }
   std::error_code ec;
@@ -80,7 +81,9 @@ Status PrivateApt::set_up() {
 
 // Sites of Debian archives that this host already uses, best first.
 Result<std::vector<std::string>> PrivateApt::sites() {
-  auto run = host_.run({{"apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"}, {"LC_ALL=C"}, ""});
+  auto run = host_.run({{"apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"},
+                        {"LC_ALL=C"},
+                        ""});
   if (!run) return std::move(run).error();
   std::vector<std::string> known, possible;
   for (const auto& line : lines_of(run->out)) {
@@ -93,7 +96,8 @@ Result<std::vector<std::string>> PrivateApt::sites() {
     bool other_archive = release.find("security") != std::string::npos || site.starts_with("cdrom:") ||
                          (component != "main" && !component.empty());
     if (site.empty() || site.find_first_of(" \t[]") != std::string::npos || other_archive) continue;
-    auto& list = origin == "Debian" ? known : possible;  // the origin is known only after the host's own update
+    auto& list =
+        origin == "Debian" ? known : possible;  // the origin is known only after the host's own update
     if (std::find(list.begin(), list.end(), site) == list.end()) list.push_back(site);
   }
   if (known.empty()) known = possible;
@@ -102,11 +106,13 @@ Result<std::vector<std::string>> PrivateApt::sites() {
 }
 
 Status PrivateApt::update(const std::string& site) {
-  std::ofstream(staging_ + "/sources.list") << "deb [signed-by=" << keyring_ << "] " << site << " " << kKernelSuite << " main\n";
+  std::ofstream(staging_ + "/sources.list")
+      << "deb [signed-by=" << keyring_ << "] " << site << " " << kKernelSuite << " main\n";
   auto run = apt({"apt-get", "-q", "update"});
   if (!run) return std::move(run).error();
   if (run->exit_code != 0 || run->out.find("\nErr:") != std::string::npos) {
-    return Error::system("apt-get update of " + std::string(kKernelSuite) + " from " + site + ": " + complaint(run->out));
+    return Error::system("apt-get update of " + std::string(kKernelSuite) + " from " + site + ": " +
+                         complaint(run->out));
   }
   return {};
 }
@@ -147,12 +153,14 @@ Result<std::string> PrivateApt::download(const std::string& package) {
 Status PrivateApt::write_config() {
   auto dump = host_.run({{"apt-config", "dump", "Acquire"}, {"LC_ALL=C"}, ""});
   if (!dump) {
-    return std::move(dump).error().with_hint("kernels are fetched with apt's programs; elsewhere, give --kernel a "
-                                             "vmlinuz or a built source tree");
+    return std::move(dump).error().with_hint(
+        "kernels are fetched with apt's programs; elsewhere, give --kernel a "
+        "vmlinuz or a built source tree");
   }
   std::string path = staging_ + "/apt.conf";
   std::ofstream conf(path);
-  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);  // a proxy's address may hold a password
+  fs::permissions(path,
+                  fs::perms::owner_read | fs::perms::owner_write);  // a proxy's address may hold a password
   conf << "Dir::Etc::Parts \"/dev/null\";\nDir::Etc::Main \"/dev/null\";\n"
        << "Dir::Etc::Preferences \"/dev/null\";\nDir::Etc::PreferencesParts \"/dev/null\";\n"
        << "Dir::Etc::SourceList \"" << staging_ << "/sources.list\";\nDir::Etc::SourceParts \"/dev/null\";\n"
@@ -189,7 +197,8 @@ FetchHost real_fetch_host() {
     options.own_session = false;  // Ctrl-C ends a long download
     auto run = run_captured(std::move(options), kCommandLimit);
     if (!run) return std::move(run).error();
-    return CommandOutput{run->exit.signal != 0 ? 128 + run->exit.signal : run->exit.exit_code, std::move(run->out)};
+    return CommandOutput{run->exit.signal != 0 ? 128 + run->exit.signal : run->exit.exit_code,
+                         std::move(run->out)};
   };
   return host;
 }

@@ -1,7 +1,7 @@
 // apt's programs on private lists, state and cache: what kernel_fetch asks of Debian's archive.
 //
-// The configuration is the host's transport part only (proxies, timeouts), so that no hook of the host runs and
-// nothing of its package state is read or written. Signatures are apt's work, against Debian's keyring.
+// The configuration is the host's transport part only (proxies, timeouts), so that no hook of the host runs
+// and nothing of its package state is read or written. Signatures are apt's work, against Debian's keyring.
 #pragma once
 
 #include <functional>
@@ -33,8 +33,8 @@ KernelOffers parse_kernel_offers(const std::string& package_names);
 
 class PrivateApt {
  public:
-  // Lists and cache stand in `state`, kept between fetches; configuration and downloads in `staging`, the caller's
-  // to remove. `host` must outlive this.
+  // Lists and cache stand in `state`, kept between fetches; configuration and downloads in `staging`, the
+  // caller's to remove. `host` must outlive this.
   PrivateApt(const FetchHost& host, std::string state, std::string staging)
       : host_(host), state_(std::move(state)), staging_(std::move(staging)) {}
 

@@ -54,10 +54,30 @@ std::string why_kvm_cannot_be_opened(const std::string& device) {
 }
 
 std::vector<std::string> probe_command(const AcceleratorRequest& request) {
-  return {request.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-          "-name", "ktstr-kvm-probe", "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-smp", "1", "-m", "256M",
-          "-serial", "stdio", "-kernel", request.kernel,
-          "-append", "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1"};
+  return {request.qemu,
+          "-nodefaults",
+          "-no-user-config",
+          "-display",
+          "none",
+          "-no-reboot",
+          "-name",
+          "ktstr-kvm-probe",
+          "-machine",
+          "q35",
+          "-accel",
+          "kvm",
+          "-cpu",
+          "max",
+          "-smp",
+          "1",
+          "-m",
+          "256M",
+          "-serial",
+          "stdio",
+          "-kernel",
+          request.kernel,
+          "-append",
+          "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1"};
 }
 
 // QEMU's last line, without its own name and of a length for one line.
@@ -91,7 +111,8 @@ Result<Verdict> try_guest(const AcceleratorRequest& request) {
     if (ended) return Verdict{false, opens + "QEMU ended" + last_word(qemu) + ")"};
     if (output.size() > (1u << 20)) output.erase(0, output.size() / 2);
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return Verdict{false, opens + "no output in " + std::to_string(request.timeout_ms / 1000) + " s)"};
+    if (left <= 0)
+      return Verdict{false, opens + "no output in " + std::to_string(request.timeout_ms / 1000) + " s)"};
     pollfd fds[2] = {{qemu.pidfd(), POLLIN, 0}, {qemu.output_fd(), POLLIN, 0}};
     ::poll(fds, qemu.output_fd() >= 0 ? 2 : 1, static_cast<int>(left));
   }
@@ -110,7 +131,8 @@ class Memory {
     auto it = all["verdicts"].find(key_);
     if (it == all["verdicts"].end() || !it->is_object()) return std::nullopt;
     auto runs = it->find("runs"), reason = it->find("reason");
-    if (runs == it->end() || reason == it->end() || !runs->is_boolean() || !reason->is_string()) return std::nullopt;
+    if (runs == it->end() || reason == it->end() || !runs->is_boolean() || !reason->is_string())
+      return std::nullopt;
     return Verdict{runs->get<bool>(), printable(reason->get<std::string>())};
   }
 
@@ -134,8 +156,8 @@ class Memory {
     if (dir_.empty()) return none;
     std::ifstream in(file());
     json all = json::parse(in, nullptr, false);
-    bool usable = all.is_object() && all.contains("boot_id") && all["boot_id"] == boot_id_ && all.contains("verdicts") &&
-                  all["verdicts"].is_object();
+    bool usable = all.is_object() && all.contains("boot_id") && all["boot_id"] == boot_id_ &&
+                  all.contains("verdicts") && all["verdicts"].is_object();
     return usable ? all : none;
   }
 
@@ -153,7 +175,9 @@ Result<AcceleratorInfoT> conclude(AcceleratorWish wish, const Verdict& verdict) 
   if (verdict.runs) return info("kvm", verdict.reason);
   if (wish == AcceleratorWish::kAuto) return info("tcg", verdict.reason);
   return Error::unsupported("--accel kvm: " + verdict.reason)
-      .with_hint("use --accel auto or --accel tcg, or run where KVM works (nested virtualization on, user in group kvm)");
+      .with_hint(
+          "use --accel auto or --accel tcg, or run where KVM works (nested virtualization on, user in group "
+          "kvm)");
 }
 
 }  // namespace
@@ -180,7 +204,8 @@ Result<AcceleratorInfoT> choose_accelerator(const AcceleratorRequest& request) {
     }
   }
   if (request.progress) {
-    request.progress("trying whether a guest runs under KVM (at most " + std::to_string(request.timeout_ms / 1000) + " s)");
+    request.progress("trying whether a guest runs under KVM (at most " +
+                     std::to_string(request.timeout_ms / 1000) + " s)");
   }
   auto verdict = try_guest(request);
   if (!verdict) return std::move(verdict).error();
@@ -191,13 +216,15 @@ Result<AcceleratorInfoT> choose_accelerator(const AcceleratorRequest& request) {
 Result<std::string> find_qemu(const std::string& override, const std::string& path_variable) {
   if (!override.empty()) {
     if (::access(override.c_str(), X_OK) == 0) return override;
-    return Error::not_found("QEMU at " + override + ": " + std::strerror(errno)).with_hint("unset KTSTR_QEMU to search PATH");
+    return Error::not_found("QEMU at " + override + ": " + std::strerror(errno))
+        .with_hint("unset KTSTR_QEMU to search PATH");
   }
   std::istringstream dirs(path_variable);
   for (std::string dir; std::getline(dirs, dir, ':');) {
     std::string path = (dir.empty() ? "." : dir) + "/qemu-system-x86_64";
     struct stat st;
-    if (::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0) return path;
+    if (::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0)
+      return path;
   }
   return Error::not_found("qemu-system-x86_64 is not in PATH").with_hint("apt-get install qemu-system-x86");
 }
@@ -209,7 +236,8 @@ Result<std::string> qemu_version(const std::string& qemu) {
   if (!run) return std::move(run).error().within(qemu + " --version");
   static constexpr std::string_view kPrefix = "QEMU emulator version ";
   std::string line = printable(run->out.substr(0, run->out.find('\n')));
-  if (!run->exit.clean() || !line.starts_with(kPrefix)) return Error::system(qemu + " --version: does not run: " + line);
+  if (!run->exit.clean() || !line.starts_with(kPrefix))
+    return Error::system(qemu + " --version: does not run: " + line);
   return line.substr(kPrefix.size());
 }
 
@@ -222,7 +250,8 @@ std::pair<int, int> qemu_version_numbers(const std::string& version) {
 bool host_cpu_is_amd() {
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("vendor_id")) return line.find("AuthenticAMD") != std::string::npos || line.find("HygonGenuine") != std::string::npos;
+    if (line.starts_with("vendor_id"))
+      return line.find("AuthenticAMD") != std::string::npos || line.find("HygonGenuine") != std::string::npos;
   }
   return false;
 }

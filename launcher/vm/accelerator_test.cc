@@ -31,8 +31,10 @@ class AcceleratorTest : public testing::Test {
 
   // `script` runs when a guest is to be started; each start leaves a line in `starts`.
   void qemu(const std::string& script) {
-    std::ofstream(request_.qemu) << "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'QEMU emulator version 7.2.0 (x)'; exit; fi\n"
-                                 << "echo x >> " << dir_ << "/starts\n" << script << "\n";
+    std::ofstream(request_.qemu)
+        << "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'QEMU emulator version 7.2.0 (x)'; exit; fi\n"
+        << "echo x >> " << dir_ << "/starts\n"
+        << script << "\n";
     chmod(request_.qemu.c_str(), 0755);
   }
   int starts() {
@@ -93,7 +95,9 @@ TEST_F(AcceleratorTest, ADamagedOrOldMemoryIsNoMemory) {
   qemu("echo 'KVM internal error' >&2; exit 1");
   std::filesystem::create_directories(request_.cache_dir);
   int expected = 0;
-  for (const char* text : {"{", "[]", R"({"boot_id": "another", "verdicts": {"7.2.0 (x) | id": {"runs": true, "reason": ""}}})"}) {
+  for (const char* text :
+       {"{", "[]",
+        R"({"boot_id": "another", "verdicts": {"7.2.0 (x) | id": {"runs": true, "reason": ""}}})"}) {
     std::ofstream(request_.cache_dir + "/accelerator.json") << text;
     EXPECT_EQ(choose_accelerator(request_)->name, "tcg");
     EXPECT_EQ(starts(), ++expected);

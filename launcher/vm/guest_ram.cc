@@ -23,7 +23,9 @@ GuestRam::~GuestRam() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-std::string GuestRam::path() const { return "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(fd_); }
+std::string GuestRam::path() const {
+  return "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(fd_);
+}
 
 uint64_t lowmem_bytes(uint64_t ram_bytes) { return ram_bytes >= 0xb0000000 ? 0x80000000 : ram_bytes; }
 

@@ -1,5 +1,5 @@
-// The guest's RAM: a memfd that the launcher holds, QEMU maps shared and the monitor opens read-only through /proc.
-// It is never a file that has a name, so a killed launcher leaves nothing in /dev/shm.
+// The guest's RAM: a memfd that the launcher holds, QEMU maps shared and the monitor opens read-only through
+// /proc. It is never a file that has a name, so a killed launcher leaves nothing in /dev/shm.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ class GuestRam {
   uint64_t bytes_;
 };
 
-// Guest RAM below 4 GiB on q35; the rest stands at guest physical 4 GiB. File offset of a guest physical address:
-// gpa < lowmem ? gpa : gpa - 4 GiB + lowmem.
+// Guest RAM below 4 GiB on q35; the rest stands at guest physical 4 GiB. File offset of a guest physical
+// address: gpa < lowmem ? gpa : gpa - 4 GiB + lowmem.
 uint64_t lowmem_bytes(uint64_t ram_bytes);
 
 }  // namespace ktstr

@@ -70,8 +70,8 @@ Status write_host_file(archive* out, const std::string& path, uint64_t size) {
 }  // namespace
 
 Initramfs::Initramfs() {
-  for (const char* dir : {"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/usr", "/usr/bin", "/usr/sbin",
-                          "/usr/lib", "/usr/lib64", "/ktstr"}) {
+  for (const char* dir : {"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/usr", "/usr/bin",
+                          "/usr/sbin", "/usr/lib", "/usr/lib64", "/ktstr"}) {
     entries_[dir].mode = S_IFDIR | 0755;
   }
   for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
@@ -92,7 +92,8 @@ Status Initramfs::put(const std::string& guest_path, Entry entry) {
   for (fs::path parent = fs::path(path).parent_path(); parent != "/"; parent = parent.parent_path()) {
     auto [it, is_new] = entries_.try_emplace(parent.string());
     if (is_new) it->second.mode = S_IFDIR | 0755;
-    if (!S_ISDIR(it->second.mode)) return Error::invalid("initramfs: " + parent.string() + " is not a directory");
+    if (!S_ISDIR(it->second.mode))
+      return Error::invalid("initramfs: " + parent.string() + " is not a directory");
   }
   auto it = entries_.find(path);
   if (it == entries_.end()) {
@@ -100,7 +101,8 @@ Status Initramfs::put(const std::string& guest_path, Entry entry) {
     return {};
   }
   const Entry& old = it->second;
-  bool same = (old.mode & S_IFMT) == (entry.mode & S_IFMT) && old.bytes == entry.bytes && old.host_path == entry.host_path;
+  bool same = (old.mode & S_IFMT) == (entry.mode & S_IFMT) && old.bytes == entry.bytes &&
+              old.host_path == entry.host_path;
   if (same) return {};
   return Error::invalid("initramfs: " + path + " is there twice, with different content");
 }
@@ -185,7 +187,8 @@ Status Initramfs::write(const std::string& path, InitramfsCompression compressio
       archive_entry_set_rdevminor(header.get(), entry.dev_minor);
     }
     archive_entry_set_size(header.get(), S_ISREG(entry.mode) ? static_cast<la_int64_t>(entry.size) : 0);
-    if (archive_write_header(out.get(), header.get()) != ARCHIVE_OK) return failed(name + ": " + said(out.get()));
+    if (archive_write_header(out.get(), header.get()) != ARCHIVE_OK)
+      return failed(name + ": " + said(out.get()));
     if (!S_ISREG(entry.mode)) continue;
     Status s = entry.host_path.empty() ? write_bytes(out.get(), entry.bytes.data(), entry.bytes.size())
                                        : write_host_file(out.get(), entry.host_path, entry.size);

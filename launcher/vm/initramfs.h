@@ -1,9 +1,9 @@
 // Builds the guest's root file system: a cpio (newc) archive, written with libarchive.
 //
-// Layout: merged /usr (/bin, /sbin, /lib, /lib64 are links), /dev with console and null, empty /proc, /sys, /tmp,
-// /run, /root, /etc. Programs bring their libraries and interpreter along (launcher/vm/program_files.h).
-// Paths are absolute guest paths; parents are made on need; adding the same path with the same content twice is
-// fine, with another content kInvalid. Nothing is written before write().
+// Layout: merged /usr (/bin, /sbin, /lib, /lib64 are links), /dev with console and null, empty /proc, /sys,
+// /tmp, /run, /root, /etc. Programs bring their libraries and interpreter along
+// (launcher/vm/program_files.h). Paths are absolute guest paths; parents are made on need; adding the same
+// path with the same content twice is fine, with another content kInvalid. Nothing is written before write().
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ class Initramfs {
   Initramfs();
 
   Status add_bytes(const std::string& guest_path, std::string_view bytes, uint32_t mode = 0644);
-  // Content is read at write(); kNotFound when the file is not there now. mode 0: the host file's permission bits.
+  // Content is read at write(); kNotFound when the file is not there now. mode 0: the host file's permission
+  // bits.
   Status add_file(const std::string& guest_path, const std::string& host_path, uint32_t mode = 0);
   Status add_directory(const std::string& guest_path, uint32_t mode = 0755);
   Status add_symlink(const std::string& guest_path, const std::string& target);
@@ -41,9 +42,9 @@ class Initramfs {
 
  private:
   struct Entry {
-    uint32_t mode = 0;         // with the file type bits
-    std::string bytes;         // regular file from memory, or symlink target
-    std::string host_path;     // regular file from the host
+    uint32_t mode = 0;      // with the file type bits
+    std::string bytes;      // regular file from memory, or symlink target
+    std::string host_path;  // regular file from the host
     uint64_t size = 0;
     uint32_t dev_major = 0, dev_minor = 0;
   };

@@ -35,7 +35,8 @@ std::map<std::string, Read> read_back(const std::string& path, std::vector<std::
     file.device = {archive_entry_rdevmajor(entry), archive_entry_rdevminor(entry)};
     char chunk[65536];
     la_ssize_t n;
-    while (S_ISREG(file.mode) && (n = archive_read_data(in, chunk, sizeof(chunk))) > 0) file.content.append(chunk, static_cast<size_t>(n));
+    while (S_ISREG(file.mode) && (n = archive_read_data(in, chunk, sizeof(chunk))) > 0)
+      file.content.append(chunk, static_cast<size_t>(n));
     if (order != nullptr) order->push_back(archive_entry_pathname(entry));
     files[archive_entry_pathname(entry)] = file;
   }
@@ -75,7 +76,9 @@ TEST_F(InitramfsTest, WritesWhatWasAdded) {
     EXPECT_EQ(files["dev/console"].mode, S_IFCHR | 0600u);
     EXPECT_EQ(files["dev/console"].device, std::pair(5, 1));
     EXPECT_EQ(files["lib64"].content, "usr/lib64");
-    auto place = [&](const char* name) { return std::find(order.begin(), order.end(), name) - order.begin(); };
+    auto place = [&](const char* name) {
+      return std::find(order.begin(), order.end(), name) - order.begin();
+    };
     EXPECT_LT(place("opt/deep"), place("opt/deep/er")) << "the kernel makes no parents";
     EXPECT_LT(place("opt/deep/er"), place("opt/deep/er/tool"));
   }

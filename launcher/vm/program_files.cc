@@ -1,7 +1,7 @@
-// A breadth-first walk over DT_NEEDED, with the loader's own search order. Each directory is kept twice: where it is
-// on the host and where it will be in the guest; they differ only under $ORIGIN, because the program may stand
-// elsewhere in the guest. Headers are read through program headers, as the loader does, so stripped section tables
-// do no harm.
+// A breadth-first walk over DT_NEEDED, with the loader's own search order. Each directory is kept twice:
+// where it is on the host and where it will be in the guest; they differ only under $ORIGIN, because the
+// program may stand elsewhere in the guest. Headers are read through program headers, as the loader does, so
+// stripped section tables do no harm.
 
 #include "launcher/vm/program_files.h"
 
@@ -53,7 +53,8 @@ std::optional<uint64_t> file_offset(Elf* elf, size_t segments, uint64_t address)
 }
 
 void read_dynamic(Elf* elf, size_t segments, const GElf_Phdr& dynamic, ElfFacts* facts) {
-  Elf_Data* entries = elf_getdata_rawchunk(elf, static_cast<int64_t>(dynamic.p_offset), dynamic.p_filesz, ELF_T_DYN);
+  Elf_Data* entries =
+      elf_getdata_rawchunk(elf, static_cast<int64_t>(dynamic.p_offset), dynamic.p_filesz, ELF_T_DYN);
   if (entries == nullptr) return;
   int count = static_cast<int>(entries->d_size / sizeof(Elf64_Dyn));
   uint64_t strings_at = 0, strings_size = 0;
@@ -85,7 +86,8 @@ std::optional<ElfFacts> read_elf(const std::string& path) {
   if (!fd) return std::nullopt;
   std::unique_ptr<Elf, EndElf> elf(elf_begin(fd.get(), ELF_C_READ_MMAP, nullptr));
   GElf_Ehdr header;
-  if (!elf || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr) return std::nullopt;
+  if (!elf || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr)
+    return std::nullopt;
   ElfFacts facts;
   facts.x86_64 = header.e_machine == EM_X86_64 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
                  (header.e_type == ET_EXEC || header.e_type == ET_DYN);
@@ -96,9 +98,11 @@ std::optional<ElfFacts> read_elf(const std::string& path) {
     if (gelf_getphdr(elf.get(), static_cast<int>(i), &segment) == nullptr) continue;
     if (segment.p_type == PT_DYNAMIC) read_dynamic(elf.get(), segments, segment, &facts);
     if (segment.p_type != PT_INTERP || segment.p_filesz > 4096) continue;
-    Elf_Data* data = elf_getdata_rawchunk(elf.get(), static_cast<int64_t>(segment.p_offset), segment.p_filesz, ELF_T_BYTE);
+    Elf_Data* data =
+        elf_getdata_rawchunk(elf.get(), static_cast<int64_t>(segment.p_offset), segment.p_filesz, ELF_T_BYTE);
     if (data != nullptr && data->d_buf != nullptr) {
-      facts.interpreter.assign(static_cast<const char*>(data->d_buf), strnlen(static_cast<const char*>(data->d_buf), data->d_size));
+      facts.interpreter.assign(static_cast<const char*>(data->d_buf),
+                               strnlen(static_cast<const char*>(data->d_buf), data->d_size));
     }
   }
   return facts;
@@ -110,7 +114,8 @@ struct SearchDir {
 };
 
 void replace_all(std::string* text, const std::string& what, const std::string& with) {
-  for (size_t at = 0; (at = text->find(what, at)) != std::string::npos; at += with.size()) text->replace(at, what.size(), with);
+  for (size_t at = 0; (at = text->find(what, at)) != std::string::npos; at += with.size())
+    text->replace(at, what.size(), with);
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -126,8 +131,8 @@ class Walk {
  public:
   explicit Walk(const ProgramSearch& search) : search_(search) {
     read_loader_config(search_.root + "/etc/ld.so.conf", 0);
-    static constexpr const char* kStandard[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64",
-                                                "/usr/lib64", "/lib", "/usr/lib"};
+    static constexpr const char* kStandard[] = {
+        "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
     for (const char* dir : kStandard) standard_.insert(dir);
     for (const char* dir : kStandard) {
       std::string real = guest_view(dir);
@@ -145,7 +150,8 @@ class Walk {
     if (::access(real.c_str(), R_OK) != 0) return Error::from_errno("cannot read " + host_path);
     struct stat st;
     if (stat(real.c_str(), &st) != 0) return Error::from_errno(host_path);
-    if ((st.st_mode & 0111) == 0) return Error::invalid(host_path + ": is not executable").with_hint("chmod +x " + host_path);
+    if ((st.st_mode & 0111) == 0)
+      return Error::invalid(host_path + ": is not executable").with_hint("chmod +x " + host_path);
 
     std::ifstream in(real, std::ios::binary);
     char magic[2] = {};
@@ -158,7 +164,8 @@ class Walk {
     }
     auto facts = read_elf(real);
     if (!facts) return Error::invalid(host_path + ": is neither an x86-64 program nor a script (#!)");
-    if (!facts->x86_64) return Error::unsupported(host_path + ": is built for another machine; the guest is x86-64");
+    if (!facts->x86_64)
+      return Error::unsupported(host_path + ": is built for another machine; the guest is x86-64");
     return add_elf(host_path, real, guest_path, std::move(*facts));
   }
 
@@ -207,7 +214,8 @@ class Walk {
   }
 
   Status add_interpreter_of(const std::string& script, const std::string& line, int depth) {
-    if (depth >= kMaxScriptDepth) return Error::invalid(script + ": its interpreters are scripts, too deeply nested");
+    if (depth >= kMaxScriptDepth)
+      return Error::invalid(script + ": its interpreters are scripts, too deeply nested");
     std::istringstream words(line);
     std::string interpreter;
     if (!(words >> interpreter) || interpreter[0] != '/') {
@@ -216,7 +224,8 @@ class Walk {
     if (!fs::exists(on_host(interpreter))) {
       return Error::not_found(script + ": its interpreter " + interpreter + " is not on this host");
     }
-    if (auto s = add(on_host(interpreter), interpreter, depth + 1); !s) return std::move(s).error().within(script);
+    if (auto s = add(on_host(interpreter), interpreter, depth + 1); !s)
+      return std::move(s).error().within(script);
     if (fs::path(interpreter).filename() != "env") return {};
     std::string command;
     while (words >> command) {
@@ -233,14 +242,16 @@ class Walk {
     return Error::not_found(script + ": its interpreter " + command + " is not in PATH");
   }
 
-  Status add_elf(const std::string& shown, const std::string& real, const std::string& guest_path, ElfFacts facts) {
+  Status add_elf(const std::string& shown, const std::string& real, const std::string& guest_path,
+                 ElfFacts facts) {
     std::set<std::string> satisfied;
     files_.push_back({guest_path, real});
     if (!facts.interpreter.empty()) {
       std::error_code ec;
       std::string loader = fs::canonical(on_host(facts.interpreter), ec);
       if (ec) {
-        return Error::not_found(shown + ": needs the loader " + facts.interpreter + ", which is not on this host");
+        return Error::not_found(shown + ": needs the loader " + facts.interpreter +
+                                ", which is not on this host");
       }
       files_.push_back({facts.interpreter, loader});
       satisfied.insert(fs::path(facts.interpreter).filename());
@@ -252,7 +263,8 @@ class Walk {
         if (name.empty() || !satisfied.insert(name).second) continue;
         auto found = find_library(name, objects[i]);
         if (!found) {
-          std::string who = objects[i].real == real ? shown : objects[i].real + " (which " + shown + " needs)";
+          std::string who =
+              objects[i].real == real ? shown : objects[i].real + " (which " + shown + " needs)";
           return Error::not_found("shared library " + name + ", needed by " + who + ", is not on this host")
               .with_hint("install the package that holds " + name + ", or link the program statically");
         }
@@ -332,7 +344,8 @@ class Walk {
 
 }  // namespace
 
-Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_path, const std::string& guest_path,
+Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_path,
+                                                       const std::string& guest_path,
                                                        const ProgramSearch& search) {
   Walk walk(search);
   if (auto s = walk.add(host_path, guest_path, 0); !s) return std::move(s).error();

@@ -1,9 +1,10 @@
-// The files that one executable needs at run time, found as the dynamic loader would find them, without running it.
+// The files that one executable needs at run time, found as the dynamic loader would find them, without
+// running it.
 //
 // DT_NEEDED is walked with DT_RPATH (inherited), DT_RUNPATH, $ORIGIN and $LIB, then the directories of
-// /etc/ld.so.conf, then the standard ones; LD_LIBRARY_PATH is not looked at. PT_INTERP comes along. A script brings
-// its interpreter (and, for `#!/usr/bin/env X`, env and X).
-// Limits: x86-64 ELF; libraries that a program opens with dlopen() are not seen.
+// /etc/ld.so.conf, then the standard ones; LD_LIBRARY_PATH is not looked at. PT_INTERP comes along. A script
+// brings its interpreter (and, for `#!/usr/bin/env X`, env and X). Limits: x86-64 ELF; libraries that a
+// program opens with dlopen() are not seen.
 #pragma once
 
 #include <string>
@@ -19,13 +20,14 @@ struct ProgramFile {
 };
 
 struct ProgramSearch {
-  std::string root;       // prefix of every host path; for tests. Empty: "/"
+  std::string root;  // prefix of every host path; for tests. Empty: "/"
   std::string path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";  // for `env X`
 };
 
 // The first entry is the program itself. kNotFound: program or library missing (named, with who needs it);
 // kInvalid: neither ELF nor script, not executable, a directory; kUnsupported: not x86-64.
-Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_path, const std::string& guest_path,
+Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_path,
+                                                       const std::string& guest_path,
                                                        const ProgramSearch& search = {});
 
 }  // namespace ktstr

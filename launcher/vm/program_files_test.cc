@@ -46,12 +46,14 @@ class ProgramFilesTest : public testing::Test {
   }
   void library(const std::string& path, const std::string& function, const std::string& flags = "") {
     std::string soname = fs::path(path).filename();
-    compile(path, "int " + function + "(void) { return 1; }", "-shared -fPIC -Wl,-soname," + soname + " " + flags);
+    compile(path, "int " + function + "(void) { return 1; }",
+            "-shared -fPIC -Wl,-soname," + soname + " " + flags);
   }
   void program(const std::string& path, const std::string& flags) {
     compile(path, "void _start(void) { for (;;); }", "-fPIE -pie -Wl,--no-as-needed " + flags);
   }
-  Result<std::map<std::string, std::string>> collect(const std::string& path, const std::string& guest = "/ktstr/bin/p") {
+  Result<std::map<std::string, std::string>> collect(const std::string& path,
+                                                     const std::string& guest = "/ktstr/bin/p") {
     auto files = collect_program_files(root_ + path, guest, search_);
     if (!files) return std::move(files).error();
     std::map<std::string, std::string> by_guest;
@@ -169,8 +171,11 @@ TEST_F(ProgramFilesTest, SurvivesDamage) {
   std::string whole((std::istreambuf_iterator<char>(in)), {});
   std::srand(7);
   for (int round = 0; round < 300; ++round) {
-    std::string damaged = whole.substr(0, round % 3 == 0 ? static_cast<size_t>(std::rand()) % whole.size() : whole.size());
-    for (int i = 0; i < 6 && damaged.size() > 8; ++i) damaged[4 + static_cast<size_t>(std::rand()) % std::min<size_t>(damaged.size() - 4, 1500)] = static_cast<char>(std::rand());
+    std::string damaged =
+        whole.substr(0, round % 3 == 0 ? static_cast<size_t>(std::rand()) % whole.size() : whole.size());
+    for (int i = 0; i < 6 && damaged.size() > 8; ++i)
+      damaged[4 + static_cast<size_t>(std::rand()) % std::min<size_t>(damaged.size() - 4, 1500)] =
+          static_cast<char>(std::rand());
     put("/work/damaged", damaged);
     (void)collect("/work/damaged");
   }

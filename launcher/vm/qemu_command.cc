@@ -10,15 +10,18 @@ namespace ktstr {
 namespace {
 
 // Parts of a boot that a test VM does without; together they take a quarter off its time (facts.md 2).
-constexpr const char* kFastBoot[] = {"tsc=reliable", "no_timer_check",   "mitigations=off", "random.trust_cpu=on",
-                                     "apparmor=0",   "8250.nr_uarts=1", "panic=-1"};
+constexpr const char* kFastBoot[] = {
+    "tsc=reliable", "no_timer_check",  "mitigations=off", "random.trust_cpu=on",
+    "apparmor=0",   "8250.nr_uarts=1", "panic=-1"};
 
 Status check_socket(const char* what, const std::string& path) {
   if (path.empty()) return {};
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return Error::invalid(std::string(what) + " socket: path over 107 bytes: " + path).with_hint("use a run directory with a shorter path");
+    return Error::invalid(std::string(what) + " socket: path over 107 bytes: " + path)
+        .with_hint("use a run directory with a shorter path");
   }
-  if (path.find(',') != std::string::npos) return Error::invalid(std::string(what) + " socket: a comma in the path: " + path);
+  if (path.find(',') != std::string::npos)
+    return Error::invalid(std::string(what) + " socket: a comma in the path: " + path);
   return {};
 }
 
@@ -64,7 +67,8 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   auto topology = topology_args(request);
   if (!topology) return std::move(topology).error();
 
-  std::vector<std::string> argv = {options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
+  std::vector<std::string> argv = {options.qemu, "-nodefaults", "-no-user-config",
+                                   "-display",   "none",        "-no-reboot"};
   auto add = [&](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
   add({"-name", escape_commas(options.name)});
   add({"-machine", topology->machine, "-accel", kvm ? "kvm" : "tcg,thread=single"});
@@ -92,8 +96,9 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
 std::string shell_quote(const std::vector<std::string>& argv) {
   std::string line;
   for (const auto& word : argv) {
-    bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                                         "_-+=:,./@%^") == std::string::npos;
+    bool plain = !word.empty() && word.find_first_not_of(
+                                      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                      "_-+=:,./@%^") == std::string::npos;
     if (!line.empty()) line += ' ';
     if (plain) {
       line += word;

@@ -2,8 +2,8 @@
 //
 // Machine: q35, no defaults, no user config, no display, no reboot (a panic ends QEMU). Console: first UART.
 // Event channel: virtserialport `kChannelPortName`. Control: QMP.
-// Console and channel are unix sockets on which the collector listens *before* QEMU starts; on the QMP socket QEMU
-// listens.
+// Console and channel are unix sockets on which the collector listens *before* QEMU starts; on the QMP socket
+// QEMU listens.
 #pragma once
 
 #include <cstdint>
@@ -21,23 +21,23 @@ struct QemuOptions {
   std::string accelerator = "tcg";  // "tcg" (always thread=single) or "kvm"
   TopologyT topology;
   uint32_t memory_mb = 1024;
-  int ram_fd = -1;                  // memfd of memory_mb MiB that QEMU inherits; -1: QEMU's own memory
+  int ram_fd = -1;  // memfd of memory_mb MiB that QEMU inherits; -1: QEMU's own memory
   std::string kernel;
-  std::string initrd;               // empty: none
-  std::string console_socket;       // collector listens; empty: console on stdio
-  std::string channel_socket;       // collector listens; empty: no channel device
-  std::string qmp_socket;           // QEMU listens; empty: no QMP
-  bool verbose_console = false;     // kernel messages of every level instead of `quiet`
+  std::string initrd;            // empty: none
+  std::string console_socket;    // collector listens; empty: console on stdio
+  std::string channel_socket;    // collector listens; empty: no channel device
+  std::string qmp_socket;        // QEMU listens; empty: no QMP
+  bool verbose_console = false;  // kernel messages of every level instead of `quiet`
   bool kaslr = true;
   std::vector<std::string> kernel_args;  // appended to the kernel command line
   std::vector<std::string> qemu_args;    // appended to QEMU's, verbatim
-  std::string name = "ktstr";       // -name; shown by ps
+  std::string name = "ktstr";            // -name; shown by ps
   int qemu_major = 7, qemu_minor = 2;    // from qemu_version(); matters with several NUMA nodes
-  bool host_amd = false;            // KVM only: AMD host; see host_cpu_is_amd()
+  bool host_amd = false;                 // KVM only: AMD host; see host_cpu_is_amd()
 };
 
-// kInvalid: bad topology, a missing kernel, an unknown accelerator, a socket path too long for AF_UNIX (107 bytes)
-// or holding a comma.
+// kInvalid: bad topology, a missing kernel, an unknown accelerator, a socket path too long for AF_UNIX (107
+// bytes) or holding a comma.
 Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options);
 
 // The kernel command line in it.
@@ -49,8 +49,8 @@ std::string shell_quote(const std::vector<std::string>& argv);
 // The same VM for a person to paste: console on the terminal, private memory, no sockets.
 Result<std::string> paste_command(const QemuOptions& options);
 
-// Facts of VmStarted that follow from the options: accelerator, cmdline, vcpus, memory_mb, ram_bytes, lowmem_bytes,
-// qmp_path. The caller adds pid and ram_path.
+// Facts of VmStarted that follow from the options: accelerator, cmdline, vcpus, memory_mb, ram_bytes,
+// lowmem_bytes, qmp_path. The caller adds pid and ram_path.
 VmStartedT vm_started_facts(const QemuOptions& options, const std::vector<std::string>& argv);
 
 }  // namespace ktstr

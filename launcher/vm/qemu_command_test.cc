@@ -65,7 +65,8 @@ TEST(QemuCommand, RefusesWhatQemuWouldMisread) {
     auto argv = build_qemu_command(o);
     return argv.ok() ? std::string("accepted") : argv.error().message();
   };
-  EXPECT_THAT(message([](auto* o) { o->console_socket = "/" + std::string(107, 'x'); }), HasSubstr("over 107"));
+  EXPECT_THAT(message([](auto* o) { o->console_socket = "/" + std::string(107, 'x'); }),
+              HasSubstr("over 107"));
   EXPECT_EQ(message([](auto* o) { o->console_socket = "/" + std::string(106, 'x'); }), "accepted");
   EXPECT_THAT(message([](auto* o) { o->channel_socket = "/a,b"; }), HasSubstr("comma"));
   EXPECT_THAT(message([](auto* o) { o->accelerator = "hax"; }), HasSubstr("hax"));
@@ -74,7 +75,8 @@ TEST(QemuCommand, RefusesWhatQemuWouldMisread) {
 }
 
 TEST(QemuCommand, AShellReadsTheQuotedCommandBack) {
-  std::vector<std::string> argv = {"printf", "%s\n", "plain", "two words", "it's", "", "$HOME `x` \"q\"", "a\\b", "*"};
+  std::vector<std::string> argv = {"printf",          "%s\n", "plain", "two words", "it's", "",
+                                   "$HOME `x` \"q\"", "a\\b", "*"};
   ChildOptions shell;
   shell.argv = {"/bin/sh", "-c", shell_quote(argv)};
   auto run = run_captured(shell, std::chrono::seconds(20));

@@ -30,7 +30,10 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(const std::vector<std::s
   options.stderr_fd = write_end.get();
   auto child = Child::spawn(options);
   if (!child) {
-    return std::move(child).error().within("start " + argv.front()).with_hint("apt-get install qemu-system-x86");
+    return std::move(child)
+        .error()
+        .within("start " + argv.front())
+        .with_hint("apt-get install qemu-system-x86");
   }
   return std::unique_ptr<QemuProcess>(new QemuProcess(std::move(*child), std::move(read_end)));
 }

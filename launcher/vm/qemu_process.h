@@ -1,5 +1,5 @@
-// One QEMU child process: in its own session (Ctrl-C does not reach it), killed by the kernel when the launcher
-// dies, its stdout and stderr kept as a bounded tail.
+// One QEMU child process: in its own session (Ctrl-C does not reach it), killed by the kernel when the
+// launcher dies, its stdout and stderr kept as a bounded tail.
 #pragma once
 
 #include <sys/types.h>
@@ -23,8 +23,8 @@ struct QemuExit {
 
 class QemuProcess {
  public:
-  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). kNotFound: no such program.
-  // The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
+  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). kNotFound: no such
+  // program. The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
   static Result<std::unique_ptr<QemuProcess>> start(const std::vector<std::string>& argv,
                                                     const std::vector<int>& inherit);
   // Destroying it kills and reaps what still runs.
@@ -32,8 +32,8 @@ class QemuProcess {
   QemuProcess& operator=(const QemuProcess&) = delete;
 
   pid_t pid() const { return pid_; }  // stays after the end
-  // For a poll loop: readable once QEMU has ended (then call try_reap), and when it wrote something (then call
-  // drain_output). output_fd is -1 after end of file.
+  // For a poll loop: readable once QEMU has ended (then call try_reap), and when it wrote something (then
+  // call drain_output). output_fd is -1 after end of file.
   int pidfd() const { return child_.pidfd(); }
   int output_fd() const { return output_.get(); }
 
@@ -50,7 +50,8 @@ class QemuProcess {
   std::optional<QemuExit> wait_exit(int timeout_ms);
 
  private:
-  QemuProcess(Child child, UniqueFd output) : child_(std::move(child)), pid_(child_.pid()), output_(std::move(output)) {}
+  QemuProcess(Child child, UniqueFd output)
+      : child_(std::move(child)), pid_(child_.pid()), output_(std::move(output)) {}
 
   Child child_;
   pid_t pid_;

@@ -19,7 +19,9 @@ constexpr size_t kMaxMessage = 4u << 20;
 constexpr size_t kMaxEvents = 256;
 
 long long now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Result<UniqueFd> connect_once(const std::string& path) {
@@ -29,7 +31,8 @@ Result<UniqueFd> connect_once(const std::string& path) {
   std::memcpy(address.sun_path, path.c_str(), path.size());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno("socket");
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return Error::from_errno("connect " + path);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return Error::from_errno("connect " + path);
   return fd;
 }
 

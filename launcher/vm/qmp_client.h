@@ -18,7 +18,8 @@ class QmpClient {
   QmpClient& operator=(QmpClient&&) = default;
 
   // {"execute": COMMAND, "arguments": ARGUMENTS}; `arguments` is JSON text of an object, or empty.
-  // Returns the text of "return". kInvalid: QEMU answered with an error (its text); kTimeout; kSystem: QEMU is gone.
+  // Returns the text of "return". kInvalid: QEMU answered with an error (its text); kTimeout; kSystem: QEMU
+  // is gone.
   Result<std::string> execute(const std::string& command, const std::string& arguments = "");
 
   // "running", "paused", "internal-error", "guest-panicked", ...

@@ -59,7 +59,8 @@ class QmpClientTest : public testing::Test {
 
 TEST_F(QmpClientTest, AsksAndKeepsEvents) {
   play({"{\"return\": {}}\r\n",
-        "{\"event\": \"STOP\", \"timestamp\": {}}\r\n{\"return\": {\"status\": \"internal-error\", \"running\": false}}\r\n",
+        "{\"event\": \"STOP\", \"timestamp\": {}}\r\n{\"return\": {\"status\": \"internal-error\", "
+        "\"running\": false}}\r\n",
         "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no such thing\"}}\r\n"});
   auto client = QmpClient::connect(path_, 20000);
   ASSERT_TRUE(client.ok()) << client.error().to_string();

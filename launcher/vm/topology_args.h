@@ -15,16 +15,16 @@ namespace ktstr {
 
 // llcs * cores * threads. REQUIRES: check_topology() is ok.
 uint32_t vcpu_count(const TopologyT& topology);
-// kInvalid: a zero, llcs not a multiple of numa_nodes, more CPUs than 8-bit APIC ids reach (each level takes a power
-// of two of them), less than 128 MiB in all or 64 MiB per node.
+// kInvalid: a zero, llcs not a multiple of numa_nodes, more CPUs than 8-bit APIC ids reach (each level takes
+// a power of two of them), less than 128 MiB in all or 64 MiB per node.
 Status check_topology(const TopologyT& topology, uint32_t memory_mb);
 
 struct TopologyRequest {
   TopologyT topology;
   uint32_t memory_mb = 1024;
-  int ram_fd = -1;         // memfd that QEMU inherits; -1: anonymous memory
+  int ram_fd = -1;  // memfd that QEMU inherits; -1: anonymous memory
   bool kvm = false;
-  bool host_amd = false;   // KVM only: vendor of the host's CPUs
+  bool host_amd = false;               // KVM only: vendor of the host's CPUs
   int qemu_major = 7, qemu_minor = 2;  // NUMA nodes within one RAM file are asked for differently from 8.1 on
 };
 

@@ -33,7 +33,9 @@ TEST(TopologyArgs, OneNodeIsOneBackendOnTheRamFile) {
   r.ram_fd = 7;
   auto args = topology_args(r);
   EXPECT_EQ(args->machine, "q35,memory-backend=ram");
-  EXPECT_THAT(args->more, ElementsAre("-object", "memory-backend-file,id=ram,size=1024M,share=on,mem-path=/proc/self/fd/7"));
+  EXPECT_THAT(
+      args->more,
+      ElementsAre("-object", "memory-backend-file,id=ram,size=1024M,share=on,mem-path=/proc/self/fd/7"));
 }
 
 TEST(TopologyArgs, NodesShareOneRamFileBeforeAndAfterQemu81) {
@@ -49,7 +51,9 @@ TEST(TopologyArgs, NodesShareOneRamFileBeforeAndAfterQemu81) {
     r.qemu_minor = minor;
     auto fresh = topology_args(r);
     EXPECT_EQ(fresh->machine, "q35");
-    EXPECT_THAT(fresh->more, Contains("memory-backend-file,id=ram1,size=513M,share=on,mem-path=/proc/self/fd/7,offset=512M"));
+    EXPECT_THAT(
+        fresh->more,
+        Contains("memory-backend-file,id=ram1,size=513M,share=on,mem-path=/proc/self/fd/7,offset=512M"));
     EXPECT_THAT(fresh->more, Contains("node,nodeid=1,cpus=3-5,memdev=ram1"));
   }
 }
