@@ -27,6 +27,7 @@ constexpr uint64_t kProbeDoneNs = 15 * kSecond;
 constexpr uint64_t kSettleNs = 6 * kSecond;    // after a detach, for dump, console and the scheduler's last words
 constexpr uint64_t kQuietNs = 300 * kMs;       // nothing new for so long counts as quiet
 constexpr uint64_t kGraceNs = 5 * kSecond;     // between asking and killing
+constexpr uint64_t kCoreNs = 10 * kSecond;
 constexpr int kDrainMs = 10'000;
 
 }  // namespace
@@ -38,7 +39,8 @@ GuestRun::GuestRun(EventLoop& loop, EventChannel& channel)
       probe_(loop, channel,
              {.programs_seen = [this] { stage(Stage::ProgramsSeen); },
               .note = [this](const std::string& text) { note(text); }}),
-      scheduler_(loop, channel) {}
+      scheduler_(loop, channel),
+      cores_(loop) {}
 
 GuestRun::~GuestRun() = default;
 
@@ -89,6 +91,7 @@ void GuestRun::prepare() {
   for (const std::string& text : apply_kernel_settings(plan_->verbose_console)) note(text);
   for (const std::string& text : enable_cgroup_controllers()) note(text);
   watch_children();
+  if (auto armed = cores_.arm(); !armed) note("no backtraces of dying processes: " + armed.error().message());
   if (auto on = tracer_.start(); !on) note("sched_ext dump: " + on.error().message());
   loop_.every(kTickNs, [this] {
     tracer_.poll();
@@ -260,6 +263,7 @@ void GuestRun::scheduler_ended() {
   if (scheduler_.end()) {
     fact.exit_code = scheduler_.end()->exit_code;
     fact.signal = scheduler_.end()->signal;
+    if (scheduler_.end()->dumped_core) fact.core_frames = cores_.backtrace(scheduler_.pid(), scaled(kCoreNs));
   } else {
     note("the scheduler's process does not end, not even killed");
   }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "launcher/guest/core_catcher.h"
 #include "launcher/guest/dump_tracer.h"
 #include "launcher/guest/event_channel.h"
 #include "launcher/guest/event_loop.h"
@@ -57,6 +58,7 @@ class GuestRun {
   DumpTracer tracer_;
   ProbeLink probe_;
   SchedulerProcess scheduler_;
+  CoreCatcher cores_;
   std::unique_ptr<Workload> workload_;
   UniqueFd child_signals_;
 

@@ -134,6 +134,7 @@ Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
 
 void SchedulerProcess::on_end(int wait_status) {
   ProcessEnd end;
+  end.dumped_core = WCOREDUMP(wait_status);
   if (WIFSIGNALED(wait_status))
     end.signal = WTERMSIG(wait_status);
   else

@@ -17,6 +17,7 @@ namespace ktstr::guest {
 struct ProcessEnd {
   int exit_code = 0;
   int signal = 0;
+  bool dumped_core = false;
   std::string to_string() const;  // "exit code 3", "signal 11 (Segmentation fault)"
 };
 

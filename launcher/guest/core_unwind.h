@@ -1,0 +1,13 @@
+// Reads an ELF core with elfutils: the backtrace of the thread that died.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ktstr::guest {
+
+// Innermost first; at most 64. Symbols come from the programs and libraries that the core names, read where they stand.
+// Empty when the core cannot be read.
+std::vector<std::string> unwind_core(int core_fd);
+
+}  // namespace ktstr::guest
