@@ -16,6 +16,8 @@ uint32_t key_hash(std::string_view line) {
   return folded ? folded : 1;  // 0 fills the history before the first line
 }
 
+constexpr size_t kWindowSlots = 4096;
+
 }  // namespace
 
 std::string_view cycle_key(std::string_view line) {
@@ -40,7 +42,7 @@ std::string_view cycle_key(std::string_view line) {
 }
 
 CycleCollapser::CycleCollapser(Options options) : options_(options) {
-  options_.max_period = std::max<size_t>(options_.max_period, 4);
+  options_.max_period = std::clamp<size_t>(options_.max_period, 4, 4096);
   options_.min_repeats = std::clamp<size_t>(options_.min_repeats, 1, 4);
   forget_history();
 }
@@ -48,6 +50,9 @@ CycleCollapser::CycleCollapser(Options options) : options_(options) {
 void CycleCollapser::forget_history() {
   history_.assign(options_.max_period, 0);
   run_.assign(options_.max_period, 0);
+  run_zero_ = true;
+  in_window_.assign(kWindowSlots, 0);
+  in_window_[0] = static_cast<uint16_t>(options_.max_period);  // the zeros before the first line
 }
 
 void CycleCollapser::push(std::string line, std::vector<std::string>& out) {
@@ -70,11 +75,19 @@ void CycleCollapser::push_plain(std::string line, uint32_t key, std::vector<std:
   if (history_.size() >= 16 * n) history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(n));
   const uint32_t* past = history_.data() + (history_.size() - n);  // past[n - K] is K places back
   uint32_t seen = 0;
-  for (size_t j = 0; j < n; ++j) {
-    uint32_t same = past[j] == key ? 1 : 0;
-    run_[j] = (run_[j] + 1) * same;
-    seen |= same;
+  if (in_window_[key % kWindowSlots] != 0) {
+    for (size_t j = 0; j < n; ++j) {
+      uint32_t same = past[j] == key ? 1 : 0;
+      run_[j] = (run_[j] + 1) * same;
+      seen |= same;
+    }
+    run_zero_ = seen == 0;
+  } else if (!run_zero_) {
+    std::fill(run_.begin(), run_.end(), 0);
+    run_zero_ = true;
   }
+  --in_window_[past[0] % kWindowSlots];
+  ++in_window_[key % kWindowSlots];
   history_.push_back(key);
   waiting_.push_back(std::move(line));
   ++plain_;

@@ -3,8 +3,8 @@
 //
 // The idea: for every period K up to N, run[K] counts how many of the newest lines equal the line K places before.
 // When run[K] reaches K, the last K lines repeat the K before them; they are taken back (they still wait in a short
-// queue) and from then on only counted, until a line breaks the cycle. One pass, N comparisons a line, memory for
-// 2N lines. Checked against an obvious quadratic oracle in cycle_collapser_test.cc.
+// queue) and from then on only counted, until a line breaks the cycle. One pass, at most N comparisons a line (none for a
+// line that the last N did not hold), memory for 2N lines. Checked against an obvious quadratic oracle in cycle_collapser_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,8 @@ class CycleCollapser {
   std::deque<std::string> waiting_;   // plain lines that a cycle might still take back
   std::vector<uint32_t> history_;     // keys; the newest max_period stand at the end
   std::vector<uint32_t> run_;         // run_[N - K]
+  bool run_zero_ = true;              // all of run_ is 0
+  std::vector<uint16_t> in_window_;   // how many of the newest N keys have these low bits: most lines are new ones
   uint64_t plain_ = 0;                // plain lines since the last count line
   std::vector<uint32_t> block_;       // keys of the block being counted; empty: no cycle
   uint64_t repeats_ = 0;

@@ -93,11 +93,7 @@ void VmRecord::fold(const EventBuffer& event) {
       reach(Stage::InitStarted, event);
       hello = unpacked<GuestHelloT>(*event.as<GuestHello>());
       return;
-    case Payload::StageReached: {
-      auto* reached_now = event.as<StageReached>();
-      if (reached_now->stage() >= stage) stage_detail = std::string(str(reached_now->detail()).substr(0, 512));
-      return reach(reached_now->stage(), event);
-    }
+    case Payload::StageReached: return reach(event.as<StageReached>()->stage(), event);
     case Payload::GuestFailed:
       if (!failed) failed = unpacked<GuestFailedT>(*event.as<GuestFailed>());
       timeline.mark(Moment::of(event), "init gave up: " + failed->error);

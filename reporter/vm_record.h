@@ -55,7 +55,6 @@ struct VmRecord {
   std::vector<std::string> missing;  // helpers that did not deliver
 
   Stage stage = Stage::NotStarted;
-  std::string stage_detail;
   bool workload_started = false, workload_finished = false;  // a guest that gives up finishes without either
   std::optional<Stage> stage_at_end;  // the stage when the scheduler was gone
   std::optional<GuestHelloT> hello;
