@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
                 {"stats", "diagnostics", "timeline", "scheduler log", "monitor"}},
         Fixture{"scx_exit_early", "", "^BUG SUMMARY: .*(never attached|before .*attach)",
                 {"diagnostics", "timeline", "scheduler log", "monitor"}}),
-    [](const testing::TestParamInfo<Fixture>& info) { return std::string(info.param.scheduler); });
+    [](const testing::TestParamInfo<Fixture>& fixture) { return std::string(fixture.param.scheduler); });
 
 TEST(Crash, BpfErrorOnTheOldestSchedExtKernelWeSupport) {
   Scratch scratch;

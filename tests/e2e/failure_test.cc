@@ -17,8 +17,11 @@ TEST(Failure, AGuestKernelPanicIsSaidWithinTheRunNotAtADeadline) {
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   std::string summary = run.out.substr(0, run.out.find('\n'));
   EXPECT_NE(summary.find("panic"), std::string::npos) << run.out;
-  for (const auto& e : read_log(scratch.path() + "/out/t/events.ktlog"))
-    if (auto* x = e.as<VmExited>(); x && e.vm() == Vm::Primary) EXPECT_EQ(x->end(), VmEnd::Died);
+  for (const auto& e : read_log(scratch.path() + "/out/t/events.ktlog")) {
+    if (auto* x = e.as<VmExited>(); x && e.vm() == Vm::Primary) {
+      EXPECT_EQ(x->end(), VmEnd::Died);
+    }
+  }
 }
 
 TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -48,6 +49,12 @@ Running::Running(const Scratch& scratch, std::vector<std::string> argv, std::vec
   std::string line;
   for (const auto& a : argv) line += a + " ";
   scratch.write("command-" + std::to_string(n), line + "\n");
+  // The switches that shape a report are the test's own, whatever the machine has set.
+  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE", "KTSTR_KERNEL"}) {
+    std::string unset = std::string(name) + "=";
+    if (std::none_of(env.begin(), env.end(), [&](const std::string& e) { return e.starts_with(unset); }))
+      env.push_back(unset);
+  }
   auto child = Child::spawn({.argv = std::move(argv), .env = std::move(env), .stdout_fd = out.get(), .stderr_fd = err.get()});
   if (!child) ADD_FAILURE() << child.error().message();
   else child_ = std::move(child).value();
