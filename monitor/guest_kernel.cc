@@ -123,7 +123,12 @@ Status GuestKernel::find_cpus() {
              .scx_root = symbol("scx_root"),
              .scx_enable_seq = symbol("scx_enable_seq"),
              .scx_state = symbol("scx_enable_state_var"),
-             .prog_idr = symbol("prog_idr")};
+             .prog_idr = symbol("prog_idr"),
+             .jiffies = symbol("jiffies_64"),
+             .classes = {0, symbol("stop_sched_class"), symbol("dl_sched_class"), symbol("rt_sched_class"),
+                         symbol("fair_sched_class"), symbol("ext_sched_class"), symbol("idle_sched_class")}};
+  if (const uint64_t tick = symbol("tick_nsec")) tick_ns_ = memory_->get<uint64_t>(tick).value_or(0);
+  if (tick_ns_ > 1'000'000'000) tick_ns_ = 0;
   const uint64_t mask = symbol("__cpu_possible_mask");
   possible_ = mask ? read_mask(*memory_, mask, count) : std::vector<bool>(count, true);
   return {};

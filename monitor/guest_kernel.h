@@ -1,6 +1,7 @@
 // An attached guest kernel: its memory, its layout, its CPUs. Found from the RAM file alone.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,8 @@ struct GuestPlaces {
   uint64_t runqueues = 0, cpu_online_mask = 0, nr_node_ids = 0;
   uint64_t scx_root = 0, scx_enable_seq = 0, scx_state = 0;
   uint64_t prog_idr = 0;
+  uint64_t jiffies = 0;
+  std::array<uint64_t, 7> classes{};  // by SchedClass
 };
 
 class GuestKernel {
@@ -44,6 +47,8 @@ class GuestKernel {
   const GuestPlaces& places() const { return places_; }
   // Of a per-CPU symbol or pointer. REQUIRES: cpu < cpus().
   uint64_t per_cpu(uint64_t base, uint32_t cpu) const { return base + per_cpu_offset_[cpu]; }
+  // Of a tick; 0: not known.
+  uint64_t tick_ns() const { return tick_ns_; }
   // CPUs that are online now, ascending; on a kernel that does not tell, the possible ones.
   void read_online(std::vector<uint16_t>& cpus) const;
   // Drops remembered page translations: before each sample.
@@ -62,6 +67,7 @@ class GuestKernel {
   std::unique_ptr<PagedMemory> memory_;
   std::shared_ptr<const KernelLayout> layout_;
   GuestPlaces places_;
+  uint64_t tick_ns_ = 0;
   bool cached_ = false;
   std::vector<uint64_t> per_cpu_offset_;
   std::vector<bool> possible_;

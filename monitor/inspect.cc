@@ -29,6 +29,13 @@ void print(const MonitorSampleT& s) {
       std::printf(" stats %u 0 %u %u %u %u %" PRIu64 " %" PRIu64 " %" PRIu64, t->yields, t->switches, t->idle_switches,
                   t->wakeups, t->local_wakeups, t->run_ns, t->wait_ns, t->slices);
     }
+    std::printf(" rt %u", c->rt_nr_running);
+    if (c->curr) {
+      std::printf(" curr %s[%d] %s", printable(c->curr->comm).c_str(), c->curr->pid, EnumNameSchedClass(c->curr->sched_class));
+    }
+    if (const auto& w = c->longest_waiting) {
+      std::printf(" waiting %s[%d] %s in %#" PRIx64, printable(w->comm).c_str(), w->pid, human_ns(w->wait_ns).c_str(), w->dsq_id);
+    }
     std::printf("\n");
   }
   for (const auto& c : s.counters) std::printf("SCX_EV_%s %" PRId64 "\n", c->name.c_str(), c->value);

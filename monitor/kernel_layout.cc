@@ -60,6 +60,8 @@ RqLayout rq_layout(Finder& find) {
   l.scx_nr_running = find.field("rq", "scx.nr_running");
   l.scx_flags = find.field("rq", "scx.flags");
   l.local_dsq_depth = find.field("rq", "scx.local_dsq.nr");
+  l.runnable_list = find.field("rq", "scx.runnable_list");
+  l.rt_nr_running = find.field("rq", "rt.rt_nr_running");
   l.yields = find.field("rq", "yld_count");
   l.switches = find.field("rq", "sched_count");
   l.idle_switches = find.field("rq", "sched_goidle");
@@ -68,6 +70,17 @@ RqLayout rq_layout(Finder& find) {
   l.run_ns = find.field("rq", "rq_cpu_time");
   l.wait_ns = find.field("rq", "rq_sched_info.run_delay");
   l.slices = find.field("rq", "rq_sched_info.pcount");
+  return l;
+}
+
+TaskLayout task_layout(Finder& find) {
+  TaskLayout l;
+  l.pid = find.field("task_struct", "pid");
+  l.comm = find.field("task_struct", "comm");
+  l.sched_class = find.field("task_struct", "sched_class");
+  l.dsq = find.field("task_struct", "scx.dsq");
+  l.runnable_node = find.field("task_struct", "scx.runnable_node");
+  l.runnable_at = find.field("task_struct", "scx.runnable_at");
   return l;
 }
 
@@ -240,7 +253,8 @@ const std::vector<std::string>& wanted_symbols() {
       "phys_base",           "page_offset_base", "__per_cpu_offset", "nr_cpu_ids",     "__cpu_possible_mask",
       "__cpu_online_mask",   "runqueues",        "system_state",     "__start_BTF",    "__stop_BTF",
       "scx_root",            "scx_enable_seq",   "scx_enable_state_var", "prog_idr",   "nr_node_ids",
-      "scx_watchdog_timeout"};
+      "jiffies_64",          "tick_nsec",        "stop_sched_class", "dl_sched_class", "rt_sched_class",
+      "fair_sched_class",    "ext_sched_class",  "idle_sched_class"};
   return names;
 }
 
@@ -255,7 +269,8 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
           .with_hint("build the kernel with CONFIG_KALLSYMS_ALL");
     }
   }
-  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "__cpu_online_mask"}) {
+  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "__cpu_online_mask", "jiffies_64",
+                           "tick_nsec"}) {
     if (!layout.has(name)) {
       layout.absent.push_back(std::string("symbol ") + name + (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
     }
@@ -263,6 +278,7 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
   Finder find(btf, layout.absent);
   layout.rq = rq_layout(find);
   if (!layout.rq.nr_running || !layout.rq.clock) return Error::unsupported("BTF: struct rq lacks nr_running or clock");
+  layout.task = task_layout(find);
   layout.scx = scx_layout(find, layout.absent);
   layout.dsq = dsq_layout(find, layout.absent);
   layout.domain = domain_layout(find, layout.absent);

@@ -40,8 +40,16 @@ inline constexpr uint32_t kMaxDomainBytesRead = 2048;
 // struct rq
 struct RqLayout {
   Field nr_running, clock, curr, idle, domain;
+  Field rt_nr_running;
   Field scx_nr_running, scx_flags, local_dsq_depth;
+  Field runnable_list;       // its list_head: the sched_ext tasks that are runnable, the longest waiting first
   Field yields, switches, idle_switches, wakeups, local_wakeups, run_ns, wait_ns, slices;  // CONFIG_SCHEDSTATS
+};
+
+// struct task_struct
+struct TaskLayout {
+  Field pid, comm, sched_class;
+  Field dsq, runnable_node, runnable_at;  // of sched_ext_entity; runnable_at in jiffies
 };
 
 // struct scx_sched and what hangs on it
@@ -94,6 +102,7 @@ struct KernelLayout {
   std::map<std::string, uint64_t, std::less<>> symbols;  // address less the KASLR offset
   uint64_t symbols_seen = 0;
   RqLayout rq;
+  TaskLayout task;
   ScxLayout scx;
   DsqLayout dsq;
   DomainLayout domain;

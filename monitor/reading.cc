@@ -20,6 +20,16 @@ std::unique_ptr<CounterT> counter(const std::string& name, uint64_t value) {
   return c;
 }
 
+std::unique_ptr<TaskSeenT> to_event(const TaskReading& r) {
+  auto t = std::make_unique<TaskSeenT>();
+  t->pid = r.pid;
+  t->comm = text_of(r.comm);
+  t->sched_class = r.sched_class;
+  t->wait_ns = r.wait_ns;
+  t->dsq_id = r.dsq_id;
+  return t;
+}
+
 std::unique_ptr<CpuSampleT> to_event(const CpuReading& r) {
   auto s = std::make_unique<CpuSampleT>();
   s->cpu = r.cpu;
@@ -29,6 +39,9 @@ std::unique_ptr<CpuSampleT> to_event(const CpuReading& r) {
   s->rq_clock = r.rq_clock;
   s->scx_flags = r.scx_flags;
   s->idle = r.idle;
+  s->rt_nr_running = r.rt_nr_running;
+  if (r.has_curr) s->curr = to_event(r.curr);
+  if (r.has_waiting) s->longest_waiting = to_event(r.longest_waiting);
   if (r.has_stats) {
     s->stats = std::make_unique<RunQueueStatsT>();
     s->stats->yields = r.yields;
@@ -47,7 +60,7 @@ std::unique_ptr<CpuSampleT> to_event(const CpuReading& r) {
 
 void Reading::clear() {
   full = false;
-  guest_clock_ns = 0;
+  guest_clock_ns = jiffies = 0;
   state = UINT32_MAX;
   root = enable_seq = 0;
   cpus.clear();

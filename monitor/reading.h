@@ -12,12 +12,23 @@
 
 namespace ktstr {
 
+struct TaskReading {
+  int32_t pid = -1;
+  std::array<char, 16> comm{};  // not terminated when full
+  SchedClass sched_class = SchedClass::Unknown;
+  uint64_t wait_ns = 0;
+  uint64_t dsq_id = 0;
+};
+
 struct CpuReading {
   uint16_t cpu = 0;
   bool idle = false;
   uint32_t nr_running = 0, scx_nr_running = 0, local_dsq_depth = 0, scx_flags = 0;
   uint64_t rq_clock = 0;
-  // Full samples, where the kernel keeps them: as in RunQueueStats.
+  uint32_t rt_nr_running = 0;
+  bool has_curr = false, has_waiting = false;
+  TaskReading curr, longest_waiting;
+  // Where the kernel keeps them: as in RunQueueStats.
   bool has_stats = false;
   uint32_t yields = 0, switches = 0, idle_switches = 0, wakeups = 0, local_wakeups = 0;
   uint64_t run_ns = 0, wait_ns = 0, slices = 0;
@@ -54,6 +65,7 @@ struct ProgramReading {
 struct Reading {
   bool full = false;
   uint64_t guest_clock_ns = 0;
+  uint64_t jiffies = 0;  // 0: not known
   std::vector<CpuReading> cpus;
 
   uint64_t root = 0;  // address of the root scheduler; 0: none

@@ -37,8 +37,9 @@ Status Sampler::fill() {
   reading_.state = read_scx_state(kernel_);
   reading_.full = taken_ % full_every_ == 0 || (root && *root != last_root_) || reading_.state != last_state_;
 
+  reading_.jiffies = read_jiffies(kernel_);
   for (const uint16_t cpu : online_) {
-    if (!read_run_queue(kernel_, cpu, reading_.full, reading_)) {
+    if (!read_run_queue(kernel_, cpu, reading_)) {
       return Error::invalid("run queue of CPU " + std::to_string(cpu) + " is not readable");
     }
   }

@@ -14,6 +14,7 @@
 
 namespace ktstr {
 
+inline constexpr uint32_t kMaxRunnableSeen = 8;    // of a runnable list, from its head
 inline constexpr uint32_t kMaxDomainLevels = 16;
 inline constexpr uint32_t kMaxPrograms = 512;      // published
 inline constexpr uint32_t kMaxIdrEntries = 16384;  // looked at
@@ -22,8 +23,12 @@ inline constexpr uint32_t kMaxBuckets = 1u << 16;
 inline constexpr uint32_t kMaxDsqs = 4096;
 inline constexpr uint32_t kMaxNodes = 64;
 
-// struct rq of one CPU; statistics too when `stats`.
-bool read_run_queue(const GuestKernel& kernel, uint32_t cpu, bool stats, Reading& reading);
+// Jiffies now, for the age of waiting tasks; 0: not known.
+uint64_t read_jiffies(const GuestKernel& kernel);
+// pid, comm and class of a task_struct.
+bool read_task(const GuestKernel& kernel, uint64_t task, TaskReading& out);
+// struct rq of one CPU: the numbers, who runs, who waits longest. Tasks that cannot be read are left out.
+bool read_run_queue(const GuestKernel& kernel, uint32_t cpu, Reading& reading);
 
 // The root scheduler as it is at this moment.
 struct ScxRoot {

@@ -57,6 +57,38 @@ TEST_F(Walkers, RunQueues) {
   EXPECT_EQ(s.guest_clock_ns, 1'000'003u);
 }
 
+TEST_F(Walkers, WhoRunsAndWhoWaits) {
+  const MonitorSampleT s = sample();
+  ASSERT_TRUE(s.cpus[2]->curr);
+  EXPECT_EQ(s.cpus[2]->curr->pid, 102);
+  EXPECT_EQ(s.cpus[2]->curr->comm, "running");
+  EXPECT_EQ(s.cpus[2]->curr->sched_class, SchedClass::Ext);
+  EXPECT_EQ(s.cpus[2]->rt_nr_running, 2u);
+  ASSERT_TRUE(s.cpus[2]->longest_waiting);  // not the running one, though it is older
+  EXPECT_EQ(s.cpus[2]->longest_waiting->pid, 202);
+  EXPECT_EQ(s.cpus[2]->longest_waiting->wait_ns, 50 * 4'000'000u);
+  EXPECT_FALSE(s.cpus[3]->curr);  // idle
+}
+
+TEST_F(Walkers, WaitingInADispatchQueue) {
+  guest_.poke<uint64_t>(guest_.at("waiting0") + testing::kTaskDsq, guest_.at("dsq1"));
+  EXPECT_EQ(sample().cpus[0]->longest_waiting->dsq_id, 0x101u);
+  guest_.poke<uint64_t>(guest_.at("waiting0") + testing::kTaskDsq, kWild);
+  EXPECT_EQ(sample().cpus[0]->longest_waiting->dsq_id, 0u);
+}
+
+TEST_F(Walkers, ATaskThatBecameRunnableJustNow) {
+  guest_.poke<uint64_t>(guest_.at("waiting0") + testing::kTaskRunnableAt, 0x1'0000'0101);  // after jiffies were read
+  EXPECT_EQ(sample().cpus[0]->longest_waiting->wait_ns, 0u);
+}
+
+TEST_F(Walkers, ALoopInARunnableList) {
+  guest_.poke<uint64_t>(guest_.at("task0") + testing::kTaskRunnable, guest_.at("task0") + testing::kTaskRunnable);
+  EXPECT_FALSE(sample().cpus[0]->longest_waiting);
+  guest_.poke<uint64_t>(guest_.at("task0") + testing::kTaskRunnable, kWild);
+  EXPECT_FALSE(sample().cpus[0]->longest_waiting);
+}
+
 TEST_F(Walkers, OfflineCpusAreLeftOut) {
   guest_.poke<uint64_t>(guest_.at("__cpu_online_mask"), 0b101);
   EXPECT_EQ(sample().cpus.size(), 2u);

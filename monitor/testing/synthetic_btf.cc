@@ -48,14 +48,23 @@ class Builder {
 
 void add_scheduler(Builder& b, bool pcpu_layout) {
   const int head = b.structure("rhash_head", 8, {{"next", b.pointer, 0}});
+  const int list = b.structure("list_head", 16, {{"next", b.pointer, 0}, {"prev", b.pointer, 8}});
   const int dsq = b.structure("scx_dispatch_q", kDsqBytes,
                               {{"nr", b.u32, kDsqDepth}, {"id", b.u64, kDsqId}, {"hash_node", head, kDsqNode}});
   const int scx_rq = b.structure(
-      "scx_rq", 96, {{"local_dsq", dsq, kScxRqLocal}, {"nr_running", b.u32, kScxRqRunning}, {"flags", b.u32, kScxRqFlags}});
+      "scx_rq", 104, {{"local_dsq", dsq, kScxRqLocal}, {"nr_running", b.u32, kScxRqRunning}, {"flags", b.u32, kScxRqFlags},
+                      {"runnable_list", list, kScxRqRunnable}});
+  const int rt = b.structure("rt_rq", 8, {{"rt_nr_running", b.u32, kRtRunning}});
+  const int entity = b.structure("sched_ext_entity", 64,
+                                 {{"dsq", b.pointer, kTaskDsq - 48}, {"runnable_node", list, kTaskRunnable - 48},
+                                  {"runnable_at", b.u64, kTaskRunnableAt - 48}});
+  b.structure("task_struct", kTaskBytes,
+              {{"comm", b.array(b.u8, 16), kTaskComm}, {"pid", b.s32, kTaskPid}, {"sched_class", b.pointer, kTaskClass},
+               {"scx", entity, 48}});
   const int info = b.structure("sched_info", 16, {{"pcount", b.u64, 0}, {"run_delay", b.u64, 8}});
   b.structure("rq", kRqBytes,
               {{"curr", b.pointer, kRqCurr}, {"idle", b.pointer, kRqIdle}, {"clock", b.u64, kRqClock},
-               {"sd", b.pointer, kRqDomain}, {"nr_running", b.u32, kRqRunning}, {"scx", scx_rq, kRqScx},
+               {"sd", b.pointer, kRqDomain}, {"nr_running", b.u32, kRqRunning}, {"scx", scx_rq, kRqScx}, {"rt", rt, kRqRt},
                {"yld_count", b.u32, kRqYields}, {"sched_count", b.u32, kRqSwitches}, {"sched_goidle", b.u32, kRqGoidle},
                {"ttwu_count", b.u32, kRqTtwu}, {"ttwu_local", b.u32, kRqTtwuLocal}, {"rq_cpu_time", b.u64, kRqCpuTime},
                {"rq_sched_info", info, kRqSchedInfo}});

@@ -16,7 +16,11 @@ inline constexpr uint32_t kRqCurr = 8, kRqIdle = 16, kRqClock = 24, kRqDomain = 
                           kRqYields = 192, kRqSwitches = 196, kRqGoidle = 200, kRqTtwu = 204, kRqTtwuLocal = 208,
                           kRqCpuTime = 216, kRqSchedInfo = 224, kRqBytes = 256;
 // struct scx_rq, at kRqScx
-inline constexpr uint32_t kScxRqLocal = 8, kScxRqRunning = 80, kScxRqFlags = 84;
+inline constexpr uint32_t kScxRqLocal = 8, kScxRqRunning = 80, kScxRqFlags = 84, kScxRqRunnable = 88;
+// struct rt_rq, at kRqRt; struct task_struct
+inline constexpr uint32_t kRqRt = 176, kRtRunning = 4;
+inline constexpr uint32_t kTaskComm = 8, kTaskPid = 32, kTaskClass = 40, kTaskDsq = 56, kTaskRunnable = 64,
+                          kTaskRunnableAt = 80, kTaskBytes = 128;
 // struct scx_dispatch_q
 inline constexpr uint32_t kDsqDepth = 12, kDsqId = 24, kDsqNode = 40, kDsqBytes = 64;
 // struct scx_sched

@@ -125,6 +125,9 @@ void SyntheticKernel::make_run_queues() {
   poke<uint32_t>(symbol("nr_cpu_ids", 4), options_.cpus);
   poke<uint32_t>(symbol("nr_node_ids", 4), 1);
   poke<uint32_t>(symbol("system_state", 4), 3);
+  poke<uint64_t>(symbol("jiffies_64", 8), 0x1'0000'0100);
+  poke<uint64_t>(symbol("tick_nsec", 8), 4'000'000);
+  for (const char* name : {"stop", "dl", "rt", "fair", "ext", "idle"}) symbol(std::string(name) + "_sched_class", 64);
   const uint64_t offsets = symbol("__per_cpu_offset", options_.cpus * 8);
   const uint64_t possible = symbol("__cpu_possible_mask", 128), online = symbol("__cpu_online_mask", 128);
   // The template copy of per-CPU data in the image is never used: each CPU's area is on the heap.
@@ -141,7 +144,18 @@ void SyntheticKernel::make_run_queues() {
     }
     const uint64_t rq = symbols_["runqueues"] + offset;
     places_["rq" + std::to_string(cpu)] = rq;
-    const uint64_t idle = heap(64), task = heap(64);
+    const uint64_t idle = heap(kTaskBytes), task = places_["task" + std::to_string(cpu)] = heap(kTaskBytes);
+    const uint64_t waiting = places_["waiting" + std::to_string(cpu)] = heap(kTaskBytes);
+    poke<uint32_t>(rq + kRqRt + kRtRunning, cpu);
+    poke<uint64_t>(rq + kRqScx + kScxRqRunnable, task + kTaskRunnable);
+    poke<uint64_t>(task + kTaskRunnable, waiting + kTaskRunnable);
+    poke<uint64_t>(waiting + kTaskRunnable, rq + kRqScx + kScxRqRunnable);
+    for (const uint64_t one : {task, waiting}) {
+      poke<int32_t>(one + kTaskPid, static_cast<int32_t>(100 + cpu) + (one == waiting ? 100 : 0));
+      write(one + kTaskComm, one == task ? "running" : "waiting", 8);
+      poke<uint64_t>(one + kTaskClass, symbols_["ext_sched_class"]);
+      poke<uint64_t>(one + kTaskRunnableAt, 0x1'0000'0100 - (one == task ? 90 : 50));  // jiffies
+    }
     poke<uint64_t>(rq + kRqIdle, idle);
     poke<uint64_t>(rq + kRqCurr, cpu % 2 ? idle : task);
     poke<uint64_t>(rq + kRqClock, 1'000'000 + cpu);
