@@ -161,9 +161,11 @@ class Loop : public Context {
     }
     role_.on_stop(*this);
     if (orphaned()) {
-      // The launcher was killed: nobody else is left to remove the sockets. Every helper tries; the first does it.
+      // The launcher was killed: nobody else is left to remove the sockets. All helpers do it at once, and
+      // remove_all gives up where another was faster: again, until the folder is gone.
       std::error_code ignored;
-      std::filesystem::remove_all(options_.bus, ignored);
+      for (int i = 0; i < 100 && std::filesystem::exists(options_.bus, ignored); ++i)
+        std::filesystem::remove_all(options_.bus, ignored);
       _exit(128 + SIGTERM);  // the hub is gone: no use in waiting for ZeroMQ to deliver
     }
     stop(128 + SIGTERM);
