@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <random>
 
 namespace ktstr {
 namespace {
@@ -149,6 +150,48 @@ TEST_F(CrashDetectorTest, RealOutputFromAllThreeSources) {
     EXPECT_EQ(a->message, b->message) << name;
     ASSERT_EQ(a->backtrace.size(), b->backtrace.size()) << name;
     for (size_t i = 0; i < a->backtrace.size(); ++i) EXPECT_EQ(a->backtrace[i]->raw, b->backtrace[i]->raw) << name;
+  }
+}
+
+// Whatever a guest prints, the detector ends, stays bounded and gives an event that can be built.
+TEST_F(CrashDetectorTest, MutatedOutputIsSurvived) {
+  std::vector<std::string> lines;
+  for (const char* name : {"7.3-scx_demo.dump.txt", "6.16-scx_stall.console.txt", "7.2-scx_bad_dsq.output.txt"}) {
+    std::ifstream file(std::string(KTSTR_TESTDATA) + "/" + name);
+    for (std::string text; std::getline(file, text);) lines.push_back(text);
+  }
+  for (const char* text : {"BUG: kernel NULL pointer dereference, address: 0", "CPU: 1 UID: 0 PID: 9 Comm: x Tainted: G",
+                           "RIP: 0010:f+0x1/0x2", "Call Trace:", " <TASK>", "Kernel panic - not syncing: x",
+                           "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cg_0/1:412]", "INFO: task a:1 blocked for more than 1"})
+    lines.push_back(text);
+  std::mt19937 random(6);
+  for (int round = 0; round < 200; ++round) {
+    CrashDetector detector;
+    for (int i = 0; i < 100; ++i) {
+      std::string text = lines[random() % lines.size()];
+      for (int n = static_cast<int>(random() % 4); n > 0 && !text.empty(); --n) {
+        const size_t at = random() % text.size();
+        switch (random() % 4) {
+          case 0: text[at] = static_cast<char>(random()); break;
+          case 1: text.erase(at, random() % 5 + 1); break;
+          case 2: text.resize(at); break;
+          default: text.insert(at, 1, "[]() :/+0x"[random() % 10]);
+        }
+      }
+      ConsoleLineT console;
+      console.text = text;
+      detector.on_event(make_event({}, std::move(console)));
+      DumpLineT dump;
+      dump.text = text;
+      detector.on_event(make_event({}, std::move(dump)));
+      SchedulerLineT output;
+      output.text = text;
+      detector.on_event(make_event({}, std::move(output)));
+    }
+    if (auto crash = detector.result()) {
+      EXPECT_LE(crash->backtrace.size(), 256u);
+      make_event({}, std::move(*crash));
+    }
   }
 }
 
