@@ -127,11 +127,20 @@ Status GuestKernel::find_cpus() {
              .jiffies = symbol("jiffies_64"),
              .classes = {0, symbol("stop_sched_class"), symbol("dl_sched_class"), symbol("rt_sched_class"),
                          symbol("fair_sched_class"), symbol("ext_sched_class"), symbol("idle_sched_class")}};
-  if (const uint64_t tick = symbol("tick_nsec")) tick_ns_ = memory_->get<uint64_t>(tick).value_or(0);
-  if (tick_ns_ > 1'000'000'000) tick_ns_ = 0;
+  find_tick();
   const uint64_t mask = symbol("__cpu_possible_mask");
   possible_ = mask ? read_mask(*memory_, mask, count) : std::vector<bool>(count, true);
   return {};
+}
+
+// HZ is nowhere a variable; the clocksource that counts jiffies knows how long one is.
+void GuestKernel::find_tick() {
+  const uint64_t at = symbol("clocksource_jiffies");
+  const auto mult = at ? layout_->task.tick_mult.read(*memory_, at) : std::nullopt;
+  const auto shift = at ? layout_->task.tick_shift.read(*memory_, at) : std::nullopt;
+  if (!mult || !shift || *shift > 31) return;
+  const uint64_t tick = *mult >> *shift;
+  if (tick >= 100'000 && tick <= 100'000'000) tick_ns_ = tick;  // HZ from 10 to 10,000
 }
 
 // Most of what is sampled lies in the direct map, where an address is an addition and no page walk. Believed only

@@ -60,6 +60,7 @@ class GuestKernel {
   Status find_cpus();
   Status check_running() const;
   void use_direct_map();
+  void find_tick();
   uint64_t symbol(std::string_view name) const;  // 0: none
 
   VmcoreInfo info_;

@@ -81,6 +81,8 @@ TaskLayout task_layout(Finder& find) {
   l.dsq = find.field("task_struct", "scx.dsq");
   l.runnable_node = find.field("task_struct", "scx.runnable_node");
   l.runnable_at = find.field("task_struct", "scx.runnable_at");
+  l.tick_mult = find.field("clocksource", "mult");
+  l.tick_shift = find.field("clocksource", "shift");
   return l;
 }
 
@@ -253,7 +255,7 @@ const std::vector<std::string>& wanted_symbols() {
       "phys_base",           "page_offset_base", "__per_cpu_offset", "nr_cpu_ids",     "__cpu_possible_mask",
       "__cpu_online_mask",   "runqueues",        "system_state",     "__start_BTF",    "__stop_BTF",
       "scx_root",            "scx_enable_seq",   "scx_enable_state_var", "prog_idr",   "nr_node_ids",
-      "jiffies_64",          "tick_nsec",        "stop_sched_class", "dl_sched_class", "rt_sched_class",
+      "jiffies_64",          "clocksource_jiffies", "stop_sched_class", "dl_sched_class", "rt_sched_class",
       "fair_sched_class",    "ext_sched_class",  "idle_sched_class"};
   return names;
 }
@@ -270,7 +272,7 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
     }
   }
   for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "__cpu_online_mask", "jiffies_64",
-                           "tick_nsec"}) {
+                           "clocksource_jiffies"}) {
     if (!layout.has(name)) {
       layout.absent.push_back(std::string("symbol ") + name + (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
     }

@@ -50,6 +50,7 @@ struct RqLayout {
 struct TaskLayout {
   Field pid, comm, sched_class;
   Field dsq, runnable_node, runnable_at;  // of sched_ext_entity; runnable_at in jiffies
+  Field tick_mult, tick_shift;            // of struct clocksource: one tick is mult >> shift ns of clocksource_jiffies
 };
 
 // struct scx_sched and what hangs on it

@@ -92,6 +92,7 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
 }
 
 void add_domains(Builder& b) {
+  b.structure("clocksource", 64, {{"mult", b.u32, kTickMult}, {"shift", b.u32, kTickShift}});
   b.structure("sched_domain", kDomainBytes,
               {{"parent", b.pointer, kDomainParent}, {"name", b.pointer, kDomainName}, {"level", b.s32, kDomainLevel},
                {"balance_interval", b.u32, kDomainInterval}, {"nr_balance_failed", b.u32, kDomainFailed},

@@ -34,6 +34,8 @@ inline constexpr uint32_t kTableSize = 4, kTableNest = 8, kTableFuture = 16, kTa
 // struct sched_domain
 inline constexpr uint32_t kDomainParent = 8, kDomainName = 16, kDomainLevel = 24, kDomainInterval = 28,
                           kDomainFailed = 32, kDomainLbCount = 36, kDomainNewidle = 48, kDomainBytes = 56;
+// struct clocksource
+inline constexpr uint32_t kTickMult = 20, kTickShift = 28;
 // BPF
 inline constexpr uint32_t kProgType = 4, kProgLen = 8, kProgJited = 12, kProgTag = 16, kProgStats = 24, kProgAux = 32;
 inline constexpr uint32_t kAuxId = 4, kAuxVerified = 8, kAuxName = 16, kAuxKsymName = 40, kAuxMaps = 560,

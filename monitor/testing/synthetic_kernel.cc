@@ -126,7 +126,9 @@ void SyntheticKernel::make_run_queues() {
   poke<uint32_t>(symbol("nr_node_ids", 4), 1);
   poke<uint32_t>(symbol("system_state", 4), 3);
   poke<uint64_t>(symbol("jiffies_64", 8), 0x1'0000'0100);
-  poke<uint64_t>(symbol("tick_nsec", 8), 4'000'000);
+  const uint64_t tick = symbol("clocksource_jiffies", 64);
+  poke<uint32_t>(tick + kTickMult, 4'000'000u << 8);
+  poke<uint32_t>(tick + kTickShift, 8);
   for (const char* name : {"stop", "dl", "rt", "fair", "ext", "idle"}) symbol(std::string(name) + "_sched_class", 64);
   const uint64_t offsets = symbol("__per_cpu_offset", options_.cpus * 8);
   const uint64_t possible = symbol("__cpu_possible_mask", 128), online = symbol("__cpu_online_mask", 128);
