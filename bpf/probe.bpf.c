@@ -3,7 +3,7 @@
 // what led to the crash. Every program is generic: the attach cookie is the target's index in `targets`.
 //
 // on_fentry and on_fexit are loaded once against a test function of the kernel; the loader clones their instructions
-// for each function of the scheduler. Plain bounded loops and no kfunc: some kernels carry damaged kfunc BTF.
+// for each function of the scheduler. Helpers only, no kfunc: some kernels carry damaged kfunc BTF.
 #include <linux/bpf.h>
 #include <stdbool.h>
 
@@ -122,6 +122,20 @@ static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_v
     h->failed |= 1u << i;
 }
 
+struct reading {
+  struct ktstr_hit* hit;
+  const struct ktstr_target* target;
+};
+
+// One turn of bpf_loop: the verifier looks at it once, not once a value. Each clone is verified anew, while the
+// scheduler waits.
+static long read_one(__u32 i, struct reading* r) {
+  if (i >= KTSTR_MAX_VALUES)
+    return 1;
+  read_value(r->hit, &r->target->values[i], i);
+  return 0;
+}
+
 static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when) {
   h->ns = 0;
   h->target = target;
@@ -133,11 +147,8 @@ static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when)
 }
 
 static __always_inline void finish(struct ktstr_hit* h, const struct ktstr_target* t, __u64 now) {
-  for (__u32 i = 0; i < KTSTR_MAX_VALUES; ++i) {
-    if (i >= t->nvalues)
-      break;
-    read_value(h, &t->values[i], i);
-  }
+  struct reading r = {h, t};
+  bpf_loop(t->nvalues, read_one, &r, 0);
   h->ns = now;
   if (config.by_subject && t->subject < KTSTR_MAX_ARGS) {
     struct ktstr_subject_key key = {h->raw[t->subject], h->target, h->when};
@@ -217,6 +228,17 @@ int on_fexit(void* ctx) {
   return 0;
 }
 
+static const char symbol_format[] SEC(".rodata.format") = "%pS";
+
+static long name_frame(__u32 i, struct ktstr_state** where) {
+  struct ktstr_state* s = *where;
+
+  if (i >= KTSTR_STACK_FRAMES)
+    return 1;
+  bpf_snprintf(s->symbols[i], KTSTR_SYMBOL, symbol_format, &s->stack[i], sizeof(s->stack[i]));
+  return 0;
+}
+
 // The kernel throws the scheduler out, in the task that made it do so. The first one counts.
 static __always_inline int trigger(void* ctx, __u64 kind) {
   struct ktstr_state* s = the_state();
@@ -235,6 +257,8 @@ static __always_inline int trigger(void* ctx, __u64 kind) {
   s->pid = (__s32)bpf_get_current_pid_tgid();
   bpf_get_current_comm(s->comm, sizeof(s->comm));
   s->stack_bytes = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
+  if (s->stack_bytes > 0)
+    bpf_loop(s->stack_bytes / sizeof(s->stack[0]), name_frame, &s, 0);
   *(volatile __u32*)&s->complete = 1;
   return 0;
 }
@@ -245,6 +269,7 @@ int on_exit_event(__u64* ctx) { return trigger(ctx, (__u32)ctx[1]); }
 // The cookie is the index of the argument that holds the exit kind.
 SEC("kprobe")
 int on_exit_function(struct pt_regs* ctx) {
-  __u64 kind = bpf_get_attach_cookie(ctx) ? ctx->si : ctx->di;
-  return trigger(ctx, (__u32)kind);
+  // Both are read first: a verifier refuses a context pointer that was added to.
+  volatile __u64 kinds[2] = {ctx->di, ctx->si};
+  return trigger(ctx, (__u32)kinds[bpf_get_attach_cookie(ctx) != 0]);
 }

@@ -26,6 +26,7 @@ typedef uint64_t ktstr_u64;
 #define KTSTR_VALUE_BYTES 64    /* of one value */
 #define KTSTR_DATA_BYTES 512    /* of all values of a hit; a power of two */
 #define KTSTR_STACK_FRAMES 64
+#define KTSTR_SYMBOL 96
 #define KTSTR_TAIL_HITS 64      /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
 
@@ -93,6 +94,7 @@ struct ktstr_state {
   ktstr_u32 tail;         /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
   ktstr_u64 ignored;      /* exits of an orderly kind (below 0x400) */
   ktstr_u64 stack[KTSTR_STACK_FRAMES];
+  char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL];  /* "NAME+0x1f/0x40" of each; the kernel knows best */
 };
 
 /* Per CPU, its own cache line: hits taken. */

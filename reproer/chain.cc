@@ -84,6 +84,43 @@ void add_dispatch_path(CrashChain* chain, const std::vector<BpfProgramT>& progra
   add_kernel(chain, has, {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "set_next_task_scx"});
 }
 
+// Who calls a callback in the kernel; names of all versions.
+struct Callers {
+  const char* member;
+  std::initializer_list<const char*> functions;
+};
+const Callers kCallers[] = {
+    {"enqueue",
+     {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx", "put_prev_task_scx", "enqueue_task", "ttwu_do_activate",
+      "try_to_wake_up", "wake_up_new_task"}},
+    {"dispatch", {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
+    {"select_cpu", {"select_task_rq_scx", "try_to_wake_up", "wake_up_new_task"}},
+    {"running", {"set_next_task_scx"}},
+    {"stopping", {"put_prev_task_scx", "dequeue_task_scx"}},
+    {"runnable", {"enqueue_task_scx"}},
+    {"quiescent", {"dequeue_task_scx"}},
+};
+
+void add_alternates(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
+  auto known = [&](const std::vector<ChainLink>& links, const std::string& name) {
+    return std::any_of(links.begin(), links.end(), [&](const ChainLink& l) { return !l.bpf && l.function == name; });
+  };
+  for (const BpfProgramT& p : programs) {
+    const bool in_chain = std::any_of(chain->links.begin(), chain->links.end(),
+                                      [&](const ChainLink& l) { return l.bpf && l.program == p.name; });
+    if (!in_chain) continue;
+    for (const Callers& c : kCallers) {
+      if (p.member != c.member) continue;
+      for (const char* name : c.functions) {
+        if (known(chain->links, name) || known(chain->alternates, name) || !has(name)) continue;
+        ChainLink link;
+        link.function = name;
+        chain->alternates.push_back(std::move(link));
+      }
+    }
+  }
+}
+
 CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProgramT>& programs) {
   CrashChain chain;
   const CrashFrames frames = split_frames(crash);
@@ -127,7 +164,10 @@ CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgr
   const bool stall = crash && crash->exit_kind == kStallKind;
   if (crash) {
     chain = from_backtrace(*crash, programs);
-    if (!chain.links.empty() && !stall) return chain;
+    if (!chain.links.empty() && !stall) {
+      add_alternates(&chain, programs, kernel_has);
+      return chain;
+    }
   }
   // A stall is noticed far from its cause: the watchdog's backtrace says nothing about the task that waits.
   for (const ChainLink& l : chain.links) chain.dropped.emplace_back(l.function, "the watchdog's own path");

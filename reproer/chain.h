@@ -29,6 +29,8 @@ enum class ChainOrigin {
 struct CrashChain {
   ChainOrigin origin = ChainOrigin::kBacktrace;
   std::vector<ChainLink> links;                         // innermost first
+  // Other ways by which the kernel gets to the same callbacks: the second crash may come along one of these.
+  std::vector<ChainLink> alternates;
   std::vector<std::pair<std::string, std::string>> dropped;  // function, why
 };
 

@@ -107,9 +107,8 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   }
   std::unique_ptr<ValuePlanner> planner;
   if (in.kernel) planner = std::make_unique<ValuePlanner>(*in.kernel, in.cpus);
-  uint32_t place = 0;
-  for (const ChainLink& link : chain.links) {
-    if (plan.targets.size() == kMaxTargets) break;
+  auto add = [&](const ChainLink& link, uint32_t place) {
+    if (plan.targets.size() == kMaxTargets) return;
     auto t = std::make_unique<ProbeTargetT>();
     t->id = static_cast<uint32_t>(plan.targets.size());
     t->function = link.function;
@@ -117,7 +116,7 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
     t->tag = link.tag;
     t->source = link.source;
     t->source_text = link.source_text;
-    t->chain_index = place++;
+    t->chain_index = place;
     if (link.bpf) {
       const BpfProgramT* p = program_named(in, link.program);
       t->kind = p && p->name == link.function ? ProbeKind::Callback : ProbeKind::Subprog;
@@ -129,7 +128,10 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
       describe_kernel(in, planner.get(), t.get());
     }
     plan.targets.push_back(std::move(t));
-  }
+  };
+  uint32_t place = 0;
+  for (const ChainLink& link : chain.links) add(link, place++);
+  for (const ChainLink& link : chain.alternates) add(link, UINT32_MAX);
   return plan;
 }
 

@@ -23,7 +23,7 @@ TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
   if (!repro.failure.empty()) {
     v.status = ReproStatus::VmFailed;
     v.detail = "the second VM's init gave up: " + repro.failure;
-  } else if (!repro.reached(Stage::WorkloadStarted)) {
+  } else if (!repro.workload_started) {
     v.status = ReproStatus::VmFailed;
     v.detail = "the second VM never reached its workload: " + where + " when it ended";
   } else if (repro.exited && repro.exited->end != VmEnd::PoweredOff) {

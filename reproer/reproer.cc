@@ -52,7 +52,7 @@ Reproer::Answer Reproer::on_primary_settled() {
   if (!run_.spec->scheduler) return declined("no scheduler of the test's own: there is nothing to probe");
   // Without a crash that the kernel described there is nothing to go by but the workload, and it never ran.
   const bool described = primary_.crash && !primary_.crash->backtrace.empty();
-  if (!primary_.reached(Stage::WorkloadStarted) && !described) {
+  if (!primary_.workload_started && !described) {
     ReproFinishedT f;
     f.status = ReproStatus::PrimaryDidNotReachWorkload;
     f.detail = "the first VM never reached its workload (" + stage_words(primary_.stage) +

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "reproer/decode.h"
 #include "reproer/value_plan.h"
@@ -55,26 +55,29 @@ class Stitcher {
   }
 
   std::vector<std::unique_ptr<DecodedCallT>> run() {
-    std::vector<const ProbeTargetT*> order;
-    for (const auto& t : in_.plan->targets) order.push_back(t.get());
-    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->chain_index < b->chain_index; });
-    std::vector<std::unique_ptr<DecodedCallT>> out;
-    for (const ProbeTargetT* t : order) {  // innermost first: each hit bounds those of its callers
+    std::vector<std::unique_ptr<DecodedCallT>> on_path, off_path;  // innermost first: a hit bounds those of its callers
+    for (const ProbeTargetT* t : in_order()) {
       auto call = std::make_unique<DecodedCallT>();
       call->function = t->function;
       call->kind = t->kind;
       call->signature = t->signature;
       call->source = t->source;
       call->source_text = t->source_text;
+      const bool alternate = t->chain_index == UINT32_MAX;
+      const bool known_off = !path_.empty() && !place_of(*t) && !in_.plan->keep_by_task;
       const ProbeHitT* hit = choose(*t, call.get());
-      if (hit) fill(*t, *hit, call.get());
+      if (alternate && (known_off || !hit || path_.empty())) continue;  // only there in case the crash came this way
+      if (hit) fill(*t, *hit, known_off, call.get());
       else if (call->note.empty()) call->note = why_not(*t);
-      out.push_back(std::move(call));
+      (known_off ? off_path : on_path).push_back(std::move(call));
     }
     if (!in_.plan->keep_by_task)
-      for (size_t i = 0; i + 1 < out.size(); ++i) out[i]->caller = out[i + 1]->function;
-    std::reverse(out.begin(), out.end());
-    return out;
+      for (size_t i = 0; i + 1 < on_path.size(); ++i) on_path[i]->caller = on_path[i + 1]->function;
+    std::reverse(on_path.begin(), on_path.end());
+    std::reverse(off_path.begin(), off_path.end());
+    drop_repeats(&on_path);
+    for (auto& c : on_path) off_path.push_back(std::move(c));
+    return off_path;
   }
 
  private:
@@ -82,14 +85,71 @@ class Stitcher {
     std::vector<const ProbeHitT*> entries, exits;
   };
 
+  // The second VM's own backtrace: as the kernel printed it, else the trigger's stack.
   void find_path() {
+    if (in_.plan->keep_by_task) return;
     if (in_.crash)
-      for (const auto& f : in_.crash->backtrace) path_.insert(f->function);
-    if (!in_.trigger) return;
+      for (const auto& f : in_.crash->backtrace) path_.push_back(f->function);
+    if (!path_.empty() || !in_.trigger) return;
     for (const std::string& frame : in_.trigger->stack) {
       std::string name = frame.substr(0, frame.find('+'));
       if (name.starts_with("bpf_prog_") && name.size() > 26) name = name.substr(26);  // bpf_prog_TAG_
-      path_.insert(name);
+      path_.push_back(name);
+    }
+  }
+
+  // 1-based from the innermost; 0: not on the path.
+  size_t place_of(const ProbeTargetT& t) const {
+    auto it = std::find(path_.begin(), path_.end(), t.function);
+    return it == path_.end() ? 0 : static_cast<size_t>(it - path_.begin()) + 1;
+  }
+
+  std::vector<const ProbeTargetT*> in_order() const {
+    std::vector<const ProbeTargetT*> order;
+    for (const auto& t : in_.plan->targets) order.push_back(t.get());
+    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->chain_index < b->chain_index; });
+    std::stable_sort(order.begin(), order.end(), [&](auto* a, auto* b) {
+      const size_t x = place_of(*a), y = place_of(*b);
+      return x && y ? x < y : x && !y;
+    });
+    return order;
+  }
+
+  // A struct that the caller showed already is not shown again where it stayed the same; who it is stays.
+  static void drop_repeats(std::vector<std::unique_ptr<DecodedCallT>>* calls) {
+    struct Seen {
+      std::string function;
+      std::map<std::string, std::string> fields;  // ".pid" -> text, newest
+    };
+    std::map<std::string, Seen> seen;  // by pointer and type
+    for (auto& call : *calls) {
+      std::map<std::string, Seen> here;
+      for (size_t i = 0; i < call->values.size(); ++i) {
+        const std::string name = call->values[i]->name;
+        if (name.find("->") != std::string::npos || !call->values[i]->entry.starts_with("0x")) continue;
+        const std::string key = call->values[i]->entry + call->values[i]->type_name;
+        auto before = seen.find(key);
+        Seen now = before == seen.end() ? Seen{} : before->second;
+        const std::string since = now.function;
+        now.function = call->function;
+        size_t dropped = 0;
+        for (size_t k = i + 1; k < call->values.size() && call->values[k]->name.starts_with(name + "->");) {
+          DecodedValueT& v = *call->values[k];
+          const std::string field = v.name.substr(name.size());
+          auto old = now.fields.find(field);
+          const bool same = !since.empty() && old != now.fields.end() && old->second == v.entry && v.exit.empty();
+          now.fields[field] = v.entry;
+          if (same && field != "->pid" && field != "->comm") {
+            call->values.erase(call->values.begin() + static_cast<std::ptrdiff_t>(k));
+            ++dropped;
+          } else {
+            ++k;
+          }
+        }
+        if (dropped) call->values[i]->entry += " (" + std::to_string(dropped) + " fields as in " + since + ")";
+        here[key] = std::move(now);
+      }
+      for (auto& [key, now] : here) seen[key] = std::move(now);
     }
   }
 
@@ -104,7 +164,7 @@ class Stitcher {
       return entries.back();
     }
     const uint64_t bound = bound_ ? bound_ : in_.trigger->ns;
-    const bool on_path = path_.empty() || path_.contains(t.function);
+    const bool on_path = path_.empty() || place_of(t) != 0;
     for (auto it = entries.rbegin(); it != entries.rend(); ++it) {
       const ProbeHitT* h = *it;
       if (h->pid != in_.trigger->pid || h->ns > bound) continue;
@@ -167,7 +227,8 @@ class Stitcher {
     return nullptr;
   }
 
-  void fill(const ProbeTargetT& t, const ProbeHitT& hit, DecodedCallT* call) const {
+  // `brief`: who and with what, but not the fields behind it.
+  void fill(const ProbeTargetT& t, const ProbeHitT& hit, bool brief, DecodedCallT* call) const {
     const ProbeHitT* exit = exit_of(t, hit);
     call->hit = true;
     call->cpu = hit.cpu;
@@ -181,6 +242,7 @@ class Stitcher {
         if (exit) call->retval = text_of(*exit, i, spec);
         continue;
       }
+      if (brief && !argument && !spec.name.ends_with("->pid") && !spec.name.ends_with("->comm")) continue;
       auto v = std::make_unique<DecodedValueT>();
       v->name = spec.name;
       v->type_name = spec.type_name;
@@ -199,7 +261,7 @@ class Stitcher {
 
   const StitchInputs& in_;
   std::vector<Hits> targets_;
-  std::set<std::string> path_;  // functions on the second VM's own backtrace; empty: none known
+  std::vector<std::string> path_;  // the second VM's own backtrace, innermost first; empty: none known
   uint64_t bound_ = 0;          // entry of the function further in
 };
 

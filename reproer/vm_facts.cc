@@ -22,10 +22,13 @@ T unpack(const Table& table) {
 
 void VmFacts::fold(const EventBuffer& event) {
   switch (event.type()) {
-    case Payload::StageReached: stage = std::max(stage, event.as<StageReached>()->stage()); return;
+    case Payload::StageReached:
+      if (event.as<StageReached>()->stage() != Stage::GuestFinished)  // reached whatever went before
+        stage = std::max(stage, event.as<StageReached>()->stage());
+      workload_started |= event.as<StageReached>()->stage() == Stage::WorkloadStarted;
+      return;
     case Payload::GuestHello: stage = std::max(stage, Stage::InitStarted); return;
     case Payload::SchedulerAttached: stage = std::max(stage, Stage::SchedulerAttached); return;
-    case Payload::GuestFinished: stage = std::max(stage, Stage::GuestFinished); return;
     case Payload::GuestFailed:
       if (failure.empty()) failure = str(event.as<GuestFailed>()->error());
       return;
@@ -38,7 +41,6 @@ void VmFacts::fold(const EventBuffer& event) {
     case Payload::SchedulerExited: scheduler_exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>()); return;
     case Payload::VmExited:
       exited = unpack<VmExitedT>(*event.as<VmExited>());
-      stage = std::max(stage, exited->last_stage);
       return;
     case Payload::BpfProgram:
       if (programs.size() < kMaxPrograms) programs.push_back(unpack<BpfProgramT>(*event.as<BpfProgram>()));

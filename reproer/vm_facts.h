@@ -14,14 +14,14 @@ namespace ktstr {
 struct VmFacts {
   void fold(const EventBuffer& event);
 
-  bool reached(Stage s) const { return stage >= s; }
   // The scheduler's process ended by itself.
   bool scheduler_died() const { return scheduler_exit && !scheduler_exit->requested; }
   // One text for "what went wrong here", comparable between VMs; empty: nothing.
   std::string signature() const;
   ProgramTypes program_types() const;
 
-  Stage stage = Stage::NotStarted;
+  Stage stage = Stage::NotStarted;              // the last one that was told
+  bool workload_started = false;                // a guest may finish without
   std::string failure;                          // GuestFailed
   std::optional<CrashDetectedT> crash;          // the one that explains the VM: a scheduler's exit before a kernel's fault
   std::optional<SchedulerExitedT> scheduler_exit;

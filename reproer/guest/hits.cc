@@ -1,6 +1,7 @@
 #include "reproer/guest/hits.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace ktstr::probe {
@@ -22,6 +23,22 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
     if (seen[key]++ < selection.per_target || of_crash) out.push_back(i);
   }
   std::reverse(out.begin(), out.end());
+  return out;
+}
+
+std::vector<std::string> stack_text(const ktstr_state& state) {
+  std::vector<std::string> out;
+  const size_t n = state.stack_bytes > 0 ? static_cast<size_t>(state.stack_bytes) / sizeof(state.stack[0]) : 0;
+  for (size_t i = 0; i < std::min<size_t>(n, KTSTR_STACK_FRAMES); ++i) {
+    std::string text(state.symbols[i], ::strnlen(state.symbols[i], KTSTR_SYMBOL));
+    if (const size_t module = text.find(' '); module != std::string::npos) text.resize(module);  // "NAME+0x1/0x2 [bpf]"
+    if (text.empty()) {
+      char hex[24];
+      std::snprintf(hex, sizeof(hex), "0x%llx", static_cast<unsigned long long>(state.stack[i]));
+      text = hex;
+    }
+    out.push_back(std::move(text));
+  }
   return out;
 }
 

@@ -1,6 +1,7 @@
 // From ring records to events: which hits are worth sending, and their bytes cut into the plan's values.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "reproer/guest/probe_set.h"
@@ -17,6 +18,9 @@ struct Selection {
 };
 // Indexes into `capture.hits`, ascending. Without a trigger only `per_target` counts.
 std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection);
+
+// The trigger's stack, innermost first: "NAME+0x1f/0x40"; an address where the kernel gave no name.
+std::vector<std::string> stack_text(const ktstr_state& state);
 
 // `ordinal`: its place among all hits of the capture.
 ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t ordinal);

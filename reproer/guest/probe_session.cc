@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "reproer/guest/hits.h"
-#include "reproer/guest/traceable.h"
 
 namespace ktstr::probe {
 namespace {
@@ -167,10 +166,7 @@ void ProbeSession::finish() {
       t.pid = c.state.pid;
       t.comm.assign(c.state.comm, ::strnlen(c.state.comm, sizeof(c.state.comm)));
       t.kind = c.state.kind;
-      if (c.state.stack_bytes > 0) {
-        const size_t n = std::min<size_t>(static_cast<size_t>(c.state.stack_bytes) / 8, KTSTR_STACK_FRAMES);
-        t.stack = symbolize("/proc/kallsyms", {c.state.stack, c.state.stack + n});
-      }
+      t.stack = stack_text(c.state);
       out_.send(std::move(t), c.state.ns);
     }
   }

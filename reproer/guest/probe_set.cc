@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "reproer/guest/hits.h"
 #include "reproer/guest/traceable.h"
@@ -47,6 +48,30 @@ T options() {
   return o;
 }
 
+// The verifier's last line before its statistics.
+std::string last_words(const std::vector<char>& log) {
+  std::string text(log.data(), ::strnlen(log.data(), log.size()));
+  if (size_t stats = text.rfind("processed "); stats != std::string::npos) text.resize(stats);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const size_t line = text.rfind('\n');
+  return text.empty() ? "" : ": " + text.substr(line == std::string::npos ? 0 : line + 1);
+}
+
+// The kernel tells where functions stand in the rewritten program; the clone needs their places in the original one.
+// Those but the first are callbacks, referred to by a load of their relative address.
+void place_functions(const bpf_insn* insns, size_t count, bpf_func_info* functions, uint32_t n) {
+  std::vector<uint32_t> starts{0};
+  for (size_t i = 0; i + 1 < count; ++i) {
+    if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW)) continue;
+    if (insns[i].src_reg == BPF_PSEUDO_FUNC)
+      starts.push_back(static_cast<uint32_t>(static_cast<int64_t>(i) + insns[i].imm + 1));
+    ++i;  // takes two slots
+  }
+  std::sort(starts.begin(), starts.end());
+  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+  for (uint32_t i = 0; i < n && i < starts.size(); ++i) functions[i].insn_off = starts[i];
+}
+
 // Maps a whole map. The mapping lives as long as the program.
 template <typename T>
 const T* map_whole(int fd, size_t count) {
@@ -83,6 +108,9 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
 Status ProbeSet::open(bool with_event_trigger) {
   auto how = options<bpf_object_open_opts>();
   how.object_name = "ktstr_probe";
+  std::vector<char> log(1 << 18);
+  how.kernel_log_buf = log.data();
+  how.kernel_log_size = log.size();
   const size_t size = static_cast<size_t>(ktstr_probe_object_end - ktstr_probe_object);
   object_ = bpf_object__open_mem(ktstr_probe_object, size, &how);
   if (!object_) return Error::from_errno("open the probe object");
@@ -103,8 +131,13 @@ Status ProbeSet::open(bool with_event_trigger) {
   if (int err = bpf_object__load(object_); err != 0) {
     bpf_object__close(object_);
     object_ = nullptr;
-    return Error::unsupported("load the probe programs: " + std::string(std::strerror(-err)));
+    return Error::unsupported("load the probe programs: " + std::string(std::strerror(-err)) + last_words(log));
   }
+  bpf_prog_info info{};
+  uint32_t length = sizeof(info);
+  const int model = bpf_program__fd(bpf_object__find_program_by_name(object_, "on_fentry"));
+  if (bpf_prog_get_info_by_fd(model, &info, &length) != 0) return Error::from_errno("probe model");
+  model_types_ = UniqueFd(bpf_btf_get_fd_by_id(info.btf_id));
   return {};
 }
 
@@ -204,12 +237,27 @@ void ProbeSet::attach_trigger() {
 
 Status ProbeSet::attach_clone(const char* model, bool exit, int prog_fd, uint32_t btf_id, uint32_t target) {
   bpf_program* program = bpf_object__find_program_by_name(object_, model);
+  // The model's function records: the verifier wants them for its bpf_loop callback.
+  bpf_func_info functions[8] = {};
+  bpf_prog_info info{};
+  info.nr_func_info = std::size(functions);
+  info.func_info_rec_size = sizeof(bpf_func_info);
+  info.func_info = reinterpret_cast<uint64_t>(functions);
+  uint32_t length = sizeof(info);
+  if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0) return Error::from_errno("probe model");
+  const bpf_insn* insns = bpf_program__insns(program);
+  const size_t count = bpf_program__insn_cnt(program);
+  if (info.nr_func_info > std::size(functions)) return Error::invalid("probe model: too many functions");
+  place_functions(insns, count, functions, info.nr_func_info);
   auto load = options<bpf_prog_load_opts>();
+  load.prog_btf_fd = static_cast<uint32_t>(model_types_.get());
+  load.func_info = functions;
+  load.func_info_cnt = info.nr_func_info;
+  load.func_info_rec_size = sizeof(bpf_func_info);
   load.expected_attach_type = exit ? BPF_TRACE_FEXIT : BPF_TRACE_FENTRY;
   load.attach_prog_fd = static_cast<uint32_t>(prog_fd);
   load.attach_btf_id = btf_id;
-  const int clone = bpf_prog_load(BPF_PROG_TYPE_TRACING, model, "GPL", bpf_program__insns(program),
-                                  bpf_program__insn_cnt(program), &load);
+  const int clone = bpf_prog_load(BPF_PROG_TYPE_TRACING, model, "GPL", insns, count, &load);
   if (clone < 0) return Error::from_errno(exit ? "fexit refused" : "fentry refused");
   auto link = options<bpf_link_create_opts>();
   link.tracing.cookie = target;

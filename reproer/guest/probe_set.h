@@ -61,7 +61,8 @@ class ProbeSet {
   std::vector<std::string> failed_;
   std::string trigger_;
   uint32_t cpus_ = 1, slots_ = 1;
-  UniqueFd stats_;
+  UniqueFd stats_;                // run time statistics stay on while it is open
+  UniqueFd model_types_;          // BTF of the probe object
 };
 
 }  // namespace ktstr::probe

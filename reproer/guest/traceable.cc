@@ -1,11 +1,9 @@
 #include "reproer/guest/traceable.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
+#include <vector>
 
 namespace ktstr::probe {
 namespace {
@@ -40,43 +38,6 @@ Result<Traceable> read_traceable(const std::string& path, const std::set<std::st
     if (it != wanted.end() && !out.available.insert(*it).second) out.ambiguous.insert(*it);
   });
   if (!read) return Error::from_errno(path);
-  return out;
-}
-
-std::vector<std::string> symbolize(const std::string& kallsyms_path, const std::vector<uint64_t>& addresses) {
-  struct Nearest {
-    uint64_t start = 0, next = UINT64_MAX;
-    std::string name;
-  };
-  std::vector<Nearest> nearest(addresses.size());
-  each_line(kallsyms_path, [&](char* text) {
-    char* end = nullptr;
-    const uint64_t start = std::strtoull(text, &end, 16);
-    if (start == 0 || end == text || std::strlen(end) < 4) return;
-    char* name = end + 3;  // " T NAME\t[module]"
-    for (size_t i = 0; i < addresses.size(); ++i) {
-      Nearest& n = nearest[i];
-      if (start > addresses[i]) {
-        n.next = std::min(n.next, start);
-      } else if (start > n.start) {
-        n.start = start;
-        n.name.assign(name, std::strcspn(name, " \t"));
-      }
-    }
-  });
-  std::vector<std::string> out;
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    const Nearest& n = nearest[i];
-    char text[64];
-    if (n.name.empty() || addresses[i] - n.start > (1u << 20)) {
-      std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(addresses[i]));
-      out.push_back(text);
-      continue;
-    }
-    std::snprintf(text, sizeof(text), "+0x%llx/0x%llx", static_cast<unsigned long long>(addresses[i] - n.start),
-                  static_cast<unsigned long long>(n.next == UINT64_MAX ? 0 : n.next - n.start));
-    out.push_back(n.name + text);
-  }
   return out;
 }
 

@@ -3,7 +3,6 @@
 
 #include <set>
 #include <string>
-#include <vector>
 
 #include "runtime/result.h"
 
@@ -16,9 +15,5 @@ struct Traceable {
 };
 // `path`: tracefs file; lines are "NAME" or "NAME [module]". kNotFound when it cannot be read.
 Result<Traceable> read_traceable(const std::string& path, const std::set<std::string>& wanted);
-
-// Kernel and BPF symbols of the addresses, "NAME+0x1f/0x40" as the kernel prints them; unknown ones as hex. Reads
-// /proc/kallsyms once.
-std::vector<std::string> symbolize(const std::string& kallsyms_path, const std::vector<uint64_t>& addresses);
 
 }  // namespace ktstr::probe
