@@ -64,7 +64,8 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   stage(Stage::PlanRead, plan_->spec->name);
   prepare();
   const Attach result = attach();
-  if (result != Attach::kFailed) run_workload();
+  // One that was thrown out before the workload could start has nothing to be loaded with.
+  if (result != Attach::kFailed && !detached_) run_workload();
   phase("teardown");
   settle();
   if (workload_) {
