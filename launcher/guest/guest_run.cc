@@ -188,7 +188,7 @@ void GuestRun::note_attached(uint64_t started_ns) {
   last_state_ = "enabled";
   SchedulerAttachedT fact;
   fact.ops_name = ops_name_;
-  fact.enable_seq = sched_ext_.enable_seq();
+  fact.enable_seq = std::max(sched_ext_.enable_seq(), seq_before_ + 1);  // the state changes a little earlier
   fact.elapsed_ns = now_ns() - started_ns;
   channel_.send(std::move(fact));
   stage(Stage::SchedulerAttached, ops_name_);
