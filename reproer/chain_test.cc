@@ -1,0 +1,104 @@
+#include "reproer/chain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reproer/test_support.h"
+
+namespace ktstr {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+std::vector<std::string> names(const std::vector<ChainLink>& links) {
+  std::vector<std::string> out;
+  for (const auto& l : links) out.push_back(l.function);
+  return out;
+}
+bool everything(const std::string&) { return true; }
+bool nothing(const std::string&) { return false; }
+
+TEST(Chain, BacktraceLessNoise) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
+  CrashDetectedT crash = demo_crash();
+  CrashChain chain = extract_chain(&crash, programs, nothing);
+  EXPECT_EQ(chain.origin, ChainOrigin::kBacktrace);
+  EXPECT_THAT(names(chain.links), ElementsAre("x_place", "x_enqueue", "do_enqueue_task"));
+  EXPECT_TRUE(chain.links[0].bpf);
+  EXPECT_EQ(chain.links[0].program, "x_enqueue");
+  EXPECT_EQ(chain.links[0].source, "x.bpf.c:11");
+  EXPECT_EQ(chain.links[0].source_text, "source of x_place");
+  EXPECT_FALSE(chain.links[2].bpf);
+  EXPECT_THAT(chain.dropped, ElementsAre(Pair("scx_bpf_error_bstr", "exit machinery"),
+                                         Pair("bpf__sched_ext_ops_enqueue", "trampoline"),
+                                         Pair("asm_sysvec_apic_timer_interrupt", "interrupt and softirq plumbing")));
+}
+
+TEST(Chain, TheLineOfTheFrameWinsOverTheFunctionsFirst) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
+  CrashDetectedT crash = demo_crash();
+  crash.backtrace[1]->file = "y.bpf.c";
+  crash.backtrace[1]->line = 99;
+  EXPECT_EQ(extract_chain(&crash, programs, nothing).links[0].source, "y.bpf.c:99");
+}
+
+TEST(Chain, ASharedSubprogramBelongsToTheProgramOnTheTrace) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("select_cpu", {"x_select", "x_place"}));
+  programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
+  CrashDetectedT crash = demo_crash();
+  EXPECT_EQ(extract_chain(&crash, programs, nothing).links[0].program, "x_enqueue");
+}
+
+TEST(Chain, OtherWaysToTheCallbackAreAlternates) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
+  programs.push_back(program("dispatch", {"x_dispatch"}));
+  CrashDetectedT crash = demo_crash();
+  auto alternates = names(extract_chain(&crash, programs, everything).alternates);
+  EXPECT_THAT(alternates, testing::Contains("put_prev_task_scx"));
+  EXPECT_THAT(alternates, testing::Not(testing::Contains("do_enqueue_task"))) << "is in the chain already";
+  EXPECT_THAT(alternates, testing::Not(testing::Contains("balance_one"))) << "dispatch is not in the chain";
+  EXPECT_TRUE(extract_chain(&crash, programs, nothing).alternates.empty());
+}
+
+TEST(Chain, AFarKernelPathIsCutAndSaidSo) {
+  CrashDetectedT crash;
+  std::vector<std::string> far;
+  for (int i = 0; i < 40; ++i) add_frame(&crash, ("far_" + std::to_string(i)).c_str());
+  CrashChain chain = extract_chain(&crash, {}, nothing);
+  EXPECT_EQ(chain.links.size() + chain.dropped.size(), 40u);
+  EXPECT_LE(chain.links.size(), 16u);
+  EXPECT_EQ(chain.links[0].function, "far_0");
+  EXPECT_THAT(chain.dropped.back().second, testing::HasSubstr("too far"));
+}
+
+TEST(Chain, NoBacktraceFallsBackToCallbacksAndTheirCallers) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
+  programs.push_back(program("dispatch", {"x_dispatch"}));
+  CrashChain chain = extract_chain(nullptr, programs, [](const std::string& n) { return n == "do_enqueue_task"; });
+  EXPECT_EQ(chain.origin, ChainOrigin::kCallbacks);
+  EXPECT_THAT(names(chain.links), ElementsAre("x_dispatch", "x_place", "x_enqueue", "do_enqueue_task"));
+  EXPECT_TRUE(extract_chain(nullptr, {}, everything).links.empty());
+}
+
+TEST(Chain, AStallTakesQueueingAndDispatchNotTheWatchdog) {
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", {"x_enqueue"}));
+  programs.push_back(program("exit", {"x_exit"}));
+  CrashDetectedT crash;
+  crash.exit_kind = 0x402;
+  add_frame(&crash, "scx_watchdog_workfn");
+  add_frame(&crash, "something_else");
+  CrashChain chain = extract_chain(&crash, programs, [](const std::string& n) { return n == "enqueue_task_scx"; });
+  EXPECT_EQ(chain.origin, ChainOrigin::kStall);
+  EXPECT_THAT(names(chain.links), ElementsAre("x_enqueue", "enqueue_task_scx"));
+  EXPECT_THAT(chain.dropped, testing::SizeIs(2));
+}
+
+}  // namespace
+}  // namespace ktstr

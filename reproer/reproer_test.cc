@@ -1,0 +1,211 @@
+#include "reproer/reproer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bpf/elf_btf.h"
+#include "reproer/kernel_sources.h"
+#include "reproer/test_support.h"
+
+namespace ktstr {
+namespace {
+
+class Repro : public testing::Test {
+ protected:
+  Repro() : reproer_([this](const KernelInfoT& k) { return load(k); }) {
+    run_.tool_version = "t";
+    run_.run_id = "r";
+    run_.spec = std::make_unique<TestSpecT>();
+    run_.spec->name = "t";
+    run_.spec->topology = std::make_unique<TopologyT>();
+    run_.spec->scheduler = std::make_unique<SchedulerSpecT>();
+    run_.spec->scheduler->name = "x";
+    run_.spec->scheduler->binary = "scx_x";
+    run_.kernel = std::make_unique<KernelInfoT>();
+    run_.kernel->release = "7.3";
+  }
+  KernelKnowledge load(const KernelInfoT&) {
+    KernelKnowledge k;
+    auto bytes = read_elf_btf(KTSTR_KERNEL_TYPES);
+    k.types = std::move(*BtfView::from_bytes(*bytes));
+    k.source = [](const std::string& f, uint32_t) { return f + ".c:1"; };
+    ++loads_;
+    return k;
+  }
+  template <typename T>
+  std::optional<Reproer::Answer> send(T payload, Vm vm = Vm::Primary, uint8_t attempt = 0) {
+    return reproer_.on_event(make_event({.run_id = "r", .source = "s", .vm = vm, .attempt = attempt}, std::move(payload)));
+  }
+  void start() { EXPECT_FALSE(send(std::move(run_), Vm::Host)); }
+  void reach(Stage stage, Vm vm = Vm::Primary, uint8_t attempt = 0) {
+    StageReachedT s;
+    s.stage = stage;
+    EXPECT_FALSE(send(std::move(s), vm, attempt));
+  }
+  void crash(Vm vm = Vm::Primary, uint8_t attempt = 0, const char* message = "spent", const char* artefact = "") {
+    CrashDetectedT c = demo_crash();
+    c.message = message;
+    c.artefact = artefact;
+    EXPECT_FALSE(send(std::move(c), vm, attempt));
+  }
+  Reproer::Answer settle(Vm vm = Vm::Primary, uint8_t attempt = 0) {
+    auto a = send(VmSettledT{}, vm, attempt);
+    EXPECT_TRUE(a.has_value()) << "every VmSettled is answered";
+    return std::move(*a);
+  }
+  // The primary crashed under load; the first request.
+  ReproRequestedT requested() {
+    start();
+    reach(Stage::WorkloadStarted);
+    send(program("enqueue", {"x_enqueue", "x_place"}));
+    crash();
+    return std::get<ReproRequestedT>(settle());
+  }
+
+  RunStartedT run_;
+  Reproer reproer_;
+  int loads_ = 0;
+};
+
+TEST_F(Repro, ACrashAsksForAVmWithItsChain) {
+  ReproRequestedT r = requested();
+  EXPECT_EQ(r.attempt, 1u);
+  ASSERT_EQ(r.plan->targets.size(), 3u);
+  EXPECT_EQ(r.plan->targets[0]->function, "x_place");
+  EXPECT_EQ(r.plan->targets[2]->source, "do_enqueue_task.c:1");
+  EXPECT_EQ(r.plan->dropped.size(), 3u);
+}
+
+TEST_F(Repro, TheSameSignatureEndsIt) {
+  requested();
+  reach(Stage::WorkloadStarted, Vm::Repro, 1);
+  crash(Vm::Repro, 1);
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 1));
+  EXPECT_EQ(f.status, ReproStatus::SameSignature);
+  EXPECT_EQ(f.tries, 1u);
+  EXPECT_EQ(f.same, 1u);
+  EXPECT_EQ(f.signature_primary, f.signature_repro);
+  EXPECT_EQ(f.calls.size(), 3u) << "the chain is shown even when nothing was hit";
+  EXPECT_EQ(f.dropped.size(), 3u);
+  EXPECT_THAT(f.detail, testing::HasSubstr("the probes told nothing"));
+}
+
+TEST_F(Repro, AnotherCrashIsSaidSo) {
+  requested();
+  crash(Vm::Repro, 1, "something else");
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 1));
+  EXPECT_EQ(f.status, ReproStatus::DifferentCrash);
+  EXPECT_NE(f.signature_primary, f.signature_repro);
+  EXPECT_EQ(f.same, 0u);
+}
+
+TEST_F(Repro, NoCrashUnderLoadIsNotReproducedWithoutLoadItFailed) {
+  requested();
+  reach(Stage::WorkloadStarted, Vm::Repro, 1);
+  EXPECT_EQ(std::get<ReproFinishedT>(settle(Vm::Repro, 1)).status, ReproStatus::NotReproduced);
+}
+
+TEST_F(Repro, AVmThatNeverGotThereFailed) {
+  requested();
+  reach(Stage::SchedulerStarted, Vm::Repro, 1);
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 1));
+  EXPECT_EQ(f.status, ReproStatus::VmFailed);
+  EXPECT_THAT(f.detail, testing::HasSubstr("never reached its workload"));
+}
+
+TEST_F(Repro, TriesGiveARateAndTheBestIsShown) {
+  run_.spec->repro_tries = 3;
+  requested();
+  reach(Stage::WorkloadStarted, Vm::Repro, 1);
+  EXPECT_EQ(std::get<ReproRequestedT>(settle(Vm::Repro, 1)).attempt, 2u);
+  crash(Vm::Repro, 2);
+  EXPECT_EQ(std::get<ReproRequestedT>(settle(Vm::Repro, 2)).attempt, 3u);
+  reach(Stage::WorkloadStarted, Vm::Repro, 3);
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 3));
+  EXPECT_EQ(f.status, ReproStatus::SameSignature);
+  EXPECT_EQ(f.tries, 3u);
+  EXPECT_EQ(f.same, 1u);
+  EXPECT_EQ(loads_, 1);
+}
+
+TEST_F(Repro, AnEmulatorArtefactIsRetriedAndNotCounted) {
+  requested();
+  crash(Vm::Repro, 1, "int3", "Oops: int3 under the emulator");
+  EXPECT_EQ(std::get<ReproRequestedT>(settle(Vm::Repro, 1)).attempt, 2u);
+  crash(Vm::Repro, 2);
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 2));
+  EXPECT_EQ(f.status, ReproStatus::SameSignature);
+  EXPECT_EQ(f.tries, 1u);
+  EXPECT_THAT(f.detail, testing::HasSubstr("1 attempt thrown away"));
+}
+
+TEST_F(Repro, NothingButArtefactsEndsToo) {
+  requested();
+  for (uint8_t attempt = 1; attempt <= 2; ++attempt) {
+    crash(Vm::Repro, attempt, "int3", "Oops: int3");
+    ASSERT_TRUE(std::holds_alternative<ReproRequestedT>(settle(Vm::Repro, attempt)));
+  }
+  crash(Vm::Repro, 3, "int3", "Oops: int3");
+  EXPECT_EQ(std::get<ReproFinishedT>(settle(Vm::Repro, 3)).status, ReproStatus::EmulatorArtefact);
+}
+
+TEST_F(Repro, DeclinedWithAReason) {
+  start();
+  EXPECT_EQ(std::get<ReproDeclinedT>(settle()).reason, "no crash to reproduce");
+}
+
+TEST_F(Repro, AutoReproOffIsRespected) {
+  run_.spec->auto_repro = false;
+  start();
+  crash();
+  EXPECT_THAT(std::get<ReproDeclinedT>(settle()).reason, testing::HasSubstr("auto_repro is off"));
+}
+
+TEST_F(Repro, ASchedulerThatNeverAttachedIsNotRepeated) {
+  start();
+  reach(Stage::SchedulerStarted);
+  SchedulerExitedT e;
+  e.exit_code = 3;
+  send(std::move(e));
+  reach(Stage::GuestFinished);
+  auto f = std::get<ReproFinishedT>(settle());
+  EXPECT_EQ(f.status, ReproStatus::PrimaryDidNotReachWorkload);
+  EXPECT_THAT(f.detail, testing::HasSubstr("the scheduler's process had started"));
+}
+
+TEST_F(Repro, ADeadProcessIsRepeatedWithTheCallbacksProbed) {
+  start();
+  reach(Stage::WorkloadStarted);
+  send(program("enqueue", {"x_enqueue"}));
+  SchedulerExitedT e;
+  e.signal = 11;
+  e.attached = true;
+  send(std::move(e));
+  auto r = std::get<ReproRequestedT>(settle());
+  EXPECT_TRUE(r.plan->keep_by_task);
+  EXPECT_EQ(r.plan->targets[0]->function, "x_enqueue");
+  SchedulerExitedT again;
+  again.signal = 11;
+  again.attached = true;
+  reach(Stage::WorkloadStarted, Vm::Repro, 1);
+  send(std::move(again), Vm::Repro, 1);
+  EXPECT_EQ(std::get<ReproFinishedT>(settle(Vm::Repro, 1)).status, ReproStatus::SameSignature);
+}
+
+TEST_F(Repro, EventsOfAnOldAttemptDoNotCount) {
+  requested();
+  crash(Vm::Repro, 0);  // not attempt 1
+  reach(Stage::WorkloadStarted, Vm::Repro, 1);
+  EXPECT_EQ(std::get<ReproFinishedT>(settle(Vm::Repro, 1)).status, ReproStatus::NotReproduced);
+}
+
+TEST(KernelSources, BuildFoldersAreCutOff) {
+  EXPECT_EQ(tidy_source_path("/build/linux-7.3.4/debian/build/x/../../../kernel/sched/ext/ext.c", "/build/linux-7.3.4/debian/build/x"),
+            "kernel/sched/ext/ext.c");
+  EXPECT_EQ(tidy_source_path("/build/rp/linux-7.3.4/kernel/sched/core.c", "/other"), "kernel/sched/core.c");
+  EXPECT_EQ(tidy_source_path("kernel/sched/core.c", ""), "kernel/sched/core.c");
+  EXPECT_EQ(tidy_source_path("./arch/x86/include/asm/a.h", ""), "arch/x86/include/asm/a.h");
+}
+
+}  // namespace
+}  // namespace ktstr

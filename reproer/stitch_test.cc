@@ -1,0 +1,199 @@
+#include "reproer/stitch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reproer/test_support.h"
+#include "reproer/value_plan.h"
+
+namespace ktstr {
+namespace {
+
+// Three functions, 0 innermost: each has argument p and p->pid, p->slice. Target 3 is an alternate.
+class Stitch : public testing::Test {
+ protected:
+  Stitch() {
+    for (const char* name : {"x_place", "x_enqueue", "do_enqueue_task", "put_prev_task_scx"}) {
+      auto t = std::make_unique<ProbeTargetT>();
+      t->id = static_cast<uint32_t>(plan_.targets.size());
+      t->chain_index = t->id == 3 ? UINT32_MAX : t->id;
+      t->function = name;
+      t->kind = t->id < 2 ? ProbeKind::Subprog : ProbeKind::Kprobe;
+      t->subject_arg = 0;
+      t->nargs = 1;
+      add(t.get(), "p", 0, ValueFormat::Pointer, {});
+      add(t.get(), "p->pid", 0, ValueFormat::Signed, {8});
+      add(t.get(), "p->slice", 0, ValueFormat::Unsigned, {16});
+      if (t->id == 0) add(t.get(), "return", kReturnArg, ValueFormat::Signed, {});
+      plan_.targets.push_back(std::move(t));
+    }
+    trigger_.ns = 1000;
+    trigger_.pid = 131;
+    trigger_.stack = {"scx_vexit+0x1/0x2", "bpf_prog_6fb316157b404777_x_place+0x3/0x9",
+                      "bpf_prog_6fb316157b404777_x_enqueue+0x3/0x9", "do_enqueue_task+0x1/0x2"};
+    in_.plan = &plan_;
+    in_.hits = &hits_;
+    in_.trigger = &trigger_;
+  }
+  static void add(ProbeTargetT* t, const char* name, uint8_t arg, ValueFormat format, std::vector<uint32_t> offsets) {
+    auto v = std::make_unique<ValueSpecT>();
+    v->name = name;
+    v->arg = arg;
+    v->format = format;
+    v->offsets = std::move(offsets);
+    v->type_name = name == std::string("p") ? "struct task_struct *" : "int";
+    t->values.push_back(std::move(v));
+  }
+  ProbeHitT& hit(uint32_t target, uint64_t ns, int pid = 131, int64_t slice = 5, HitWhen when = HitWhen::Entry,
+                 int subject = 42) {
+    ProbeHitT h;
+    h.target = target;
+    h.ns = ns;
+    h.pid = pid;
+    h.comm = "t" + std::to_string(pid);
+    h.when = when;
+    h.raw_args = {0xff00};
+    int64_t data[4] = {0xff00, subject, slice, -7};
+    for (size_t i = 0; i < plan_.targets[target]->values.size(); ++i) {
+      auto v = std::make_unique<ProbeValueT>();
+      v->index = static_cast<uint16_t>(i);
+      v->data = bytes_of(data[i]);
+      h.values.push_back(std::move(v));
+    }
+    hits_.push_back(std::move(h));
+    return hits_.back();
+  }
+  static std::string text(const DecodedCallT& c, const std::string& name) {
+    for (const auto& v : c.values)
+      if (v->name == name) return v->entry + (v->exit.empty() ? "" : " → " + v->exit);
+    return "(absent)";
+  }
+
+  ProbePlanT plan_;
+  std::vector<ProbeHitT> hits_;
+  ProbeTriggeredT trigger_;
+  StitchInputs in_;
+};
+
+TEST_F(Stitch, LastJourneyOfTheCrashingTask) {
+  hit(2, 100);
+  hit(1, 110);
+  hit(0, 120);
+  hit(2, 900);
+  hit(1, 910);
+  hit(0, 920);
+  hit(0, 950, 7);  // another task's
+  auto calls = stitch(in_);
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_EQ(calls[0]->function, "do_enqueue_task");
+  EXPECT_EQ(calls[2]->function, "x_place");
+  EXPECT_EQ(calls[0]->ns_before, 100u);
+  EXPECT_EQ(calls[2]->ns_before, 80u);
+  EXPECT_EQ(calls[2]->pid, 131);
+  EXPECT_EQ(calls[2]->caller, "x_enqueue");
+  EXPECT_EQ(calls[0]->caller, "");
+  for (const auto& c : calls) EXPECT_EQ(c->note, "");
+}
+
+TEST_F(Stitch, HitsAfterTheTriggerOrTheCalleeAreNotItsCallers) {
+  hit(2, 900);
+  hit(0, 920);
+  hit(2, 960);   // the task was interrupted further in
+  hit(0, 1010);  // behind the trigger
+  auto calls = stitch(in_);
+  EXPECT_EQ(calls[0]->ns_before, 100u);
+  EXPECT_EQ(calls[2]->ns_before, 80u);
+}
+
+TEST_F(Stitch, ExitShowsChangesAndTheReturnValue) {
+  hit(0, 920, 131, 5);
+  hit(0, 1001, 131, 9, HitWhen::Exit);
+  auto calls = stitch(in_);
+  EXPECT_EQ(text(*calls[2], "p->slice"), "5 → 9");
+  EXPECT_EQ(text(*calls[2], "p->pid"), "42");
+  EXPECT_EQ(text(*calls[2], "p"), "0xff00");
+  EXPECT_EQ(calls[2]->retval, "-7");
+}
+
+TEST_F(Stitch, AnotherCallsExitIsNotTaken) {
+  hit(0, 100, 131, 5);
+  hit(0, 110, 131, 6, HitWhen::Exit);
+  hit(0, 920, 131, 7);
+  auto calls = stitch(in_);
+  EXPECT_EQ(text(*calls[2], "p->slice"), "7");
+  EXPECT_EQ(calls[2]->retval, "");
+}
+
+TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
+  hit(2, 900, 131, 5);
+  hit(1, 910, 131, 5);
+  hit(0, 920, 131, 6);
+  auto calls = stitch(in_);
+  EXPECT_EQ(text(*calls[0], "p->slice"), "5");
+  EXPECT_EQ(text(*calls[1], "p->slice"), "(absent)");
+  EXPECT_EQ(text(*calls[1], "p"), "0xff00 (1 fields as in do_enqueue_task)");
+  EXPECT_EQ(text(*calls[1], "p->pid"), "42") << "who it is stays";
+  EXPECT_EQ(text(*calls[2], "p->slice"), "6") << "changed meanwhile";
+}
+
+TEST_F(Stitch, TheSecondCrashMayComeAnotherWay) {
+  trigger_.stack[3] = "put_prev_task_scx+0x1/0x2";
+  hit(2, 300);
+  hit(3, 890);
+  hit(1, 910);
+  hit(0, 920);
+  auto calls = stitch(in_);
+  ASSERT_EQ(calls.size(), 4u);
+  EXPECT_EQ(calls[0]->function, "do_enqueue_task");
+  EXPECT_THAT(calls[0]->note, testing::HasSubstr("not on the path of this crash"));
+  EXPECT_EQ(text(*calls[0], "p->slice"), "(absent)") << "brief";
+  EXPECT_EQ(calls[1]->function, "put_prev_task_scx");
+  EXPECT_EQ(calls[2]->caller, "put_prev_task_scx");
+}
+
+TEST_F(Stitch, AnAlternateThatWasNotOnThePathIsSilent) {
+  hit(3, 890);
+  EXPECT_EQ(stitch(in_).size(), 3u);
+}
+
+TEST_F(Stitch, WhatWasNotHitSaysWhy) {
+  ProbeAttachedT attached;
+  attached.attached = {0, 2};
+  auto d = std::make_unique<DroppedFrameT>();
+  d->function = "x_enqueue";
+  d->reason = "fentry refused";
+  attached.failed.push_back(std::move(d));
+  in_.attached = &attached;
+  auto calls = stitch(in_);
+  EXPECT_FALSE(calls[1]->hit);
+  EXPECT_EQ(calls[1]->note, "not probed: fentry refused");
+  EXPECT_EQ(calls[2]->note, "never called before the crash");
+}
+
+TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
+  plan_.keep_by_task = true;
+  CrashDetectedT crash;
+  crash.stall_task_pid = 77;
+  in_.crash = &crash;
+  trigger_.ns = 9'000'000'000;
+  hit(1, 100, 3, 5, HitWhen::Entry, 77);
+  hit(1, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
+  hit(2, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
+  auto calls = stitch(in_);
+  ASSERT_EQ(calls[1]->function, "x_enqueue");
+  EXPECT_EQ(text(*calls[1], "p->pid"), "77");
+  EXPECT_EQ(calls[1]->note, "last call about the stuck task");
+  EXPECT_THAT(calls[0]->note, testing::HasSubstr("never called for the stuck task"));
+}
+
+TEST_F(Stitch, ForeignTargetsAndIndexesAreIgnored) {
+  ProbeHitT& h = hit(0, 920);
+  h.values[0]->index = 900;
+  ProbeHitT wild;
+  wild.target = 4000;
+  hits_.push_back(std::move(wild));
+  EXPECT_EQ(stitch(in_).size(), 3u);
+}
+
+}  // namespace
+}  // namespace ktstr
