@@ -41,7 +41,8 @@ bool read_domains(const GuestKernel& kernel, uint32_t cpu, Reading& reading) {
     domain.level = l.domain.level ? static_cast<uint32_t>(l.domain.level.in(bytes.data())) : depth;
     if (!read_identity(kernel, *at, bytes.data(), domain, reading)) return false;
     domain.first_value = static_cast<uint32_t>(reading.domain_values.size());
-    for (const NamedField& counter : l.domain.counters) reading.domain_values.push_back(counter.field.in(bytes.data()));
+    for (const NamedField& counter : l.domain.counters)
+      reading.domain_values.push_back(counter.field.in(bytes.data()));
     reading.domains.push_back(domain);
     at = l.domain.parent.in(bytes.data());
   }

@@ -98,7 +98,8 @@ bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, Reading& reading)
     const auto base = kernel.layout().scx.per_cpu.read(memory, root.address);
     if (!base || *base == 0) return false;
     for (const CpuReading& cpu : reading.cpus) {
-      if (!reader.add(kernel.per_cpu(*base, cpu.cpu) + l.bypass.offset, DsqKind::Bypass, cpu.cpu, true)) return false;
+      if (!reader.add(kernel.per_cpu(*base, cpu.cpu) + l.bypass.offset, DsqKind::Bypass, cpu.cpu, true))
+        return false;
     }
   }
   return true;

@@ -143,8 +143,8 @@ void GuestKernel::find_tick() {
   if (tick >= 100'000 && tick <= 100'000'000) tick_ns_ = tick;  // HZ from 10 to 10,000
 }
 
-// Most of what is sampled lies in the direct map, where an address is an addition and no page walk. Believed only
-// when the page tables say the same of one address in it.
+// Most of what is sampled lies in the direct map, where an address is an addition and no page walk. Believed
+// only when the page tables say the same of one address in it.
 void GuestKernel::use_direct_map() {
   const uint64_t at = symbol("page_offset_base");
   const auto base = at ? memory_->get<uint64_t>(at) : std::nullopt;

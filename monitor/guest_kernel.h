@@ -32,8 +32,8 @@ class GuestKernel {
   // More CPUs are not looked at.
   static constexpr uint32_t kMaxCpus = 1024;
 
-  // `ram` outlives the result. Errors: kNotFound while the kernel is not up yet (try again), kUnsupported when trying
-  // again is no use, kInvalid when what was found is not (yet) consistent.
+  // `ram` outlives the result. Errors: kNotFound while the kernel is not up yet (try again), kUnsupported
+  // when trying again is no use, kInvalid when what was found is not (yet) consistent.
   static Result<GuestKernel> attach(const RamFile& ram, RamLayout ram_layout, LayoutCache& cache);
 
   const PagedMemory& memory() const { return *memory_; }
@@ -41,7 +41,9 @@ class GuestKernel {
   const VmcoreInfo& info() const { return info_; }
   bool levels5() const { return memory_->root().levels5; }
   bool cached() const { return cached_; }
-  uint32_t cpus() const { return static_cast<uint32_t>(per_cpu_offset_.size()); }  // possible CPU ids: [0, cpus)
+  uint32_t cpus() const {
+    return static_cast<uint32_t>(per_cpu_offset_.size());
+  }  // possible CPU ids: [0, cpus)
   bool possible(uint32_t cpu) const { return possible_[cpu]; }
 
   const GuestPlaces& places() const { return places_; }

@@ -1,7 +1,7 @@
 // Kernel-virtual memory of the guest: page tables and typed reads.
 //
-// Every pointer comes from the guest, so every read may fail; none may be believed, followed without a bound, or
-// crash the reader. A failed read is an ordinary thing while the kernel changes what is being looked at.
+// Every pointer comes from the guest, so every read may fail; none may be believed, followed without a bound,
+// or crash the reader. A failed read is an ordinary thing while the kernel changes what is being looked at.
 #pragma once
 
 #include <array>
@@ -21,8 +21,8 @@ struct PageTableRoot {
   bool levels5 = false;  // la57
 };
 
-// Virtual to physical by walking the tables; nullopt when nothing is mapped there, the address is not canonical, or a
-// table lies outside RAM. Pure: at most five reads.
+// Virtual to physical by walking the tables; nullopt when nothing is mapped there, the address is not
+// canonical, or a table lies outside RAM. Pure: at most five reads.
 std::optional<uint64_t> walk_page_tables(const PhysicalMemory& memory, PageTableRoot root, uint64_t va);
 
 class GuestMemory {
@@ -40,12 +40,13 @@ class GuestMemory {
     return value;
   }
   std::optional<uint64_t> pointer(uint64_t va) const { return get<uint64_t>(va); }
-  // Up to the first NUL, at most `limit` characters; what cannot be read ends it; nullopt if not one byte can.
+  // Up to the first NUL, at most `limit` characters; what cannot be read ends it; nullopt if not one byte
+  // can.
   std::optional<std::string> text(uint64_t va, size_t limit) const;
 };
 
-// GuestMemory over page tables. Remembers translations until forget(): call that before each sample, since the kernel
-// remaps vmalloc memory as it likes. Not thread-safe.
+// GuestMemory over page tables. Remembers translations until forget(): call that before each sample, since
+// the kernel remaps vmalloc memory as it likes. Not thread-safe.
 class PagedMemory : public GuestMemory {
  public:
   // `memory` outlives this.

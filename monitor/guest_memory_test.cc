@@ -20,7 +20,8 @@ class PageWalk : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(FourAndFiveLevels, PageWalk, ::testing::Values(false, true));
 
 TEST_P(PageWalk, LargeAndSmallPages) {
-  for (const uint64_t va : {kernel_.at("nr_cpu_ids"), kernel_.at("rq1"), kernel_.at("program3"), kernel_.direct_map()}) {
+  for (const uint64_t va :
+       {kernel_.at("nr_cpu_ids"), kernel_.at("rq1"), kernel_.at("program3"), kernel_.direct_map()}) {
     EXPECT_EQ(walk_page_tables(physical_, root(), va), kernel_.offset_of(va)) << std::hex << va;
   }
 }
@@ -63,7 +64,8 @@ TEST(PagedMemory, ForgetsRemappedPages) {
   PagedMemory memory(physical, {kernel.root_gpa(), false});
   ASSERT_TRUE(memory.translate(kernel.at("program0")));
   const uint64_t zero = 0;
-  const_cast<VectorRam&>(kernel.ram()).write(kernel.root_gpa() + ((kernel.at("program0") >> 39) & 511) * 8, &zero, 8);
+  const_cast<VectorRam&>(kernel.ram())
+      .write(kernel.root_gpa() + ((kernel.at("program0") >> 39) & 511) * 8, &zero, 8);
   EXPECT_TRUE(memory.translate(kernel.at("program0")));  // remembered
   memory.forget();
   EXPECT_FALSE(memory.translate(kernel.at("program0")));

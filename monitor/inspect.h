@@ -1,5 +1,5 @@
-// `ktstr-monitor --ram FILE`: what the monitor sees in the RAM file of any QEMU guest, as text. For people, and for
-// tests that compare it with the guest's own view.
+// `ktstr-monitor --ram FILE`: what the monitor sees in the RAM file of any QEMU guest, as text. For people,
+// and for tests that compare it with the guest's own view.
 #pragma once
 
 #include <cstdint>

@@ -53,7 +53,8 @@ Result<std::array<std::string, 256>> read_tokens(const GuestMemory& memory, cons
   }
   std::array<std::string, 256> tokens;
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (index[i] >= kTokenTableBytes) return Error::invalid("kallsyms_token_index points outside the token table");
+    if (index[i] >= kTokenTableBytes)
+      return Error::invalid("kallsyms_token_index points outside the token table");
     auto token = memory.text(tables.token_table + index[i], 256);
     if (!token) return Error::invalid("kallsyms_token_table is not readable");
     tokens[i] = std::move(*token);

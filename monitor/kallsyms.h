@@ -1,8 +1,9 @@
 // The kernel's own symbol table, decoded from guest memory.
 //
-// Names are compressed: each is a length and token numbers, each token a short string. Addresses are 32-bit numbers in
-// one of two layouts: relative to kallsyms_relative_base, or (newer kernels) to the place of the number itself. Which one
-// is found out, not assumed: the one in which the symbols named by VMCOREINFO come out right.
+// Names are compressed: each is a length and token numbers, each token a short string. Addresses are 32-bit
+// numbers in one of two layouts: relative to kallsyms_relative_base, or (newer kernels) to the place of the
+// number itself. Which one is found out, not assumed: the one in which the symbols named by VMCOREINFO come
+// out right.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +28,14 @@ struct KallsymsTables {
 
 struct Symbols {
   std::map<std::string, uint64_t, std::less<>> address;
-  std::set<std::string, std::less<>> ambiguous;  // several symbols of that name at different places: not in `address`
-  uint64_t seen = 0;                             // symbols looked at
+  std::set<std::string, std::less<>>
+      ambiguous;      // several symbols of that name at different places: not in `address`
+  uint64_t seen = 0;  // symbols looked at
 };
 
-// Decodes the wanted names only. `anchor` is a symbol whose address is known (VMCOREINFO's init_top_pgt): it decides the
-// layout and proves the table. Errors: tables unreadable or senseless, no layout agrees with the anchor.
+// Decodes the wanted names only. `anchor` is a symbol whose address is known (VMCOREINFO's init_top_pgt): it
+// decides the layout and proves the table. Errors: tables unreadable or senseless, no layout agrees with the
+// anchor.
 struct Anchor {
   std::string name;
   uint64_t address = 0;

@@ -88,7 +88,8 @@ TEST(KallsymsTables, NotNamedByTheNote) {
 
 TEST(VmcoreInfo, ParsesWhatItCan) {
   const VmcoreInfo info = VmcoreInfo::parse(
-      "OSRELEASE=7.3.4\nNUMBER(phys_base)=-2097152\nSYMBOL(x)=ffffffff81000000\nno equals\n=empty\nKERNELOFFSET=12g\n");
+      "OSRELEASE=7.3.4\nNUMBER(phys_base)=-2097152\nSYMBOL(x)=ffffffff81000000\nno "
+      "equals\n=empty\nKERNELOFFSET=12g\n");
   EXPECT_EQ(info.release(), "7.3.4");
   EXPECT_EQ(info.number("phys_base"), -2097152);
   EXPECT_EQ(info.symbol("x"), 0xffffffff81000000ull);

@@ -101,8 +101,10 @@ ScxLayout scx_layout(Finder& find, std::vector<std::string>& absent) {
   constexpr std::string_view kPrefix = "SCX_EV_";
   for (const BtfMember& member : find.members("scx_event_stats")) {
     const BtfType type = find.btf().resolve(member.type_id);
-    if (!member.name.starts_with(kPrefix) || member.bit_offset % 8 || type.size == 0 || type.size > 8) continue;
-    l.events.push_back({member.name.substr(kPrefix.size()), {member.bit_offset / 8, type.size, type.is_signed}});
+    if (!member.name.starts_with(kPrefix) || member.bit_offset % 8 || type.size == 0 || type.size > 8)
+      continue;
+    l.events.push_back(
+        {member.name.substr(kPrefix.size()), {member.bit_offset / 8, type.size, type.is_signed}});
   }
   if (l.events_bytes > kMaxEventBytesRead) l.events.clear();
   if (!l.per_cpu || l.events.empty()) absent.push_back("scx_sched event counters");
@@ -181,7 +183,8 @@ DomainLayout domain_layout(Finder& find, std::vector<std::string>& absent) {
       if (element.size == 0 || element.size > 8) continue;
       for (uint32_t i = 0; i < std::min(type.count, 8u); ++i) {
         const std::string suffix = i < types.size() ? types[i] : std::to_string(i);
-        l.counters.push_back({member.name + "." + suffix, {offset + i * element.size, element.size, element.is_signed}});
+        l.counters.push_back(
+            {member.name + "." + suffix, {offset + i * element.size, element.size, element.is_signed}});
       }
     } else if (type.size > 0 && type.size <= 8) {
       l.counters.push_back({member.name, {offset, type.size, type.is_signed}});
@@ -212,7 +215,8 @@ ProgramLayout program_layout(Finder& find, std::vector<std::string>& absent) {
   l.runs = find.field("bpf_prog_stats", "cnt");
   l.run_ns = find.field("bpf_prog_stats", "nsecs");
   l.misses = find.field("bpf_prog_stats", "misses");
-  for (const Field* f : {&l.runs, &l.run_ns, &l.misses}) l.stats_bytes = std::max(l.stats_bytes, f->offset + f->size);
+  for (const Field* f : {&l.runs, &l.run_ns, &l.misses})
+    l.stats_bytes = std::max(l.stats_bytes, f->offset + f->size);
   l.id = find.field("bpf_prog_aux", "id");
   l.verified_insns = find.field("bpf_prog_aux", "verified_insns");
   l.short_name = find.field("bpf_prog_aux", "name");
@@ -251,12 +255,29 @@ uint64_t Field::in(const uint8_t* bytes) const {
 }
 
 const std::vector<std::string>& wanted_symbols() {
-  static const std::vector<std::string> names = {
-      "phys_base",           "page_offset_base", "__per_cpu_offset", "nr_cpu_ids",     "__cpu_possible_mask",
-      "__cpu_online_mask",   "runqueues",        "system_state",     "__start_BTF",    "__stop_BTF",
-      "scx_root",            "scx_enable_seq",   "scx_enable_state_var", "prog_idr",   "nr_node_ids",
-      "jiffies_64",          "clocksource_jiffies", "stop_sched_class", "dl_sched_class", "rt_sched_class",
-      "fair_sched_class",    "ext_sched_class",  "idle_sched_class"};
+  static const std::vector<std::string> names = {"phys_base",
+                                                 "page_offset_base",
+                                                 "__per_cpu_offset",
+                                                 "nr_cpu_ids",
+                                                 "__cpu_possible_mask",
+                                                 "__cpu_online_mask",
+                                                 "runqueues",
+                                                 "system_state",
+                                                 "__start_BTF",
+                                                 "__stop_BTF",
+                                                 "scx_root",
+                                                 "scx_enable_seq",
+                                                 "scx_enable_state_var",
+                                                 "prog_idr",
+                                                 "nr_node_ids",
+                                                 "jiffies_64",
+                                                 "clocksource_jiffies",
+                                                 "stop_sched_class",
+                                                 "dl_sched_class",
+                                                 "rt_sched_class",
+                                                 "fair_sched_class",
+                                                 "ext_sched_class",
+                                                 "idle_sched_class"};
   return names;
 }
 
@@ -271,15 +292,17 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
           .with_hint("build the kernel with CONFIG_KALLSYMS_ALL");
     }
   }
-  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "__cpu_online_mask", "jiffies_64",
-                           "clocksource_jiffies"}) {
+  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr",
+                           "__cpu_online_mask", "jiffies_64", "clocksource_jiffies"}) {
     if (!layout.has(name)) {
-      layout.absent.push_back(std::string("symbol ") + name + (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
+      layout.absent.push_back(std::string("symbol ") + name +
+                              (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
     }
   }
   Finder find(btf, layout.absent);
   layout.rq = rq_layout(find);
-  if (!layout.rq.nr_running || !layout.rq.clock) return Error::unsupported("BTF: struct rq lacks nr_running or clock");
+  if (!layout.rq.nr_running || !layout.rq.clock)
+    return Error::unsupported("BTF: struct rq lacks nr_running or clock");
   layout.task = task_layout(find);
   layout.scx = scx_layout(find, layout.absent);
   layout.dsq = dsq_layout(find, layout.absent);

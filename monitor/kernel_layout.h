@@ -1,5 +1,5 @@
-// What of one kernel build the monitor can read, and where: symbols less the KASLR offset, and byte offsets from the
-// kernel's own BTF. The same for every boot of that build, so it is worked out once per build id.
+// What of one kernel build the monitor can read, and where: symbols less the KASLR offset, and byte offsets
+// from the kernel's own BTF. The same for every boot of that build, so it is worked out once per build id.
 //
 // Each thing degrades alone: a Field that this kernel lacks has size 0, and its name stands in `absent`.
 #pragma once
@@ -42,21 +42,22 @@ struct RqLayout {
   Field nr_running, clock, curr, idle, domain;
   Field rt_nr_running;
   Field scx_nr_running, scx_flags, local_dsq_depth;
-  Field runnable_list;       // its list_head: the sched_ext tasks that are runnable, the longest waiting first
-  Field yields, switches, idle_switches, wakeups, local_wakeups, run_ns, wait_ns, slices;  // CONFIG_SCHEDSTATS
+  Field runnable_list;  // its list_head: the sched_ext tasks that are runnable, the longest waiting first
+  Field yields, switches, idle_switches, wakeups, local_wakeups, run_ns, wait_ns,
+      slices;  // CONFIG_SCHEDSTATS
 };
 
 // struct task_struct
 struct TaskLayout {
   Field pid, comm, sched_class;
   Field dsq, runnable_node, runnable_at;  // of sched_ext_entity; runnable_at in jiffies
-  Field tick_mult, tick_shift;            // of struct clocksource: one tick is mult >> shift ns of clocksource_jiffies
+  Field tick_mult, tick_shift;  // of struct clocksource: one tick is mult >> shift ns of clocksource_jiffies
 };
 
 // struct scx_sched and what hangs on it
 struct ScxLayout {
   Field exit_kind, ops_name;
-  Field per_cpu;             // pointer to per-CPU memory that holds the events
+  Field per_cpu;               // pointer to per-CPU memory that holds the events
   uint32_t events_offset = 0;  // of scx_event_stats in it
   uint32_t events_bytes = 0;
   std::vector<NamedField> events;
@@ -66,8 +67,8 @@ struct ScxLayout {
 // struct scx_dispatch_q, and the three ways to reach one
 struct DsqLayout {
   Field id, depth;
-  Field hash_table;          // scx_sched.dsq_hash.tbl
-  uint32_t hash_node = 0;    // of scx_dispatch_q.hash_node
+  Field hash_table;        // scx_sched.dsq_hash.tbl
+  uint32_t hash_node = 0;  // of scx_dispatch_q.hash_node
   Field buckets_count, nest, future_table;
   uint32_t buckets = 0;      // of bucket_table.buckets
   Field next;                // rhash_head.next
@@ -80,14 +81,14 @@ struct DsqLayout {
 // struct sched_domain
 struct DomainLayout {
   Field parent, level, name;
-  uint32_t bytes = 0;        // of the struct; 0: not understood
-  uint32_t span = 0;         // cpumask; 0: not known
+  uint32_t bytes = 0;  // of the struct; 0: not understood
+  uint32_t span = 0;   // cpumask; 0: not known
   std::vector<NamedField> counters;
 };
 
 // struct bpf_prog, bpf_prog_aux, bpf_map, and the idr
 struct ProgramLayout {
-  Field idr_head;            // idr.idr_rt.xa_head
+  Field idr_head;  // idr.idr_rt.xa_head
   Field node_shift;
   uint32_t node_slots = 0;
   Field type, insns, jited_bytes, tag, stats, aux;
@@ -95,7 +96,7 @@ struct ProgramLayout {
   uint32_t stats_bytes = 0;    // from its start to the end of the last of them
   Field id, verified_insns, short_name, full_name, used_maps, used_map_count, attach_btf_id;
   Field map_id, map_type, map_key_size, map_value_size, map_max_entries, map_name;
-  uint64_t struct_ops_type = 0;  // BPF_PROG_TYPE_STRUCT_OPS
+  uint64_t struct_ops_type = 0;       // BPF_PROG_TYPE_STRUCT_OPS
   std::vector<uint64_t> ops_btf_ids;  // BTF ids of sched_ext_ops and its variants
 };
 

@@ -1,9 +1,9 @@
 // ktstr-monitor: watches the scheduler of each VM from outside, in the guest's RAM.
 //
 // Reads:   VmStarted, VmExited, RunFinished; the RAM file that VmStarted names; QEMU's threads in /proc.
-// Writes:  MonitorAttached or MonitorUnavailable, MonitorSample every 100 ms, MonitorStopped; one session a VM.
-// Trusts:  the launcher. Nothing in guest memory: every pointer, count and list is bounded.
-// On failure: a sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable with the
+// Writes:  MonitorAttached or MonitorUnavailable, MonitorSample every 100 ms, MonitorStopped; one session a
+// VM. Trusts:  the launcher. Nothing in guest memory: every pointer, count and list is bounded. On failure: a
+// sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable with the
 //          reason. The run goes on in either case.
 // Limits:  x86-64 guests with KALLSYMS_ALL and BTF, Linux 6.16 and newer; at most 1024 CPUs.
 #include "monitor/monitor_role.h"

@@ -37,14 +37,22 @@ void full_sample(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(a.sampler->read().ok());
   state.SetComplexityN(state.range(0));
 }
-BENCHMARK(full_sample)->RangeMultiplier(2)->Range(1, 64)->Unit(benchmark::kMicrosecond)->Complexity(benchmark::oN);
+BENCHMARK(full_sample)
+    ->RangeMultiplier(2)
+    ->Range(1, 64)
+    ->Unit(benchmark::kMicrosecond)
+    ->Complexity(benchmark::oN);
 
 void thin_sample(benchmark::State& state) {
   Attached a(state.range(0), UINT64_MAX);
   for (auto _ : state) benchmark::DoNotOptimize(a.sampler->read().ok());
   state.SetComplexityN(state.range(0));
 }
-BENCHMARK(thin_sample)->RangeMultiplier(4)->Range(1, 64)->Unit(benchmark::kMicrosecond)->Complexity(benchmark::oN);
+BENCHMARK(thin_sample)
+    ->RangeMultiplier(4)
+    ->Range(1, 64)
+    ->Unit(benchmark::kMicrosecond)
+    ->Complexity(benchmark::oN);
 
 // The published form of a full sample, packed.
 void full_event(benchmark::State& state) {
@@ -58,7 +66,8 @@ void full_event(benchmark::State& state) {
 }
 BENCHMARK(full_event)->Arg(4)->Arg(64)->Unit(benchmark::kMicrosecond);
 
-// Of the synthetic kernel: 2,000 symbols and little BTF. A real one takes 35-50 ms (200,000 symbols, 5 MB of BTF).
+// Of the synthetic kernel: 2,000 symbols and little BTF. A real one takes 35-50 ms (200,000 symbols, 5 MB of
+// BTF).
 void attach(benchmark::State& state) {
   const SyntheticKernel guest(guest_of(4));
   for (auto _ : state) {

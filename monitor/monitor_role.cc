@@ -21,17 +21,18 @@ void publish(MonitorSession::Facts facts, std::pair<Vm, uint8_t> vm, Context& co
 }  // namespace
 
 void MonitorRole::add_options(CLI::App& app) {
-  app.add_option("--period-ms", period_ms_, "time between samples")->check(CLI::Range(0.1, 60000.0))->capture_default_str();
+  app.add_option("--period-ms", period_ms_, "time between samples")
+      ->check(CLI::Range(0.1, 60000.0))
+      ->capture_default_str();
   app.add_option("--ram", ram_path_, "print what a guest's RAM file holds, and end");
   app.add_option("--samples", inspect_samples_, "with --ram: how many samples")->capture_default_str();
 }
 
 std::optional<int> MonitorRole::run_standalone() {
   if (ram_path_.empty()) return std::nullopt;
-  return inspect_ram({.path = ram_path_,
-                      .samples = inspect_samples_,
-                      .period_ns = static_cast<uint64_t>(period_ms_ * 1e6)},
-                     clock_);
+  return inspect_ram(
+      {.path = ram_path_, .samples = inspect_samples_, .period_ns = static_cast<uint64_t>(period_ms_ * 1e6)},
+      clock_);
 }
 
 void MonitorRole::on_event(const EventBuffer& event, Context& context) {
@@ -57,7 +58,8 @@ void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
   seam_ = {&clock_, open_ram_file, [](uint32_t pid) { return read_vcpu_threads(pid); }};
   const auto period_ns = static_cast<uint64_t>(period_ms_ * 1e6);
   Watched& watched = watched_[vm];
-  watched.session = std::make_unique<MonitorSession>(started, seam_, layouts_, MonitorSession::Options{.period_ns = period_ns});
+  watched.session = std::make_unique<MonitorSession>(started, seam_, layouts_,
+                                                     MonitorSession::Options{.period_ns = period_ns});
   watched.timer = context.every(std::chrono::nanoseconds(period_ns), [this, vm, &context] {
     const auto it = watched_.find(vm);
     if (it != watched_.end()) publish(it->second.session->tick(), vm, context);

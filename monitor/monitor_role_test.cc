@@ -54,10 +54,12 @@ struct GuestInMemfd {
     VmStartedT e;
     e.ram_path = "/proc/self/fd/" + std::to_string(fd.get());
     e.ram_bytes = e.lowmem_bytes = guest.ram().size();
-    return make_event(EventHead{.run_id = "r", .source = "launcher", .vm = vm, .attempt = attempt}, std::move(e));
+    return make_event(EventHead{.run_id = "r", .source = "launcher", .vm = vm, .attempt = attempt},
+                      std::move(e));
   }
   static EventBuffer exited(Vm vm, uint8_t attempt) {
-    return make_event(EventHead{.run_id = "r", .source = "launcher", .vm = vm, .attempt = attempt}, VmExitedT{});
+    return make_event(EventHead{.run_id = "r", .source = "launcher", .vm = vm, .attempt = attempt},
+                      VmExitedT{});
   }
   testing::SyntheticKernel guest;
   UniqueFd fd;

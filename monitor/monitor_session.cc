@@ -7,7 +7,8 @@
 
 namespace ktstr {
 
-MonitorSession::MonitorSession(const VmStarted& vm, const MonitorSeam& seam, LayoutCache& layouts, Options options)
+MonitorSession::MonitorSession(const VmStarted& vm, const MonitorSeam& seam, LayoutCache& layouts,
+                               Options options)
     : seam_(seam),
       layouts_(layouts),
       options_(options),
@@ -55,7 +56,8 @@ void MonitorSession::try_attach(Facts& facts) {
     auto kernel = GuestKernel::attach(*ram_, ram_layout_, layouts_);
     if (kernel) {
       kernel_ = std::make_unique<GuestKernel>(std::move(*kernel));
-      sampler_ = std::make_unique<Sampler>(*kernel_, *seam_.clock, std::max<uint64_t>(1'000'000'000 / options_.period_ns, 1));
+      sampler_ = std::make_unique<Sampler>(*kernel_, *seam_.clock,
+                                           std::max<uint64_t>(1'000'000'000 / options_.period_ns, 1));
       MonitorAttachedT attached;
       attached.release = printable(kernel_->info().release());
       attached.kaslr_offset = kernel_->info().kaslr_offset();
@@ -70,8 +72,10 @@ void MonitorSession::try_attach(Facts& facts) {
       return;
     }
     last_error_ = kernel.error().message();
-    // A kernel that is not up yet costs a scan; one that cannot be read costs a decode each time: ask less often.
-    if (kernel.error().kind() != ErrorKind::kNotFound) retry_ns_ = std::min(retry_ns_ * 2, options_.last_retry_ns);
+    // A kernel that is not up yet costs a scan; one that cannot be read costs a decode each time: ask less
+    // often.
+    if (kernel.error().kind() != ErrorKind::kNotFound)
+      retry_ns_ = std::min(retry_ns_ * 2, options_.last_retry_ns);
   }
   next_try_ns_ = seam_.clock->monotonic_ns() + retry_ns_;
 }

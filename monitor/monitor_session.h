@@ -1,5 +1,5 @@
-// The watch over one VM: attach (again and again, until its kernel is up), sample, stop. Knows no bus and no timer:
-// it is told when, and answers with facts.
+// The watch over one VM: attach (again and again, until its kernel is up), sample, stop. Knows no bus and no
+// timer: it is told when, and answers with facts.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,8 @@ class MonitorSession {
 
   // Called once a period.
   Facts tick();
-  // The VM is gone (or the run ends): MonitorStopped, and MonitorUnavailable before it when it never attached.
+  // The VM is gone (or the run ends): MonitorStopped, and MonitorUnavailable before it when it never
+  // attached.
   Facts stop(const std::string& reason);
 
  private:

@@ -45,8 +45,8 @@ class Session : public ::testing::Test {
     vm.ram_path = "/proc/1/fd/7";
     vm.ram_bytes = vm.lowmem_bytes = guest_.ram().size();
     buffer_.Finish(VmStarted::Pack(buffer_, &vm));
-    session_ = std::make_unique<MonitorSession>(*flatbuffers::GetRoot<VmStarted>(buffer_.GetBufferPointer()), seam_,
-                                                cache_, MonitorSession::Options{});
+    session_ = std::make_unique<MonitorSession>(*flatbuffers::GetRoot<VmStarted>(buffer_.GetBufferPointer()),
+                                                seam_, cache_, MonitorSession::Options{});
   }
   MonitorSession::Facts tick() {
     clock_.now += 100'000'000;

@@ -6,10 +6,10 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxName = 512;        // KSYM_NAME_LEN
+constexpr size_t kMaxName = 512;  // KSYM_NAME_LEN
 constexpr size_t kTagBytes = 8;
-constexpr int kSlots = 64;              // XA_CHUNK_SIZE
-constexpr size_t kMaxStatsBytes = 256;  // of bpf_prog_stats
+constexpr int kSlots = 64;                     // XA_CHUNK_SIZE
+constexpr size_t kMaxStatsBytes = 256;         // of bpf_prog_stats
 constexpr uint64_t kRetryEntry = 256 * 4 + 2;  // XA_RETRY_ENTRY: the node is being replaced
 constexpr size_t kMaxKnown = 4 * kMaxIdrEntries;
 
@@ -25,8 +25,8 @@ std::string hex(const std::array<uint8_t, kTagBytes>& bytes) {
 
 }  // namespace
 
-// An xarray entry: ...10 is a node (at entry - 2), ...00 an item. Each level's shift must be lower than its parent's,
-// so a node that points back at itself ends the walk.
+// An xarray entry: ...10 is a node (at entry - 2), ...00 an item. Each level's shift must be lower than its
+// parent's, so a node that points back at itself ends the walk.
 bool ProgramWalker::collect(uint64_t entry, int shift_limit, uint32_t& budget) {
   if (entry == 0) return true;
   if (budget == 0) return false;

@@ -1,4 +1,5 @@
-// The guest's RAM as bytes in a file: the one door to guest memory, so that tests put an image of their own behind it.
+// The guest's RAM as bytes in a file: the one door to guest memory, so that tests put an image of their own
+// behind it.
 //
 // The bytes belong to the guest and change while they are read. A read copies once; a caller judges the copy.
 #pragma once
@@ -22,15 +23,17 @@ class RamFile {
  public:
   virtual ~RamFile() = default;
   virtual uint64_t size() const = 0;
-  // All of [offset, offset + size), or false and `out` undefined. Never a signal, whatever becomes of the file.
+  // All of [offset, offset + size), or false and `out` undefined. Never a signal, whatever becomes of the
+  // file.
   virtual bool read(uint64_t offset, void* out, size_t size) const = 0;
-  // The ranges that hold data, ascending; holes read as zeroes. Asked for because touching a hole allocates it.
+  // The ranges that hold data, ascending; holes read as zeroes. Asked for because touching a hole allocates
+  // it.
   virtual std::vector<ByteRange> data_ranges() const = 0;
 };
 
-// Opens a RAM file read-only. A file sealed against shrinking (a memfd with F_SEAL_SHRINK) is mapped; any other could
-// be cut under a mapping, which would kill the monitor with SIGBUS, so it is read with pread(2), ten times slower.
-// Errors: not there (the VM is gone), empty, larger than the address space can map.
+// Opens a RAM file read-only. A file sealed against shrinking (a memfd with F_SEAL_SHRINK) is mapped; any
+// other could be cut under a mapping, which would kill the monitor with SIGBUS, so it is read with pread(2),
+// ten times slower. Errors: not there (the VM is gone), empty, larger than the address space can map.
 Result<std::unique_ptr<RamFile>> open_ram_file(const std::string& path);
 
 // Where guest-physical addresses stand in the file. q35: RAM fills [0, lowmem), the rest stands at 4 GiB.

@@ -57,7 +57,8 @@ TEST(RamFile, AFileCutUnderTheReaderIsAnErrorNotASignal) {
 }
 
 TEST(RamFile, ErrorsNameTheFile) {
-  EXPECT_NE(open_ram_file("/proc/self/fd/987").error().message().find("/proc/self/fd/987"), std::string::npos);
+  EXPECT_NE(open_ram_file("/proc/self/fd/987").error().message().find("/proc/self/fd/987"),
+            std::string::npos);
   Memfd empty(0);
   EXPECT_FALSE(open_ram_file(empty.path()).ok());
 }

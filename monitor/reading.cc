@@ -135,7 +135,8 @@ MonitorSampleT to_event(const Reading& r, const KernelLayout& layout) {
   for (const ProgramReading& program : r.programs) {
     s.programs.push_back(std::make_unique<ProgramSampleT>(to_event(program)));
     for (const MapSampleT& map : program.facts->maps) {
-      const bool there = std::any_of(s.maps.begin(), s.maps.end(), [&](const auto& m) { return m->id == map.id; });
+      const bool there =
+          std::any_of(s.maps.begin(), s.maps.end(), [&](const auto& m) { return m->id == map.id; });
       if (!there) s.maps.push_back(std::make_unique<MapSampleT>(map));
     }
   }

@@ -1,5 +1,6 @@
-// What one sample saw, as plain values. Walkers fill it; its vectors are reused, so that a sample allocates nothing
-// once it has grown to the guest's size. to_event() makes the published form of it, after the clock was stopped.
+// What one sample saw, as plain values. Walkers fill it; its vectors are reused, so that a sample allocates
+// nothing once it has grown to the guest's size. to_event() makes the published form of it, after the clock
+// was stopped.
 #pragma once
 
 #include <array>

@@ -9,12 +9,13 @@ uint32_t small(const GuestMemory& memory, const Field& field, uint64_t base) {
   return static_cast<uint32_t>(field.read(memory, base).value_or(0));
 }
 
-// The runnable list is in the order in which its tasks became runnable, or were last given the CPU, so the one that waits
-// longest stands near its head; the running one is on it too.
+// The runnable list is in the order in which its tasks became runnable, or were last given the CPU, so the
+// one that waits longest stands near its head; the running one is on it too.
 void find_waiting(const GuestKernel& kernel, uint64_t rq, uint64_t curr, uint64_t jiffies, CpuReading& r) {
   const GuestMemory& memory = kernel.memory();
   const KernelLayout& l = kernel.layout();
-  if (!l.rq.runnable_list || !l.task.runnable_node || !l.task.runnable_at || !jiffies || !kernel.tick_ns()) return;
+  if (!l.rq.runnable_list || !l.task.runnable_node || !l.task.runnable_at || !jiffies || !kernel.tick_ns())
+    return;
   const uint64_t head = rq + l.rq.runnable_list.offset;
   uint64_t oldest = 0, age = 0;
   auto node = memory.pointer(head);

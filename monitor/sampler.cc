@@ -50,7 +50,8 @@ Status Sampler::fill() {
   return {};
 }
 
-// The root may be replaced while it is read: what was read counts only when it is still the same one afterwards.
+// The root may be replaced while it is read: what was read counts only when it is still the same one
+// afterwards.
 bool Sampler::fill_scheduler(ScxRoot root) {
   for (int i = 0; i < kTries; ++i) {
     reading_.root = root.address;

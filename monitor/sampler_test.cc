@@ -48,7 +48,7 @@ TEST(Sampler, FullOnesAreFewAndFollowChange) {
     const MonitorSampleT s = f.sampler->sample();
     EXPECT_EQ(s.full, !s.programs.empty());
     EXPECT_EQ(s.full, !s.domains.empty());
-    EXPECT_TRUE(s.cpus[0]->stats);  // always
+    EXPECT_TRUE(s.cpus[0]->stats);     // always
     EXPECT_EQ(s.counters.size(), 3u);  // always
     return s.full;
   };
@@ -102,8 +102,16 @@ TEST(Sampler, RandomDamage) {
     const uint64_t begin = f.guest.offset_of(f.guest.at("rq0")) & ~4095ull;
     const uint64_t end = 13u << 20;
     auto& ram = const_cast<testing::VectorRam&>(f.guest.ram());
-    const uint64_t pointers[] = {0, 1, 2, UINT64_MAX, f.guest.at("scx"), f.guest.at("idr_node") + 2, f.guest.at("dsq0"),
-                                 f.guest.direct_map(), f.guest.vmalloc_va(), 0xffffffff81000000ull};
+    const uint64_t pointers[] = {0,
+                                 1,
+                                 2,
+                                 UINT64_MAX,
+                                 f.guest.at("scx"),
+                                 f.guest.at("idr_node") + 2,
+                                 f.guest.at("dsq0"),
+                                 f.guest.direct_map(),
+                                 f.guest.vmalloc_va(),
+                                 0xffffffff81000000ull};
     for (int spoil = 0; spoil < 40; ++spoil) {
       // Structures stand close together after the per-CPU areas.
       const uint64_t structs = 10u * (1u << 20) + 4 * 0x10000;

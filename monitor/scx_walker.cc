@@ -11,7 +11,8 @@ std::optional<ScxRoot> read_scx_root(const GuestKernel& kernel) {
   const auto address = kernel.memory().pointer(places.scx_root);
   if (!address) return std::nullopt;
   root.address = *address;
-  if (places.scx_enable_seq) root.enable_seq = kernel.memory().get<uint64_t>(places.scx_enable_seq).value_or(0);
+  if (places.scx_enable_seq)
+    root.enable_seq = kernel.memory().get<uint64_t>(places.scx_enable_seq).value_or(0);
   return root;
 }
 
@@ -41,7 +42,8 @@ bool read_scx_facts(const GuestKernel& kernel, const ScxRoot& root, Reading& rea
   reading.counters.assign(l.events.size(), 0);
   for (uint32_t cpu = 0; cpu < kernel.cpus(); ++cpu) {
     if (!kernel.possible(cpu)) continue;
-    if (!memory.read(kernel.per_cpu(*base, cpu) + l.events_offset, stats.data(), l.events_bytes)) return false;
+    if (!memory.read(kernel.per_cpu(*base, cpu) + l.events_offset, stats.data(), l.events_bytes))
+      return false;
     for (size_t i = 0; i < l.events.size(); ++i) reading.counters[i] += l.events[i].field.in(stats.data());
   }
   reading.has_counters = true;

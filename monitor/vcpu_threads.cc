@@ -31,7 +31,8 @@ std::vector<VcpuThreadT> read_vcpu_threads(uint32_t pid, const std::string& proc
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string tid = entry->d_name;
     VcpuThreadT thread;
-    if (std::from_chars(tid.data(), tid.data() + tid.size(), thread.tid).ptr != tid.data() + tid.size()) continue;
+    if (std::from_chars(tid.data(), tid.data() + tid.size(), thread.tid).ptr != tid.data() + tid.size())
+      continue;
     thread.name = printable(first_line(tasks + "/" + tid + "/comm"));
     if (!thread.name.starts_with("CPU ") && !thread.name.starts_with("ALL CPUs")) continue;
     std::ifstream schedstat(tasks + "/" + tid + "/schedstat");

@@ -57,7 +57,9 @@ std::string_view VmcoreInfo::text(std::string_view key) const {
   return it == values_.end() ? std::string_view() : std::string_view(it->second);
 }
 
-std::optional<uint64_t> VmcoreInfo::hex(std::string_view key) const { return parse_number<uint64_t>(text(key), 16); }
+std::optional<uint64_t> VmcoreInfo::hex(std::string_view key) const {
+  return parse_number<uint64_t>(text(key), 16);
+}
 
 std::optional<uint64_t> VmcoreInfo::symbol(std::string_view name) const {
   return hex("SYMBOL(" + std::string(name) + ")");

@@ -1,5 +1,5 @@
-// VMCOREINFO: the note in which a kernel tells a reader of its memory where it stands. No help from the guest is
-// needed to find it: it starts a page.
+// VMCOREINFO: the note in which a kernel tells a reader of its memory where it stands. No help from the guest
+// is needed to find it: it starts a page.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ class VmcoreInfo {
   // Text is "KEY=VALUE" lines; unknown lines are kept, broken ones skipped.
   static VmcoreInfo parse(std::string_view text);
 
-  std::string_view text(std::string_view key) const;               // "OSRELEASE"; empty: not there
-  std::optional<uint64_t> symbol(std::string_view name) const;     // SYMBOL(name)=HEX
-  std::optional<int64_t> number(std::string_view name) const;      // NUMBER(name)=DEC, signed
-  std::optional<uint64_t> hex(std::string_view key) const;         // KERNELOFFSET=HEX
+  std::string_view text(std::string_view key) const;            // "OSRELEASE"; empty: not there
+  std::optional<uint64_t> symbol(std::string_view name) const;  // SYMBOL(name)=HEX
+  std::optional<int64_t> number(std::string_view name) const;   // NUMBER(name)=DEC, signed
+  std::optional<uint64_t> hex(std::string_view key) const;      // KERNELOFFSET=HEX
 
   std::string_view release() const { return text("OSRELEASE"); }
   std::string_view build_id() const { return text("BUILD-ID"); }
@@ -32,7 +32,8 @@ class VmcoreInfo {
 };
 
 // Looks through the pages of RAM that hold data. Errors: kNotFound while the kernel has not written its note.
-// The newest of several is not known: the caller checks (KernelImage does) and says which offset to look beyond.
+// The newest of several is not known: the caller checks (KernelImage does) and says which offset to look
+// beyond.
 struct FoundVmcoreInfo {
   VmcoreInfo info;
   uint64_t offset = 0;  // in the RAM file

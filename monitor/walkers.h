@@ -1,7 +1,8 @@
 // One walker for each structure of the guest's kernel. Pure readers: memory in, a piece of a Reading out.
 //
-// Every walk is bounded by the constants here, whatever the guest says. A walk that meets nonsense answers false; its
-// caller leaves that piece out of the sample and counts it. What a kernel lacks is not nonsense: it is left empty.
+// Every walk is bounded by the constants here, whatever the guest says. A walk that meets nonsense answers
+// false; its caller leaves that piece out of the sample and counts it. What a kernel lacks is not nonsense:
+// it is left empty.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 
 namespace ktstr {
 
-inline constexpr uint32_t kMaxRunnableSeen = 8;    // of a runnable list, from its head
+inline constexpr uint32_t kMaxRunnableSeen = 8;  // of a runnable list, from its head
 inline constexpr uint32_t kMaxDomainLevels = 16;
 inline constexpr uint32_t kMaxPrograms = 512;      // published
 inline constexpr uint32_t kMaxIdrEntries = 16384;  // looked at
@@ -48,7 +49,8 @@ bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, Reading& reading)
 // The domains of one CPU, lowest level first.
 bool read_domains(const GuestKernel& kernel, uint32_t cpu, Reading& reading);
 
-// Programs of sched_ext's struct_ops, through prog_idr, ascending ids. Remembers what of a program never changes.
+// Programs of sched_ext's struct_ops, through prog_idr, ascending ids. Remembers what of a program never
+// changes.
 class ProgramWalker {
  public:
   explicit ProgramWalker(const GuestKernel& kernel) : kernel_(kernel) {}

@@ -78,12 +78,14 @@ TEST_F(Walkers, WaitingInADispatchQueue) {
 }
 
 TEST_F(Walkers, ATaskThatBecameRunnableJustNow) {
-  guest_.poke<uint64_t>(guest_.at("waiting0") + testing::kTaskRunnableAt, 0x1'0000'0101);  // after jiffies were read
+  guest_.poke<uint64_t>(guest_.at("waiting0") + testing::kTaskRunnableAt,
+                        0x1'0000'0101);  // after jiffies were read
   EXPECT_EQ(sample().cpus[0]->longest_waiting->wait_ns, 0u);
 }
 
 TEST_F(Walkers, ALoopInARunnableList) {
-  guest_.poke<uint64_t>(guest_.at("task0") + testing::kTaskRunnable, guest_.at("task0") + testing::kTaskRunnable);
+  guest_.poke<uint64_t>(guest_.at("task0") + testing::kTaskRunnable,
+                        guest_.at("task0") + testing::kTaskRunnable);
   EXPECT_FALSE(sample().cpus[0]->longest_waiting);
   guest_.poke<uint64_t>(guest_.at("task0") + testing::kTaskRunnable, kWild);
   EXPECT_FALSE(sample().cpus[0]->longest_waiting);
@@ -143,7 +145,8 @@ TEST_F(Walkers, ExitKind) {
 }
 
 TEST_F(Walkers, BypassQueuesOnlyWhenTheyHoldTasks) {
-  guest_.poke<uint32_t>(guest_.at("events2") - testing::kPcpuEvents + testing::kPcpuBypass + testing::kDsqDepth, 6);
+  guest_.poke<uint32_t>(
+      guest_.at("events2") - testing::kPcpuEvents + testing::kPcpuBypass + testing::kDsqDepth, 6);
   const MonitorSampleT s = sample();
   ASSERT_EQ(s.dsqs.size(), 4u);
   EXPECT_EQ(s.dsqs[3]->kind, DsqKind::Bypass);
@@ -269,7 +272,8 @@ TEST_F(Walkers, AnIdrNodeThatHoldsItself) {
 }
 
 TEST_F(Walkers, AnIdrWithAbsurdlyManyEntries) {
-  for (uint64_t i = 0; i < 64; ++i) {  // 64 times the same leaf below the top: shifts descend, so only the budget ends it
+  for (uint64_t i = 0; i < 64;
+       ++i) {  // 64 times the same leaf below the top: shifts descend, so only the budget ends it
     uint64_t leaf = 0;
     kernel_.memory().read(guest_.at("idr_node") + testing::kNodeSlots, &leaf, 8);
     guest_.poke<uint64_t>(guest_.at("idr_node") + testing::kNodeSlots + i * 8, leaf);
@@ -287,7 +291,8 @@ TEST_F(Walkers, WildProgramAndAbsurdMapCount) {
 }
 
 TEST_F(Walkers, UnreadableRunQueueFailsTheSample) {
-  guest_.poke<uint64_t>(guest_.at("__per_cpu_offset") + 8, kWild);  // after the attach: offsets were read once
+  guest_.poke<uint64_t>(guest_.at("__per_cpu_offset") + 8,
+                        kWild);  // after the attach: offsets were read once
   EXPECT_TRUE(sampler_.read().ok());
   GuestKernel again = attach();
   Sampler sampler(again, clock_);

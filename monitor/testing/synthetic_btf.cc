@@ -49,33 +49,51 @@ class Builder {
 void add_scheduler(Builder& b, bool pcpu_layout) {
   const int head = b.structure("rhash_head", 8, {{"next", b.pointer, 0}});
   const int list = b.structure("list_head", 16, {{"next", b.pointer, 0}, {"prev", b.pointer, 8}});
-  const int dsq = b.structure("scx_dispatch_q", kDsqBytes,
-                              {{"nr", b.u32, kDsqDepth}, {"id", b.u64, kDsqId}, {"hash_node", head, kDsqNode}});
-  const int scx_rq = b.structure(
-      "scx_rq", 104, {{"local_dsq", dsq, kScxRqLocal}, {"nr_running", b.u32, kScxRqRunning}, {"flags", b.u32, kScxRqFlags},
-                      {"runnable_list", list, kScxRqRunnable}});
+  const int dsq =
+      b.structure("scx_dispatch_q", kDsqBytes,
+                  {{"nr", b.u32, kDsqDepth}, {"id", b.u64, kDsqId}, {"hash_node", head, kDsqNode}});
+  const int scx_rq = b.structure("scx_rq", 104,
+                                 {{"local_dsq", dsq, kScxRqLocal},
+                                  {"nr_running", b.u32, kScxRqRunning},
+                                  {"flags", b.u32, kScxRqFlags},
+                                  {"runnable_list", list, kScxRqRunnable}});
   const int rt = b.structure("rt_rq", 8, {{"rt_nr_running", b.u32, kRtRunning}});
   const int entity = b.structure("sched_ext_entity", 64,
-                                 {{"dsq", b.pointer, kTaskDsq - 48}, {"runnable_node", list, kTaskRunnable - 48},
+                                 {{"dsq", b.pointer, kTaskDsq - 48},
+                                  {"runnable_node", list, kTaskRunnable - 48},
                                   {"runnable_at", b.u64, kTaskRunnableAt - 48}});
   b.structure("task_struct", kTaskBytes,
-              {{"comm", b.array(b.u8, 16), kTaskComm}, {"pid", b.s32, kTaskPid}, {"sched_class", b.pointer, kTaskClass},
+              {{"comm", b.array(b.u8, 16), kTaskComm},
+               {"pid", b.s32, kTaskPid},
+               {"sched_class", b.pointer, kTaskClass},
                {"scx", entity, 48}});
   const int info = b.structure("sched_info", 16, {{"pcount", b.u64, 0}, {"run_delay", b.u64, 8}});
   b.structure("rq", kRqBytes,
-              {{"curr", b.pointer, kRqCurr}, {"idle", b.pointer, kRqIdle}, {"clock", b.u64, kRqClock},
-               {"sd", b.pointer, kRqDomain}, {"nr_running", b.u32, kRqRunning}, {"scx", scx_rq, kRqScx}, {"rt", rt, kRqRt},
-               {"yld_count", b.u32, kRqYields}, {"sched_count", b.u32, kRqSwitches}, {"sched_goidle", b.u32, kRqGoidle},
-               {"ttwu_count", b.u32, kRqTtwu}, {"ttwu_local", b.u32, kRqTtwuLocal}, {"rq_cpu_time", b.u64, kRqCpuTime},
+              {{"curr", b.pointer, kRqCurr},
+               {"idle", b.pointer, kRqIdle},
+               {"clock", b.u64, kRqClock},
+               {"sd", b.pointer, kRqDomain},
+               {"nr_running", b.u32, kRqRunning},
+               {"scx", scx_rq, kRqScx},
+               {"rt", rt, kRqRt},
+               {"yld_count", b.u32, kRqYields},
+               {"sched_count", b.u32, kRqSwitches},
+               {"sched_goidle", b.u32, kRqGoidle},
+               {"ttwu_count", b.u32, kRqTtwu},
+               {"ttwu_local", b.u32, kRqTtwuLocal},
+               {"rq_cpu_time", b.u64, kRqCpuTime},
                {"rq_sched_info", info, kRqSchedInfo}});
   const int name = b.array(b.u8, 128);
   const int ops = b.structure("sched_ext_ops", 128, {{"name", name, 0}});
   const int hash = b.structure("rhashtable", 16, {{"tbl", b.pointer, 8}});
-  std::vector<Member> root = {{"ops", ops, kScxOpsName}, {"dsq_hash", hash, kScxHash}, {"exit_kind", b.s32, kScxExitKind}};
-  const int events = b.structure(
-      "scx_event_stats", 24, {{"SCX_EV_FIRST", b.s64, 0}, {"SCX_EV_NARROW", b.s32, 8}, {"SCX_EV_LAST", b.s64, 16}});
+  std::vector<Member> root = {
+      {"ops", ops, kScxOpsName}, {"dsq_hash", hash, kScxHash}, {"exit_kind", b.s32, kScxExitKind}};
+  const int events =
+      b.structure("scx_event_stats", 24,
+                  {{"SCX_EV_FIRST", b.s64, 0}, {"SCX_EV_NARROW", b.s32, 8}, {"SCX_EV_LAST", b.s64, 16}});
   if (pcpu_layout) {
-    b.structure("scx_sched_pcpu", kPcpuBytes, {{"event_stats", events, kPcpuEvents}, {"bypass_dsq", dsq, kPcpuBypass}});
+    b.structure("scx_sched_pcpu", kPcpuBytes,
+                {{"event_stats", events, kPcpuEvents}, {"bypass_dsq", dsq, kPcpuBypass}});
     b.structure("scx_sched_pnode", 96, {{"global_dsq", dsq, kNodeGlobal}});
     root.push_back({"pcpu", b.pointer, kScxPerCpu});
     root.push_back({"pnode", b.pointer, kScxGlobal});
@@ -85,18 +103,25 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
   }
   b.structure("scx_sched", kScxBytes, root);
   b.structure("bucket_table", kTableBuckets,
-              {{"size", b.u32, kTableSize}, {"nest", b.u32, kTableNest}, {"future_tbl", b.pointer, kTableFuture},
+              {{"size", b.u32, kTableSize},
+               {"nest", b.u32, kTableNest},
+               {"future_tbl", b.pointer, kTableFuture},
                {"buckets", b.array(b.pointer, 0), kTableBuckets}});
-  b.enumeration("scx_enable_state", {{"SCX_ENABLING", 0}, {"SCX_ENABLED", 1}, {"SCX_DISABLING", 2}, {"SCX_DISABLED", 3}});
+  b.enumeration("scx_enable_state",
+                {{"SCX_ENABLING", 0}, {"SCX_ENABLED", 1}, {"SCX_DISABLING", 2}, {"SCX_DISABLED", 3}});
   b.enumeration("system_states", {{"SYSTEM_BOOTING", 0}, {"SYSTEM_RUNNING", 3}});
 }
 
 void add_domains(Builder& b) {
   b.structure("clocksource", 64, {{"mult", b.u32, kTickMult}, {"shift", b.u32, kTickShift}});
   b.structure("sched_domain", kDomainBytes,
-              {{"parent", b.pointer, kDomainParent}, {"name", b.pointer, kDomainName}, {"level", b.s32, kDomainLevel},
-               {"balance_interval", b.u32, kDomainInterval}, {"nr_balance_failed", b.u32, kDomainFailed},
-               {"lb_count", b.array(b.u32, 3), kDomainLbCount}, {"newidle_call", b.u32, kDomainNewidle}});
+              {{"parent", b.pointer, kDomainParent},
+               {"name", b.pointer, kDomainName},
+               {"level", b.s32, kDomainLevel},
+               {"balance_interval", b.u32, kDomainInterval},
+               {"nr_balance_failed", b.u32, kDomainFailed},
+               {"lb_count", b.array(b.u32, 3), kDomainLbCount},
+               {"newidle_call", b.u32, kDomainNewidle}});
   b.enumeration("cpu_idle_type",
                 {{"__CPU_NOT_IDLE", 0}, {"CPU_IDLE", 1}, {"CPU_NEWLY_IDLE", 2}, {"CPU_MAX_IDLE_TYPES", 3}});
 }
@@ -105,17 +130,29 @@ void add_programs(Builder& b) {
   const int short_name = b.array(b.u8, 16);
   const int ksym = b.structure("bpf_ksym", 512, {{"name", b.array(b.u8, 512), 0}});
   b.structure("bpf_prog", 40,
-              {{"type", b.u32, kProgType}, {"len", b.u32, kProgLen}, {"jited_len", b.u32, kProgJited},
-               {"tag", b.array(b.u8, 8), kProgTag}, {"stats", b.pointer, kProgStats}, {"aux", b.pointer, kProgAux}});
+              {{"type", b.u32, kProgType},
+               {"len", b.u32, kProgLen},
+               {"jited_len", b.u32, kProgJited},
+               {"tag", b.array(b.u8, 8), kProgTag},
+               {"stats", b.pointer, kProgStats},
+               {"aux", b.pointer, kProgAux}});
   b.structure("bpf_prog_aux", 576,
-              {{"id", b.u32, kAuxId}, {"verified_insns", b.u32, kAuxVerified}, {"name", short_name, kAuxName},
-               {"ksym", ksym, kAuxKsymName}, {"used_maps", b.pointer, kAuxMaps}, {"used_map_cnt", b.u32, kAuxMapCount},
+              {{"id", b.u32, kAuxId},
+               {"verified_insns", b.u32, kAuxVerified},
+               {"name", short_name, kAuxName},
+               {"ksym", ksym, kAuxKsymName},
+               {"used_maps", b.pointer, kAuxMaps},
+               {"used_map_cnt", b.u32, kAuxMapCount},
                {"attach_btf_id", b.u32, kAuxAttach}});
   b.structure("bpf_prog_stats", kStatsBytes,
               {{"cnt", b.u64, kStatsRuns}, {"nsecs", b.u64, kStatsNs}, {"misses", b.u64, kStatsMisses}});
   b.structure("bpf_map", 40,
-              {{"id", b.u32, kMapId}, {"map_type", b.u32, kMapType}, {"key_size", b.u32, kMapKey},
-               {"value_size", b.u32, kMapValue}, {"max_entries", b.u32, kMapEntries}, {"name", short_name, kMapName}});
+              {{"id", b.u32, kMapId},
+               {"map_type", b.u32, kMapType},
+               {"key_size", b.u32, kMapKey},
+               {"value_size", b.u32, kMapValue},
+               {"max_entries", b.u32, kMapEntries},
+               {"name", short_name, kMapName}});
   const int xarray = b.structure("xarray", 16, {{"xa_head", b.pointer, 8}});
   b.structure("idr", 32, {{"idr_rt", xarray, kIdrHead - 8}});
   b.structure("xa_node", 600, {{"shift", b.u8, kNodeShift}, {"slots", b.array(b.pointer, 64), kNodeSlots}});

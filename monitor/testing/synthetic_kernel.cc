@@ -9,7 +9,8 @@
 namespace ktstr::testing {
 namespace {
 
-// RAM: note and page tables in the first 2 MiB, image 2-10, heap 10-26 (direct map only), vmalloc pages from 26.
+// RAM: note and page tables in the first 2 MiB, image 2-10, heap 10-26 (direct map only), vmalloc pages
+// from 26.
 constexpr uint64_t kImageBase = 0xffffffff80000000ull;
 constexpr uint64_t kImagePa = 2u << 20, kImageBytes = 8u << 20;
 constexpr uint64_t kHeapPa = 10u << 20, kVmallocPa = 26u << 20;
@@ -22,7 +23,8 @@ std::string hex(uint64_t v) {
 
 }  // namespace
 
-SyntheticKernel::SyntheticKernel(const SyntheticOptions& options) : options_(options), ram_(options.ram_bytes) {
+SyntheticKernel::SyntheticKernel(const SyntheticOptions& options)
+    : options_(options), ram_(options.ram_bytes) {
   make_page_tables();
   make_run_queues();
   make_scheduler();
@@ -53,12 +55,14 @@ void SyntheticKernel::map(uint64_t va, uint64_t pa, int level) {
     }
     at = entry & 0x000ffffffffff000ull;
   }
-  const uint64_t entry = pa | (level == 2 ? 0x80000000000001e3ull : 0x8000000000000163ull);  // NX, PS: bits to be masked
+  const uint64_t entry =
+      pa | (level == 2 ? 0x80000000000001e3ull : 0x8000000000000163ull);  // NX, PS: bits to be masked
   ram_.write(at + ((va >> (12 + 9 * (level - 1))) & 511) * 8, &entry, 8);
 }
 
 void SyntheticKernel::make_page_tables() {
-  direct_map_ = options_.levels5 ? 0xff11000040000000ull : 0xffff888040000000ull;  // randomized: not the default base
+  direct_map_ =
+      options_.levels5 ? 0xff11000040000000ull : 0xffff888040000000ull;  // randomized: not the default base
   vmalloc_ = options_.levels5 ? 0xffa0000000005000ull : 0xffffc90000005000ull;
   image_va_ = 0xffffffff81000000ull + options_.kaslr;
   phys_base_ = static_cast<int64_t>(kImagePa) - static_cast<int64_t>(image_va_ - kImageBase);
@@ -129,7 +133,8 @@ void SyntheticKernel::make_run_queues() {
   const uint64_t tick = symbol("clocksource_jiffies", 64);
   poke<uint32_t>(tick + kTickMult, 4'000'000u << 8);
   poke<uint32_t>(tick + kTickShift, 8);
-  for (const char* name : {"stop", "dl", "rt", "fair", "ext", "idle"}) symbol(std::string(name) + "_sched_class", 64);
+  for (const char* name : {"stop", "dl", "rt", "fair", "ext", "idle"})
+    symbol(std::string(name) + "_sched_class", 64);
   const uint64_t offsets = symbol("__per_cpu_offset", options_.cpus * 8);
   const uint64_t possible = symbol("__cpu_possible_mask", 128), online = symbol("__cpu_online_mask", 128);
   // The template copy of per-CPU data in the image is never used: each CPU's area is on the heap.
@@ -228,7 +233,8 @@ void SyntheticKernel::make_domains() {
       for (uint32_t i = 0; i < 3; ++i) poke<uint32_t>(sd + kDomainLbCount + i * 4, i * 100 + cpu);
       for (uint32_t bit = 0; bit < options_.cpus; bit += 8) poke<uint8_t>(sd + kDomainBytes + bit / 8, 0xff);
       if (options_.cpus % 8) {
-        poke<uint8_t>(sd + kDomainBytes + options_.cpus / 8, static_cast<uint8_t>((1u << options_.cpus % 8) - 1));
+        poke<uint8_t>(sd + kDomainBytes + options_.cpus / 8,
+                      static_cast<uint8_t>((1u << options_.cpus % 8) - 1));
       }
     }
   }
@@ -290,7 +296,8 @@ void SyntheticKernel::make_btf() {
   symbols_["__stop_BTF"] = va + bytes.size();
 }
 
-// Tokens: every character stands for itself, and a few unused ones for longer strings, as the kernel's own do.
+// Tokens: every character stands for itself, and a few unused ones for longer strings, as the kernel's own
+// do.
 void SyntheticKernel::make_kallsyms() {
   std::vector<std::string> tokens(256);
   for (int c = 1; c < 256; ++c) tokens[c] = std::string(1, static_cast<char>(c));
@@ -303,7 +310,8 @@ void SyntheticKernel::make_kallsyms() {
     table += token + '\0';
   }
   std::map<std::string, uint64_t> all = symbols_;
-  for (int i = 0; i < 2000; ++i) all["filler_function_" + std::to_string(i)] = image_va_ + 64u * static_cast<unsigned>(i);
+  for (int i = 0; i < 2000; ++i)
+    all["filler_function_" + std::to_string(i)] = image_va_ + 64u * static_cast<unsigned>(i);
   all["a_name_longer_than_127_" + std::string(200, 'x')] = image_va_;  // a length of two bytes
   const uint64_t offsets = image(all.size() * 4);
   std::string names;
@@ -311,7 +319,8 @@ void SyntheticKernel::make_kallsyms() {
   for (const auto& [name, address] : all) {
     std::string code = "T" + name;
     for (const auto& [number, token] : longer) {
-      for (size_t p; (p = code.find(token, 1)) != std::string::npos;) code.replace(p, token.size(), 1, static_cast<char>(number));
+      for (size_t p; (p = code.find(token, 1)) != std::string::npos;)
+        code.replace(p, token.size(), 1, static_cast<char>(number));
     }
     if (code.size() >= 128) {
       names += static_cast<char>(0x80 | (code.size() & 0x7f));
@@ -321,7 +330,8 @@ void SyntheticKernel::make_kallsyms() {
     }
     names += code;
     const uint64_t slot = offsets + at++ * 4;
-    poke<uint32_t>(slot, static_cast<uint32_t>(options_.relative_base ? address - image_va_ : address - slot));
+    poke<uint32_t>(slot,
+                   static_cast<uint32_t>(options_.relative_base ? address - image_va_ : address - slot));
   }
   kallsyms_ = {{"kallsyms_names", image(names.size())},
                {"kallsyms_num_syms", image(4)},

@@ -1,6 +1,6 @@
-// A guest kernel made up for tests and benchmarks: a RAM image with page tables, a VMCOREINFO note, a compressed symbol
-// table, BTF and the scheduler's structures. Its offsets are like no real kernel's, so what reads them took them from
-// the BTF. Tests spoil it with poke().
+// A guest kernel made up for tests and benchmarks: a RAM image with page tables, a VMCOREINFO note, a
+// compressed symbol table, BTF and the scheduler's structures. Its offsets are like no real kernel's, so what
+// reads them took them from the BTF. Tests spoil it with poke().
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,9 @@ class VectorRam : public RamFile {
     return true;
   }
   std::vector<ByteRange> data_ranges() const override { return {{0, bytes_.size()}}; }
-  void write(uint64_t offset, const void* from, size_t size) { std::memcpy(bytes_.data() + offset, from, size); }
+  void write(uint64_t offset, const void* from, size_t size) {
+    std::memcpy(bytes_.data() + offset, from, size);
+  }
 
  private:
   std::vector<uint8_t> bytes_;
@@ -36,7 +38,7 @@ struct SyntheticOptions {
   bool pcpu_layout = true;    // scx_sched.pcpu and pnode as 7.2 has them; false: event_stats_cpu, global_dsqs
   uint64_t kaslr = 0x12000000;
   uint32_t domain_levels = 2;
-  uint32_t programs = 8;      // of sched_ext; there are two more
+  uint32_t programs = 8;  // of sched_ext; there are two more
   uint32_t user_dsqs = 2;
   uint64_t ram_bytes = 32u << 20;
 };
@@ -50,7 +52,8 @@ class SyntheticKernel {
   const SyntheticOptions& options() const { return options_; }
 
   // Addresses. Names of symbols as the kernel's; other places by the builder's own names, for tests:
-  // "rq0", "scx", "events0", "dsq0", "dsq_table", "domain0", "program0", "aux0", "idr_node", "vmalloc" (three pages).
+  // "rq0", "scx", "events0", "dsq0", "dsq_table", "domain0", "program0", "aux0", "idr_node", "vmalloc" (three
+  // pages).
   uint64_t at(const std::string& name) const { return places_.at(name); }
   // Of the top page table, and a VA of each kind of mapping.
   uint64_t root_gpa() const { return root_; }
@@ -69,10 +72,10 @@ class SyntheticKernel {
 
  private:
   void map(uint64_t va, uint64_t pa, int level);
-  uint64_t table();                             // a fresh page table
-  uint64_t image(uint64_t bytes);               // in the kernel's image
-  uint64_t heap(uint64_t bytes);                // in the direct map
-  uint64_t vmalloc(uint64_t bytes);             // page by page, out of order
+  uint64_t table();                  // a fresh page table
+  uint64_t image(uint64_t bytes);    // in the kernel's image
+  uint64_t heap(uint64_t bytes);     // in the direct map
+  uint64_t vmalloc(uint64_t bytes);  // page by page, out of order
   uint64_t text(const std::string& s);
   uint64_t symbol(const std::string& name, uint64_t bytes);
   void make_page_tables();
