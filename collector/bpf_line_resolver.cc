@@ -1,5 +1,6 @@
-// A subprogram is loaded once into each program that calls it, so a name alone may name several places with their own
-// addresses. Frames are walked from the outermost: a subprogram belongs to the program whose frame called it.
+// A subprogram is loaded once into each program that calls it, so a name alone may name several places with
+// their own addresses. Frames are walked from the outermost: a subprogram belongs to the program whose frame
+// called it.
 #include "collector/bpf_line_resolver.h"
 
 #include <algorithm>

@@ -45,7 +45,8 @@ std::vector<ChainFrameT> chain(std::initializer_list<const char*> texts) {
 
 TEST(BpfLineResolver, LineBeforeTheReturnAddress) {
   BpfLineResolver resolver;
-  resolver.add(*program("demo_enqueue", "aaaaaaaaaaaaaaaa", {{"demo_enqueue", 0x1000, 0x100, 10}}).as<BpfProgram>());
+  resolver.add(
+      *program("demo_enqueue", "aaaaaaaaaaaaaaaa", {{"demo_enqueue", 0x1000, 0x100, 10}}).as<BpfProgram>());
   auto frames = chain({"bpf_prog_aaaaaaaaaaaaaaaa_demo_enqueue+0x21/0x100", "enqueue_task+0x10/0x20"});
   resolver.resolve(frames);
   EXPECT_EQ(frames[0].file, "main.bpf.c");
@@ -60,9 +61,12 @@ TEST(BpfLineResolver, LineBeforeTheReturnAddress) {
 TEST(BpfLineResolver, SubprogramOfTheProgramThatCalledIt) {
   // Both programs hold a copy of `place`; their tags say nothing about the copy.
   BpfLineResolver resolver;
-  resolver.add(*program("one", "1111111111111111", {{"one", 0x1000, 0x80, 10}, {"place", 0x2000, 0x80, 100}}).as<BpfProgram>());
-  resolver.add(*program("two", "2222222222222222", {{"two", 0x3000, 0x80, 20}, {"place", 0x4000, 0x80, 200}}).as<BpfProgram>());
-  auto frames = chain({"bpf_prog_9999999999999999_place+0x18/0x80", "bpf_prog_2222222222222222_two+0x18/0x80"});
+  resolver.add(*program("one", "1111111111111111", {{"one", 0x1000, 0x80, 10}, {"place", 0x2000, 0x80, 100}})
+                    .as<BpfProgram>());
+  resolver.add(*program("two", "2222222222222222", {{"two", 0x3000, 0x80, 20}, {"place", 0x4000, 0x80, 200}})
+                    .as<BpfProgram>());
+  auto frames =
+      chain({"bpf_prog_9999999999999999_place+0x18/0x80", "bpf_prog_2222222222222222_two+0x18/0x80"});
   resolver.resolve(frames);
   EXPECT_EQ(frames[0].line, 201u);
   EXPECT_EQ(frames[1].line, 21u);

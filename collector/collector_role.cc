@@ -29,13 +29,15 @@ Status CollectorRole::listen(Listener& l, const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path))
-    return Error::invalid("socket path is longer than " + std::to_string(sizeof(address.sun_path) - 1) + " bytes")
+    return Error::invalid("socket path is longer than " + std::to_string(sizeof(address.sun_path) - 1) +
+                          " bytes")
         .with_hint("choose a shorter run directory");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   l.fd = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!l.fd) return Error::from_errno("socket");
   ::unlink(path.c_str());
-  if (::bind(l.fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return Error::from_errno("bind");
+  if (::bind(l.fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return Error::from_errno("bind");
   if (::listen(l.fd.get(), 8) != 0) return Error::from_errno("listen");
   return {};
 }
@@ -57,11 +59,11 @@ void CollectorRole::accept_waiting(Listener& l) {
 CollectorRole::Session& CollectorRole::session(Key key) {
   Session& s = sessions_[key];
   if (!s.intake) {
-    s.intake = std::make_unique<VmIntake>(IntakeOptions{
-        .vm = key.first,
-        .attempt = key.second,
-        .head = [this] { return context_->head(); },
-        .publish = [this](EventBuffer event) { context_->publish_event(std::move(event)); }});
+    s.intake = std::make_unique<VmIntake>(
+        IntakeOptions{.vm = key.first,
+                      .attempt = key.second,
+                      .head = [this] { return context_->head(); },
+                      .publish = [this](EventBuffer event) { context_->publish_event(std::move(event)); }});
     if (auto it = accelerators_.find(key); it != accelerators_.end()) s.intake->set_accelerator(it->second);
   }
   return s;
@@ -74,8 +76,8 @@ void CollectorRole::read(Key key, Carrier carrier) {
   finish_if_over(s);
 }
 
-// One bounded read: publishing blocks under back-pressure, so a guest is never read faster than the hub stores.
-// False: nothing more now, or ended.
+// One bounded read: publishing blocks under back-pressure, so a guest is never read faster than the hub
+// stores. False: nothing more now, or ended.
 bool CollectorRole::read_once(Session& s, Carrier carrier) {
   const int fd = s.carriers[carrier].fd.get();
   if (fd < 0) return false;
@@ -119,7 +121,8 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
   const Key key{event.vm(), event->stamp()->attempt()};
   if (auto* started = event.as<VmStarted>()) {
     accelerators_[key] = str(started->accelerator());
-    if (auto it = sessions_.find(key); it != sessions_.end()) it->second.intake->set_accelerator(accelerators_[key]);
+    if (auto it = sessions_.find(key); it != sessions_.end())
+      it->second.intake->set_accelerator(accelerators_[key]);
   } else if (event.as<VmExited>()) {
     on_vm_exited(key);
   }

@@ -1,8 +1,9 @@
-// The adapter around VmIntake: listens for the VMs on the sockets of the bus folder, reads them, knows when one is over.
+// The adapter around VmIntake: listens for the VMs on the sockets of the bus folder, reads them, knows when
+// one is over.
 //
-// Sockets: console.primary.sock, channel.primary.sock, console.repro.sock, channel.repro.sock; one connection each per
-// VM; the n-th connection on the repro sockets is attempt n. A VM is over when both of its connections have ended, or
-// at VmExited for those that never came.
+// Sockets: console.primary.sock, channel.primary.sock, console.repro.sock, channel.repro.sock; one connection
+// each per VM; the n-th connection on the repro sockets is attempt n. A VM is over when both of its
+// connections have ended, or at VmExited for those that never came.
 #pragma once
 
 #include <array>
@@ -52,8 +53,10 @@ class CollectorRole : public Role {
   void on_vm_exited(Key key);
 
   Context* context_ = nullptr;
-  std::array<Listener, 4> listeners_{{{Vm::Primary, kConsole, {}}, {Vm::Primary, kChannel, {}},
-                                      {Vm::Repro, kConsole, {}}, {Vm::Repro, kChannel, {}}}};
+  std::array<Listener, 4> listeners_{{{Vm::Primary, kConsole, {}},
+                                      {Vm::Primary, kChannel, {}},
+                                      {Vm::Repro, kConsole, {}},
+                                      {Vm::Repro, kChannel, {}}}};
   std::map<Key, Session> sessions_;
   std::map<Key, std::string> accelerators_;
 };

@@ -82,7 +82,8 @@ std::optional<CrashDetectedT> CrashDetector::scheduler_exit() const {
     crash.stall_ns = stall->ns;
   }
   lines_.resolve(exit.backtrace);
-  for (ChainFrameT& frame : exit.backtrace) crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
+  for (ChainFrameT& frame : exit.backtrace)
+    crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
   return crash;
 }
 
@@ -99,12 +100,13 @@ CrashDetectedT CrashDetector::kernel_fault(const KernelFault& fault, bool after_
   crash.artefact = emulator_artefact(fault, accelerator_, after_exit);
   auto backtrace = fault.backtrace;
   lines_.resolve(backtrace);
-  for (ChainFrameT& frame : backtrace) crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
+  for (ChainFrameT& frame : backtrace)
+    crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
   return crash;
 }
 
-// The dump is taken at once, the console's line follows a second later: either may be missing. Both clocks count from
-// boot and differ by milliseconds at most.
+// The dump is taken at once, the console's line follows a second later: either may be missing. Both clocks
+// count from boot and differ by milliseconds at most.
 bool CrashDetector::exit_before(const KernelFault& fault) const {
   for (const auto& exit : {dump_.result(), console_.result()}) {
     if (exit && exit->is_error() && exit->guest_ns != 0 && exit->guest_ns <= fault.guest_ns) return true;

@@ -29,8 +29,8 @@ class CrashDetectorTest : public testing::Test {
     detector_.on_event(make_event({}, std::move(line)));
   }
   void short_dump(uint64_t guest_ns = 4'000'000'000) {
-    for (const char* text : {"cg_0/1[77] triggered exit kind 1025:", "  scx_bpf_error (from the dump)", "", "Backtrace:",
-                             "  scx_exit+0x1/0x2", "  enqueue_task_scx+0x1/0x2", ""})
+    for (const char* text : {"cg_0/1[77] triggered exit kind 1025:", "  scx_bpf_error (from the dump)", "",
+                             "Backtrace:", "  scx_exit+0x1/0x2", "  enqueue_task_scx+0x1/0x2", ""})
       dump(text, guest_ns);
   }
   void oops(const char* stamp) {
@@ -149,20 +149,24 @@ TEST_F(CrashDetectorTest, RealOutputFromAllThreeSources) {
     EXPECT_EQ(a->reason, b->reason) << name;
     EXPECT_EQ(a->message, b->message) << name;
     ASSERT_EQ(a->backtrace.size(), b->backtrace.size()) << name;
-    for (size_t i = 0; i < a->backtrace.size(); ++i) EXPECT_EQ(a->backtrace[i]->raw, b->backtrace[i]->raw) << name;
+    for (size_t i = 0; i < a->backtrace.size(); ++i)
+      EXPECT_EQ(a->backtrace[i]->raw, b->backtrace[i]->raw) << name;
   }
 }
 
 // Whatever a guest prints, the detector ends, stays bounded and gives an event that can be built.
 TEST_F(CrashDetectorTest, MutatedOutputIsSurvived) {
   std::vector<std::string> lines;
-  for (const char* name : {"7.3-scx_demo.dump.txt", "6.16-scx_stall.console.txt", "7.2-scx_bad_dsq.output.txt"}) {
+  for (const char* name :
+       {"7.3-scx_demo.dump.txt", "6.16-scx_stall.console.txt", "7.2-scx_bad_dsq.output.txt"}) {
     std::ifstream file(std::string(KTSTR_TESTDATA) + "/" + name);
     for (std::string text; std::getline(file, text);) lines.push_back(text);
   }
-  for (const char* text : {"BUG: kernel NULL pointer dereference, address: 0", "CPU: 1 UID: 0 PID: 9 Comm: x Tainted: G",
-                           "RIP: 0010:f+0x1/0x2", "Call Trace:", " <TASK>", "Kernel panic - not syncing: x",
-                           "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cg_0/1:412]", "INFO: task a:1 blocked for more than 1"})
+  for (const char* text :
+       {"BUG: kernel NULL pointer dereference, address: 0", "CPU: 1 UID: 0 PID: 9 Comm: x Tainted: G",
+        "RIP: 0010:f+0x1/0x2", "Call Trace:", " <TASK>", "Kernel panic - not syncing: x",
+        "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cg_0/1:412]",
+        "INFO: task a:1 blocked for more than 1"})
     lines.push_back(text);
   std::mt19937 random(6);
   for (int round = 0; round < 200; ++round) {
@@ -172,10 +176,17 @@ TEST_F(CrashDetectorTest, MutatedOutputIsSurvived) {
       for (int n = static_cast<int>(random() % 4); n > 0 && !text.empty(); --n) {
         const size_t at = random() % text.size();
         switch (random() % 4) {
-          case 0: text[at] = static_cast<char>(random()); break;
-          case 1: text.erase(at, random() % 5 + 1); break;
-          case 2: text.resize(at); break;
-          default: text.insert(at, 1, "[]() :/+0x"[random() % 10]);
+          case 0:
+            text[at] = static_cast<char>(random());
+            break;
+          case 1:
+            text.erase(at, random() % 5 + 1);
+            break;
+          case 2:
+            text.resize(at);
+            break;
+          default:
+            text.insert(at, 1, "[]() :/+0x"[random() % 10]);
         }
       }
       ConsoleLineT console;

@@ -70,7 +70,8 @@ TEST(FrameDecoder, WrongCrcIsSkippedAndCounted) {
 TEST(FrameDecoder, LyingLengthCostsNoFollowingFrame) {
   Bytes stream;
   const FrameHeader lie{kFrameMagic, kMaxFramePayload, 0};
-  stream.insert(stream.end(), reinterpret_cast<const uint8_t*>(&lie), reinterpret_cast<const uint8_t*>(&lie + 1));
+  stream.insert(stream.end(), reinterpret_cast<const uint8_t*>(&lie),
+                reinterpret_cast<const uint8_t*>(&lie + 1));
   append_frame(payload_of(3, 12), stream);
   FrameDecoder decoder;
   decoder.feed(stream);
@@ -86,7 +87,8 @@ TEST(FrameDecoder, LyingLengthCostsNoFollowingFrame) {
 TEST(FrameDecoder, LengthOverTheLimitIsDamageAtOnce) {
   Bytes stream;
   const FrameHeader lie{kFrameMagic, kMaxFramePayload + 1, 0};
-  stream.insert(stream.end(), reinterpret_cast<const uint8_t*>(&lie), reinterpret_cast<const uint8_t*>(&lie + 1));
+  stream.insert(stream.end(), reinterpret_cast<const uint8_t*>(&lie),
+                reinterpret_cast<const uint8_t*>(&lie + 1));
   append_frame(payload_of(3, 12), stream);
   FrameDecoder decoder;
   decoder.feed(stream);
@@ -113,9 +115,14 @@ TEST(FrameDecoder, RandomBytesAndRandomDamageNeverInventAFrame) {
     for (int hits = static_cast<int>(random() % 10); hits > 0; --hits) {
       const size_t at = random() % stream.size();
       switch (random() % 3) {
-        case 0: stream[at] = static_cast<uint8_t>(random()); break;
-        case 1: stream.erase(stream.begin() + static_cast<std::ptrdiff_t>(at)); break;
-        default: stream.insert(stream.begin() + static_cast<std::ptrdiff_t>(at), static_cast<uint8_t>(random()));
+        case 0:
+          stream[at] = static_cast<uint8_t>(random());
+          break;
+        case 1:
+          stream.erase(stream.begin() + static_cast<std::ptrdiff_t>(at));
+          break;
+        default:
+          stream.insert(stream.begin() + static_cast<std::ptrdiff_t>(at), static_cast<uint8_t>(random()));
       }
     }
     FrameDecoder decoder;
@@ -135,7 +142,9 @@ TEST(FrameDecoder, RandomBytesAndRandomDamageNeverInventAFrame) {
 TEST(LineSplitter, LinesEndsAndTheLastPart) {
   LineSplitter splitter(100);
   std::vector<std::string> lines;
-  auto keep = [&](std::string_view text, bool truncated) { lines.push_back(std::string(text) + (truncated ? "!" : "")); };
+  auto keep = [&](std::string_view text, bool truncated) {
+    lines.push_back(std::string(text) + (truncated ? "!" : ""));
+  };
   splitter.feed("one\ntw", keep);
   splitter.feed("o\r\n\r\npart", keep);
   splitter.flush(keep);
@@ -146,7 +155,9 @@ TEST(LineSplitter, LinesEndsAndTheLastPart) {
 TEST(LineSplitter, LongLinesAreCutOnceAndCounted) {
   LineSplitter splitter(4);
   std::vector<std::string> lines;
-  auto keep = [&](std::string_view text, bool truncated) { lines.push_back(std::string(text) + (truncated ? "!" : "")); };
+  auto keep = [&](std::string_view text, bool truncated) {
+    lines.push_back(std::string(text) + (truncated ? "!" : ""));
+  };
   for (int i = 0; i < 1000; ++i) splitter.feed("abcdefgh", keep);
   splitter.feed("\nabcd\r\nabcde\n", keep);
   EXPECT_EQ(lines, (std::vector<std::string>{"abcd!", "abcd", "abcd!"}));

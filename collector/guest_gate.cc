@@ -8,7 +8,8 @@ constexpr size_t kMaxLine = 4096;
 // Extra sources in the guest ("probe", a user's collector) keep their name when it is one.
 std::string sane_source(std::string_view name) {
   bool sane = !name.empty() && name.size() <= 32;
-  for (char c : name) sane = sane && (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.');
+  for (char c : name)
+    sane = sane && (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.');
   // Names of host processes are not a guest's to use.
   for (std::string_view host : {"launcher", "collector", "monitor", "reproer", "reporter", "hub"})
     sane = sane && name != host;
@@ -23,10 +24,14 @@ bool cut(std::string& text) {
 
 std::string_view line_text(const Event& event) {
   switch (event.payload_type()) {
-    case Payload::SchedulerLine: return str(event.payload_as_SchedulerLine()->text());
-    case Payload::DumpLine: return str(event.payload_as_DumpLine()->text());
-    case Payload::CollectorLine: return str(event.payload_as_CollectorLine()->text());
-    default: return {};
+    case Payload::SchedulerLine:
+      return str(event.payload_as_SchedulerLine()->text());
+    case Payload::DumpLine:
+      return str(event.payload_as_DumpLine()->text());
+    case Payload::CollectorLine:
+      return str(event.payload_as_CollectorLine()->text());
+    default:
+      return {};
   }
 }
 
@@ -47,7 +52,8 @@ Result<EventBuffer> GuestGate::admit(std::span<const uint8_t> payload, uint64_t 
 
 Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
   if (bytes_ + payload.size() > options_.max_bytes)
-    return Error::exhausted("the guest sent more than " + std::to_string(options_.max_bytes >> 20) + " MiB of events");
+    return Error::exhausted("the guest sent more than " + std::to_string(options_.max_bytes >> 20) +
+                            " MiB of events");
   auto event = EventBuffer::from_bytes(payload);
   if (!event) return event;
   if (!guest_may_send(event->type()))

@@ -1,5 +1,5 @@
-// The door between a guest and the stream: nothing that came over the event channel passes unless it is a verified
-// event of a kind that a guest may state, stamped with what the host knows.
+// The door between a guest and the stream: nothing that came over the event channel passes unless it is a
+// verified event of a kind that a guest may state, stamped with what the host knows.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,8 @@ constexpr Pattern kPatterns[] = {
     {"stack segment: ", CrashKind::KernelOops, "Oops"},
 };
 
-// A task's own misfortune is logged in the same words: "prog[123] general protection fault ip:…", "traps: prog[1] …".
+// A task's own misfortune is logged in the same words: "prog[123] general protection fault ip:…", "traps:
+// prog[1] …".
 bool is_user_fault(std::string_view text) {
   return text.starts_with("traps: ") || text.find(" ip:") != std::string_view::npos ||
          text.find(" segfault at ") != std::string_view::npos;
@@ -43,7 +44,8 @@ std::string_view word_after(std::string_view text, std::string_view key) {
   const size_t at = text.find(key);
   if (at == std::string_view::npos) return {};
   std::string_view rest = text.substr(at + key.size());
-  rest = rest.substr(rest.find_first_not_of(' ') == std::string_view::npos ? rest.size() : rest.find_first_not_of(' '));
+  rest = rest.substr(rest.find_first_not_of(' ') == std::string_view::npos ? rest.size()
+                                                                           : rest.find_first_not_of(' '));
   return rest.substr(0, rest.find(' '));
 }
 
@@ -51,7 +53,8 @@ const Pattern* match(std::string_view text) {
   if (is_user_fault(text)) return nullptr;
   // "INFO: task khungtaskd:30 blocked for more than 120 seconds."
   static constexpr Pattern kHung{"", CrashKind::Lockup, "hung task"};
-  if (text.starts_with("INFO: task ") && text.find(" blocked for more than ") != std::string_view::npos) return &kHung;
+  if (text.starts_with("INFO: task ") && text.find(" blocked for more than ") != std::string_view::npos)
+    return &kHung;
   for (const Pattern& p : kPatterns) {
     if (text.find(p.text) != std::string_view::npos) return &p;
   }
@@ -90,7 +93,8 @@ bool KernelFaultParser::take_start(std::string_view text, uint64_t guest_ns) {
   fault.guest_ns = guest_ns;
   fault.int3 = text.find("Oops: int3") != std::string_view::npos;
   if (auto cpu = word_after(text, "CPU#"); !cpu.empty()) {  // soft lockup: "CPU#1 stuck for 22s! [comm:12]"
-    if (auto n = parse_number(cpu.substr(0, cpu.find_first_not_of("0123456789")))) fault.cpu = static_cast<int>(*n);
+    if (auto n = parse_number(cpu.substr(0, cpu.find_first_not_of("0123456789"))))
+      fault.cpu = static_cast<int>(*n);
     const size_t open = text.rfind('['), colon = text.rfind(':');
     if (open != std::string_view::npos && colon != std::string_view::npos && colon > open) {
       fault.comm = text.substr(open + 1, colon - open - 1);
@@ -101,7 +105,8 @@ bool KernelFaultParser::take_start(std::string_view text, uint64_t guest_ns) {
     const std::string_view task = word_after(text, "INFO: task");
     const size_t colon = task.rfind(':');
     fault.comm = task.substr(0, colon);
-    if (colon != std::string_view::npos) fault.pid = static_cast<int>(parse_number(task.substr(colon + 1)).value_or(0));
+    if (colon != std::string_view::npos)
+      fault.pid = static_cast<int>(parse_number(task.substr(colon + 1)).value_or(0));
   }
   faults_.push_back(std::move(fault));
   open_ = true;
@@ -149,7 +154,8 @@ void KernelFaultParser::take_trace(std::string_view text) {
     return;
   }
   // Registers of the interrupted context stand inside a trace; anything else ends it.
-  for (std::string_view known : {"RIP: ", "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "Code: ", "ORIG_RAX: "}) {
+  for (std::string_view known :
+       {"RIP: ", "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "Code: ", "ORIG_RAX: "}) {
     if (line.starts_with(known)) return;
   }
   in_trace_ = false;
@@ -159,8 +165,10 @@ void KernelFaultParser::take_trace(std::string_view text) {
 
 std::string emulator_artefact(const KernelFault& fault, std::string_view accelerator, bool after_scx_exit) {
   if (fault.kind != CrashKind::KernelOops || accelerator != "tcg") return {};
-  if (fault.int3) return "int3 in kernel text while it was being patched, as happens under software emulation (tcg)";
-  if (fault.jump_to_null) return "jump to address 0, as happens under software emulation (tcg) when kernel text is patched";
+  if (fault.int3)
+    return "int3 in kernel text while it was being patched, as happens under software emulation (tcg)";
+  if (fault.jump_to_null)
+    return "jump to address 0, as happens under software emulation (tcg) when kernel text is patched";
   if (!after_scx_exit && fault.reason != "kernel BUG")
     return "kernel oops under software emulation (tcg) with no scheduler exit before it";
   return {};

@@ -1,5 +1,5 @@
-// Finds on the console what the kernel says when it is in trouble itself: an oops, a panic, a lockup, an RCU stall, a
-// hung task, with the task, the CPU and the call trace that follow.
+// Finds on the console what the kernel says when it is in trouble itself: an oops, a panic, a lockup, an RCU
+// stall, a hung task, with the task, the CPU and the call trace that follow.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ namespace ktstr {
 
 struct KernelFault {
   CrashKind kind = CrashKind::KernelOops;
-  std::string reason;    // "Oops", "kernel panic", "soft lockup", "RCU stall", …
-  std::string message;   // the kernel's line
+  std::string reason;   // "Oops", "kernel panic", "soft lockup", "RCU stall", …
+  std::string message;  // the kernel's line
   std::string comm;
   int pid = 0;
   int cpu = -1;
   uint64_t guest_ns = 0;
-  bool int3 = false;     // "Oops: int3"
+  bool int3 = false;  // "Oops: int3"
   bool jump_to_null = false;
   std::vector<ChainFrameT> backtrace;  // RIP first
 };
@@ -43,8 +43,9 @@ class KernelFaultParser {
   bool traced_ = false;    // its trace is complete
 };
 
-// Why this fault looks like the emulator's doing; empty when it does not. Under software emulation kernel text that
-// is patched while it runs makes a guest oops spontaneously (an int3 that nobody placed, a jump to address 0).
+// Why this fault looks like the emulator's doing; empty when it does not. Under software emulation kernel
+// text that is patched while it runs makes a guest oops spontaneously (an int3 that nobody placed, a jump to
+// address 0).
 std::string emulator_artefact(const KernelFault& fault, std::string_view accelerator, bool after_scx_exit);
 
 }  // namespace ktstr

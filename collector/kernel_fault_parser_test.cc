@@ -64,7 +64,8 @@ TEST(KernelFaultParser, OopsWithItsPanicIsOneFault) {
 }
 
 TEST(KernelFaultParser, PanicAlone) {
-  auto parser = parse(R"([    1.703943] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)
+  auto parser =
+      parse(R"([    1.703943] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)
 [    1.715095] CPU: 1 UID: 0 PID: 1 Comm: swapper/0 Not tainted 7.3.4 #1
 [    1.715514] Call Trace:
 [    1.715918]  <TASK>
@@ -79,7 +80,8 @@ TEST(KernelFaultParser, PanicAlone) {
 }
 
 TEST(KernelFaultParser, Lockups) {
-  auto soft = parse("[   30.0] \n[   30.000000] watchdog: BUG: soft lockup - CPU#13 stuck for 22s! [cg_0/1:412]\n");
+  auto soft =
+      parse("[   30.0] \n[   30.000000] watchdog: BUG: soft lockup - CPU#13 stuck for 22s! [cg_0/1:412]\n");
   ASSERT_EQ(soft.faults().size(), 1u);
   EXPECT_EQ(soft.faults()[0].kind, CrashKind::Lockup);
   EXPECT_EQ(soft.faults()[0].reason, "soft lockup");
@@ -97,7 +99,8 @@ TEST(KernelFaultParser, Lockups) {
 }
 
 TEST(KernelFaultParser, UserProgramsAndWarningsAreNoFaults) {
-  auto parser = parse(R"([    4.923508] scx_segv[114]: segfault at 0 ip 00005634e1045230 sp 00007ffe05c2b2b8 error 4 in scx_segv
+  auto parser = parse(
+      R"([    4.923508] scx_segv[114]: segfault at 0 ip 00005634e1045230 sp 00007ffe05c2b2b8 error 4 in scx_segv
 [    4.923600] traps: prog[12] general protection fault ip:4011a6 sp:7ffc error:0 in prog
 [    4.923700] traps: prog[12] trap invalid opcode ip:4011a6 sp:7ffc error:0
 [    4.923800] WARNING: CPU: 0 PID: 9 at kernel/sched/ext.c:1 scx_foo+0x1/0x2

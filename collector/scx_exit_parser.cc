@@ -50,7 +50,8 @@ void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
       if (text.starts_with("EXIT: ")) take_exit_line(text.substr(6));
       if (!text.empty()) previous_ = text.substr(0, 256);
       return;
-    case Expect::kReason: return take_reason(text);
+    case Expect::kReason:
+      return take_reason(text);
     case Expect::kMessageRest:
       // A message may hold line breaks: it ends at the blank line before the backtrace.
       if (!text.empty() && text != "Backtrace:") {
@@ -112,7 +113,8 @@ void ScxDumpParser::take_exit_line(std::string_view text) {
   if (exits_.size() >= kMaxExits) return;
   ScxExit exit;
   split_reason(text, exit);
-  const bool known = std::any_of(exits_.begin(), exits_.end(), [&](const ScxExit& e) { return e.reason == exit.reason; });
+  const bool known =
+      std::any_of(exits_.begin(), exits_.end(), [&](const ScxExit& e) { return e.reason == exit.reason; });
   if (!known) exits_.push_back(std::move(exit));
 }
 

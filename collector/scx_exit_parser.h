@@ -1,5 +1,5 @@
-// Reads why sched_ext threw a scheduler out. The kernel tells it three times, each in its own dress: the dump (trace
-// lines, or the scheduler's own print of it), and a short form on the console.
+// Reads why sched_ext threw a scheduler out. The kernel tells it three times, each in its own dress: the dump
+// (trace lines, or the scheduler's own print of it), and a short form on the console.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,18 @@
 namespace ktstr {
 
 struct ScxExit {
-  uint64_t kind = 0;       // SCX exit kind; 0: not told
-  std::string reason;      // "scx_bpf_error"
+  uint64_t kind = 0;   // SCX exit kind; 0: not told
+  std::string reason;  // "scx_bpf_error"
   std::string message;
   std::string ops_name;
-  std::string comm;        // the task that triggered it
+  std::string comm;  // the task that triggered it
   int pid = 0;
   int cpu = -1;
   uint64_t guest_ns = 0;
   std::vector<ChainFrameT> backtrace;
 
-  // An orderly end (unregistered, SysRq) is not a crash. Errors are kinds from 0x400; where the kind is not told, the
-  // kernel's own texts for the orderly ends are known, and only errors carry a backtrace.
+  // An orderly end (unregistered, SysRq) is not a crash. Errors are kinds from 0x400; where the kind is not
+  // told, the kernel's own texts for the orderly ends are known, and only errors carry a backtrace.
   bool is_error() const;
 };
 
@@ -74,7 +74,8 @@ struct StalledTask {
 };
 std::optional<StalledTask> parse_stall(std::string_view message);
 
-// A console line less its stamp(s): "[    1.234567] text", "[    1.234567][   T12] text"; guest_ns 0 without one.
+// A console line less its stamp(s): "[    1.234567] text", "[    1.234567][   T12] text"; guest_ns 0 without
+// one.
 struct StampedText {
   uint64_t guest_ns = 0;
   std::string_view text;

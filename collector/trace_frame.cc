@@ -9,7 +9,8 @@ constexpr std::string_view kBpfPrefix = "bpf_prog_";
 constexpr size_t kTagLength = 16;
 
 bool is_symbol_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+         c == '$';
 }
 
 bool is_hex(std::string_view text) {
@@ -62,7 +63,8 @@ std::optional<ChainFrameT> parse_trace_frame(std::string_view text) {
   frame.offset = static_cast<uint32_t>(*offset);
   frame.size = static_cast<uint32_t>(*size);
   const size_t tag_at = kBpfPrefix.size();
-  if (name.starts_with(kBpfPrefix) && name.size() >= tag_at + kTagLength && is_hex(name.substr(tag_at, kTagLength))) {
+  if (name.starts_with(kBpfPrefix) && name.size() >= tag_at + kTagLength &&
+      is_hex(name.substr(tag_at, kTagLength))) {
     frame.tag = name.substr(tag_at, kTagLength);
     const std::string_view rest = name.substr(tag_at + kTagLength);
     // A program without a name is printed as its tag alone.

@@ -9,8 +9,8 @@
 
 namespace ktstr {
 
-// "  bpf_prog_f26261e135282e9f_qmap_enqueue+0xd7/0x322", " ? update_load_avg+0x7f/0x7e0 [module]": function, offset,
-// size, for BPF programs the tag, `uncertain` for "? ". nullopt: not a frame.
+// "  bpf_prog_f26261e135282e9f_qmap_enqueue+0xd7/0x322", " ? update_load_avg+0x7f/0x7e0 [module]": function,
+// offset, size, for BPF programs the tag, `uncertain` for "? ". nullopt: not a frame.
 std::optional<ChainFrameT> parse_trace_frame(std::string_view text);
 
 // Prefixed "name[pid]" as the kernel prints a task: the comm may hold brackets itself. nullopt: not a task.

@@ -26,7 +26,8 @@ TEST(ParseTraceFrame, BpfProgram) {
   EXPECT_EQ(frame->function, "bpf_prog_f26261e135282e9f");
   EXPECT_EQ(frame->tag, "f26261e135282e9f");
   EXPECT_TRUE(parse_trace_frame("bpf_prog_run_clear_cb+0x1/0x2")->tag.empty());
-  EXPECT_EQ(parse_trace_frame("bpf_trampoline_6442549234+0x4a/0x1000")->function, "bpf_trampoline_6442549234");
+  EXPECT_EQ(parse_trace_frame("bpf_trampoline_6442549234+0x4a/0x1000")->function,
+            "bpf_trampoline_6442549234");
 }
 
 TEST(ParseTraceFrame, UncertainAndModule) {
@@ -40,8 +41,9 @@ TEST(ParseTraceFrame, UncertainAndModule) {
 }
 
 TEST(ParseTraceFrame, NoFrames) {
-  for (const char* text : {"", "?", "Backtrace:", "foo", "foo+0x1", "+0x1/0x2", "foo+0x1/", "foo+0xzz/0x2",
-                           "a b+0x1/0x2", "foo+0x1/0x2 and more", "foo+0x1ffffffff/0x2", "<TASK>", "CPU 0   : nr_run=2"})
+  for (const char* text :
+       {"", "?", "Backtrace:", "foo", "foo+0x1", "+0x1/0x2", "foo+0x1/", "foo+0xzz/0x2", "a b+0x1/0x2",
+        "foo+0x1/0x2 and more", "foo+0x1ffffffff/0x2", "<TASK>", "CPU 0   : nr_run=2"})
     EXPECT_FALSE(parse_trace_frame(text)) << text;
 }
 
@@ -51,7 +53,8 @@ TEST(ParseTaskName, CommMayHoldBrackets) {
   EXPECT_EQ(task->comm, "a [b]");
   EXPECT_EQ(task->pid, 17);
   EXPECT_EQ(parse_task_name("swapper/0[0]")->pid, 0);
-  for (const char* text : {"", "]", "[]", "x", "x[y]", "x[99999999999]", "x[1"}) EXPECT_FALSE(parse_task_name(text)) << text;
+  for (const char* text : {"", "]", "[]", "x", "x[y]", "x[99999999999]", "x[1"})
+    EXPECT_FALSE(parse_task_name(text)) << text;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Everything that one VM says, from bytes to events: console lines, channel frames, and at the end the crash and the
-// account of what was damaged. Pure: bytes in, events out; the adapter (collector_role.h) owns the sockets.
+// Everything that one VM says, from bytes to events: console lines, channel frames, and at the end the crash
+// and the account of what was damaged. Pure: bytes in, events out; the adapter (collector_role.h) owns the
+// sockets.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,8 @@ class VmIntake {
   void end_console();
   void end_channel();
   bool ended() const { return console_ended_ && channel_ended_; }
-  // After both ends: publishes CrashDetected if there was a crash, then CollectorDrained. `note`: what the adapter has
-  // to add ("the event channel was never connected").
+  // After both ends: publishes CrashDetected if there was a crash, then CollectorDrained. `note`: what the
+  // adapter has to add ("the event channel was never connected").
   void finish(const std::string& note = {});
 
  private:

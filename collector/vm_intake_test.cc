@@ -55,7 +55,9 @@ TEST_F(VmIntakeTest, ConsoleBecomesLinesWithTheGuestsTime) {
 TEST_F(VmIntakeTest, TheHostSaysWhoSpokeAndWhen) {
   StageReachedT stage;
   stage.stage = Stage::PlanRead;
-  from_guest(stage, {.run_id = "other", .source = "launcher", .vm = Vm::Host, .attempt = 9, .host_ns = 1, .guest_ns = 55});
+  from_guest(
+      stage,
+      {.run_id = "other", .source = "launcher", .vm = Vm::Host, .attempt = 9, .host_ns = 1, .guest_ns = 55});
   ASSERT_EQ(events_.size(), 1u);
   const Event& event = events_[0].get();
   EXPECT_EQ(event.stamp()->vm(), Vm::Repro);

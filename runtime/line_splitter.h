@@ -11,8 +11,9 @@ class LineSplitter {
  public:
   explicit LineSplitter(size_t max_line) : max_line_(max_line) {}
 
-  // Calls on_line(std::string_view text, bool truncated) for every line that ended. The line end ("\n", "\r\n") is
-  // not part of the text; of a line longer than the limit only the beginning is kept. The text is valid during the call.
+  // Calls on_line(std::string_view text, bool truncated) for every line that ended. The line end ("\n",
+  // "\r\n") is not part of the text; of a line longer than the limit only the beginning is kept. The text is
+  // valid during the call.
   template <typename OnLine>
   void feed(std::string_view bytes, OnLine&& on_line) {
     while (!bytes.empty()) {

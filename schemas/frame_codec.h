@@ -1,5 +1,5 @@
-// Both ends of the event channel's frame (schemas/channel_frame.h), in a header so that the static guest programs
-// share it with the host. Users link zlib.
+// Both ends of the event channel's frame (schemas/channel_frame.h), in a header so that the static guest
+// programs share it with the host. Users link zlib.
 #pragma once
 
 #include <zlib.h>
@@ -25,10 +25,12 @@ inline void append_frame(std::span<const uint8_t> payload, std::vector<uint8_t>&
   out.insert(out.end(), payload.begin(), payload.end());
 }
 
-// Finds whole frames in a byte stream that may be cut, damaged or hostile. Feed, then call next() until it is empty.
+// Finds whole frames in a byte stream that may be cut, damaged or hostile. Feed, then call next() until it is
+// empty.
 //
-// After damage (foreign bytes, a length over the limit, a wrong CRC) it looks for the next magic behind the damaged
-// header, so a lying length costs no frame that follows it. Memory: one maximal frame and what was fed at once.
+// After damage (foreign bytes, a length over the limit, a wrong CRC) it looks for the next magic behind the
+// damaged header, so a lying length costs no frame that follows it. Memory: one maximal frame and what was
+// fed at once.
 class FrameDecoder {
  public:
   explicit FrameDecoder(uint32_t max_payload = kMaxFramePayload) : max_payload_(max_payload) {}
@@ -69,12 +71,12 @@ class FrameDecoder {
     return std::nullopt;
   }
 
-  // No more bytes will come: a torn last frame counts as damage, and whole frames hidden behind its header come out
-  // of next().
+  // No more bytes will come: a torn last frame counts as damage, and whole frames hidden behind its header
+  // come out of next().
   void finish() { finished_ = true; }
 
   uint64_t frames() const { return frames_; }
-  uint64_t damaged() const { return damaged_; }        // stretches of damage
+  uint64_t damaged() const { return damaged_; }  // stretches of damage
   uint64_t skipped_bytes() const { return skipped_; }
 
  private:

@@ -49,7 +49,8 @@ class VirtioCarrier : public FdCarrier {
   VirtioCarrier(UniqueFd fd, std::string device) : FdCarrier(std::move(fd)), device_(std::move(device)) {}
   std::string name() const override { return "virtserialport " + device_; }
 
-  // The driver does not tell when the host took the last buffer, so the collector answers GuestFinished with a byte.
+  // The driver does not tell when the host took the last buffer, so the collector answers GuestFinished with
+  // a byte.
   bool flush(int limit_ms) override {
     pollfd p{fd_.get(), POLLIN, 0};
     if (::poll(&p, 1, limit_ms) != 1 || (p.revents & POLLIN) == 0) return false;
@@ -131,8 +132,8 @@ Result<std::unique_ptr<Carrier>> open_carrier() {
   }
   auto uart = open_uart("/dev/ttyS1");
   if (uart) return uart;
-  return Error::not_found(std::string("event channel: no virtserialport named ") + kChannelPortName + ", and " +
-                          uart.error().message());
+  return Error::not_found(std::string("event channel: no virtserialport named ") + kChannelPortName +
+                          ", and " + uart.error().message());
 }
 
 }  // namespace ktstr::guest

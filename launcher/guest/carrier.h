@@ -1,5 +1,5 @@
-// What the event channel's bytes travel on. Two carriers: a virtserialport (default) and a plain UART, which stays
-// deterministic under -icount because nothing in it is served asynchronously.
+// What the event channel's bytes travel on. Two carriers: a virtserialport (default) and a plain UART, which
+// stays deterministic under -icount because nothing in it is served asynchronously.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class Carrier {
   virtual bool flush(int limit_ms) = 0;
 };
 
-// Finds the carrier: what "ktstr.channel=ttyS1" on the kernel command line says, else the virtserialport named
-// kChannelPortName (waited for: its name arrives after boot), else the second UART.
+// Finds the carrier: what "ktstr.channel=ttyS1" on the kernel command line says, else the virtserialport
+// named kChannelPortName (waited for: its name arrives after boot), else the second UART.
 Result<std::unique_ptr<Carrier>> open_carrier();
 
 }  // namespace ktstr::guest

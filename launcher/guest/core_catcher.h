@@ -1,8 +1,9 @@
 // The backtrace of a scheduler whose process dies by a signal.
 //
-// The kernel (6.16 and later) sends a core dump to a unix socket that init listens on: core_pattern "@/run/…". So the
-// core passes through init, which runs whatever the scheduler under test does, and is kept in memory, without its zero
-// pages. A child process then unwinds it: an unwinder that fails on a damaged core must not take PID 1 with it.
+// The kernel (6.16 and later) sends a core dump to a unix socket that init listens on: core_pattern
+// "@/run/…". So the core passes through init, which runs whatever the scheduler under test does, and is kept
+// in memory, without its zero pages. A child process then unwinds it: an unwinder that fails on a damaged
+// core must not take PID 1 with it.
 #pragma once
 
 #include <sys/types.h>
@@ -22,8 +23,8 @@ class CoreCatcher {
 
   // Fails on a kernel without core dumps over a socket: then there are no backtraces.
   Status arm();
-  // Frames of the thread that died, innermost first: "main+0x1f scx_foo.c:12 (/ktstr/sched/scx_foo)". Empty if no core of that
-  // process came within `limit_ns`, or it could not be read.
+  // Frames of the thread that died, innermost first: "main+0x1f scx_foo.c:12 (/ktstr/sched/scx_foo)". Empty
+  // if no core of that process came within `limit_ns`, or it could not be read.
   std::vector<std::string> backtrace(pid_t pid, uint64_t limit_ns);
 
  private:

@@ -24,7 +24,8 @@ std::string base_name(const char* path) {
 
 std::string symbol_name(const char* mangled) {
   int status = 0;
-  std::unique_ptr<char, decltype(&std::free)> clear(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), &std::free);
+  std::unique_ptr<char, decltype(&std::free)> clear(abi::__cxa_demangle(mangled, nullptr, nullptr, &status),
+                                                    &std::free);
   return status == 0 && clear ? clear.get() : mangled;
 }
 
@@ -43,7 +44,8 @@ std::string describe(Dwfl* dwfl, Dwarf_Addr pc, bool exact) {
   const char* name = dwfl_module_addrinfo(module, at, &offset, &symbol, nullptr, nullptr, nullptr);
   std::string text = name ? symbol_name(name) : "?";
   if (name) {
-    std::snprintf(number, sizeof(number), "+0x%llx", static_cast<unsigned long long>(offset + (exact ? 0 : 1)));
+    std::snprintf(number, sizeof(number), "+0x%llx",
+                  static_cast<unsigned long long>(offset + (exact ? 0 : 1)));
     text += number;
   }
   if (Dwfl_Line* line = dwfl_module_getsrc(module, at)) {

@@ -17,7 +17,8 @@ constexpr char kBufferKbPerCpu[] = "768";
 
 Status DumpTracer::start() {
   const std::string instance = kInstance;
-  if (::mkdir(kInstance, 0700) != 0 && errno != EEXIST) return Error::from_errno("trace instance " + instance);
+  if (::mkdir(kInstance, 0700) != 0 && errno != EEXIST)
+    return Error::from_errno("trace instance " + instance);
   (void)write_text(instance + "/trace_clock", "mono");
   (void)write_text(instance + "/buffer_size_kb", kBufferKbPerCpu);
   (void)write_text(instance + "/options/overwrite", "0");

@@ -14,9 +14,9 @@ class DumpTracer {
  public:
   explicit DumpTracer(EventChannel& channel) : channel_(channel) {}
 
-  // Before the scheduler starts. Fails on a kernel without the tracepoint: the dump is then only on the console and
-  // in the scheduler's own output. The trace clock is CLOCK_MONOTONIC; a full buffer keeps its beginning, because the
-  // exit reason and the backtrace come first.
+  // Before the scheduler starts. Fails on a kernel without the tracepoint: the dump is then only on the
+  // console and in the scheduler's own output. The trace clock is CLOCK_MONOTONIC; a full buffer keeps its
+  // beginning, because the exit reason and the backtrace come first.
   Status start();
   // Sends what is there. Never blocks.
   void poll();

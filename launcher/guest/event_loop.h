@@ -1,5 +1,5 @@
-// PID 1's only loop: epoll and periodic ticks on one thread. Sequential code waits with run_until(), during which
-// every watched fd is served.
+// PID 1's only loop: epoll and periodic ticks on one thread. Sequential code waits with run_until(), during
+// which every watched fd is served.
 #pragma once
 
 #include <cstdint>

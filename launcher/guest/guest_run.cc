@@ -24,9 +24,10 @@ constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
 constexpr uint64_t kProbeReadyNs = 60 * kSecond;
 constexpr uint64_t kProbeHangNs = 20 * kSecond;
 constexpr uint64_t kProbeDoneNs = 15 * kSecond;
-constexpr uint64_t kSettleNs = 6 * kSecond;    // after a detach, for dump, console and the scheduler's last words
-constexpr uint64_t kQuietNs = 300 * kMs;       // nothing new for so long counts as quiet
-constexpr uint64_t kGraceNs = 5 * kSecond;     // between asking and killing
+constexpr uint64_t kSettleNs =
+    6 * kSecond;                          // after a detach, for dump, console and the scheduler's last words
+constexpr uint64_t kQuietNs = 300 * kMs;  // nothing new for so long counts as quiet
+constexpr uint64_t kGraceNs = 5 * kSecond;  // between asking and killing
 constexpr uint64_t kCoreNs = 10 * kSecond;
 constexpr int kDrainMs = 10'000;
 
@@ -164,7 +165,8 @@ GuestRun::Attach GuestRun::attach() {
 Status GuestRun::wait_attached(uint64_t started_ns) {
   // The sequence tells also of a scheduler that was enabled and thrown out between two looks.
   auto was_enabled = [this] {
-    return sched_ext_.enable_seq() > seq_before_ || (last_state_ != "enabled" && sched_ext_.state() == "enabled");
+    return sched_ext_.enable_seq() > seq_before_ ||
+           (last_state_ != "enabled" && sched_ext_.state() == "enabled");
   };
   const uint64_t limit = scaled(plan_->spec->attach_timeout_ns);
   loop_.run_until([&] { return was_enabled() || !scheduler_.running(); }, started_ns + limit);
@@ -172,14 +174,17 @@ Status GuestRun::wait_attached(uint64_t started_ns) {
   const std::string said = sched_ext_.state();
   const std::string state = said.empty() ? "this kernel has no sched_ext" : "sched_ext says \"" + said + "\"";
   scheduler_.drain_output(false);
-  const std::string words = scheduler_.last_words().empty() ? "" : "; its last line: " + scheduler_.last_words();
+  const std::string words =
+      scheduler_.last_words().empty() ? "" : "; its last line: " + scheduler_.last_words();
   if (!scheduler_.running()) {
-    return Error::invalid("ended (" + scheduler_.end()->to_string() + ") before sched_ext was enabled; " + state + words);
+    return Error::invalid("ended (" + scheduler_.end()->to_string() + ") before sched_ext was enabled; " +
+                          state + words);
   }
   char limit_text[64];
   std::snprintf(limit_text, sizeof(limit_text), "%.1f s (time scale %.2f)", static_cast<double>(limit) / 1e9,
                 static_cast<double>(plan_->time_scale));
-  return Error::timeout("did not attach within " + std::string(limit_text) + "; its process still runs; " + state + words);
+  return Error::timeout("did not attach within " + std::string(limit_text) + "; its process still runs; " +
+                        state + words);
 }
 
 void GuestRun::note_attached(uint64_t started_ns) {

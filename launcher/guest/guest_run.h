@@ -22,8 +22,8 @@ class GuestRun {
   GuestRun(EventLoop& loop, EventChannel& channel);
   ~GuestRun();
 
-  // Says hello, reads the plan, carries it out, tears down, and says GuestFinished with everything drained. Returns
-  // when only power-off is left to do. Never fails: what goes wrong is said as GuestFailed.
+  // Says hello, reads the plan, carries it out, tears down, and says GuestFinished with everything drained.
+  // Returns when only power-off is left to do. Never fails: what goes wrong is said as GuestFailed.
   void run(std::vector<std::string> boot_notes);
 
  private:
@@ -62,9 +62,9 @@ class GuestRun {
   std::unique_ptr<Workload> workload_;
   UniqueFd child_signals_;
 
-  uint64_t seq_before_ = 0;       // enable_seq before the scheduler started
-  bool attached_ = false;         // was enabled under our scheduler
-  bool detached_ = false;         // and is not any more
+  uint64_t seq_before_ = 0;  // enable_seq before the scheduler started
+  bool attached_ = false;    // was enabled under our scheduler
+  bool detached_ = false;    // and is not any more
   bool exit_told_ = false;
   std::string last_state_;
   std::string ops_name_;

@@ -23,7 +23,8 @@ namespace {
 
 TEST(ParseTraceLine, AllFields) {
   auto line = parse_trace_line(
-      "            init-218     [001] d.H3.     9.638319: sched_ext_dump: init[218] triggered exit kind 1025:");
+      "            init-218     [001] d.H3.     9.638319: sched_ext_dump: init[218] triggered exit kind "
+      "1025:");
   ASSERT_TRUE(line);
   EXPECT_EQ(line->comm, "init");
   EXPECT_EQ(line->pid, 218);
@@ -53,8 +54,9 @@ TEST(ParseTraceLine, AnyComm) {
 }
 
 TEST(ParseTraceLine, OtherLines) {
-  for (const char* text : {"", "CPU:0 [LOST 12 EVENTS]", " x-1 [000] d.h1. 5.4: bpf_trace_printk: hello",
-                           ": sched_ext_dump: x", "5.435456: sched_ext_dump: x", "x-1 5.435456: sched_ext_dump: x"})
+  for (const char* text :
+       {"", "CPU:0 [LOST 12 EVENTS]", " x-1 [000] d.h1. 5.4: bpf_trace_printk: hello", ": sched_ext_dump: x",
+        "5.435456: sched_ext_dump: x", "x-1 5.435456: sched_ext_dump: x"})
     EXPECT_FALSE(parse_trace_line(text)) << text;
 }
 
@@ -82,7 +84,8 @@ TEST(LatencyHistogram, AgainstASortedList) {
   for (unsigned percent : {1u, 50u, 90u, 99u, 100u}) {
     const uint64_t exact = all[(all.size() * percent + 99) / 100 - 1];
     EXPECT_GE(histogram.percentile(percent), exact) << percent;
-    EXPECT_LE(static_cast<double>(histogram.percentile(percent)), static_cast<double>(exact) * 1.126 + 1) << percent;
+    EXPECT_LE(static_cast<double>(histogram.percentile(percent)), static_cast<double>(exact) * 1.126 + 1)
+        << percent;
   }
   EXPECT_EQ(histogram.max(), all.back());
   EXPECT_EQ(histogram.count(), all.size());
@@ -126,10 +129,17 @@ uint32_t run_filter(const seccomp_data& data) {
   for (size_t pc = 0; pc < program.size(); ++pc) {
     const sock_filter& i = program[pc];
     switch (i.code) {
-      case BPF_LD | BPF_W | BPF_ABS: std::memcpy(&a, reinterpret_cast<const char*>(&data) + i.k, sizeof(a)); break;
-      case BPF_JMP | BPF_JEQ | BPF_K: pc += a == i.k ? i.jt : i.jf; break;
-      case BPF_RET | BPF_K: return i.k;
-      default: ADD_FAILURE() << "unknown instruction"; return 0;
+      case BPF_LD | BPF_W | BPF_ABS:
+        std::memcpy(&a, reinterpret_cast<const char*>(&data) + i.k, sizeof(a));
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+        pc += a == i.k ? i.jt : i.jf;
+        break;
+      case BPF_RET | BPF_K:
+        return i.k;
+      default:
+        ADD_FAILURE() << "unknown instruction";
+        return 0;
     }
   }
   ADD_FAILURE() << "the filter runs off its end";
@@ -164,7 +174,8 @@ class FakeCarrier : public Carrier {
   std::string name() const override { return "fake"; }
   Result<size_t> write(std::span<const uint8_t> bytes) override {
     const size_t n = state_.stuck ? 0 : std::min(state_.at_once, bytes.size());
-    state_.received.insert(state_.received.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
+    state_.received.insert(state_.received.end(), bytes.begin(),
+                           bytes.begin() + static_cast<std::ptrdiff_t>(n));
     return n;
   }
   bool wait_writable(int) override { return !state_.stuck; }

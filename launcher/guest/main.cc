@@ -1,14 +1,16 @@
 // ktstr-init: PID 1 of the test VM.
 //
-// Reads      /ktstr/plan.bin (GuestPlan) from the initramfs; the kernel's sched_ext state and dump; the outputs of the
+// Reads      /ktstr/plan.bin (GuestPlan) from the initramfs; the kernel's sched_ext state and dump; the
+// outputs of the
 //            scheduler; frames of ktstr-probe.
-// Writes     events on the channel (event_channel.h); the host's ktstr-collector reads it. Nothing on the console.
-// Trusts     nothing that the scheduler says; the plan, after the FlatBuffers verifier.
-// On failure says GuestFailed and powers off. It never exits: the kernel would panic.
-// Limits     one run, then power-off; x86-64.
+// Writes     events on the channel (event_channel.h); the host's ktstr-collector reads it. Nothing on the
+// console. Trusts     nothing that the scheduler says; the plan, after the FlatBuffers verifier. On failure
+// says GuestFailed and powers off. It never exits: the kernel would panic. Limits     one run, then
+// power-off; x86-64.
 //
-// Runs as SCHED_FIFO 1, reset on fork: evidence must flow while the scheduler under test starves everything else. It
-// sleeps in epoll nearly always, so it hardly disturbs what is measured; its children are ordinary tasks.
+// Runs as SCHED_FIFO 1, reset on fork: evidence must flow while the scheduler under test starves everything
+// else. It sleeps in epoll nearly always, so it hardly disturbs what is measured; its children are ordinary
+// tasks.
 #include <exception>
 
 #include "launcher/guest/init.h"

@@ -27,7 +27,8 @@ class OutputReader {
   const std::string& last_line() const { return last_line_; }  // last one that was not blank
 
  private:
-  // A scheduler that floods its output keeps running, at its own pace; what is above the rate is dropped and counted.
+  // A scheduler that floods its output keeps running, at its own pace; what is above the rate is dropped and
+  // counted.
   static constexpr uint64_t kLinesPerSecond = 20'000;
   static constexpr size_t kMaxLine = 4096;
 

@@ -33,9 +33,14 @@ bool ProbeLink::start(uint64_t hang_ns) {
   ::fcntl(events_read.get(), F_SETFL, O_NONBLOCK);
 
   std::string events_fd = std::to_string(events_write.get()), control_fd = std::to_string(theirs.get());
-  char* const argv[] = {const_cast<char*>(kProbe), const_cast<char*>("--plan"), const_cast<char*>("/ktstr/plan.bin"),
-                        const_cast<char*>("--events-fd"), events_fd.data(), const_cast<char*>("--control-fd"),
-                        control_fd.data(), nullptr};
+  char* const argv[] = {const_cast<char*>(kProbe),
+                        const_cast<char*>("--plan"),
+                        const_cast<char*>("/ktstr/plan.bin"),
+                        const_cast<char*>("--events-fd"),
+                        events_fd.data(),
+                        const_cast<char*>("--control-fd"),
+                        control_fd.data(),
+                        nullptr};
   char* const envp[] = {const_cast<char*>("PATH=/bin"), nullptr};
   pid_ = ::fork();
   if (pid_ < 0) return false;
@@ -93,7 +98,8 @@ void ProbeLink::scheduler_started(pid_t pid, int listener) {
   char message[1 + sizeof(uint32_t)] = {'L'};
   const uint32_t number = static_cast<uint32_t>(pid);
   std::memcpy(message + 1, &number, sizeof(number));
-  if (!alive_ || !control_ || !send_with_fd(control_.get(), {message, sizeof(message)}, listener_)) answer_ourselves();
+  if (!alive_ || !control_ || !send_with_fd(control_.get(), {message, sizeof(message)}, listener_))
+    answer_ourselves();
 }
 
 void ProbeLink::scheduler_ended() {
@@ -153,8 +159,8 @@ void ProbeLink::answer_ourselves() {
     if (events & EPOLLIN) continue_one(listener_);
     if (events & EPOLLHUP) scheduler_ended();
   });
-  // A notification that the probe took died with it: only its receiver knew its number. A stop and a continue make
-  // the kernel restart the interrupted call, which notifies anew.
+  // A notification that the probe took died with it: only its receiver knew its number. A stop and a continue
+  // make the kernel restart the interrupted call, which notifies anew.
   ::kill(scheduler_, SIGSTOP);
   ::kill(scheduler_, SIGCONT);
 }

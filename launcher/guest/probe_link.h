@@ -1,5 +1,5 @@
-// Init's side of ktstr-probe (reproer/guest): start it, pass its events on, tell it what happens, and do without it
-// when it is missing, dies or hangs.
+// Init's side of ktstr-probe (reproer/guest): start it, pass its events on, tell it what happens, and do
+// without it when it is missing, dies or hangs.
 //
 // argv: /ktstr/probe --plan /ktstr/plan.bin --events-fd E --control-fd C
 // E: pipe; the probe writes finished frames (schemas/channel_frame.h), whole ones are passed on.
@@ -9,8 +9,8 @@
 //   probe -> init  'P'  the scheduler's programs were seen
 //   init -> probe  'F'  the run is over: send what is left
 //   probe -> init  'D'  done; it sleeps from then on and never detaches
-// Init keeps the listener too. If the probe dies, or leaves a notification unanswered too long, init kills it and
-// lets every waiting call go on itself.
+// Init keeps the listener too. If the probe dies, or leaves a notification unanswered too long, init kills it
+// and lets every waiting call go on itself.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// Who hands over to whom in a group of PipeIo or FutexPingPong workers: pairs; an odd group ends with a ring of
-// three; a single worker is its own peer.
+// Who hands over to whom in a group of PipeIo or FutexPingPong workers: pairs; an odd group ends with a ring
+// of three; a single worker is its own peer.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 namespace ktstr::guest {
 
 struct RingPlace {
-  size_t next;      // index that gets the token from this one
-  bool has_token;   // starts with it
+  size_t next;     // index that gets the token from this one
+  bool has_token;  // starts with it
 };
 
 inline RingPlace ring_place(size_t index, size_t count) {

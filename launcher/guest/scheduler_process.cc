@@ -93,8 +93,8 @@ Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
 
   std::vector<std::string> words{spec.guest_path};
   words.insert(words.end(), spec.args.begin(), spec.args.end());
-  std::vector<std::string> env{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-                               "TERM=dumb", "LANG=C.UTF-8", "RUST_BACKTRACE=1"};
+  std::vector<std::string> env{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                               "HOME=/root", "TERM=dumb", "LANG=C.UTF-8", "RUST_BACKTRACE=1"};
   ChildSetup setup;
   for (auto& w : words) setup.argv.push_back(w.data());
   for (auto& e : env) setup.envp.push_back(e.data());
@@ -153,6 +153,8 @@ void SchedulerProcess::drain_output(bool last) {
   err_.drain(last);
 }
 
-uint64_t SchedulerProcess::last_output_ns() const { return std::max(out_.last_byte_ns(), err_.last_byte_ns()); }
+uint64_t SchedulerProcess::last_output_ns() const {
+  return std::max(out_.last_byte_ns(), err_.last_byte_ns());
+}
 
 }  // namespace ktstr::guest

@@ -26,8 +26,8 @@ class SchedulerProcess {
   SchedulerProcess(EventLoop& loop, EventChannel& channel)
       : out_(loop, channel, OutputStream::Stdout), err_(loop, channel, OutputStream::Stderr) {}
 
-  // Returns once exec succeeded; its failure is the error ("start /ktstr/sched/scx_x: No such file or directory").
-  // With `filtered`, listener() is the filter's listener afterwards.
+  // Returns once exec succeeded; its failure is the error ("start /ktstr/sched/scx_x: No such file or
+  // directory"). With `filtered`, listener() is the filter's listener afterwards.
   Status start(const SchedulerSpecT& spec, bool filtered);
 
   pid_t pid() const { return pid_; }
@@ -47,7 +47,9 @@ class SchedulerProcess {
   uint64_t last_output_ns() const;
   uint64_t dropped_lines() const { return out_.dropped() + err_.dropped(); }
   // Its last words for an error message: stderr first.
-  const std::string& last_words() const { return err_.last_line().empty() ? out_.last_line() : err_.last_line(); }
+  const std::string& last_words() const {
+    return err_.last_line().empty() ? out_.last_line() : err_.last_line();
+  }
 
  private:
   OutputReader out_, err_;

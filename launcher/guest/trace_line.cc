@@ -29,7 +29,8 @@ std::optional<uint64_t> parse_stamp(std::string_view text) {
   const size_t dot = text.find('.');
   uint64_t seconds = 0, micros = 0;
   if (dot == std::string_view::npos || text.size() != dot + 7) return std::nullopt;
-  if (!parse_number(text.substr(0, dot), seconds) || !parse_number(text.substr(dot + 1), micros)) return std::nullopt;
+  if (!parse_number(text.substr(0, dot), seconds) || !parse_number(text.substr(dot + 1), micros))
+    return std::nullopt;
   return seconds * 1'000'000'000 + micros * 1000;
 }
 

@@ -15,7 +15,8 @@ struct TraceLine {
   std::string_view text;  // after "sched_ext_dump: "
 };
 
-// "      init-218     [001] d.H3.     9.638319: sched_ext_dump: init[218] triggered …". nullopt: another line.
+// "      init-218     [001] d.H3.     9.638319: sched_ext_dump: init[218] triggered …". nullopt: another
+// line.
 std::optional<TraceLine> parse_trace_line(std::string_view line);
 
 }  // namespace ktstr::guest

@@ -1,7 +1,7 @@
-// The gap. In the loop a worker looks at the clock after every short computation; the time between two looks is
-// work plus the time it was not running. A wanted sleep is no gap: after one, the clock counts from the moment at
-// which the worker asked to run again, or at which its peer woke it. So "longest gap" is the longest time that the worker
-// could have run and did not.
+// The gap. In the loop a worker looks at the clock after every short computation; the time between two looks
+// is work plus the time it was not running. A wanted sleep is no gap: after one, the clock counts from the
+// moment at which the worker asked to run again, or at which its peer woke it. So "longest gap" is the
+// longest time that the worker could have run and did not.
 #include "launcher/guest/worker.h"
 
 #include <linux/futex.h>
@@ -38,18 +38,23 @@ class Worker {
  private:
   void iterate() {
     switch (s_.work) {
-      case WorkType::CpuSpin: return compute();
+      case WorkType::CpuSpin:
+        return compute();
       case WorkType::YieldHeavy:
         compute();
         ::sched_yield();
         return look();
-      case WorkType::Mixed: return mixed();
+      case WorkType::Mixed:
+        return mixed();
       case WorkType::Bursty:
         compute_for(s_.burst_ns);
         return sleep_for(s_.pause_ns);
-      case WorkType::PipeIo: return pass_by_pipe();
-      case WorkType::FutexPingPong: return pass_by_futex();
-      case WorkType::ForkExit: return fork_exit();
+      case WorkType::PipeIo:
+        return pass_by_pipe();
+      case WorkType::FutexPingPong:
+        return pass_by_futex();
+      case WorkType::ForkExit:
+        return fork_exit();
     }
   }
 

@@ -12,7 +12,8 @@ struct WorkerSetup {
   uint64_t pause_ns = 0;
   WorkloadControl* control = nullptr;
   WorkerSlot* self = nullptr;
-  // The ring of PipeIo and FutexPingPong: two workers, three at the end of an odd group, one when it is alone.
+  // The ring of PipeIo and FutexPingPong: two workers, three at the end of an odd group, one when it is
+  // alone.
   WorkerSlot* next = nullptr;
   bool has_token = false;
   int pipe_in = -1, pipe_out = -1;

@@ -60,7 +60,7 @@ TEST_P(WorkerTest, WorksAndEnds) {
   for (const WorkerSetup& setup : setups) {
     pids.push_back(::fork());
     if (pids.back() != 0) continue;
-    struct sigaction nudge{};
+    struct sigaction nudge {};
     nudge.sa_handler = [](int) {};
     ::sigaction(SIGUSR1, &nudge, nullptr);
     run_worker(setup);
@@ -108,15 +108,18 @@ TEST_P(WorkerTest, WorksAndEnds) {
 }
 
 std::string test_name(const testing::TestParamInfo<std::tuple<WorkType, size_t>>& info) {
-  return std::string(EnumNameWorkType(std::get<0>(info.param))) + "Times" + std::to_string(std::get<1>(info.param));
+  return std::string(EnumNameWorkType(std::get<0>(info.param))) + "Times" +
+         std::to_string(std::get<1>(info.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(AllWork, WorkerTest,
-                         testing::Values(std::tuple(WorkType::CpuSpin, 1), std::tuple(WorkType::YieldHeavy, 2),
-                                         std::tuple(WorkType::Mixed, 1), std::tuple(WorkType::Bursty, 2),
-                                         std::tuple(WorkType::PipeIo, 1), std::tuple(WorkType::PipeIo, 2),
-                                         std::tuple(WorkType::PipeIo, 3), std::tuple(WorkType::FutexPingPong, 1),
-                                         std::tuple(WorkType::FutexPingPong, 2), std::tuple(WorkType::FutexPingPong, 3),
+                         testing::Values(std::tuple(WorkType::CpuSpin, 1),
+                                         std::tuple(WorkType::YieldHeavy, 2), std::tuple(WorkType::Mixed, 1),
+                                         std::tuple(WorkType::Bursty, 2), std::tuple(WorkType::PipeIo, 1),
+                                         std::tuple(WorkType::PipeIo, 2), std::tuple(WorkType::PipeIo, 3),
+                                         std::tuple(WorkType::FutexPingPong, 1),
+                                         std::tuple(WorkType::FutexPingPong, 2),
+                                         std::tuple(WorkType::FutexPingPong, 3),
                                          std::tuple(WorkType::ForkExit, 1)),
                          test_name);
 

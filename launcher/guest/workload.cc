@@ -33,13 +33,14 @@ bool passes_token(WorkType work) { return work == WorkType::PipeIo || work == Wo
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  struct sigaction nudge{};
+  struct sigaction nudge {};
   nudge.sa_handler = [](int) {};  // no SA_RESTART: it ends a blocked call
   ::sigaction(SIGUSR1, &nudge, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a peer that ended first
   ::prctl(PR_SET_NAME, name.c_str());
   // Everything of init's but the ring's pipe: a peer that is gone must not be held open here.
-  const int keep_low = std::min(setup.pipe_in, setup.pipe_out), keep_high = std::max(setup.pipe_in, setup.pipe_out);
+  const int keep_low = std::min(setup.pipe_in, setup.pipe_out),
+            keep_high = std::max(setup.pipe_in, setup.pipe_out);
   if (keep_low < 0) {
     ::syscall(SYS_close_range, 3, ~0u, 0);
   } else {
@@ -110,7 +111,8 @@ Status Workload::make_rings(size_t first, size_t count) {
 }
 
 Status Workload::fork_member(Member& member, int group_folder) {
-  const std::string name = (member.group->name.substr(0, 10) + "/" + std::to_string(member.index)).substr(0, 15);
+  const std::string name =
+      (member.group->name.substr(0, 10) + "/" + std::to_string(member.index)).substr(0, 15);
   pid_t pid = fork_into(group_folder);
   if (pid == 0) worker_main(name, member.setup);
   if (pid < 0) return Error::from_errno("fork worker " + name + " into its cgroup");

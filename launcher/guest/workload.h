@@ -21,7 +21,8 @@ class Workload {
   Workload(EventLoop& loop, const TestSpecT& spec) : loop_(loop), spec_(spec) {}
   ~Workload();
 
-  // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing running.
+  // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing
+  // running.
   Status start();
   // Its time is over: all are told to end, and do so while other things are waited for.
   void ask_to_stop();
