@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "reporter/names.h"
+#include "schemas/crash_frames.h"
 
 namespace ktstr {
 namespace {
@@ -13,40 +14,38 @@ namespace {
 constexpr uint64_t kErrorKind = 1024;  // SCX_EXIT_ERROR: from here on the kernel threw the scheduler out
 constexpr uint64_t kStallKind = 1026;
 
+// The path it was compiled under is long and says little: the last part stands in the summary.
+std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 std::string seconds(uint64_t ns) { return fmt::format("{:.1f} s", static_cast<double>(ns) / 1e9); }
 
 std::string scheduler_name(const RunModel& model) {
   return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
 }
 
-// The callback that a kernel function calls: names the scheduler's part in an error that the kernel raised itself.
+// The callback that a kernel function calls: names the scheduler's part in an error that the kernel raised
+// itself.
 struct CallbackOf {
   const char* function;
   const char* member;
 };
 constexpr CallbackOf kCallbackOf[] = {
-    {"do_enqueue_task", "enqueue"},        {"scx_do_enqueue_task", "enqueue"}, {"balance_one", "dispatch"},
-    {"balance_scx", "dispatch"},           {"do_pick_task_scx", "dispatch"},   {"pick_task_scx", "dispatch"},
-    {"finish_dispatch", "dispatch"},       {"flush_dispatch_buf", "dispatch"}, {"select_task_rq_scx", "select_cpu"},
-    {"scx_init_task", "init_task"},        {"scx_enable_workfn", "init"},      {"scx_root_enable_workfn", "init"}};
-
-bool exit_machinery(std::string_view function) {
-  return function.starts_with("scx_exit") || function.starts_with("__scx_exit") || function.starts_with("scx_vexit") ||
-         function.starts_with("scx_kf_exit") || function.starts_with("scx_error") || function.starts_with("__scx_error") ||
-         function.starts_with("scx_claim_exit");
-}
+    {"do_enqueue_task", "enqueue"},  {"scx_do_enqueue_task", "enqueue"}, {"balance_one", "dispatch"},
+    {"balance_scx", "dispatch"},     {"do_pick_task_scx", "dispatch"},   {"pick_task_scx", "dispatch"},
+    {"finish_dispatch", "dispatch"}, {"flush_dispatch_buf", "dispatch"}, {"select_task_rq_scx", "select_cpu"},
+    {"scx_init_task", "init_task"},  {"scx_enable_workfn", "init"},      {"scx_root_enable_workfn", "init"}};
 
 // No frame of the scheduler: the kernel objected to what a callback had left behind.
 std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const ChainFrameT* place = nullptr;
   for (const auto& frame : crash.backtrace) {
-    if (!place && !exit_machinery(frame->function)) place = frame.get();
+    if (!place && frame_noise(frame->function).empty()) place = frame.get();
     for (const CallbackOf& known : kCallbackOf) {
       if (frame->function != known.function) continue;
       auto fact = std::find_if(vm.callbacks.begin(), vm.callbacks.end(),
                                [&](const CallbackFact& c) { return c.member == known.member; });
       std::string who = fact == vm.callbacks.end() ? "" : fmt::format(", {}", fact->name);
-      if (!who.empty() && !fact->where.empty()) who += " at " + fact->where;
+      if (!who.empty() && !fact->where.empty()) who += fmt::format(" at {}", file_name(fact->where));
       return fmt::format(" (in {}, after ops.{}{})", place->function, known.member, who);
     }
   }
@@ -58,11 +57,12 @@ std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const ChainFrameT* frame = scheduler_frame(crash);
   if (!frame) return crash.kind == CrashKind::SchedExtExit ? kernel_frame_note(crash, vm) : "";
   const ChainFrameT* callback = frame;  // the outermost frame of the scheduler's unbroken run of frames
-  auto at = std::find_if(crash.backtrace.begin(), crash.backtrace.end(), [&](const auto& f) { return f.get() == frame; });
+  auto at = std::find_if(crash.backtrace.begin(), crash.backtrace.end(),
+                         [&](const auto& f) { return f.get() == frame; });
   for (; at != crash.backtrace.end() && !(*at)->tag.empty(); ++at) callback = at->get();
   const std::string by = callback->function == frame->function ? "" : ", called by " + callback->function;
   if (frame->file.empty()) return fmt::format(" (in {}+{:#x}{})", frame->function, frame->offset, by);
-  std::string note = fmt::format(" ({}:{} in {}{}", frame->file, frame->line, frame->function, by);
+  std::string note = fmt::format(" ({}:{} in {}{}", file_name(frame->file), frame->line, frame->function, by);
   std::string_view text = frame->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
@@ -70,17 +70,19 @@ std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
 }
 
 std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
-  std::string who = crash.stall_task_comm.empty() && crash.stall_task_pid == 0
-                        ? crash.message
-                        : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
-                                      crash.stall_ns ? seconds(crash.stall_ns) : "too long");
+  std::string who =
+      crash.stall_task_comm.empty() && crash.stall_task_pid == 0
+          ? crash.message
+          : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
+                        crash.stall_ns ? seconds(crash.stall_ns) : "too long");
   std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
   const DumpTask* task = crash.stall_task_pid ? vm.dump_tasks.find(crash.stall_task_pid) : nullptr;
   if (task) {
-    std::string where = !task->dsq.empty() ? "in " + dsq_name(task->dsq)
-                        : task->ops_state.starts_with("2")
-                            ? "in the scheduler's hands (ops_state QUEUED, on no DSQ: enqueued, never dispatched)"
-                            : "on no DSQ";
+    std::string where =
+        !task->dsq.empty() ? "in " + dsq_name(task->dsq)
+        : task->ops_state.starts_with("2")
+            ? "in the scheduler's hands (ops_state QUEUED, on no DSQ: enqueued, never dispatched)"
+            : "on no DSQ";
     text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
     if (task->runnable_ms < 0) text += fmt::format(", since {} ms before the dump", -task->runnable_ms);
   }
@@ -108,18 +110,24 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
     case CrashKind::KernelPanic:
       return vm.reached(Stage::SchedulerStarted)
                  ? of_kernel(FailureKind::kKernelPanic, "kernel panic", "the guest's kernel panicked")
-                 : of_kernel(FailureKind::kBootFailed, "kernel panic", "the guest's kernel panicked while booting");
-    case CrashKind::KernelOops: return of_kernel(FailureKind::kKernelOops, "kernel oops", "the guest's kernel oopsed");
-    case CrashKind::Lockup: return of_kernel(FailureKind::kLockup, "lockup", "the guest's kernel locked up");
-    case CrashKind::SchedExtExit: break;
+                 : of_kernel(FailureKind::kBootFailed, "kernel panic",
+                             "the guest's kernel panicked while booting");
+    case CrashKind::KernelOops:
+      return of_kernel(FailureKind::kKernelOops, "kernel oops", "the guest's kernel oopsed");
+    case CrashKind::Lockup:
+      return of_kernel(FailureKind::kLockup, "lockup", "the guest's kernel locked up");
+    case CrashKind::SchedExtExit:
+      break;
   }
-  if (crash.exit_kind == kStallKind || crash.stall_task_pid != 0 || crash.reason.find("stall") != std::string::npos)
+  if (crash.exit_kind == kStallKind || crash.stall_task_pid != 0 ||
+      crash.reason.find("stall") != std::string::npos)
     return {FailureKind::kStall, stall_summary(crash, vm), "scheduler thrown out: a task was not run"};
   std::string head = crash.reason.empty() ? exit_kind_name(crash.exit_kind) : crash.reason;
   if (crash.exit_kind != 0 && crash.exit_kind < kErrorKind)
-    return {FailureKind::kSchedulerLeft, fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model),
-                                                     head, what, frame),
-            "scheduler left during the test"};
+    return {
+        FailureKind::kSchedulerLeft,
+        fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model), head, what, frame),
+        "scheduler left during the test"};
   return {FailureKind::kSchedulerCrash, head + what + frame, "scheduler crashed"};
 }
 
@@ -144,17 +152,19 @@ std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
 }
 
 std::string load_sentence(const LoadFailure& load) {
-  std::string text = load.program.empty() ? load.reason : fmt::format("program '{}' refused: {}", load.program, load.reason);
+  std::string text =
+      load.program.empty() ? load.reason : fmt::format("program '{}' refused: {}", load.program, load.reason);
   if (load.where.empty() && load.insn.empty()) return text;
   text += " (";
-  if (!load.where.empty()) text += load.where;
+  text += file_name(load.where);
   if (!load.source.empty()) text += fmt::format("{}{}", load.where.empty() ? "" : ": ", load.source);
   if (!load.insn.empty()) text += fmt::format("{}at insn {}", load.where.empty() ? "" : "; ", load.insn);
   return text + ")";
 }
 
 std::string ended(const SchedulerExitedT& exit) {
-  return exit.signal ? fmt::format("killed by {}", signal_name(exit.signal)) : fmt::format("exit code {}", exit.exit_code);
+  return exit.signal ? fmt::format("killed by {}", signal_name(exit.signal))
+                     : fmt::format("exit code {}", exit.exit_code);
 }
 
 // "main+0x12 (scx_x)": the innermost frame of a dead process.
@@ -167,20 +177,23 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
   const std::string name = scheduler_name(model);
   const auto& exit = vm.scheduler_exit;
   if (vm.scheduler_argv.empty() && vm.failed)
-    return {FailureKind::kNotStarted, fmt::format("scheduler {} could not be started: {}", name, vm.failed->error),
+    return {FailureKind::kNotStarted,
+            fmt::format("scheduler {} could not be started: {}", name, vm.failed->error),
             "scheduler could not be started"};
   auto load = vm.load.failure();
   bool refused = load && !(exit && exit->signal) && !(exit && exit->requested && load->program.empty());
   if (refused)
-    return {FailureKind::kLoadFailed, fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
+    return {FailureKind::kLoadFailed,
+            fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
             "scheduler did not load"};
   if (exit && !exit->requested) {
     std::string words = vm.last_stderr_line.empty() ? "" : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kDiedUnattached,
-            fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit), core_frame(*exit), words),
+            fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
+                        core_frame(*exit), words),
             "scheduler ended before it attached"};
   }
-  std::string why = vm.failed ? vm.failed->error
+  std::string why = vm.failed                                   ? vm.failed->error
                     : vm.exited && !vm.exited->deadline.empty() ? "deadline " + vm.exited->deadline
                                                                 : "the guest fell silent";
   return {FailureKind::kNeverAttached, fmt::format("scheduler {} never attached: {}", name, why),
@@ -195,19 +208,26 @@ Cause vm_cause(const VmRecord& vm) {
   bool up = vm.reached(Stage::InitStarted);
   switch (exit.end) {
     case VmEnd::QemuFailed:
-      return {FailureKind::kQemuFailed,
-              fmt::format("QEMU failed ({}){}; {}", exit.signal ? signal_name(exit.signal)
-                                                                : fmt::format("exit code {}", exit.exit_code), qemu, at),
-              "QEMU failed"};
+      return {
+          FailureKind::kQemuFailed,
+          fmt::format("QEMU failed ({}){}; {}",
+                      exit.signal ? signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code),
+                      qemu, at),
+          "QEMU failed"};
     case VmEnd::TimedOut:
       if (!up)
-        return {FailureKind::kBootFailed, fmt::format("boot hung: {}; deadline {}", at, exit.deadline), "boot hung"};
-      return {FailureKind::kHang, fmt::format("guest hung: {}; deadline {}", at, exit.deadline), "guest hung (timeout)"};
+        return {FailureKind::kBootFailed, fmt::format("boot hung: {}; deadline {}", at, exit.deadline),
+                "boot hung"};
+      return {FailureKind::kHang, fmt::format("guest hung: {}; deadline {}", at, exit.deadline),
+              "guest hung (timeout)"};
     case VmEnd::Died:
-      if (!up) return {FailureKind::kBootFailed, fmt::format("boot failed: the VM ended itself; {}", at), "boot failed"};
+      if (!up)
+        return {FailureKind::kBootFailed, fmt::format("boot failed: the VM ended itself; {}", at),
+                "boot failed"};
       return {FailureKind::kGuestDied, fmt::format("guest died without a word; {}", at), "guest died"};
     case VmEnd::PoweredOff:
-    case VmEnd::Interrupted: break;
+    case VmEnd::Interrupted:
+      break;
   }
   return {};
 }
@@ -222,13 +242,16 @@ const ChainFrameT* scheduler_frame(const CrashDetectedT& crash) {
   return nullptr;
 }
 
-bool needs_diagnostics(FailureKind kind) { return kind != FailureKind::kNone && kind != FailureKind::kWorkload; }
+bool needs_diagnostics(FailureKind kind) {
+  return kind != FailureKind::kNone && kind != FailureKind::kWorkload;
+}
 
 Cause find_cause(const RunModel& model) {
   const VmRecord& vm = model.primary();
   if (vm.crash) return crash_cause(model, vm, *vm.crash);
   if (auto crash = crash_from_words(vm)) return crash_cause(model, vm, *crash);
-  if (vm.exited && !(vm.exited->end == VmEnd::TimedOut && vm.reached(Stage::SchedulerStarted) && !vm.attached)) {
+  if (vm.exited &&
+      !(vm.exited->end == VmEnd::TimedOut && vm.reached(Stage::SchedulerStarted) && !vm.attached)) {
     if (Cause cause = vm_cause(vm); cause.kind != FailureKind::kNone) return cause;
   }
   bool wants_scheduler = model.started() && model.spec().scheduler != nullptr;
@@ -241,10 +264,11 @@ Cause find_cause(const RunModel& model) {
   }
   if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
     const SchedulerExitedT& exit = *vm.scheduler_exit;
-    std::string words = vm.last_stderr_line.empty() || exit.signal ? "" : "; its last words: " + vm.last_stderr_line;
+    std::string words =
+        vm.last_stderr_line.empty() || exit.signal ? "" : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kSchedulerDied,
-            fmt::format("scheduler {}'s process died: {}{}{} (the kernel found no fault in it)", scheduler_name(model),
-                        ended(exit), core_frame(exit), words),
+            fmt::format("scheduler {}'s process died: {}{}{} (the kernel found no fault in it)",
+                        scheduler_name(model), ended(exit), core_frame(exit), words),
             "scheduler's process died"};
   }
   if (vm.attached && vm.detached_early) {
@@ -252,7 +276,8 @@ Cause find_cause(const RunModel& model) {
             fmt::format("sched_ext was {} during the test; no reason was recorded", vm.detached_state),
             "scheduler left during the test"};
   }
-  if (vm.failed) return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
+  if (vm.failed)
+    return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
   return {};
 }
 

@@ -1,5 +1,6 @@
-// What went wrong in the primary VM, if anything: one failure, the one that explains the others, with the sentence for
-// the BUG SUMMARY. Whether a scheduler crashed is the kernel's word, never its process's exit status.
+// What went wrong in the primary VM, if anything: one failure, the one that explains the others, with the
+// sentence for the BUG SUMMARY. Whether a scheduler crashed is the kernel's word, never its process's exit
+// status.
 #pragma once
 
 #include <string>
@@ -25,9 +26,9 @@ enum class FailureKind {
   kGuestFailed,     // init could not do its work
   kBootFailed,      // the kernel or the machine did not come up
   kQemuFailed,
-  kHang,            // the guest fell silent after it was up
-  kGuestDied,       // the VM ended without a word
-  kWorkload,        // the scheduler stayed, but the workload suffered
+  kHang,       // the guest fell silent after it was up
+  kGuestDied,  // the VM ended without a word
+  kWorkload,   // the scheduler stayed, but the workload suffered
 };
 
 struct Cause {

@@ -24,15 +24,18 @@ CheckResults run_checks(const RunModel& model) {
   }
   for (const CgroupStats& c : vm.workers.cgroups()) {
     if (spec.not_starved && c.starved > 0)
-      out.violated.push_back(fmt::format("starved: {} of {} workers of {} made no progress (first: worker {})", c.starved,
-                                         c.workers, c.name, c.first_starved));
+      out.violated.push_back(
+          fmt::format("starved: {} of {} workers of {} made no progress (first: worker {})", c.starved,
+                      c.workers, c.name, c.first_starved));
     if (spec.max_gap_ns > 0 && c.gap_ns > spec.max_gap_ns)
-      out.violated.push_back(fmt::format("gap: worker {} of {} was off its CPU for {} on CPU {}, allowed {}", c.gap_worker,
-                                         c.name, human_ns(c.gap_ns), c.gap_cpu, human_ns(spec.max_gap_ns)));
+      out.violated.push_back(fmt::format("gap: worker {} of {} was off its CPU for {} on CPU {}, allowed {}",
+                                         c.gap_worker, c.name, human_ns(c.gap_ns), c.gap_cpu,
+                                         human_ns(spec.max_gap_ns)));
     if (spec.max_spread_pct > 0 && c.spread_pct() > static_cast<double>(spec.max_spread_pct))
-      out.violated.push_back(fmt::format("spread: {} ran its workers between {:.1f}% and {:.1f}% of the time, spread "
-                                         "{:.1f} points, allowed {:.1f}", c.name, c.run_min_pct, c.run_max_pct,
-                                         c.spread_pct(), static_cast<double>(spec.max_spread_pct)));
+      out.violated.push_back(fmt::format(
+          "spread: {} ran its workers between {:.1f}% and {:.1f}% of the time, spread "
+          "{:.1f} points, allowed {:.1f}",
+          c.name, c.run_min_pct, c.run_max_pct, c.spread_pct(), static_cast<double>(spec.max_spread_pct)));
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// The test's checks over a workload that ran to its end: one line for each that is violated, with the observed value
-// and the threshold, and one for each that could not be evaluated (which is never a pass).
+// The test's checks over a workload that ran to its end: one line for each that is violated, with the
+// observed value and the threshold, and one for each that could not be evaluated (which is never a pass).
 #pragma once
 
 #include <string>

@@ -72,7 +72,8 @@ void CycleCollapser::push(std::string line, std::vector<std::string>& out) {
 
 void CycleCollapser::push_plain(std::string line, uint32_t key, std::vector<std::string>& out) {
   const size_t n = options_.max_period;
-  if (history_.size() >= 16 * n) history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(n));
+  if (history_.size() >= 16 * n)
+    history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(n));
   const uint32_t* past = history_.data() + (history_.size() - n);  // past[n - K] is K places back
   uint32_t seen = 0;
   if (in_window_[key % kWindowSlots] != 0) {
@@ -117,7 +118,8 @@ void CycleCollapser::start_cycle(size_t period, size_t repeated, std::vector<std
 void CycleCollapser::end_cycle(std::vector<std::string>& out) {
   const size_t period = block_.size();
   std::string lines = period == 1 ? "line" : std::to_string(period) + " lines";
-  out.push_back("… (last " + lines + " repeated " + std::to_string(repeats_) + (repeats_ == 1 ? " more time)" : " more times)"));
+  out.push_back("… (last " + lines + " repeated " + std::to_string(repeats_) +
+                (repeats_ == 1 ? " more time)" : " more times)"));
   block_.clear();
   repeats_ = 0;
   plain_ = 0;

@@ -11,7 +11,8 @@
 namespace ktstr {
 namespace {
 
-std::vector<std::string> collapse(const std::vector<std::string>& lines, CycleCollapser::Options options = {}) {
+std::vector<std::string> collapse(const std::vector<std::string>& lines,
+                                  CycleCollapser::Options options = {}) {
   CycleCollapser collapser(options);
   std::vector<std::string> out;
   for (const std::string& line : lines) collapser.push(line, out);
@@ -56,7 +57,8 @@ TEST(CycleCollapser, FoldsBlocksAndKeepsTheBrokenLastRepeat) {
   std::vector<std::string> lines = {"head"};
   for (int i = 0; i < 5; ++i) lines.insert(lines.end(), {"a", "b", "c"});
   lines.insert(lines.end(), {"a", "b", "end"});
-  EXPECT_EQ((std::vector<std::string>{"head", "a", "b", "c", "… (last 3 lines repeated 4 more times)", "a", "b", "end"}),
+  EXPECT_EQ((std::vector<std::string>{"head", "a", "b", "c", "… (last 3 lines repeated 4 more times)", "a",
+                                      "b", "end"}),
             collapse(lines));
 }
 
@@ -108,7 +110,8 @@ TEST(LineLog, MillionLinesInLinearTimeAndFlatMemory) {
   auto timed = [](int lines) {
     LineLog log({.head_lines = 10, .tail_lines = 10});
     auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < lines; ++i) log.push("line " + std::to_string(i % 200));  // longer than any period looked for
+    for (int i = 0; i < lines; ++i)
+      log.push("line " + std::to_string(i % 200));  // longer than any period looked for
     log.finish();
     EXPECT_EQ(10u, log.kept().head().size());
     EXPECT_EQ(10u, log.kept().tail().size());

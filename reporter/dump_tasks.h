@@ -1,5 +1,5 @@
-// The sched_ext dump as a table: which task stood where when the scheduler was thrown out. Also the dump's own word
-// on the exit, for logs in which the collector could not say it.
+// The sched_ext dump as a table: which task stood where when the scheduler was thrown out. Also the dump's
+// own word on the exit, for logs in which the collector could not say it.
 #pragma once
 
 #include <cstdint>

@@ -51,7 +51,8 @@ TEST(DumpTasks, CommWithBrackets) {
 }
 
 TEST(DumpTasks, NonsenseIsNoTask) {
-  DumpTasks dump = parse({"CPU x: nr_run=", "  R [] ms", "  R x[ -1ms", "] -3ms", "  R x[99999999999] -1ms", " ", ""});
+  DumpTasks dump =
+      parse({"CPU x: nr_run=", "  R [] ms", "  R x[ -1ms", "] -3ms", "  R x[99999999999] -1ms", " ", ""});
   EXPECT_EQ(0u, dump.total());
   EXPECT_FALSE(dump.header());
 }

@@ -7,6 +7,7 @@
 
 #include "reporter/checks.h"
 #include "reporter/names.h"
+#include "schemas/crash_signature.h"
 #include "schemas/error_pin.h"
 
 namespace ktstr {
@@ -14,18 +15,23 @@ namespace {
 
 ExitCode code_of(FailureKind kind) {
   switch (kind) {
-    case FailureKind::kNone: return ExitCode::kPass;
-    case FailureKind::kArtefact: return ExitCode::kInconclusive;
+    case FailureKind::kNone:
+      return ExitCode::kPass;
+    case FailureKind::kArtefact:
+      return ExitCode::kInconclusive;
     case FailureKind::kGuestFailed:
     case FailureKind::kBootFailed:
-    case FailureKind::kQemuFailed: return ExitCode::kInfrastructure;
-    default: return ExitCode::kTestFailed;
+    case FailureKind::kQemuFailed:
+      return ExitCode::kInfrastructure;
+    default:
+      return ExitCode::kTestFailed;
   }
 }
 
 Outcome outcome_of(ExitCode code) {
-  return code == ExitCode::kPass ? Outcome::Pass
-         : code == ExitCode::kTestFailed ? Outcome::Fail : Outcome::Inconclusive;
+  return code == ExitCode::kPass         ? Outcome::Pass
+         : code == ExitCode::kTestFailed ? Outcome::Fail
+                                         : Outcome::Inconclusive;
 }
 
 // May an expect_err test count this failure as the expected one? What never ran under the scheduler does not.
@@ -35,8 +41,10 @@ bool may_be_expected(FailureKind kind) {
     case FailureKind::kStall:
     case FailureKind::kSchedulerDied:
     case FailureKind::kSchedulerLeft:
-    case FailureKind::kWorkload: return true;
-    default: return false;
+    case FailureKind::kWorkload:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -56,17 +64,19 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
   for (const std::string& who : vm.missing) notes.push_back("incomplete: " + who);
   if (model.repro())
     for (const std::string& who : model.repro()->missing) notes.push_back("incomplete (repro VM): " + who);
-  if (model.missing_events()) notes.push_back(fmt::format("incomplete: {} events are missing from the log", model.missing_events()));
+  if (model.missing_events())
+    notes.push_back(fmt::format("incomplete: {} events are missing from the log", model.missing_events()));
   if (vm.drained && (vm.drained->bad_frames || vm.drained->refused_events)) {
-    notes.push_back(fmt::format("guest channel: {} damaged frames, {} events refused{}", vm.drained->bad_frames,
-                                vm.drained->refused_events,
+    notes.push_back(fmt::format("guest channel: {} damaged frames, {} events refused{}",
+                                vm.drained->bad_frames, vm.drained->refused_events,
                                 vm.drained->note.empty() ? "" : "; first: " + vm.drained->note));
   }
   if (vm.finished && vm.finished->lines_dropped)
     notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
   if (!model.complete()) {
-    notes.push_back(fmt::format("the run did not finish: the log ends after event {} (last stage of the guest: {})",
-                                model.last_seq(), stage_name(vm.stage)));
+    notes.push_back(
+        fmt::format("the run did not finish: the log ends after event {} (last stage of the guest: {})",
+                    model.last_seq(), stage_name(vm.stage)));
   }
   if (!model.completion_note().empty()) notes.push_back(model.completion_note());
   for (const CrashDetectedT& other : vm.other_crashes)
@@ -81,8 +91,10 @@ std::string doubt(const RunModel& model) {
   if (!vm.started) return "no VM was started";
   if (!vm.exited) return "the VM's end was not recorded";
   for (const std::string& who : vm.missing)
-    if (who.starts_with("collector")) return "the collector was lost, so crashes may have gone unseen (" + who + ")";
-  if (!vm.finished) return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.stage));
+    if (who.starts_with("collector"))
+      return "the collector was lost, so crashes may have gone unseen (" + who + ")";
+  if (!vm.finished)
+    return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.stage));
   if (model.spec().scheduler && !vm.attached) return "the scheduler was never seen attached";
   return {};
 }
@@ -103,7 +115,8 @@ void judge_expected(const RunModel& model, Judgement& j) {
     return;
   }
   if (!may_be_expected(j.kind)) {
-    j.detail.insert(j.detail.begin(), "expect_err = true, but this is not an error of the running scheduler: not a pass");
+    j.detail.insert(j.detail.begin(),
+                    "expect_err = true, but this is not an error of the running scheduler: not a pass");
     return;
   }
   if (has_pins(spec)) {
@@ -124,29 +137,14 @@ void judge_expected(const RunModel& model, Judgement& j) {
       j.summary = "the pinned error text was not found; what happened: " + found;
       j.reason = "pin missed";
       j.detail.push_back(pin->explain(result));
-      if (model.corpus().cut()) j.detail.push_back("the corpus was too large and was cut: the pin saw a part of it");
+      if (model.corpus().cut())
+        j.detail.push_back("the corpus was too large and was cut: the pin saw a part of it");
       return;
     }
   }
   set(j, ExitCode::kPass);
   j.summary = "expected error: " + found;
   j.reason.clear();
-}
-
-// One bug from many runs has one signature: exit kind, message without its numbers, the scheduler's frame.
-std::string simple_signature(const RunModel& model) {
-  const auto& crash = model.primary().crash;
-  if (!crash) return {};
-  std::string text = fmt::format("{:#x}:", crash->exit_kind);
-  bool in_number = false;
-  for (char c : crash->message.empty() ? crash->reason : crash->message) {
-    bool digit = c >= '0' && c <= '9';
-    if (!digit) text += c;
-    else if (!in_number) text += '#';
-    in_number = digit;
-  }
-  if (const ChainFrameT* frame = scheduler_frame(*crash)) text += ":" + frame->function;
-  return text;
 }
 
 }  // namespace
@@ -166,8 +164,8 @@ Judgement judge(const RunModel& model) {
   set(j, code_of(cause.kind));
   if (model.repro_finished() && !model.repro_finished()->signature_primary.empty())
     j.signature = model.repro_finished()->signature_primary;
-  else
-    j.signature = simple_signature(model);
+  else if (model.primary().crash)
+    j.signature = crash_signature(*model.primary().crash);
 
   const std::string why_doubt = doubt(model);
   CheckResults checks;
@@ -177,12 +175,15 @@ Judgement judge(const RunModel& model) {
       j.kind = FailureKind::kWorkload;
       set(j, ExitCode::kTestFailed);
       j.summary = checks.violated.front();
-      j.reason = checks.violated.size() == 1 ? "a check failed" : fmt::format("{} checks failed", checks.violated.size());
+      j.reason = checks.violated.size() == 1 ? "a check failed"
+                                             : fmt::format("{} checks failed", checks.violated.size());
       j.detail = checks.violated;
     }
   }
   if (j.kind == FailureKind::kNone && !model.interrupted()) {
-    std::string unknown = !why_doubt.empty() ? why_doubt : checks.unknown.empty() ? "" : checks.unknown.front();
+    std::string unknown = !why_doubt.empty()       ? why_doubt
+                          : checks.unknown.empty() ? ""
+                                                   : checks.unknown.front();
     if (!unknown.empty()) {
       bool lost = why_doubt.starts_with("the collector") || why_doubt.starts_with("no VM");
       set(j, lost ? ExitCode::kInfrastructure : ExitCode::kInconclusive);
@@ -203,7 +204,8 @@ Judgement judge(const RunModel& model) {
   }
   if (j.kind == FailureKind::kLoadFailed) {
     if (auto load = model.primary().load.failure()) {
-      if (!load->source.empty()) j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
+      if (!load->source.empty())
+        j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
       if (!load->insn.empty()) j.detail.push_back(fmt::format("access:  {}", load->insn));
       if (!load->reason.empty()) j.detail.push_back(fmt::format("refused: {}", load->reason));
     }

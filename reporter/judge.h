@@ -1,7 +1,8 @@
 // The verdict: cause, checks and expectations weighed into outcome and exit code (schemas/exit_code.h).
 //
-// An expected error (expect_err) turns a scheduler's failure into a pass when its pins match. Panics, hangs, failed
-// boots, schedulers that never loaded, emulator artefacts and runs that did not finish are never passes.
+// An expected error (expect_err) turns a scheduler's failure into a pass when its pins match. Panics, hangs,
+// failed boots, schedulers that never loaded, emulator artefacts and runs that did not finish are never
+// passes.
 #pragma once
 
 #include <string>
@@ -17,11 +18,12 @@ struct Judgement {
   Outcome outcome = Outcome::Inconclusive;
   ExitCode code = ExitCode::kInconclusive;
   FailureKind kind = FailureKind::kNone;
-  std::string summary;              // one line: the BUG SUMMARY's text, or what a pass has to say
-  std::string reason;               // of the error line
-  std::vector<std::string> detail;  // lines below the error line: violated checks, what a pin missed, the access refused
-  std::vector<std::string> notes;   // what is missing, what stands beside the finding
-  std::string signature;            // empty: no crash
+  std::string summary;  // one line: the BUG SUMMARY's text, or what a pass has to say
+  std::string reason;   // of the error line
+  std::vector<std::string>
+      detail;  // lines below the error line: violated checks, what a pin missed, the access refused
+  std::vector<std::string> notes;  // what is missing, what stands beside the finding
+  std::string signature;           // empty: no crash
 };
 
 Judgement judge(const RunModel& model);

@@ -28,8 +28,9 @@ TEST(Judge, KernelsWordCountsNotTheExitStatus) {
   Judgement j = verdict(run);
   EXPECT_EQ(ExitCode::kTestFailed, j.code);
   EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind);
-  EXPECT_THAT(j.summary, StartsWith("scx_bpf_error: demo: budget of 500 enqueues spent by yield_0[118] on cpu 2 "
-                                    "(scx_demo.bpf.c:31 in demo_charge, called by demo_enqueue: scx_bpf_error("));
+  EXPECT_THAT(j.summary,
+              StartsWith("scx_bpf_error: demo: budget of 500 enqueues spent by yield_0[118] on cpu 2 "
+                         "(scx_demo.bpf.c:31 in demo_charge, called by demo_enqueue: scx_bpf_error("));
   EXPECT_THAT(j.signature, HasSubstr("demo_charge"));
 }
 
@@ -59,10 +60,15 @@ TEST(Judge, ErrorWithoutASchedulerFrameNamesTheCallbackBefore) {
   run.add(std::move(program));
   run.start_workload();
   run.add(SyntheticRun::crash(1024, "runtime error", "non-existent DSQ 0xbad",
-                              {{.function = "scx_vexit"}, {.function = "__scx_exit"}, {.function = "find_dsq_for_dispatch"},
+                              {{.function = "scx_vexit"},
+                               {.function = "__scx_exit"},
+                               {.function = "find_dsq_for_dispatch"},
                                {.function = "scx_do_enqueue_task"}}));
-  EXPECT_EQ("runtime error: non-existent DSQ 0xbad (in find_dsq_for_dispatch, after ops.enqueue, bad_dsq_enqueue at "
-            "scx_bad_dsq.bpf.c:20)", verdict(run).summary);
+  EXPECT_EQ(
+      "runtime error: non-existent DSQ 0xbad (in find_dsq_for_dispatch, after ops.enqueue, bad_dsq_enqueue "
+      "at "
+      "scx_bad_dsq.bpf.c:20)",
+      verdict(run).summary);
 }
 
 TEST(Judge, DeadProcessIsNotACrash) {
@@ -84,7 +90,8 @@ TEST(Judge, DeadProcessIsNotACrash) {
   run.complete();
   Judgement j = verdict(run);
   EXPECT_EQ(FailureKind::kSchedulerDied, j.kind);
-  EXPECT_THAT(j.summary, StartsWith("scheduler segv's process died: killed by SIGSEGV, in take_sample+0x30 (scx_segv)"));
+  EXPECT_THAT(j.summary,
+              StartsWith("scheduler segv's process died: killed by SIGSEGV, in take_sample+0x30 (scx_segv)"));
   EXPECT_THAT(run.text(), HasSubstr("#1  main+0x1f0"));
 }
 
@@ -119,7 +126,8 @@ TEST(Judge, MissingBinary) {
   run.add(GuestFinishedT{});
   run.vm_end(VmEnd::PoweredOff);
   run.complete();
-  EXPECT_EQ("scheduler x could not be started: start /ktstr/sched/scx_x: No such file or directory", verdict(run).summary);
+  EXPECT_EQ("scheduler x could not be started: start /ktstr/sched/scx_x: No such file or directory",
+            verdict(run).summary);
   EXPECT_EQ(FailureKind::kNotStarted, verdict(run).kind);
 }
 
@@ -148,10 +156,12 @@ TEST(Judge, VmEndsAreToldApart) {
     const char* words;
   };
   const Case cases[] = {
-      {VmEnd::TimedOut, false, FailureKind::kBootFailed, ExitCode::kInfrastructure, "boot hung: last stage: kernel booting"},
+      {VmEnd::TimedOut, false, FailureKind::kBootFailed, ExitCode::kInfrastructure,
+       "boot hung: last stage: kernel booting"},
       {VmEnd::Died, false, FailureKind::kBootFailed, ExitCode::kInfrastructure, "boot failed"},
       {VmEnd::QemuFailed, false, FailureKind::kQemuFailed, ExitCode::kInfrastructure, "QEMU failed"},
-      {VmEnd::TimedOut, true, FailureKind::kHang, ExitCode::kTestFailed, "guest hung: last stage: workload running"},
+      {VmEnd::TimedOut, true, FailureKind::kHang, ExitCode::kTestFailed,
+       "guest hung: last stage: workload running"},
       {VmEnd::Died, true, FailureKind::kGuestDied, ExitCode::kTestFailed, "guest died without a word"},
   };
   for (const Case& c : cases) {

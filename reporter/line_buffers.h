@@ -1,5 +1,5 @@
-// Bounded stores of text lines: a report prints the end of a console, or the two ends of a long log, so no more
-// than that is ever kept, whatever the guest sends.
+// Bounded stores of text lines: a report prints the end of a console, or the two ends of a long log, so no
+// more than that is ever kept, whatever the guest sends.
 #pragma once
 
 #include <cstdint>

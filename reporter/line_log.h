@@ -1,5 +1,5 @@
-// A log of unknown length as a report shows it: cycles folded (twice, so that cycles of cycles fold too), and the
-// middle left out when it is still too long. Memory is bounded by the limits.
+// A log of unknown length as a report shows it: cycles folded (twice, so that cycles of cycles fold too), and
+// the middle left out when it is still too long. Memory is bounded by the limits.
 #pragma once
 
 #include "reporter/cycle_collapser.h"

@@ -23,16 +23,34 @@ std::string quoted(std::string_view text, size_t from) {
 
 // Lines of a verifier log that tell of its state, not of its objection.
 bool state_line(std::string_view t) {
-  static constexpr std::string_view kPrefixes[] = {
-      "from ",        "processed ", "verification time", "stack depth", "max_states", "func ",      "func#",
-      "arg#",         "mark_precise", "reg type ",       "caller:",     "callee:",    "returning from",
-      "to caller",    "propagating ", "live regs",       "Validating ", "last_idx",   "regs=",      "parent ",
-      "Func#",        "safe"};
+  static constexpr std::string_view kPrefixes[] = {"from ",
+                                                   "processed ",
+                                                   "verification time",
+                                                   "stack depth",
+                                                   "max_states",
+                                                   "func ",
+                                                   "func#",
+                                                   "arg#",
+                                                   "mark_precise",
+                                                   "reg type ",
+                                                   "caller:",
+                                                   "callee:",
+                                                   "returning from",
+                                                   "to caller",
+                                                   "propagating ",
+                                                   "live regs",
+                                                   "Validating ",
+                                                   "last_idx",
+                                                   "regs=",
+                                                   "parent ",
+                                                   "Func#",
+                                                   "safe"};
   if (t.empty() || t.starts_with(";") || t.starts_with(" ")) return true;
   for (std::string_view prefix : kPrefixes)
     if (t.starts_with(prefix)) return !contains(t, "unsupported reg type") && !contains(t, "invalid");
   size_t i = 0;
-  if (t.size() > 2 && t[0] == 'R' && digit(t[1])) {  // "R1=ctx() R10=fp0", "R1_w=..."; not "R1 invalid mem access"
+  if (t.size() > 2 && t[0] == 'R' &&
+      digit(t[1])) {  // "R1=ctx() R10=fp0", "R1_w=..."; not "R1 invalid mem access"
     i = 1;
     while (i < t.size() && digit(t[i])) ++i;
     return i < t.size() && (t[i] == '=' || t[i] == '_');
@@ -74,7 +92,8 @@ void LoadFailureScanner::line(std::string_view text) {
   std::string_view message = text.substr(libbpf + 8);
   static constexpr std::string_view kFailures[] = {"not found", "failed",      "can't",        "cannot",
                                                    "invalid",   "unsupported", "incompatible", "Error"};
-  static constexpr std::string_view kHarmless[] = {"skipping", "ignor", "falling back", "failed to load object"};
+  static constexpr std::string_view kHarmless[] = {"skipping", "ignor", "falling back",
+                                                   "failed to load object"};
   auto says = [&](std::string_view word) { return contains(message, word); };
   if (std::any_of(std::begin(kFailures), std::end(kFailures), says) &&
       std::none_of(std::begin(kHarmless), std::end(kHarmless), says))

@@ -1,5 +1,6 @@
-// Why a scheduler did not load, cut out of its log: the program that the verifier refused, the offending access and
-// its source line, or the symbol that this kernel does not have. Reads the messages of libbpf, however they are prefixed.
+// Why a scheduler did not load, cut out of its log: the program that the verifier refused, the offending
+// access and its source line, or the symbol that this kernel does not have. Reads the messages of libbpf,
+// however they are prefixed.
 #pragma once
 
 #include <optional>
@@ -27,11 +28,11 @@ class LoadFailureScanner {
   void verifier_line(std::string_view text);
 
   std::optional<LoadFailure> refused_;
-  std::string missing_;      // first "libbpf: ...": unknown symbol, failed map, failed attach
+  std::string missing_;  // first "libbpf: ...": unknown symbol, failed map, failed attach
   LoadFailure current_;
-  std::string load_error_;   // errno text of the failed load
+  std::string load_error_;  // errno text of the failed load
   bool in_log_ = false;
-  bool log_over_ = false;    // "processed N insns" was seen
+  bool log_over_ = false;  // "processed N insns" was seen
 };
 
 }  // namespace ktstr

@@ -27,27 +27,31 @@ TEST(LoadFailure, RealRefusalsAreCutToTheAccess) {
 }
 
 TEST(LoadFailure, RelocationThatTheKernelLacks) {
-  auto failure = scan({"libbpf: prog 'fifo_exit': BPF program load failed: Invalid argument",
-                       "libbpf: prog 'fifo_exit': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0",
-                       "; x = ei->kind; @ fifo.bpf.h:61", "23: <invalid CO-RE relocation>",
-                       "failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)",
-                       "processed 20 insns (limit 1000000)", "-- END PROG LOAD LOG --"});
+  auto failure =
+      scan({"libbpf: prog 'fifo_exit': BPF program load failed: Invalid argument",
+            "libbpf: prog 'fifo_exit': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0",
+            "; x = ei->kind; @ fifo.bpf.h:61", "23: <invalid CO-RE relocation>",
+            "failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)",
+            "processed 20 insns (limit 1000000)", "-- END PROG LOAD LOG --"});
   ASSERT_TRUE(failure);
-  EXPECT_EQ("failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)", failure->reason);
+  EXPECT_EQ("failed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)",
+            failure->reason);
   EXPECT_EQ("fifo.bpf.h:61", failure->where);
 }
 
 TEST(LoadFailure, MissingKfunc) {
-  auto failure = scan({"libbpf: struct_ops x: member priv not found in kernel, skipping it as it's set to zero",
-                       "2026-11-21 [WARN] libbpf: extern (func ksym) 'scx_bpf_consume': not found in kernel or module BTFs",
-                       "libbpf: failed to load object 'x'"});
+  auto failure = scan(
+      {"libbpf: struct_ops x: member priv not found in kernel, skipping it as it's set to zero",
+       "2026-11-21 [WARN] libbpf: extern (func ksym) 'scx_bpf_consume': not found in kernel or module BTFs",
+       "libbpf: failed to load object 'x'"});
   ASSERT_TRUE(failure);
   EXPECT_EQ("extern (func ksym) 'scx_bpf_consume': not found in kernel or module BTFs", failure->reason);
 }
 
 TEST(LoadFailure, LogThatEndsInTheMiddle) {
   auto failure = scan({"libbpf: prog 'a': BPF program load failed: Permission denied",
-                       "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0", "0: (79) r6 = *(u64 *)(r1 +0)"});
+                       "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --", "0: R1=ctx() R10=fp0",
+                       "0: (79) r6 = *(u64 *)(r1 +0)"});
   ASSERT_TRUE(failure);
   EXPECT_EQ("a", failure->program);
   EXPECT_EQ("Permission denied", failure->reason);

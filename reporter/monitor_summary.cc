@@ -128,7 +128,7 @@ void MonitorSummary::fold_domains(const flatbuffers::Vector<flatbuffers::Offset<
 }
 
 void MonitorSummary::fold_schedstats(const MonitorSample& sample) {
-  if (!sample.full() || !sample.cpus()) return;
+  if (!sample.cpus()) return;
   std::map<std::string, int64_t> sums;
   for (const CpuSample* cpu : *sample.cpus()) {
     const RunQueueStats* s = cpu->stats();
@@ -142,6 +142,7 @@ void MonitorSummary::fold_schedstats(const MonitorSample& sample) {
     sums["run_ns"] += static_cast<int64_t>(s->run_ns());
     sums["wait_ns"] += static_cast<int64_t>(s->wait_ns());
   }
+  if (!sums.empty()) ++schedstat_looks_;
   for (const auto& [name, value] : sums) {
     auto [it, is_new] = schedstats_.try_emplace(name);
     it->second.see(value, is_new);
@@ -192,7 +193,9 @@ void MonitorSummary::fold(const MonitorStopped& stopped, uint64_t host_ns) {
   if (domains_first_ns_ != 0) fold_domains(stopped.domains(), host_ns);
 }
 
-double MonitorSummary::domain_seconds() const { return static_cast<double>(domains_last_ns_ - domains_first_ns_) / 1e9; }
+double MonitorSummary::domain_seconds() const {
+  return static_cast<double>(domains_last_ns_ - domains_first_ns_) / 1e9;
+}
 
 void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_t host_ns) {
   auto total = [&](const char* name) {
@@ -215,8 +218,8 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
     fallback_.tick(fallback_rate > thresholds_.fallback_rate, fallback_rate);
     keep_last_.tick(keep_last_rate > thresholds_.keep_last_rate, keep_last_rate);
   }
-  // A CPU is stuck when it has work and its clock stands while the guest's goes on. When the host did not run the
-  // guest at all, no clock moves, and nothing is stuck.
+  // A CPU is stuck when it has work and its clock stands while the guest's goes on. When the host did not run
+  // the guest at all, no clock moves, and nothing is stuck.
   bool guest_ran = guest_elapsed >= thresholds_.tick_ns / 2;
   unsigned worst = 0;
   for (const CpuSample* cpu : *sample.cpus()) {

@@ -1,8 +1,8 @@
 // The monitor's samples folded into what `--- monitor ---` says. Constant memory per CPU, domain and counter.
 //
-// Averages and maxima are taken over samples in which a sched_ext scheduler is enabled (over all samples when the
-// test runs the kernel's own scheduler). Thresholds look at ticks of 100 ms, whatever the sampling rate, so that
-// "sustained over 5 samples" means half a second.
+// Averages and maxima are taken over samples in which a sched_ext scheduler is enabled (over all samples when
+// the test runs the kernel's own scheduler). Thresholds look at ticks of 100 ms, whatever the sampling rate,
+// so that "sustained over 5 samples" means half a second.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct MonitorThresholds {
 
 // One condition: how long it held.
 struct Sustained {
-  unsigned run = 0;      // ticks in a row, now
+  unsigned run = 0;  // ticks in a row, now
   unsigned longest = 0;
   double worst = 0;
   void tick(bool violated, double value);
@@ -46,7 +46,7 @@ struct CounterTrack {
   int64_t first = 0, last = 0;
   int64_t carried = 0;  // from before a reset (a new scheduler instance counts from 0)
   int64_t delta() const { return carried + last - first; }  // since the first look
-  int64_t total() const { return carried + last; }         // since the counter began
+  int64_t total() const { return carried + last; }          // since the counter began
   void see(int64_t value, bool is_new);
 };
 
@@ -59,7 +59,7 @@ struct ProgramUse {
 struct DomainUse {
   std::string span;                              // of the first CPU's domain that has one
   std::map<std::string, CounterTrack> counters;  // totals, summed over CPUs
-  std::map<std::string, int64_t> gauges;         // values that are no totals: the greatest CPU's, as last seen
+  std::map<std::string, int64_t> gauges;  // values that are no totals: the greatest CPU's, as last seen
 };
 
 struct VcpuUse {
@@ -91,10 +91,12 @@ class MonitorSummary {
   using DomainKey = std::pair<unsigned, std::string>;  // level, name
   const std::map<DomainKey, DomainUse>& domains() const { return domains_; }
   double domain_seconds() const;  // between the first and the last look at domains and schedstats
-  // /proc/schedstat's fields, summed over CPUs; empty when the kernel keeps none.
+  // /proc/schedstat's fields, summed over CPUs; empty when the kernel keeps none. Fewer than 2 looks give no
+  // delta.
+  uint64_t schedstat_looks() const { return schedstat_looks_; }
   const std::map<std::string, CounterTrack>& schedstats() const { return schedstats_; }
   const std::map<uint32_t, ProgramUse>& programs() const { return programs_; }
-  using DsqKey = std::tuple<DsqKind, uint64_t, unsigned>;  // kind, id, place
+  using DsqKey = std::tuple<DsqKind, uint64_t, unsigned>;           // kind, id, place
   const std::map<DsqKey, uint32_t>& dsqs() const { return dsqs_; }  // the greatest depth seen
   const std::map<unsigned, VcpuUse>& vcpus() const { return vcpus_; }
 
@@ -127,6 +129,7 @@ class MonitorSummary {
   std::map<DomainKey, DomainUse> domains_;
   uint64_t domains_first_ns_ = 0, domains_last_ns_ = 0;
   std::map<std::string, CounterTrack> schedstats_;
+  uint64_t schedstat_looks_ = 0;
   std::map<uint32_t, ProgramUse> programs_;
   std::map<DsqKey, uint32_t> dsqs_;
   std::map<unsigned, VcpuUse> vcpus_;

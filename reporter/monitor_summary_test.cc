@@ -98,7 +98,8 @@ TEST(MonitorSummary, CountersSurviveASecondScheduler) {
 
 TEST(MonitorSummary, FallbackRate) {
   Feed feed;
-  for (int i = 0; i < 8; ++i) feed.sample({{1}}, {{"SELECT_CPU_FALLBACK", i * 25}, {"DISPATCH_KEEP_LAST", i * 5}});
+  for (int i = 0; i < 8; ++i)
+    feed.sample({{1}}, {{"SELECT_CPU_FALLBACK", i * 25}, {"DISPATCH_KEEP_LAST", i * 5}});
   EXPECT_TRUE(feed.summary.sustained(feed.summary.fallback()));    // 250/s
   EXPECT_FALSE(feed.summary.sustained(feed.summary.keep_last()));  // 50/s
 }

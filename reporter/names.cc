@@ -17,11 +17,16 @@ std::string dsq_name(const std::string& id) {
   if (!(value & kBuiltin)) return fmt::format("DSQ {:#x}", value);
   if (value & kLocalOn) return fmt::format("CPU {}'s local DSQ", value & 0xffffffff);
   switch (value & ~kBuiltin) {
-    case 0: return "no DSQ (invalid id)";
-    case 1: return "the global DSQ";
-    case 2: return "the CPU's local DSQ";
-    case 3: return "the bypass DSQ";
-    default: return fmt::format("DSQ {:#x}", value);
+    case 0:
+      return "no DSQ (invalid id)";
+    case 1:
+      return "the global DSQ";
+    case 2:
+      return "the CPU's local DSQ";
+    case 3:
+      return "the bypass DSQ";
+    default:
+      return fmt::format("DSQ {:#x}", value);
   }
 }
 
@@ -32,31 +37,50 @@ std::string signal_name(int signo) {
 
 std::string stage_name(Stage stage) {
   switch (stage) {
-    case Stage::NotStarted: return "nothing heard from the kernel";
-    case Stage::KernelStarted: return "kernel booting";
-    case Stage::InitStarted: return "init started";
-    case Stage::PlanRead: return "test plan read";
-    case Stage::SchedulerStarted: return "scheduler's process started";
-    case Stage::ProgramsSeen: return "scheduler's programs loaded, attach caught";
-    case Stage::SchedulerAttached: return "scheduler attached";
-    case Stage::WorkloadStarted: return "workload running";
-    case Stage::WorkloadFinished: return "workload finished";
-    case Stage::GuestFinished: return "guest finished";
+    case Stage::NotStarted:
+      return "nothing heard from the kernel";
+    case Stage::KernelStarted:
+      return "kernel booting";
+    case Stage::InitStarted:
+      return "init started";
+    case Stage::PlanRead:
+      return "test plan read";
+    case Stage::SchedulerStarted:
+      return "scheduler's process started";
+    case Stage::ProgramsSeen:
+      return "scheduler's programs loaded, attach caught";
+    case Stage::SchedulerAttached:
+      return "scheduler attached";
+    case Stage::WorkloadStarted:
+      return "workload running";
+    case Stage::WorkloadFinished:
+      return "workload finished";
+    case Stage::GuestFinished:
+      return "guest finished";
   }
   return fmt::format("stage {}", static_cast<int>(stage));
 }
 
 std::string exit_kind_name(uint64_t kind) {
   switch (kind) {
-    case 64: return "unregistered";
-    case 65: return "unregistered by BPF";
-    case 66: return "unregistered by the kernel";
-    case 67: return "sysrq";
-    case 68: return "unregistered with its parent";
-    case 1024: return "runtime error";
-    case 1025: return "scx_bpf_error";
-    case 1026: return "runnable task stall";
-    default: return fmt::format("exit kind {}", kind);
+    case 64:
+      return "unregistered";
+    case 65:
+      return "unregistered by BPF";
+    case 66:
+      return "unregistered by the kernel";
+    case 67:
+      return "sysrq";
+    case 68:
+      return "unregistered with its parent";
+    case 1024:
+      return "runtime error";
+    case 1025:
+      return "scx_bpf_error";
+    case 1026:
+      return "runnable task stall";
+    default:
+      return fmt::format("exit kind {}", kind);
   }
 }
 

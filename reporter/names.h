@@ -8,9 +8,9 @@
 
 namespace ktstr {
 
-std::string stage_name(Stage stage);          // "workload running"
-std::string exit_kind_name(uint64_t kind);    // "scx_bpf_error"
-std::string signal_name(int signo);           // "SIGSEGV"
+std::string stage_name(Stage stage);        // "workload running"
+std::string exit_kind_name(uint64_t kind);  // "scx_bpf_error"
+std::string signal_name(int signo);         // "SIGSEGV"
 // From the dump's text of a DSQ id: "the global DSQ", "CPU 3's local DSQ", "DSQ 0x5".
 std::string dsq_name(const std::string& id);
 

@@ -1,5 +1,5 @@
-// The text of a report under construction. Every line goes through printable(), so nothing that came from a guest can
-// move a cursor, add a line or hide one.
+// The text of a report under construction. Every line goes through printable(), so nothing that came from a
+// guest can move a cursor, add a line or hide one.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// The text that error pins are matched against: the scheduler's log, then the sched_ext dump, as they came. Kept only
-// when the test has pins; bounded, and it says when it was cut.
+// The text that error pins are matched against: the scheduler's log, then the sched_ext dump, as they came.
+// Kept only when the test has pins; bounded, and it says when it was cut.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,8 @@ void passing_line(const RunModel& model, const Judgement& judgement, Page& page)
       "PASS {}  {}  {}  {} cpus  {:.1f} s", model.spec().name, short_release(kernel_release(model)),
       model.run().accelerator ? model.run().accelerator->name : model.primary().facts.accelerator,
       cpu_count(model.spec()), static_cast<double>(scenario_ns(model)) / 1e9);
-  if (sum.workers) text += fmt::format("  {} iterations, longest gap {}", sum.iterations, human_ns(sum.gap_ns));
+  if (sum.workers)
+    text += fmt::format("  {} iterations, longest gap {}", sum.iterations, human_ns(sum.gap_ns));
   if (!judgement.summary.empty()) text += "  " + clipped(judgement.summary);
   for (const std::string& note : judgement.notes) text += fmt::format("  [{}]", note);
   page.line(text);

@@ -1,5 +1,5 @@
-// The report: one line for a pass, eight sections for a failure (docs: README.md of this folder). A pure function of
-// the model, so the report of a recorded log is byte for byte the one that the live run printed.
+// The report: one line for a pass, eight sections for a failure (docs: README.md of this folder). A pure
+// function of the model, so the report of a recorded log is byte for byte the one that the live run printed.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
 // Whole reports against golden files, from runs told with text of real kernels. After a wanted change:
-//   KTSTR_UPDATE_GOLDEN=1 build/release/unit/reporter_test --gtest_filter='GoldenReport.*' && git diff reporter/testdata/golden
+//   KTSTR_UPDATE_GOLDEN=1 build/release/unit/reporter_test --gtest_filter='GoldenReport.*' && git diff
+//   reporter/testdata/golden
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -20,7 +21,8 @@ void expect_golden(const std::string& name, const std::string& text) {
   EXPECT_EQ(golden.str(), text) << "differs from " << path;
 }
 
-std::unique_ptr<DecodedValueT> value(const char* name, const char* type, const char* entry, const char* exit = "") {
+std::unique_ptr<DecodedValueT> value(const char* name, const char* type, const char* entry,
+                                     const char* exit = "") {
   auto v = std::make_unique<DecodedValueT>();
   v->name = name;
   v->type_name = type;
@@ -57,7 +59,8 @@ TEST(GoldenReport, CrashWithRepro) {
   repro.trigger = "tp_btf/sched_ext_exit";
   auto kernel_call = std::make_unique<DecodedCallT>();
   kernel_call->function = "put_prev_task_scx";
-  kernel_call->signature = "void put_prev_task_scx(struct rq *rq, struct task_struct *p, struct task_struct *next)";
+  kernel_call->signature =
+      "void put_prev_task_scx(struct rq *rq, struct task_struct *p, struct task_struct *next)";
   kernel_call->source = "kernel/sched/ext/ext.c:2904";
   kernel_call->hit = true;
   kernel_call->ns_before = 81'300;
@@ -110,9 +113,9 @@ TEST(GoldenReport, Stall) {
   run.finish_workload();
   run.report_workers();
   run.power_off(true);
-  CrashDetectedT c = SyntheticRun::crash(0x402, "runnable task stall", "pipe_7[125] failed to run for 2.964s",
-                                         {{.function = "scx_vexit", .offset = 0x6d},
-                                          {.function = "scx_watchdog_workfn", .offset = 0x1b6}});
+  CrashDetectedT c = SyntheticRun::crash(
+      0x402, "runnable task stall", "pipe_7[125] failed to run for 2.964s",
+      {{.function = "scx_vexit", .offset = 0x6d}, {.function = "scx_watchdog_workfn", .offset = 0x1b6}});
   c.stall_task_comm = "pipe_7";
   c.stall_task_pid = 125;
   c.stall_ns = 2'964'000'000;

@@ -51,8 +51,9 @@ TEST(Report, SectionsOfACrashInTheirOrder) {
   repro.status = ReproStatus::NotReproduced;
   run.add(std::move(repro), Vm::Host);
   run.add(FactsCompletedT{}, Vm::Host);
-  EXPECT_EQ((std::vector<std::string>{"stats", "diagnostics", "timeline", "scheduler log", "monitor", "sched_ext dump",
-                                      "auto-repro"}), titles(run.text()));
+  EXPECT_EQ((std::vector<std::string>{"stats", "diagnostics", "timeline", "scheduler log", "monitor",
+                                      "sched_ext dump", "auto-repro"}),
+            titles(run.text()));
   EXPECT_THAT(run.text(), StartsWith("BUG SUMMARY: scx_bpf_error: demo: budget"));
   EXPECT_THAT(run.text(), HasSubstr("\nerror: test enqueue_crash [scheduler demo]: scheduler crashed\n"));
 }
@@ -136,7 +137,9 @@ TEST(Report, MonitorThatSawNothingSaysSo) {
   unavailable.reason = "no VMCOREINFO note in the guest's RAM";
   run.add(std::move(unavailable));
   run.add(SyntheticRun::crash(0x401, "scx_bpf_error", "x", {}));
-  EXPECT_THAT(run.text(), HasSubstr("no samples: no VMCOREINFO note in the guest's RAM\nverdict: could not be evaluated"));
+  EXPECT_THAT(
+      run.text(),
+      HasSubstr("no samples: no VMCOREINFO note in the guest's RAM\nverdict: could not be evaluated"));
 }
 
 TEST(Report, LostHelpersAreNamedNearTheTop) {

@@ -22,10 +22,13 @@ Status write_all(int fd, std::string_view text, const std::string& what) {
   return {};
 }
 
-void complain(const std::string& message) { std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str()); }
+void complain(const std::string& message) {
+  std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str());
+}
 
 void deliver(const std::string& text, const std::string& report_file) {
-  if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s) complain(s.error().message());
+  if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s)
+    complain(s.error().message());
   if (report_file.empty()) return;
   if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());
 }
@@ -39,7 +42,8 @@ Status write_file_atomically(const std::string& path, std::string_view text) {
   Status status = write_all(fd.get(), text, "write " + beside);
   if (status && ::fsync(fd.get()) != 0) status = Error::from_errno("sync " + beside);
   fd.reset();
-  if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = Error::from_errno("rename " + beside + " to " + path);
+  if (status && ::rename(beside.c_str(), path.c_str()) != 0)
+    status = Error::from_errno("rename " + beside + " to " + path);
   if (!status) ::unlink(beside.c_str());
   return status;
 }
@@ -74,7 +78,8 @@ std::optional<int> ReporterRole::run_standalone() {
   auto folded = fold_log(log_);
   if (!folded) {
     complain(folded.error().to_string());
-    return exit_code(folded.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure : ExitCode::kUsage);
+    return exit_code(folded.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure
+                                                                 : ExitCode::kUsage);
   }
   if (!(*folded)->damage.empty()) complain((*folded)->damage);
   Report report = make_report((*folded)->model);

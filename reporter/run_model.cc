@@ -20,7 +20,8 @@ void RunModel::start(const RunStarted& started) {
   primary_ = std::make_unique<VmRecord>(
       VmRecord::Options{.primary = true, .verbose = verbose(), .scx = run_->spec->scheduler != nullptr});
   const TestSpecT& spec = *run_->spec;
-  corpus_ = PinCorpus(!spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty());
+  corpus_ =
+      PinCorpus(!spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty());
 }
 
 VmRecord& RunModel::record_for(const EventBuffer& event) {
@@ -41,12 +42,15 @@ bool RunModel::fold(const EventBuffer& event) {
   if (event.seq() > last_seq_ + 1) missing_events_ += event.seq() - last_seq_ - 1;
   last_seq_ = event.seq();
   switch (event.type()) {
-    case Payload::RunStarted: start(*event.as<RunStarted>()); break;
+    case Payload::RunStarted:
+      start(*event.as<RunStarted>());
+      break;
     case Payload::HelperStarted:
     case Payload::Verdict:
     case Payload::RunFinished:
     case Payload::BpfBtf:
-    case Payload::ProbeHit: break;
+    case Payload::ProbeHit:
+      break;
     case Payload::HelperExited:
       if (auto* helper = event.as<HelperExited>(); !helper->expected() && lost_helpers_.size() < 64)
         lost_helpers_.push_back(unpacked<HelperExitedT>(*helper));
@@ -63,9 +67,15 @@ bool RunModel::fold(const EventBuffer& event) {
       primary_->timeline.collector_line(Moment::of(event), str(event.as<CollectorLine>()->text()),
                                         str(event->source()));
       break;
-    case Payload::ReproRequested: repro_requested_ = true; break;
-    case Payload::ReproDeclined: repro_declined_ = event.as<ReproDeclined>()->reason()->str(); break;
-    case Payload::ReproFinished: repro_finished_ = unpacked<ReproFinishedT>(*event.as<ReproFinished>()); break;
+    case Payload::ReproRequested:
+      repro_requested_ = true;
+      break;
+    case Payload::ReproDeclined:
+      repro_declined_ = event.as<ReproDeclined>()->reason()->str();
+      break;
+    case Payload::ReproFinished:
+      repro_finished_ = unpacked<ReproFinishedT>(*event.as<ReproFinished>());
+      break;
     case Payload::ProbeAttached:
       if (event.vm() == Vm::Repro) probes_ = unpacked<ProbeAttachedT>(*event.as<ProbeAttached>());
       break;
@@ -80,7 +90,8 @@ bool RunModel::fold(const EventBuffer& event) {
       if (event.vm() == Vm::Primary) corpus_.dump_line(str(event.as<DumpLine>()->text()));
       record_for(event).fold(event);
       break;
-    default: record_for(event).fold(event);
+    default:
+      record_for(event).fold(event);
   }
   return false;
 }

@@ -1,6 +1,7 @@
-// One run, folded from its events in the order of seq: all that the report and the verdict are made of. Reads no
-// clock, no environment, no file. Memory does not grow with the number of events, but for what the report prints and,
-// when the test pins its error's text, for the text that the pin must see (up to PinCorpus::kMaxBytes).
+// One run, folded from its events in the order of seq: all that the report and the verdict are made of. Reads
+// no clock, no environment, no file. Memory does not grow with the number of events, but for what the report
+// prints and, when the test pins its error's text, for the text that the pin must see (up to
+// PinCorpus::kMaxBytes).
 #pragma once
 
 #include <memory>
@@ -27,8 +28,8 @@ class RunModel {
   const RunStartedT& run() const { return *run_; }
   const TestSpecT& spec() const { return *run_->spec; }
   std::string switch_value(std::string_view name) const;  // RunStarted.environment; "" when not set
-  bool backtrace() const;  // RUST_BACKTRACE=1|full
-  bool verbose() const;    // KTSTR_VERBOSE=1, or backtrace()
+  bool backtrace() const;                                 // RUST_BACKTRACE=1|full
+  bool verbose() const;                                   // KTSTR_VERBOSE=1, or backtrace()
 
   bool complete() const { return complete_; }
   const std::string& completion_note() const { return completion_note_; }

@@ -34,8 +34,8 @@ void tasks_table(const VmRecord& vm, Page& page) {
   for (size_t i = 0; i < order.size() && i < kTableRows; ++i) {
     const DumpTask& t = *order[i];
     table.row({t.pid == guilty ? ">" : "", fmt::format("{}[{}]", t.comm, t.pid), std::to_string(t.cpu),
-               fmt::format("{}{}", t.current ? "*" : "", t.state), since(t), t.dsq.empty() ? "-" : dsq_name(t.dsq),
-               t.slice, t.weight, t.cpus});
+               fmt::format("{}{}", t.current ? "*" : "", t.state), since(t),
+               t.dsq.empty() ? "-" : dsq_name(t.dsq), t.slice, t.weight, t.cpus});
   }
   table.print(page);
   page.linef("the kernel's dump ({} lines):", vm.dump.total());

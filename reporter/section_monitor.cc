@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <map>
+#include <set>
 
+#include "reporter/names.h"
 #include "reporter/sections.h"
 #include "runtime/text.h"
 
@@ -21,10 +24,11 @@ struct NamedCounter {
   const char* alias;
   bool rate;
 };
-constexpr std::array kAlways = {
-    NamedCounter{"SELECT_CPU_FALLBACK", "fallback", true}, NamedCounter{"DISPATCH_KEEP_LAST", "keep_last", true},
-    NamedCounter{"DISPATCH_LOCAL_DSQ_OFFLINE", "offline", false}, NamedCounter{"ENQ_SKIP_EXITING", "", false},
-    NamedCounter{"ENQ_SKIP_MIGRATION_DISABLED", "", false}};
+constexpr std::array kAlways = {NamedCounter{"SELECT_CPU_FALLBACK", "fallback", true},
+                                NamedCounter{"DISPATCH_KEEP_LAST", "keep_last", true},
+                                NamedCounter{"DISPATCH_LOCAL_DSQ_OFFLINE", "offline", false},
+                                NamedCounter{"ENQ_SKIP_EXITING", "", false},
+                                NamedCounter{"ENQ_SKIP_MIGRATION_DISABLED", "", false}};
 
 void counters(const MonitorSummary& m, Page& page) {
   if (m.counters().empty()) {
@@ -45,38 +49,66 @@ void counters(const MonitorSummary& m, Page& page) {
     table.row({name, std::to_string(track.total()), named.rate ? fmt::format("{:.1f}", m.rate(track)) : ""});
   }
   for (const auto& [name, track] : m.counters()) {
-    bool always = std::any_of(kAlways.begin(), kAlways.end(), [&](const NamedCounter& n) { return name == n.kernel; });
+    bool always =
+        std::any_of(kAlways.begin(), kAlways.end(), [&](const NamedCounter& n) { return name == n.kernel; });
     if (always || track.total() == 0) continue;
     bool time = name.ends_with("DURATION");
-    table.row({lower(name), time ? human_ns(static_cast<uint64_t>(std::max<int64_t>(track.total(), 0)))
-                                 : std::to_string(track.total()), time ? "" : fmt::format("{:.1f}", m.rate(track))});
+    table.row({lower(name),
+               time ? human_ns(static_cast<uint64_t>(std::max<int64_t>(track.total(), 0)))
+                    : std::to_string(track.total()),
+               time ? "" : fmt::format("{:.1f}", m.rate(track))});
   }
   table.print(page);
 }
 
+// Balancing counters stand per idle type ("lb_count.idle"): a row for each type, a column for each counter
+// that moved.
 void domains(const MonitorSummary& m, Page& page) {
   if (m.domains().empty()) return;
-  double seconds = m.domain_seconds();
-  page.line("load balancing per sched_domain (summed over CPUs):");
+  const double seconds = m.domain_seconds();
+  page.linef("load balancing per sched_domain ({}summed over CPUs):",
+             seconds > 0 ? "per second, " : "one look only, ");
   for (const auto& [key, use] : m.domains()) {
-    std::string text;
+    std::map<std::string, std::map<std::string, std::string>> rows;  // idle type -> counter -> text
+    std::set<std::string> columns;
+    std::string others;
     for (const auto& [name, track] : use.counters) {
-      if (track.delta() == 0) continue;
-      text += seconds > 0 ? fmt::format("  {} {:.1f}/s", name, static_cast<double>(track.delta()) / seconds)
-                          : fmt::format("  {} {}", name, track.delta());
+      if (track.delta() == 0 || seconds <= 0) continue;
+      std::string rate = fmt::format("{:.1f}", static_cast<double>(track.delta()) / seconds);
+      size_t dot = name.find('.');
+      if (dot == name.npos) {
+        others += fmt::format("  {} {}", name, rate);
+      } else {
+        rows[name.substr(dot + 1)][name.substr(0, dot)] = rate;
+        columns.insert(name.substr(0, dot));
+      }
     }
-    for (const auto& [name, value] : use.gauges) text += fmt::format("  {} {}", name, value);
+    for (const auto& [name, value] : use.gauges) others += fmt::format("  {} {}", name, value);
     page.linef("  {} {}{}:{}", key.first, key.second, use.span.empty() ? "" : " of CPUs " + use.span,
-               text.empty() ? "  no activity" : text);
+               rows.empty() && others.empty() ? "  no activity" : others);
+    if (rows.empty()) continue;
+    std::vector<std::string> header = {"idle type"};
+    header.insert(header.end(), columns.begin(), columns.end());
+    Table table(header);
+    for (const auto& [type, values] : rows) {
+      std::vector<std::string> cells = {type};
+      for (const std::string& column : columns) {
+        auto it = values.find(column);
+        cells.push_back(it == values.end() ? "0" : it->second);
+      }
+      table.row(cells);
+    }
+    table.print(page, "    ");
   }
 }
 
 void schedstats(const MonitorSummary& m, Page& page) {
-  if (m.schedstats().empty()) return;
+  if (m.schedstat_looks() < 2) return;
   std::string text;
   for (const auto& [name, track] : m.schedstats()) {
     int64_t d = std::max<int64_t>(track.delta(), 0);
-    text += fmt::format("  {} {}", name, name.ends_with("_ns") ? human_ns(static_cast<uint64_t>(d)) : std::to_string(d));
+    text += fmt::format("  {} {}", name,
+                        name.ends_with("_ns") ? human_ns(static_cast<uint64_t>(d)) : std::to_string(d));
   }
   page.linef("schedstat deltas:{}", text);
 }
@@ -87,7 +119,8 @@ void programs(const MonitorSummary& m, Page& page) {
   Table table({"program", "verified_insns", "jited bytes", "calls", "ns/call", "missed"});
   for (const auto& [id, use] : m.programs()) {
     table.row({use.name, std::to_string(use.verified_insns), std::to_string(use.jited_bytes),
-               std::to_string(use.run_count), use.run_count ? std::to_string(use.run_ns / use.run_count) : "-",
+               std::to_string(use.run_count),
+               use.run_count ? std::to_string(use.run_ns / use.run_count) : "-",
                use.misses ? std::to_string(use.misses) : ""});
   }
   table.print(page);
@@ -104,14 +137,48 @@ void queues(const MonitorSummary& m, Page& page) {
             : kind == DsqKind::Global ? fmt::format("  global (node {}): {}", place, depth)
                                       : fmt::format("  bypass (CPU {}): {}", place, depth);
   }
-  if (shown) page.linef("deepest DSQs:{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
+  if (shown)
+    page.linef("deepest DSQs:{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
 }
 
 void vcpus(const MonitorSummary& m, Page& page) {
   for (const auto& [tid, use] : m.vcpus()) {
-    page.linef("host thread \"{}\": ran {}, waited {} for a host CPU", use.name, human_ns(use.run_last - use.run_first),
-               human_ns(use.wait_last - use.wait_first));
+    page.linef("host thread \"{}\": ran {}, waited {} for a host CPU", use.name,
+               human_ns(use.run_last - use.run_first), human_ns(use.wait_last - use.wait_first));
   }
+}
+
+// Only for a stall, or a CPU that seemed stuck: whose fault.
+void attribution(const VmRecord& vm, Page& page) {
+  bool stalled = vm.crash && (vm.crash->stall_task_pid != 0 || vm.crash->exit_kind == 1026);
+  if (!stalled && !vm.monitor.sustained(vm.monitor.stuck())) return;
+  auto wait = vm.waits.find(stalled ? vm.crash->stall_task_pid : 0);
+  if (!wait) {
+    page.line("who is to blame: could not be evaluated: no sample saw the task waiting");
+    return;
+  }
+  const char* blame = "the scheduler: the CPU was free for it";
+  std::string rt;
+  switch (fault_of(*wait)) {
+    case WaitFault::kScheduler:
+      break;
+    case WaitFault::kRealTime:
+      rt = fmt::format("a real-time task: {}[{}] had the CPU", wait->rt_comm, wait->rt_pid);
+      blame = rt.c_str();
+      break;
+    case WaitFault::kHost:
+      blame = "the host: it did not run the guest's CPUs";
+      break;
+  }
+  page.linef("who is to blame: {}", blame);
+  page.linef(
+      "  {}[{}] waited {} on CPU {}, {}; in {} samples the CPU ran sched_ext tasks {}, real-time {}, others "
+      "{}, "
+      "idle {}; a vCPU thread waited {} of {} for a host CPU",
+      wait->comm, wait->pid, human_ns(wait->wait_ns), wait->cpu,
+      wait->dsq_id ? "in " + dsq_name(fmt::format("{:#x}", wait->dsq_id)) : "in no DSQ", wait->samples,
+      wait->ran_ext, wait->ran_rt, wait->ran_other, wait->ran_idle, human_ns(wait->host_wait_ns),
+      human_ns(wait->span_ns));
 }
 
 // One condition as a flag: yes only when it held as long as the threshold says.
@@ -130,16 +197,17 @@ void verdict(const RunModel& model, const MonitorSummary& m, Page& page) {
   look(m.fallback(), "select_cpu_fallback rate", t.fallback_rate);
   look(m.keep_last(), "dispatch_keep_last rate", t.keep_last_rate);
   if (m.sustained(m.stuck()))
-    held.push_back(fmt::format("rq clock of busy CPU {} stood still for {} ticks while the guest ran", m.stuck_cpu(),
-                               m.stuck().longest));
+    held.push_back(fmt::format("rq clock of busy CPU {} stood still for {} ticks while the guest ran",
+                               m.stuck_cpu(), m.stuck().longest));
   if (m.ticks() < t.sustained) {
-    page.linef("verdict: could not be evaluated: {} ticks of {} ms under a scheduler, {} are needed", m.ticks(),
-               t.tick_ns / 1'000'000, t.sustained);
+    page.linef("verdict: could not be evaluated: {} ticks of {} ms under a scheduler, {} are needed",
+               m.ticks(), t.tick_ns / 1'000'000, t.sustained);
   } else if (held.empty()) {
     page.linef("verdict: ok (no threshold exceeded over {} samples in a row)", t.sustained);
   } else {
     bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
-    page.linef("verdict: {} exceeded (reported only{})", held.size() == 1 ? "a threshold was" : "thresholds were",
+    page.linef("verdict: {} exceeded (reported only{})",
+               held.size() == 1 ? "a threshold was" : "thresholds were",
                emulated ? "; emulated CPUs share one host thread, judge with care" : "");
     for (const std::string& text : held) page.line("  " + text);
   }
@@ -153,7 +221,7 @@ void monitor_section(const RunModel& model, Page& page) {
   page.title("monitor");
   const MonitorSummary& m = vm.monitor;
   if (m.samples() == 0) {
-    std::string why = !vm.monitor_unavailable.empty() ? vm.monitor_unavailable
+    std::string why = !vm.monitor_unavailable.empty()                             ? vm.monitor_unavailable
                       : vm.monitor_stopped && !vm.monitor_stopped->reason.empty() ? vm.monitor_stopped->reason
                       : vm.monitor_attached ? "attached, but no sample was taken"
                                             : "the monitor did not attach";
@@ -162,21 +230,25 @@ void monitor_section(const RunModel& model, Page& page) {
     return;
   }
   const LoadAverage& l = m.load();
-  page.linef("samples: {}, {} of them with the scheduler enabled, over {:.1f} s{}", m.samples(), l.samples, m.seconds(),
+  page.linef("samples: {}, {} of them with the scheduler enabled, over {:.1f} s{}", m.samples(), l.samples,
+             m.seconds(),
              vm.monitor_stopped && vm.monitor_stopped->failed
-                 ? fmt::format("; {} failed", vm.monitor_stopped->failed) : "");
+                 ? fmt::format("; {} failed", vm.monitor_stopped->failed)
+                 : "");
   page.linef("max imbalance ratio: {:.2f}", l.imbalance_max);
   page.linef("max local DSQ depth: {}", l.dsq_max);
   page.linef("sustained violation: {}", m.any_sustained() ? "yes" : "no");
-  page.linef("stuck CPU: {}", m.sustained(m.stuck()) ? fmt::format("yes (CPU {})", m.stuck_cpu()) : flag(m, m.stuck()));
-  page.linef("averages: imbalance {:.2f}, nr_running {:.2f} per cpu, local dsq {:.2f} per cpu", l.mean(l.imbalance_sum),
-             l.mean(l.nr_running_sum), l.mean(l.dsq_sum));
+  page.linef("stuck CPU: {}",
+             m.sustained(m.stuck()) ? fmt::format("yes (CPU {})", m.stuck_cpu()) : flag(m, m.stuck()));
+  page.linef("averages: imbalance {:.2f}, nr_running {:.2f} per cpu, local dsq {:.2f} per cpu",
+             l.mean(l.imbalance_sum), l.mean(l.nr_running_sum), l.mean(l.dsq_sum));
   counters(m, page);
   domains(m, page);
   schedstats(m, page);
   queues(m, page);
   programs(m, page);
   vcpus(m, page);
+  attribution(vm, page);
   if (!vm.monitor_absent.empty()) page.linef("absent on this kernel: {}", fmt::join(vm.monitor_absent, ", "));
   if (vm.monitor_stopped)
     for (const auto& part : vm.monitor_stopped->parts_failed)

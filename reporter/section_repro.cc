@@ -7,13 +7,20 @@ namespace {
 
 const char* status_name(ReproStatus status) {
   switch (status) {
-    case ReproStatus::SameSignature: return "SAME SIGNATURE";
-    case ReproStatus::DifferentCrash: return "DIFFERENT CRASH";
-    case ReproStatus::NotReproduced: return "NOT REPRODUCED";
-    case ReproStatus::EmulatorArtefact: return "EMULATOR ARTEFACT";
-    case ReproStatus::PrimaryDidNotReachWorkload: return "PRIMARY DID NOT REACH WORKLOAD";
-    case ReproStatus::VmFailed: return "REPRO VM FAILED";
-    case ReproStatus::NotAttempted: return "NOT ATTEMPTED";
+    case ReproStatus::SameSignature:
+      return "SAME SIGNATURE";
+    case ReproStatus::DifferentCrash:
+      return "DIFFERENT CRASH";
+    case ReproStatus::NotReproduced:
+      return "NOT REPRODUCED";
+    case ReproStatus::EmulatorArtefact:
+      return "EMULATOR ARTEFACT";
+    case ReproStatus::PrimaryDidNotReachWorkload:
+      return "PRIMARY DID NOT REACH WORKLOAD";
+    case ReproStatus::VmFailed:
+      return "REPRO VM FAILED";
+    case ReproStatus::NotAttempted:
+      return "NOT ATTEMPTED";
   }
   return "UNKNOWN";
 }
@@ -32,7 +39,8 @@ void print_call(size_t number, const DecodedCallT& call, Page& page) {
     page.linef("       at {}{}", call.source, call.source_text.empty() ? "" : ": " + call.source_text);
   if (!call.caller.empty()) page.linef("       {} → {}", call.caller, call.function);
   if (call.hit) {
-    page.linef("       CPU {}, {}[{}], {} before the crash", call.cpu, call.comm, call.pid, human_ns(call.ns_before));
+    page.linef("       CPU {}, {}[{}], {} before the crash", call.cpu, call.comm, call.pid,
+               human_ns(call.ns_before));
   } else {
     page.linef("       not hit{}", call.note.empty() ? "" : ": " + call.note);
   }
@@ -48,8 +56,9 @@ void print_call(size_t number, const DecodedCallT& call, Page& page) {
 }
 
 void print_finished(const ReproFinishedT& repro, Page& page) {
-  std::string tries = repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries,
-                                                repro.tries == 1 ? "try" : "tries") : "";
+  std::string tries =
+      repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries, repro.tries == 1 ? "try" : "tries")
+                  : "";
   page.linef("crash reproduction: {}{}{}", status_name(repro.status), tries,
              repro.detail.empty() ? "" : ": " + repro.detail);
   if (repro.status == ReproStatus::DifferentCrash) {
@@ -60,7 +69,8 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
   }
   if (!repro.trigger.empty()) page.linef("trigger: {}", repro.trigger);
   if (repro.hits || repro.hits_dropped)
-    page.linef("probe hits: {}{}", repro.hits, repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
+    page.linef("probe hits: {}{}", repro.hits,
+               repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
   if (!repro.calls.empty()) {
     page.line("crash chain, in call order:");
     size_t number = 0;
@@ -77,10 +87,12 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
 void print_probes(const RunModel& model, Page& page) {
   const auto& probes = model.probes();
   if (!probes) return;
-  page.linef("probes: {} attached in {}{}{}", probes->attached.size(), human_ns(probes->attach_ns),
-             probes->hold_ns ? fmt::format(", scheduler held {} at its attach", human_ns(probes->hold_ns)) : "",
-             model.probes_finished() && model.probes_finished()->cost_ns_per_hit
-                 ? fmt::format(", {} per hit", human_ns(model.probes_finished()->cost_ns_per_hit)) : "");
+  page.linef(
+      "probes: {} attached in {}{}{}", probes->attached.size(), human_ns(probes->attach_ns),
+      probes->hold_ns ? fmt::format(", scheduler held {} at its attach", human_ns(probes->hold_ns)) : "",
+      model.probes_finished() && model.probes_finished()->cost_ns_per_hit
+          ? fmt::format(", {} per hit", human_ns(model.probes_finished()->cost_ns_per_hit))
+          : "");
   if (probes->failed.empty()) return;
   page.line("could not be attached:");
   Table table({"function", "why"});
@@ -89,14 +101,19 @@ void print_probes(const RunModel& model, Page& page) {
 }
 
 void tail_title(const char* what, size_t shown, uint64_t total, Page& page) {
-  if (total == 0) page.linef("repro {}: empty", what);
-  else page.linef("repro {} (last {} of {} lines):", what, shown, total);
+  if (total == 0)
+    page.linef("repro {}: empty", what);
+  else
+    page.linef("repro {} (last {} of {} lines):", what, shown, total);
 }
 
 void print_tails(const VmRecord& vm, Page& page) {
   const HeadTail& log = vm.scheduler_log.kept();
-  if (vm.scheduler_log.empty()) page.line("repro scheduler log: empty");
-  else page.linef("repro scheduler log (last {} lines, {} came in):", log.tail().size(), vm.scheduler_log.total());
+  if (vm.scheduler_log.empty())
+    page.line("repro scheduler log: empty");
+  else
+    page.linef("repro scheduler log (last {} lines, {} came in):", log.tail().size(),
+               vm.scheduler_log.total());
   page.log(log, "  ");
   tail_title("sched_ext dump", vm.dump.tail().size(), vm.dump.total(), page);
   page.log(vm.dump, "  ");
@@ -117,8 +134,8 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
   if (finished) {
     print_finished(*finished, page);
   } else if (model.repro_declined()) {
-    const char* status = crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD"
-                                                                                     : "NOT ATTEMPTED";
+    const char* status =
+        crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD" : "NOT ATTEMPTED";
     page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
   } else {
     page.line("crash reproduction: NOT FINISHED: the run ended before the second VM's result was known");

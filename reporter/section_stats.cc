@@ -18,11 +18,16 @@ std::string gap_cell(const CgroupStats& c) {
 
 std::string end_name(VmEnd end) {
   switch (end) {
-    case VmEnd::PoweredOff: return "powered off";
-    case VmEnd::Died: return "ended itself before the test was over";
-    case VmEnd::TimedOut: return "killed at a deadline";
-    case VmEnd::Interrupted: return "killed on request";
-    case VmEnd::QemuFailed: return "QEMU failed";
+    case VmEnd::PoweredOff:
+      return "powered off";
+    case VmEnd::Died:
+      return "ended itself before the test was over";
+    case VmEnd::TimedOut:
+      return "killed at a deadline";
+    case VmEnd::Interrupted:
+      return "killed on request";
+    case VmEnd::QemuFailed:
+      return "QEMU failed";
   }
   return "unknown";
 }
@@ -33,11 +38,13 @@ void stats_section(const RunModel& model, Page& page) {
   const WorkerStats& workers = model.primary().workers;
   if (workers.reports() == 0) return;
   page.title("stats");
-  Table table({"cgroup", "work", "workers", "cpus", "run", "spread", "gap", "migrations", "iterations", "wake p99/max"});
+  Table table({"cgroup", "work", "workers", "cpus", "run", "spread", "gap", "migrations", "iterations",
+               "wake p99/max"});
   for (const CgroupStats& c : workers.cgroups()) {
     table.row({c.name, EnumNameWorkType(c.work), std::to_string(c.workers), cpus_cell(c.cpus),
-               fmt::format("{:.1f}..{:.1f}%", c.run_min_pct, c.run_max_pct), fmt::format("{:.1f}%", c.spread_pct()),
-               gap_cell(c), std::to_string(c.migrations), std::to_string(c.iterations),
+               fmt::format("{:.1f}..{:.1f}%", c.run_min_pct, c.run_max_pct),
+               fmt::format("{:.1f}%", c.spread_pct()), gap_cell(c), std::to_string(c.migrations),
+               std::to_string(c.iterations),
                c.wakeups ? fmt::format("{} / {}", human_ns(c.wake_p99_ns), human_ns(c.wake_max_ns)) : "-"});
   }
   if (workers.cgroups().size() > 1) {
@@ -47,7 +54,8 @@ void stats_section(const RunModel& model, Page& page) {
   }
   table.print(page);
   for (const CgroupStats& c : workers.cgroups()) {
-    if (c.starved) page.linef("  {}: {} workers made no progress (first: worker {})", c.name, c.starved, c.first_starved);
+    if (c.starved)
+      page.linef("  {}: {} workers made no progress (first: worker {})", c.name, c.starved, c.first_starved);
     if (c.killed) page.linef("  {}: {} workers did not end when asked", c.name, c.killed);
     if (c.failed) page.linef("  {}: {} workers ended with an error", c.name, c.failed);
   }
@@ -60,8 +68,10 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
   page.title("diagnostics");
   page.linef("init stage:          {}{}", stage_name(vm.stage_at_end.value_or(vm.stage)),
              !vm.stage_at_end || *vm.stage_at_end == vm.stage
-                 ? "" : fmt::format(", when the scheduler ended; in the end: {}", stage_name(vm.stage)));
-  if (vm.failed) page.linef("init gave up:        {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
+                 ? ""
+                 : fmt::format(", when the scheduler ended; in the end: {}", stage_name(vm.stage)));
+  if (vm.failed)
+    page.linef("init gave up:        {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
   if (vm.exited) {
     const VmExitedT& exit = *vm.exited;
     page.linef("VM exit code:        {} ({}) after {}",
@@ -74,13 +84,16 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
   }
   if (vm.scheduler_exit) {
     const SchedulerExitedT& exit = *vm.scheduler_exit;
-    page.linef("scheduler's process: {}{}",
-               exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code),
-               exit.requested ? ", when asked to end" : ", by itself");
-    for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i) page.linef("  #{:<2} {}", i, exit.core_frames[i]);
+    page.linef(
+        "scheduler's process: {}{}",
+        exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code),
+        exit.requested ? ", when asked to end" : ", by itself");
+    for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i)
+      page.linef("  #{:<2} {}", i, exit.core_frames[i]);
   }
   if (vm.console_exit) {
-    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name, vm.console_exit->reason,
+    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name,
+               vm.console_exit->reason,
                vm.console_exit->message.empty() ? "" : ": " + vm.console_exit->message);
   }
   if (vm.console_lines == 0) {

@@ -8,7 +8,9 @@
 namespace ktstr {
 namespace {
 
-std::string plural(uint64_t n, const char* one, const char* many) { return fmt::format("{} {}", n, n == 1 ? one : many); }
+std::string plural(uint64_t n, const char* one, const char* many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
 
 std::string topology(const TestSpecT& spec) {
   const TopologyT& t = *spec.topology;
@@ -23,12 +25,14 @@ void phases(const VmRecord& vm, Page& page) {
   const auto& all = vm.timeline.phases();
   if (all.empty()) return;
   page.line("phases, with the monitor's samples in each:");
-  Table table({"phase", "start", "length", "samples", "imbalance avg/max", "nr_running/cpu", "local DSQ/cpu avg/max"});
+  Table table({"phase", "start", "length", "samples", "imbalance avg/max", "nr_running/cpu",
+               "local DSQ/cpu avg/max"});
   for (const PhaseRecord& p : all) {
     const LoadAverage& l = p.load;
     bool any = l.samples > 0;
     table.row({p.name, offset(between(vm.timeline.origin(), p.start)),
-               p.end ? human_ns(static_cast<uint64_t>(std::max<int64_t>(between(p.start, *p.end), 0))) : "not ended",
+               p.end ? human_ns(static_cast<uint64_t>(std::max<int64_t>(between(p.start, *p.end), 0)))
+                     : "not ended",
                std::to_string(p.samples),
                any ? fmt::format("{:.2f} / {:.2f}", l.mean(l.imbalance_sum), l.imbalance_max) : "-",
                any ? fmt::format("{:.2f}", l.mean(l.nr_running_sum)) : "-",
@@ -71,14 +75,20 @@ void timeline_section(const RunModel& model, Page& page) {
   page.linef("kernel:     {}{}", kernel_release(model),
              run.kernel && !run.kernel->origin.empty() ? " (" + run.kernel->origin + ")" : "");
   page.linef("topology:   {}; {} MB", topology(*run.spec), run.spec->memory_mb);
-  page.linef("scheduler:  {}{}", scheduler_words(model), vm.attached && !vm.attached->ops_name.empty()
-             ? fmt::format(", as \"{}\", attached in {}", vm.attached->ops_name, human_ns(vm.attached->elapsed_ns)) : "");
+  page.linef("scheduler:  {}{}", scheduler_words(model),
+             vm.attached && !vm.attached->ops_name.empty()
+                 ? fmt::format(", as \"{}\", attached in {}", vm.attached->ops_name,
+                               human_ns(vm.attached->elapsed_ns))
+                 : "");
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
   if (run.time_scale != 1.0f) page.linef("deadlines:  scaled by {:.2f}", static_cast<double>(run.time_scale));
   const PhaseRecord* workload = vm.timeline.find("workload");
-  if (!workload) page.linef("scenario:   did not start (asked for {})", human_ns(run.spec->duration_ns));
-  else if (!workload->end) page.linef("scenario:   did not end (asked for {})", human_ns(run.spec->duration_ns));
-  else page.linef("scenario:   {} of {}", human_ns(scenario_ns(model)), human_ns(run.spec->duration_ns));
+  if (!workload)
+    page.linef("scenario:   did not start (asked for {})", human_ns(run.spec->duration_ns));
+  else if (!workload->end)
+    page.linef("scenario:   did not end (asked for {})", human_ns(run.spec->duration_ns));
+  else
+    page.linef("scenario:   {} of {}", human_ns(scenario_ns(model)), human_ns(run.spec->duration_ns));
   phases(vm, page);
   auto marks = vm.timeline.marks();
   if (marks.empty()) return;

@@ -1,5 +1,5 @@
-// The sections of the failure report, in the order of the page. Each appends itself, title included, when it is
-// relevant, and nothing otherwise.
+// The sections of the failure report, in the order of the page. Each appends itself, title included, when it
+// is relevant, and nothing otherwise.
 #pragma once
 
 #include "reporter/judge.h"
@@ -20,8 +20,8 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
 void console_section(const RunModel& model, Page& page);
 
 // Shared by sections and the passing line.
-std::string kernel_release(const RunModel& model);     // as the guest says, else as the image says
-std::string scheduler_words(const RunModel& model);    // "demo (scx_demo --fail-after 500)"
+std::string kernel_release(const RunModel& model);   // as the guest says, else as the image says
+std::string scheduler_words(const RunModel& model);  // "demo (scx_demo --fail-after 500)"
 unsigned cpu_count(const TestSpecT& spec);
 // Workload start to its end, or to the scheduler's; 0: it did not start.
 uint64_t scenario_ns(const RunModel& model);

@@ -63,7 +63,8 @@ void Timeline::sample(const std::optional<MonitorSummary::Load>& load) {
 }
 
 const PhaseRecord* Timeline::find(std::string_view name) const {
-  auto it = std::find_if(phases_.begin(), phases_.end(), [&](const PhaseRecord& p) { return p.name == name; });
+  auto it =
+      std::find_if(phases_.begin(), phases_.end(), [&](const PhaseRecord& p) { return p.name == name; });
   return it == phases_.end() ? nullptr : &*it;
 }
 

@@ -62,16 +62,19 @@ void VmRecord::fold(const EventBuffer& event) {
       dump_tasks.line(text);
       return;
     }
-    case Payload::WorkerReport: return workers.fold(*event.as<WorkerReport>());
+    case Payload::WorkerReport:
+      return workers.fold(*event.as<WorkerReport>());
     case Payload::MonitorAttached:
     case Payload::MonitorUnavailable:
     case Payload::MonitorSample:
-    case Payload::MonitorStopped: return fold_monitor(event);
+    case Payload::MonitorStopped:
+      return fold_monitor(event);
     case Payload::SchedulerLine:
     case Payload::SchedulerStarted:
     case Payload::SchedulerAttached:
     case Payload::SchedulerDetached:
-    case Payload::SchedulerExited: return fold_scheduler(event);
+    case Payload::SchedulerExited:
+      return fold_scheduler(event);
     case Payload::VmStarted:
       started = true;
       attempt = event->stamp()->attempt();
@@ -93,12 +96,14 @@ void VmRecord::fold(const EventBuffer& event) {
       reach(Stage::InitStarted, event);
       hello = unpacked<GuestHelloT>(*event.as<GuestHello>());
       return;
-    case Payload::StageReached: return reach(event.as<StageReached>()->stage(), event);
+    case Payload::StageReached:
+      return reach(event.as<StageReached>()->stage(), event);
     case Payload::GuestFailed:
       if (!failed) failed = unpacked<GuestFailedT>(*event.as<GuestFailed>());
       timeline.mark(Moment::of(event), "init gave up: " + failed->error);
       return;
-    case Payload::PhaseStarted: return timeline.begin(str(event.as<PhaseStarted>()->name()), Moment::of(event));
+    case Payload::PhaseStarted:
+      return timeline.begin(str(event.as<PhaseStarted>()->name()), Moment::of(event));
     case Payload::GuestFinished:
       reach(Stage::GuestFinished, event);
       finished = unpacked<GuestFinishedT>(*event.as<GuestFinished>());
@@ -106,9 +111,12 @@ void VmRecord::fold(const EventBuffer& event) {
     case Payload::CollectorDrained:
       drained = unpacked<CollectorDrainedT>(*event.as<CollectorDrained>());
       return;
-    case Payload::BpfProgram: return fold_program(*event.as<BpfProgram>());
-    case Payload::CrashDetected: return fold_crash(*event.as<CrashDetected>());
-    default: return;
+    case Payload::BpfProgram:
+      return fold_program(*event.as<BpfProgram>());
+    case Payload::CrashDetected:
+      return fold_crash(*event.as<CrashDetected>());
+    default:
+      return;
   }
 }
 
@@ -126,7 +134,8 @@ void VmRecord::console_line(std::string_view text) {
     size_t reason = end + 12;
     console_exit = {.ops_name = std::string(said.substr(kName.size(), end - kName.size())),
                     .reason = std::string(said.substr(reason, said.size() - 1 - reason))};
-  } else if (console_exit && console_exit->message.empty() && said.starts_with(console_exit->ops_name + ": ")) {
+  } else if (console_exit && console_exit->message.empty() &&
+             said.starts_with(console_exit->ops_name + ": ")) {
     console_exit->message = std::string(said.substr(console_exit->ops_name.size() + 2));
   }
 }
@@ -176,6 +185,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
 void VmRecord::fold_monitor(const EventBuffer& event) {
   switch (event.type()) {
     case Payload::MonitorSample:
+      waits.fold(*event.as<MonitorSample>(), event->stamp()->host_ns());
       timeline.sample(monitor.fold(*event.as<MonitorSample>(), event->stamp()->host_ns()));
       return;
     case Payload::MonitorAttached:
@@ -207,7 +217,8 @@ void VmRecord::fold_crash(const CrashDetected& seen) {
 void VmRecord::fold_program(const BpfProgram& program) {
   if (callbacks.size() >= 256 || str(program.member()).empty()) return;
   CallbackFact fact{.member = std::string(str(program.member()).substr(0, 64)),
-                    .name = std::string(str(program.name()).substr(0, 128)), .where = {}};
+                    .name = std::string(str(program.name()).substr(0, 128)),
+                    .where = {}};
   if (program.lines() && program.lines()->size() > 0) {
     const LineInfo* first = program.lines()->Get(0);
     std::string_view file = str(first->file()).substr(0, 256);

@@ -1,5 +1,5 @@
-// What is known of one VM (the primary, or the last try of the repro), folded from its events. Bounded, whatever the
-// guest says: texts are kept as far as a report may print them.
+// What is known of one VM (the primary, or the last try of the repro), folded from its events. Bounded,
+// whatever the guest says: texts are kept as far as a report may print them.
 #pragma once
 
 #include <optional>
@@ -10,6 +10,7 @@
 #include "reporter/line_log.h"
 #include "reporter/load_failure.h"
 #include "reporter/monitor_summary.h"
+#include "reporter/stall_watch.h"
 #include "reporter/timeline.h"
 #include "reporter/worker_stats.h"
 #include "schemas/envelope.h"
@@ -56,14 +57,14 @@ struct VmRecord {
 
   Stage stage = Stage::NotStarted;
   bool workload_started = false, workload_finished = false;  // a guest that gives up finishes without either
-  std::optional<Stage> stage_at_end;  // the stage when the scheduler was gone
+  std::optional<Stage> stage_at_end;                         // the stage when the scheduler was gone
   std::optional<GuestHelloT> hello;
   std::optional<GuestFailedT> failed;
   std::optional<GuestFinishedT> finished;
   std::optional<CollectorDrainedT> drained;
 
   TailBuffer console_tail;
-  HeadTail console;      // verbose only
+  HeadTail console;  // verbose only
   uint64_t console_lines = 0;
   LineLog scheduler_log;
   HeadTail dump;
@@ -74,7 +75,7 @@ struct VmRecord {
   std::vector<std::string> scheduler_argv;
   std::vector<CallbackFact> callbacks;
   std::optional<SchedulerAttachedT> attached;
-  bool detached_early = false;   // sched_ext left `enabled` before init was done with the workload
+  bool detached_early = false;  // sched_ext left `enabled` before init was done with the workload
   std::string detached_state;
   std::optional<SchedulerExitedT> scheduler_exit;
   std::optional<ConsoleExit> console_exit;
@@ -87,6 +88,7 @@ struct VmRecord {
   std::string monitor_unavailable;
   std::optional<MonitorStoppedT> monitor_stopped;
   MonitorSummary monitor;
+  StallWatch waits;
   Timeline timeline;
 
  private:

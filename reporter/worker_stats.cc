@@ -9,7 +9,8 @@ namespace ktstr {
 void WorkerStats::fold(const WorkerReport& report) {
   ++reports_;
   std::string_view name = str(report.cgroup()).substr(0, 256);
-  auto it = std::find_if(cgroups_.begin(), cgroups_.end(), [&](const CgroupStats& c) { return c.name == name; });
+  auto it =
+      std::find_if(cgroups_.begin(), cgroups_.end(), [&](const CgroupStats& c) { return c.name == name; });
   if (it == cgroups_.end()) {
     if (cgroups_.size() >= kMaxCgroups) {
       it = cgroups_.end() - 1;
@@ -20,7 +21,9 @@ void WorkerStats::fold(const WorkerReport& report) {
   }
   CgroupStats& c = *it;
   // A worker that reports no time at all ran for 0 percent.
-  double run = report.wall_ns() ? 100.0 * static_cast<double>(report.run_ns()) / static_cast<double>(report.wall_ns()) : 0;
+  double run = report.wall_ns()
+                   ? 100.0 * static_cast<double>(report.run_ns()) / static_cast<double>(report.wall_ns())
+                   : 0;
   run = std::clamp(run, 0.0, 100.0);
   c.run_min_pct = c.workers == 0 ? run : std::min(c.run_min_pct, run);
   c.run_max_pct = std::max(c.run_max_pct, run);

@@ -288,17 +288,29 @@ void SyntheticRun::add_demo_crash(SyntheticRun& run) {
   run.finish_workload();
   run.report_workers();
   run.power_off(true, 0);
-  CrashDetectedT c = crash(
-      0x401, "scx_bpf_error", "demo: budget of 500 enqueues spent by yield_0[118] on cpu 2",
-      {{.function = "scx_exit_bstr", .offset = 0xdd},
-       {.function = "scx_bpf_error_bstr", .offset = 0x60},
-       {.function = "demo_charge", .offset = 0x98, .tag = "8dd1a3ca63b2d85f", .file = "scx_demo.bpf.c", .line = 31,
-        .text = "\tscx_bpf_error(\"demo: budget of %llu enqueues spent by %s[%d] on cpu %d\","},
-       {.function = "demo_place", .offset = 0x3e, .tag = "db01083996f9c667", .file = "scx_demo.bpf.c", .line = 44},
-       {.function = "demo_enqueue", .offset = 0x21, .tag = "fb794ccf58285a18", .file = "scx_demo.bpf.c", .line = 53},
-       {.function = "bpf__sched_ext_ops_enqueue", .offset = 0x50},
-       {.function = "scx_do_enqueue_task", .offset = 0x310},
-       {.function = "put_prev_task_scx", .offset = 0x35e}});
+  CrashDetectedT c =
+      crash(0x401, "scx_bpf_error", "demo: budget of 500 enqueues spent by yield_0[118] on cpu 2",
+            {{.function = "scx_exit_bstr", .offset = 0xdd},
+             {.function = "scx_bpf_error_bstr", .offset = 0x60},
+             {.function = "demo_charge",
+              .offset = 0x98,
+              .tag = "8dd1a3ca63b2d85f",
+              .file = "scx_demo.bpf.c",
+              .line = 31,
+              .text = "\tscx_bpf_error(\"demo: budget of %llu enqueues spent by %s[%d] on cpu %d\","},
+             {.function = "demo_place",
+              .offset = 0x3e,
+              .tag = "db01083996f9c667",
+              .file = "scx_demo.bpf.c",
+              .line = 44},
+             {.function = "demo_enqueue",
+              .offset = 0x21,
+              .tag = "fb794ccf58285a18",
+              .file = "scx_demo.bpf.c",
+              .line = 53},
+             {.function = "bpf__sched_ext_ops_enqueue", .offset = 0x50},
+             {.function = "scx_do_enqueue_task", .offset = 0x310},
+             {.function = "put_prev_task_scx", .offset = 0x35e}});
   c.ops_name = "demo";
   c.task_comm = "pipe_7b";
   c.task_pid = 127;

@@ -80,9 +80,14 @@ class SyntheticRun {
  private:
   template <typename T>
   void push(T payload, Vm vm, uint8_t attempt, const std::string& source) {
-    EventHead head{.run_id = "20261121-test", .source = source, .vm = vm, .attempt = attempt,
-                   .host_ns = now_ms_ * 1'000'000, .guest_ns = 0};
-    if (vm != Vm::Host && guest_zero_ms_ <= now_ms_) head.guest_ns = (now_ms_ - guest_zero_ms_) * 1'000'000 + 1;
+    EventHead head{.run_id = "20261121-test",
+                   .source = source,
+                   .vm = vm,
+                   .attempt = attempt,
+                   .host_ns = now_ms_ * 1'000'000,
+                   .guest_ns = 0};
+    if (vm != Vm::Host && guest_zero_ms_ <= now_ms_)
+      head.guest_ns = (now_ms_ - guest_zero_ms_) * 1'000'000 + 1;
     events_.push_back(make_event(head, std::move(payload)));
     events_.back().stamp_seq(events_.size());
   }

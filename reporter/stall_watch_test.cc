@@ -1,0 +1,79 @@
+#include "reporter/stall_watch.h"
+
+#include <gtest/gtest.h>
+
+#include "schemas/envelope.h"
+
+namespace ktstr {
+namespace {
+
+struct Step {
+  int waiter = 0;
+  uint64_t wait_ms = 0;
+  SchedClass runs = SchedClass::Ext;
+  uint64_t host_wait_ms = 0;
+};
+
+StallWatch watch(const std::vector<Step>& steps) {
+  StallWatch w;
+  uint64_t ms = 0;
+  for (const Step& step : steps) {
+    MonitorSampleT s;
+    auto cpu = std::make_unique<CpuSampleT>();
+    cpu->cpu = 3;
+    cpu->curr = std::make_unique<TaskSeenT>();
+    cpu->curr->pid = 9;
+    cpu->curr->comm = "hog";
+    cpu->curr->sched_class = step.runs;
+    if (step.waiter) {
+      cpu->longest_waiting = std::make_unique<TaskSeenT>();
+      cpu->longest_waiting->pid = step.waiter;
+      cpu->longest_waiting->comm = "pipe_7";
+      cpu->longest_waiting->wait_ns = step.wait_ms * 1'000'000;
+    }
+    s.cpus.push_back(std::move(cpu));
+    s.vcpus.push_back(std::make_unique<VcpuThreadT>());
+    s.vcpus.back()->wait_ns = step.host_wait_ms * 1'000'000;
+    EventBuffer event = make_event(EventHead{.run_id = "r", .source = "monitor"}, std::move(s));
+    w.fold(*event.as<MonitorSample>(), (ms += 100) * 1'000'000);
+  }
+  return w;
+}
+
+TEST(StallWatch, TheSchedulerLetsItWait) {
+  auto wait = watch({{}, {125, 50}, {125, 150}, {125, 250}, {7, 10}}).find(125);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(250'000'000u, wait->wait_ns);
+  EXPECT_EQ(3u, wait->samples);
+  EXPECT_EQ(3u, wait->ran_ext);
+  EXPECT_EQ(3u, wait->cpu);
+  EXPECT_EQ(WaitFault::kScheduler, fault_of(*wait));
+}
+
+TEST(StallWatch, ARealTimeTaskHadTheCpu) {
+  auto wait =
+      watch({{125, 50, SchedClass::RealTime}, {125, 150, SchedClass::RealTime}, {125, 250}}).find(125);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(WaitFault::kRealTime, fault_of(*wait));
+  EXPECT_EQ("hog", wait->rt_comm);
+}
+
+TEST(StallWatch, TheHostDidNotRunTheGuest) {
+  auto wait = watch({{125, 50, SchedClass::Ext, 10},
+                     {125, 150, SchedClass::Ext, 100},
+                     {125, 250, SchedClass::Ext, 190}})
+                  .find(0);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(WaitFault::kHost, fault_of(*wait));
+}
+
+TEST(StallWatch, AWaitThatEndedIsNotContinued) {
+  auto wait = watch({{125, 500}, {125, 20}, {125, 120}}).find(125);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(500'000'000u, wait->wait_ns);
+  EXPECT_EQ(1u, wait->samples);
+  EXPECT_FALSE(watch({{}, {}}).find(0));
+}
+
+}  // namespace
+}  // namespace ktstr
