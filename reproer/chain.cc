@@ -26,10 +26,17 @@ const BpfProgramT* holder(const std::vector<BpfProgramT>& programs, const std::s
   return found;
 }
 
+// The line that opens the function: the first one may come from something inlined at its start.
 const LineInfoT* first_line(const BpfProgramT& p, const std::string& function) {
-  for (const auto& l : p.lines)
-    if (l->function == function && l->line) return l.get();
-  return nullptr;
+  const LineInfoT* first = nullptr;
+  for (const auto& l : p.lines) {
+    if (l->function != function || !l->line) continue;
+    if (!first) first = l.get();
+    const size_t at = l->text.find(function);
+    const char next = at == std::string::npos ? 0 : l->text.c_str()[at + function.size()];
+    if (next == '(' || next == ',') return l.get();  // "name(…" or "BPF_PROG(name, …"
+  }
+  return first;
 }
 
 void describe(ChainLink* link, const BpfProgramT& p) {

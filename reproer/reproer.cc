@@ -16,10 +16,29 @@ ReproDeclinedT declined(std::string reason) {
   return d;
 }
 
+// "7.3" of "7.3.4+deb13-cloud-amd64".
+std::string series(const std::string& release) {
+  const size_t first = release.find('.');
+  return first == std::string::npos ? release : release.substr(0, release.find_first_not_of("0123456789", first + 1));
+}
+
 unsigned vcpus(const TestSpecT& spec) {
   if (!spec.topology) return 1;
   const TopologyT& t = *spec.topology;
   return std::clamp(t.llcs * t.cores * t.threads, 1u, 4096u);
+}
+
+// Probe time against the CPU time there was between the workload's start and the crash. `cpus`: that really ran at
+// the same time.
+float slowdown(const VmFacts& vm, unsigned cpus) {
+  if (!vm.finished || !vm.finished->cost_ns_per_hit || !vm.workload_ns) return 0;
+  const uint64_t end = vm.trigger ? vm.trigger->ns : vm.last_hit_ns();
+  if (end <= vm.workload_ns) return 0;
+  const double busy = static_cast<double>(vm.finished->hits) * static_cast<double>(vm.finished->cost_ns_per_hit);
+  const double all = static_cast<double>(end - vm.workload_ns) * cpus;
+  // Some hits came before the workload: an upper bound, so it is capped.
+  const double share = std::min(busy / all, 0.9);
+  return static_cast<float>(1 / (1 - share));
 }
 
 ProbePlanT copy(const ProbePlanT& plan) {
@@ -118,11 +137,14 @@ void Reproer::take(TryVerdict verdict) {
   in.trigger = repro_.trigger ? &*repro_.trigger : nullptr;
   in.attached = repro_.attached ? &*repro_.attached : nullptr;
   in.crash = repro_.crash ? &*repro_.crash : nullptr;
-  for (const ProbeHitT& h : repro_.hits) in.end_ns = std::max(in.end_ns, h.ns);
+  in.end_ns = repro_.last_hit_ns();
   shown_.calls = stitch(in);
   if (repro_.exited) shown_.duration_ns = repro_.exited->duration_ns;
   if (repro_.attached) shown_.trigger = repro_.attached->trigger;
+  // Under TCG all vCPUs share one host thread.
+  const bool one_thread = run_.accelerator && run_.accelerator->name == "tcg";
   if (repro_.finished) {
+    shown_.slowdown = slowdown(repro_, one_thread ? 1 : vcpus(*run_.spec));
     shown_.hits = repro_.finished->hits;
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
   }
@@ -139,6 +161,9 @@ ReproFinishedT Reproer::finish() {
   if (!any && best_->status != ReproStatus::VmFailed) {
     f.detail += repro_.finished ? "; no probe was hit" : "; the probes told nothing";
   }
+  if (run_.kernel && run_.kernel->debuginfo.empty())
+    f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " + series(run_.kernel->release) +
+             " --debuginfo";
   f.signature_primary = primary_.signature();
   f.signature_repro = best_->signature;
   f.tries = tries_;

@@ -74,6 +74,10 @@ class Stitcher {
     if (!in_.plan->keep_by_task)
       for (size_t i = 0; i + 1 < on_path.size(); ++i) on_path[i]->caller = on_path[i + 1]->function;
     std::reverse(on_path.begin(), on_path.end());
+    if (in_.plan->keep_by_task)  // no nesting to go by: by time, what was not hit last
+      std::stable_sort(on_path.begin(), on_path.end(), [](const auto& a, const auto& b) {
+        return a->hit != b->hit ? a->hit : a->ns_before > b->ns_before;
+      });
     std::reverse(off_path.begin(), off_path.end());
     drop_repeats(&on_path);
     for (auto& c : on_path) off_path.push_back(std::move(c));
@@ -146,7 +150,7 @@ class Stitcher {
             ++k;
           }
         }
-        if (dropped) call->values[i]->entry += " (" + std::to_string(dropped) + " fields as in " + since + ")";
+        if (dropped) call->values[i]->entry += " (" + std::to_string(dropped) + (dropped == 1 ? " field" : " fields") + " as in " + since + ")";
         here[key] = std::move(now);
       }
       for (auto& [key, now] : here) seen[key] = std::move(now);

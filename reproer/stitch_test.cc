@@ -131,7 +131,7 @@ TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
   auto calls = stitch(in_);
   EXPECT_EQ(text(*calls[0], "p->slice"), "5");
   EXPECT_EQ(text(*calls[1], "p->slice"), "(absent)");
-  EXPECT_EQ(text(*calls[1], "p"), "0xff00 (1 fields as in do_enqueue_task)");
+  EXPECT_EQ(text(*calls[1], "p"), "0xff00 (1 field as in do_enqueue_task)");
   EXPECT_EQ(text(*calls[1], "p->pid"), "42") << "who it is stays";
   EXPECT_EQ(text(*calls[2], "p->slice"), "6") << "changed meanwhile";
 }
@@ -180,10 +180,12 @@ TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
   hit(1, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
   hit(2, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
   auto calls = stitch(in_);
-  ASSERT_EQ(calls[1]->function, "x_enqueue");
-  EXPECT_EQ(text(*calls[1], "p->pid"), "77");
-  EXPECT_EQ(calls[1]->note, "last call about the stuck task");
-  EXPECT_THAT(calls[0]->note, testing::HasSubstr("never called for the stuck task"));
+  ASSERT_EQ(calls[0]->function, "x_enqueue") << "by time";
+  EXPECT_EQ(text(*calls[0], "p->pid"), "77");
+  EXPECT_EQ(calls[0]->note, "last call about the stuck task");
+  EXPECT_EQ(calls[1]->function, "do_enqueue_task");
+  EXPECT_THAT(calls[1]->note, testing::HasSubstr("never called for the stuck task"));
+  EXPECT_FALSE(calls.back()->hit);
 }
 
 TEST_F(Stitch, ForeignTargetsAndIndexesAreIgnored) {

@@ -71,6 +71,23 @@ void ValuePlanner::name_values(const char* enum_name, bool flags, ValueSpecT* v)
     v->enum_values.push_back(e.value);
   }
   if (!flags) return;
+  // Up to 6.18 the states of a task's field stand in an enum of their own, unshifted.
+  if (std::string_view(enum_name) == "scx_ent_flags") {
+    uint64_t shift = 0, mask = 0;
+    bool inside = false;
+    for (const BtfEnumerator& e : it->second) {
+      if (e.name == "SCX_TASK_STATE_SHIFT") shift = e.value;
+      if (e.name == "SCX_TASK_STATE_MASK") mask = e.value;
+    }
+    for (const BtfEnumerator& e : it->second) inside |= e.value && e.value != mask && (e.value & ~mask) == 0 && e.value >> shift;
+    const auto states = inside || !mask ? std::nullopt : kernel_.find_enum("scx_task_state");
+    if (states)
+      for (const BtfEnumerator& e : kernel_.enumerators(*states)) {
+        if (e.value == 0 || (e.value << shift & ~mask) != 0) continue;
+        v->enum_names.push_back(e.name);
+        v->enum_values.push_back(e.value << shift);
+      }
+  }
   for (const BtfEnumerator& e : it->second) {
     if (ends_with_any(e.name, {"_MASK", "_SHIFT", "_BITS"}) || e.value == 0) continue;
     const bool in_field = std::any_of(fields.begin(), fields.end(), [&](uint64_t m) { return (e.value & ~m) == 0; });

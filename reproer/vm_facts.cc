@@ -25,7 +25,10 @@ void VmFacts::fold(const EventBuffer& event) {
     case Payload::StageReached:
       if (event.as<StageReached>()->stage() != Stage::GuestFinished)  // reached whatever went before
         stage = std::max(stage, event.as<StageReached>()->stage());
-      workload_started |= event.as<StageReached>()->stage() == Stage::WorkloadStarted;
+      if (event.as<StageReached>()->stage() == Stage::WorkloadStarted) {
+        workload_started = true;
+        workload_ns = event->stamp()->guest_ns();
+      }
       return;
     case Payload::GuestHello: stage = std::max(stage, Stage::InitStarted); return;
     case Payload::SchedulerAttached: stage = std::max(stage, Stage::SchedulerAttached); return;
@@ -66,6 +69,12 @@ ProgramTypes VmFacts::program_types() const {
   for (const auto& [id, bytes] : btfs)
     if (auto view = BtfView::from_bytes(bytes)) out.emplace(id, std::move(*view));
   return out;
+}
+
+uint64_t VmFacts::last_hit_ns() const {
+  uint64_t last = 0;
+  for (const ProbeHitT& h : hits) last = std::max(last, h.ns);
+  return last;
 }
 
 std::string VmFacts::signature() const {

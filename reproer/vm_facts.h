@@ -19,9 +19,11 @@ struct VmFacts {
   // One text for "what went wrong here", comparable between VMs; empty: nothing.
   std::string signature() const;
   ProgramTypes program_types() const;
+  uint64_t last_hit_ns() const;
 
   Stage stage = Stage::NotStarted;              // the last one that was told
   bool workload_started = false;                // a guest may finish without
+  uint64_t workload_ns = 0;                     // when it did, guest clock; 0: unknown
   std::string failure;                          // GuestFailed
   std::optional<CrashDetectedT> crash;          // the one that explains the VM: a scheduler's exit before a kernel's fault
   std::optional<SchedulerExitedT> scheduler_exit;
