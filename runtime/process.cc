@@ -25,6 +25,10 @@ struct Options {
   int parent = 0;
 };
 
+// The parent-death signal that the launcher gives its helpers (launcher/run/helpers.cc): apart from SIGTERM, which
+// it sends while it lives.
+constexpr int kLauncherDied = SIGHUP;
+
 class Loop : public Context {
  public:
   Loop(Role& role, const Options& options) : role_(role), options_(options), source_(role.name()) {}
@@ -65,6 +69,7 @@ class Loop : public Context {
     std::function<void()> tick;
   };
 
+  // True once the launcher is gone; false for a process that was not given --parent.
   bool orphaned() const { return options_.parent != 0 && ::getppid() != options_.parent; }
   nanoseconds now() const { return nanoseconds(clock_.monotonic_ns()); }
 
@@ -85,6 +90,7 @@ class Loop : public Context {
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, kLauncherDied);
     sigprocmask(SIG_BLOCK, &mask, nullptr);
     signal_fd_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signal_fd_) return Error::from_errno("signalfd");
@@ -156,19 +162,30 @@ class Loop : public Context {
   }
 
   void leave() {
+    bool launcher_died = false;
     signalfd_siginfo info;
-    while (::read(signal_fd_.get(), &info, sizeof info) > 0) {
-    }
+    while (::read(signal_fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info))
+      launcher_died = launcher_died || info.ssi_signo == kLauncherDied;
     role_.on_stop(*this);
-    if (orphaned()) {
-      // The launcher was killed: nobody else is left to remove the sockets. All helpers do it at once, and
-      // remove_all gives up where another was faster: again, until the folder is gone.
+    if (launcher_died && wait_for_orphanhood()) {
+      // Nobody else is left to remove the sockets. All helpers do it at once, and remove_all gives up where another
+      // was faster: again, until the folder is gone.
       std::error_code ignored;
       for (int i = 0; i < 100 && std::filesystem::exists(options_.bus, ignored); ++i)
         std::filesystem::remove_all(options_.bus, ignored);
       _exit(128 + SIGTERM);  // the hub is gone: no use in waiting for ZeroMQ to deliver
     }
     stop(128 + SIGTERM);
+  }
+
+  // The signal is sent when the launcher's main thread dies, which may be before its other threads do; only with
+  // the last of them are we given a new parent.
+  bool wait_for_orphanhood() const {
+    for (int i = 0; i < 1000; ++i) {
+      if (orphaned()) return true;
+      ::usleep(5'000);
+    }
+    return false;
   }
 
   Role& role_;

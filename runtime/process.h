@@ -2,7 +2,7 @@
 // Role; run_process() does the rest. Used by collector, monitor, reproer and reporter, and by any C++ collector.
 //
 // Common options: --bus FOLDER --log FILE --run-id ID [--ready-fd N] [--start-ns N]. SIGINT is ignored (the launcher
-// decides), SIGTERM stops the loop in order. When the launcher is gone (re-parented) the process stops as well,
+// decides), SIGTERM stops the loop in order. SIGHUP comes when the launcher dies: the process stops as well,
 // and removes the bus folder, so that a killed launcher leaves nothing behind.
 #pragma once
 

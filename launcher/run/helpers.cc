@@ -25,7 +25,7 @@ Result<Helper> start_helper(const std::string& name, const HelperOptions& option
                         "--parent", std::to_string(::getpid())};
   for (const auto& arg : options.extra_args) child_options.argv.push_back(arg);
   child_options.keep_fds = {write_end.get()};
-  child_options.parent_death_signal = SIGTERM;  // it removes the bus folder, then ends
+  child_options.parent_death_signal = SIGHUP;  // it removes the bus folder, then ends (runtime/process.cc)
   auto child = Child::spawn(child_options);
   if (!child) return std::move(child).error();
   write_end.reset();
