@@ -11,8 +11,8 @@ namespace {
 constexpr int kMaxDepth = 32;  // nesting of types; more is a loop
 
 bool is_modifier(uint32_t kind) {
-  return kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_CONST || kind == BTF_KIND_VOLATILE || kind == BTF_KIND_RESTRICT ||
-         kind == BTF_KIND_TYPE_TAG;
+  return kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_CONST || kind == BTF_KIND_VOLATILE ||
+         kind == BTF_KIND_RESTRICT || kind == BTF_KIND_TYPE_TAG;
 }
 
 bool is_composite(const btf_type* t) { return btf_is_struct(t) || btf_is_union(t); }
@@ -48,7 +48,8 @@ std::optional<uint32_t> BtfView::find(std::string_view name, std::initializer_li
   uint32_t n = type_count();
   for (uint32_t id = 1; id < n; ++id) {
     const btf_type* t = at(id);
-    if (std::find(kinds.begin(), kinds.end(), btf_kind(t)) != kinds.end() && text(t->name_off) == name) return id;
+    if (std::find(kinds.begin(), kinds.end(), btf_kind(t)) != kinds.end() && text(t->name_off) == name)
+      return id;
   }
   return std::nullopt;
 }
@@ -59,8 +60,12 @@ std::optional<uint32_t> BtfView::find_struct(std::string_view name) const {
 std::optional<uint32_t> BtfView::find_enum(std::string_view name) const {
   return find(name, {BTF_KIND_ENUM, BTF_KIND_ENUM64});
 }
-std::optional<uint32_t> BtfView::find_typedef(std::string_view name) const { return find(name, {BTF_KIND_TYPEDEF}); }
-std::optional<uint32_t> BtfView::find_function(std::string_view name) const { return find(name, {BTF_KIND_FUNC}); }
+std::optional<uint32_t> BtfView::find_typedef(std::string_view name) const {
+  return find(name, {BTF_KIND_TYPEDEF});
+}
+std::optional<uint32_t> BtfView::find_function(std::string_view name) const {
+  return find(name, {BTF_KIND_FUNC});
+}
 
 BtfType BtfView::resolve(uint32_t type_id) const {
   BtfType r;
@@ -84,10 +89,21 @@ BtfType BtfView::resolve(uint32_t type_id) const {
                                                                       : BtfClass::kInt;
       break;
     }
-    case BTF_KIND_FLOAT: r.cls = BtfClass::kFloat; r.size = t->size; break;
+    case BTF_KIND_FLOAT:
+      r.cls = BtfClass::kFloat;
+      r.size = t->size;
+      break;
     case BTF_KIND_ENUM:
-    case BTF_KIND_ENUM64: r.cls = BtfClass::kEnum; r.size = t->size; r.is_signed = btf_kflag(t); break;
-    case BTF_KIND_PTR: r.cls = BtfClass::kPointer; r.size = 8; r.target = t->type; break;
+    case BTF_KIND_ENUM64:
+      r.cls = BtfClass::kEnum;
+      r.size = t->size;
+      r.is_signed = btf_kflag(t);
+      break;
+    case BTF_KIND_PTR:
+      r.cls = BtfClass::kPointer;
+      r.size = 8;
+      r.target = t->type;
+      break;
     case BTF_KIND_ARRAY: {
       const struct btf_array* a = btf_array(t);
       r.cls = BtfClass::kArray;
@@ -97,12 +113,27 @@ BtfType BtfView::resolve(uint32_t type_id) const {
       r.size = size > 0 ? static_cast<uint32_t>(size) : 0;
       break;
     }
-    case BTF_KIND_STRUCT: r.cls = BtfClass::kStruct; r.size = t->size; break;
-    case BTF_KIND_UNION: r.cls = BtfClass::kUnion; r.size = t->size; break;
-    case BTF_KIND_FWD: r.cls = BtfClass::kForward; break;
-    case BTF_KIND_FUNC: r.cls = BtfClass::kFunction; r.target = t->type; break;
-    case BTF_KIND_FUNC_PROTO: r.cls = BtfClass::kFunction; r.target = type_id; break;
-    default: break;
+    case BTF_KIND_STRUCT:
+      r.cls = BtfClass::kStruct;
+      r.size = t->size;
+      break;
+    case BTF_KIND_UNION:
+      r.cls = BtfClass::kUnion;
+      r.size = t->size;
+      break;
+    case BTF_KIND_FWD:
+      r.cls = BtfClass::kForward;
+      break;
+    case BTF_KIND_FUNC:
+      r.cls = BtfClass::kFunction;
+      r.target = t->type;
+      break;
+    case BTF_KIND_FUNC_PROTO:
+      r.cls = BtfClass::kFunction;
+      r.target = type_id;
+      break;
+    default:
+      break;
   }
   return r;
 }
@@ -201,7 +232,8 @@ Result<BtfFunction> BtfView::function(uint32_t type_id) const {
     f.name = text(t->name_off);
     t = at(t->type);
   }
-  if (!t || !btf_is_func_proto(t)) return Error::invalid("BTF: type " + std::to_string(type_id) + " is no function");
+  if (!t || !btf_is_func_proto(t))
+    return Error::invalid("BTF: type " + std::to_string(type_id) + " is no function");
   f.return_type = t->type;
   const btf_param* p = btf_params(t);
   for (uint32_t i = 0; i < btf_vlen(t); ++i) {
@@ -216,7 +248,8 @@ Result<BtfFunction> BtfView::function(uint32_t type_id) const {
 
 std::string BtfView::signature(const BtfFunction& f) const {
   std::string args;
-  for (const BtfParameter& p : f.parameters) args += (args.empty() ? "" : ", ") + declare(p.type_id, p.name, 0);
+  for (const BtfParameter& p : f.parameters)
+    args += (args.empty() ? "" : ", ") + declare(p.type_id, p.name, 0);
   if (f.variadic) args += args.empty() ? "..." : ", ...";
   return declare(f.return_type, f.name + "(" + (args.empty() ? "void" : args) + ")", 0);
 }
@@ -245,7 +278,8 @@ std::vector<BtfEnumerator> BtfView::enumerators(uint32_t enum_id) const {
   for (uint32_t i = 0; (btf_is_enum(t) || btf_is_enum64(t)) && i < btf_vlen(t); ++i) {
     if (btf_is_enum(t)) {
       const struct btf_enum& e = btf_enum(t)[i];
-      uint64_t v = btf_kflag(t) ? static_cast<uint64_t>(static_cast<int64_t>(e.val)) : static_cast<uint32_t>(e.val);
+      uint64_t v =
+          btf_kflag(t) ? static_cast<uint64_t>(static_cast<int64_t>(e.val)) : static_cast<uint32_t>(e.val);
       out.push_back({std::string(text(e.name_off)), v});
     } else {
       const struct btf_enum64& e = btf_enum64(t)[i];
@@ -300,14 +334,21 @@ std::string BtfView::declare(uint32_t type_id, std::string inner, int depth) con
         return declare(t->type, inner.empty() ? word : std::string(word) + " " + inner, depth + 1);
       return std::string(word) + " " + declare(t->type, std::move(inner), depth + 1);
     }
-    case BTF_KIND_TYPE_TAG: return declare(t->type, std::move(inner), depth + 1);
-    case BTF_KIND_STRUCT: return join("struct" + (name.empty() ? " {...}" : " " + name));
-    case BTF_KIND_UNION: return join("union" + (name.empty() ? " {...}" : " " + name));
-    case BTF_KIND_FWD: return join((btf_kflag(t) ? "union " : "struct ") + name);
+    case BTF_KIND_TYPE_TAG:
+      return declare(t->type, std::move(inner), depth + 1);
+    case BTF_KIND_STRUCT:
+      return join("struct" + (name.empty() ? " {...}" : " " + name));
+    case BTF_KIND_UNION:
+      return join("union" + (name.empty() ? " {...}" : " " + name));
+    case BTF_KIND_FWD:
+      return join((btf_kflag(t) ? "union " : "struct ") + name);
     case BTF_KIND_ENUM:
-    case BTF_KIND_ENUM64: return join("enum" + (name.empty() ? " {...}" : " " + name));
-    case BTF_KIND_FUNC: return declare(t->type, inner, depth + 1);
-    default: return join(name.empty() ? "void" : name);
+    case BTF_KIND_ENUM64:
+      return join("enum" + (name.empty() ? " {...}" : " " + name));
+    case BTF_KIND_FUNC:
+      return declare(t->type, inner, depth + 1);
+    default:
+      return join(name.empty() ? "void" : name);
   }
 }
 

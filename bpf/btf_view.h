@@ -1,5 +1,5 @@
-// Types of a kernel or of a BPF program, read from raw BTF bytes: where a field stands, what a function's prototype
-// looks like, what an enum's numbers are called. Host only.
+// Types of a kernel or of a BPF program, read from raw BTF bytes: where a field stands, what a function's
+// prototype looks like, what an enum's numbers are called. Host only.
 //
 // The bytes may come from a guest: libbpf checks them when they are opened, and every walk here is bounded.
 // Thread rule: const members may be called from several threads. A view owns its copy of the bytes.
@@ -20,58 +20,71 @@ struct btf_type;
 
 namespace ktstr {
 
-enum class BtfClass { kVoid, kInt, kBool, kChar, kFloat, kEnum, kPointer, kArray, kStruct, kUnion, kForward, kFunction };
+enum class BtfClass {
+  kVoid,
+  kInt,
+  kBool,
+  kChar,
+  kFloat,
+  kEnum,
+  kPointer,
+  kArray,
+  kStruct,
+  kUnion,
+  kForward,
+  kFunction
+};
 
 // A type without its typedefs and qualifiers.
 struct BtfType {
   uint32_t id = 0;
   BtfClass cls = BtfClass::kVoid;
-  uint32_t size = 0;         // bytes; 0 for void, functions, forward declarations
-  bool is_signed = false;    // kInt, kEnum
-  std::string name;          // tag or base name ("task_struct"); empty: anonymous
-  uint32_t target = 0;       // kPointer: what it points to; kArray: its element; kFunction: its prototype
-  uint32_t count = 0;        // kArray: elements
+  uint32_t size = 0;       // bytes; 0 for void, functions, forward declarations
+  bool is_signed = false;  // kInt, kEnum
+  std::string name;        // tag or base name ("task_struct"); empty: anonymous
+  uint32_t target = 0;     // kPointer: what it points to; kArray: its element; kFunction: its prototype
+  uint32_t count = 0;      // kArray: elements
 };
 
 struct BtfField {
-  uint32_t offset = 0;       // bytes from the start of the struct
-  uint32_t size = 0;         // bytes
-  uint32_t type_id = 0;      // as declared, typedefs and all
-  uint32_t bit_offset = 0;   // bit-fields: within the `size` bytes at `offset`, from the low bit
-  uint32_t bit_size = 0;     // 0: not a bit-field
+  uint32_t offset = 0;      // bytes from the start of the struct
+  uint32_t size = 0;        // bytes
+  uint32_t type_id = 0;     // as declared, typedefs and all
+  uint32_t bit_offset = 0;  // bit-fields: within the `size` bytes at `offset`, from the low bit
+  uint32_t bit_size = 0;    // 0: not a bit-field
 };
 
 struct BtfMember {
-  std::string name;          // empty: anonymous struct or union
+  std::string name;  // empty: anonymous struct or union
   uint32_t type_id = 0;
-  uint32_t bit_offset = 0;   // from the start of the struct
-  uint32_t bit_size = 0;     // 0: not a bit-field
+  uint32_t bit_offset = 0;  // from the start of the struct
+  uint32_t bit_size = 0;    // 0: not a bit-field
 };
 
-// A path through pointers: from the first pointer, read 8 bytes at each offset but the last; the value stands at
-// the last one.
+// A path through pointers: from the first pointer, read 8 bytes at each offset but the last; the value stands
+// at the last one.
 struct BtfChain {
   std::vector<uint32_t> offsets;
-  BtfField last;             // offset equals offsets.back()
+  BtfField last;  // offset equals offsets.back()
 };
 
 struct BtfParameter {
-  std::string name;          // may be empty
+  std::string name;  // may be empty
   uint32_t type_id = 0;
 };
 
 struct BtfFunction {
   std::string name;
-  uint32_t type_id = 0;      // of the FUNC (or of the prototype, where it has no FUNC)
+  uint32_t type_id = 0;  // of the FUNC (or of the prototype, where it has no FUNC)
   uint32_t return_type = 0;
   std::vector<BtfParameter> parameters;
   bool variadic = false;
-  std::string signature;     // "void enqueue_task(struct rq *rq, struct task_struct *p, int flags)"
+  std::string signature;  // "void enqueue_task(struct rq *rq, struct task_struct *p, int flags)"
 };
 
 struct BtfEnumerator {
   std::string name;
-  uint64_t value = 0;        // sign-extended when the enum is signed
+  uint64_t value = 0;  // sign-extended when the enum is signed
 };
 
 class BtfView {
@@ -91,8 +104,8 @@ class BtfView {
   // Through typedefs and qualifiers. An id out of range is void.
   BtfType resolve(uint32_t type_id) const;
 
-  // A field of struct `name` by its path: "scx.nr_running", "comm". Anonymous members are looked through. The path
-  // may not pass a pointer or an array. kNotFound names the part that is missing.
+  // A field of struct `name` by its path: "scx.nr_running", "comm". Anonymous members are looked through. The
+  // path may not pass a pointer or an array. kNotFound names the part that is missing.
   Result<BtfField> field(std::string_view struct_name, std::string_view path) const;
   Result<BtfField> field(uint32_t struct_id, std::string_view path) const;
   // The same, but a path may pass pointers, for which '.' stands as well: "scx.dsq.id". Starts at a struct.

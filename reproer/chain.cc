@@ -8,19 +8,22 @@
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kStallKind = 0x402;        // SCX_EXIT_ERROR_STALL
-constexpr size_t kMaxKernelLinks = 14;        // the outermost kernel frames are far from the crash, and hot
+constexpr uint64_t kStallKind = 0x402;  // SCX_EXIT_ERROR_STALL
+constexpr size_t kMaxKernelLinks = 14;  // the outermost kernel frames are far from the crash, and hot
 constexpr size_t kMaxLinks = 48;
 
 const BpfProgramT* holder(const std::vector<BpfProgramT>& programs, const std::string& function,
                           const std::vector<const ChainFrameT*>& frames) {
   const BpfProgramT* found = nullptr;
   for (const BpfProgramT& p : programs) {
-    auto has = std::any_of(p.functions.begin(), p.functions.end(), [&](const auto& f) { return f->name == function; });
+    auto has = std::any_of(p.functions.begin(), p.functions.end(),
+                           [&](const auto& f) { return f->name == function; });
     if (!has) continue;
     if (p.name == function) return &p;
-    // A subprogram is copied into each program that calls it: the copy that ran is in the one on the backtrace.
-    const bool on_trace = std::any_of(frames.begin(), frames.end(), [&](const auto* f) { return f->function == p.name; });
+    // A subprogram is copied into each program that calls it: the copy that ran is in the one on the
+    // backtrace.
+    const bool on_trace =
+        std::any_of(frames.begin(), frames.end(), [&](const auto* f) { return f->function == p.name; });
     if (!found || on_trace) found = &p;
   }
   return found;
@@ -76,8 +79,8 @@ void add_callback(CrashChain* chain, const std::vector<BpfProgramT>& programs, c
   }
 }
 
-// How a task gets onto a queue, and how a CPU takes one off it: kernel names of all versions; those that this kernel
-// does not have are left out silently.
+// How a task gets onto a queue, and how a CPU takes one off it: kernel names of all versions; those that this
+// kernel does not have are left out silently.
 void add_enqueue_path(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
   add_kernel(chain, has, {"dispatch_enqueue", "scx_dispatch_enqueue"});
   add_callback(chain, programs, "enqueue");
@@ -88,7 +91,8 @@ void add_enqueue_path(CrashChain* chain, const std::vector<BpfProgramT>& program
 void add_dispatch_path(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
   add_kernel(chain, has, {"consume_dispatch_q", "scx_consume_dispatch_q"});
   add_callback(chain, programs, "dispatch");
-  add_kernel(chain, has, {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "set_next_task_scx"});
+  add_kernel(chain, has,
+             {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "set_next_task_scx"});
 }
 
 // Who calls a callback in the kernel; names of all versions.
@@ -98,8 +102,8 @@ struct Callers {
 };
 const Callers kCallers[] = {
     {"enqueue",
-     {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx", "put_prev_task_scx", "enqueue_task", "ttwu_do_activate",
-      "try_to_wake_up", "wake_up_new_task"}},
+     {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx", "put_prev_task_scx", "enqueue_task",
+      "ttwu_do_activate", "try_to_wake_up", "wake_up_new_task"}},
     {"dispatch", {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
     {"select_cpu", {"select_task_rq_scx", "try_to_wake_up", "wake_up_new_task"}},
     {"running", {"set_next_task_scx"}},
@@ -110,7 +114,8 @@ const Callers kCallers[] = {
 
 void add_alternates(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
   auto known = [&](const std::vector<ChainLink>& links, const std::string& name) {
-    return std::any_of(links.begin(), links.end(), [&](const ChainLink& l) { return !l.bpf && l.function == name; });
+    return std::any_of(links.begin(), links.end(),
+                       [&](const ChainLink& l) { return !l.bpf && l.function == name; });
   };
   for (const BpfProgramT& p : programs) {
     const bool in_chain = std::any_of(chain->links.begin(), chain->links.end(),
@@ -184,7 +189,8 @@ CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgr
   add_dispatch_path(&chain, programs, kernel_has);
   add_enqueue_path(&chain, programs, kernel_has);
   if (chain.origin == ChainOrigin::kCallbacks)
-    for (const char* member : {"running", "stopping", "runnable", "quiescent"}) add_callback(&chain, programs, member);
+    for (const char* member : {"running", "stopping", "runnable", "quiescent"})
+      add_callback(&chain, programs, member);
   return chain;
 }
 

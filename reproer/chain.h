@@ -11,12 +11,12 @@
 namespace ktstr {
 
 struct ChainLink {
-  std::string function;   // kernel symbol, or BPF function
+  std::string function;  // kernel symbol, or BPF function
   bool bpf = false;
-  std::string program;    // BPF: the program that holds it; empty when no recorded program does
-  std::string tag;        // BPF: as printed
-  uint32_t offset = 0;    // of the return address; 0: unknown
-  std::string source;     // "file:line", where known
+  std::string program;  // BPF: the program that holds it; empty when no recorded program does
+  std::string tag;      // BPF: as printed
+  uint32_t offset = 0;  // of the return address; 0: unknown
+  std::string source;   // "file:line", where known
   std::string source_text;
 };
 
@@ -28,7 +28,7 @@ enum class ChainOrigin {
 
 struct CrashChain {
   ChainOrigin origin = ChainOrigin::kBacktrace;
-  std::vector<ChainLink> links;                         // innermost first
+  std::vector<ChainLink> links;  // innermost first
   // Other ways by which the kernel gets to the same callbacks: the second crash may come along one of these.
   std::vector<ChainLink> alternates;
   std::vector<std::pair<std::string, std::string>> dropped;  // function, why
@@ -37,8 +37,8 @@ struct CrashChain {
 // Answers whether the kernel has a function of that name (by its BTF).
 using KernelHas = std::function<bool(const std::string&)>;
 
-// REQUIRES: nothing; a crash without anything usable gives an empty chain. `crash` null: the scheduler's process died
-// without a word from the kernel.
+// REQUIRES: nothing; a crash without anything usable gives an empty chain. `crash` null: the scheduler's
+// process died without a word from the kernel.
 CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
                          const KernelHas& kernel_has);
 

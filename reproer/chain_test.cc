@@ -31,9 +31,10 @@ TEST(Chain, BacktraceLessNoise) {
   EXPECT_EQ(chain.links[0].source, "x.bpf.c:11");
   EXPECT_EQ(chain.links[0].source_text, "source of x_place");
   EXPECT_FALSE(chain.links[2].bpf);
-  EXPECT_THAT(chain.dropped, ElementsAre(Pair("scx_bpf_error_bstr", "exit machinery"),
-                                         Pair("bpf__sched_ext_ops_enqueue", "trampoline"),
-                                         Pair("asm_sysvec_apic_timer_interrupt", "interrupt and softirq plumbing")));
+  EXPECT_THAT(chain.dropped,
+              ElementsAre(Pair("scx_bpf_error_bstr", "exit machinery"),
+                          Pair("bpf__sched_ext_ops_enqueue", "trampoline"),
+                          Pair("asm_sysvec_apic_timer_interrupt", "interrupt and softirq plumbing")));
 }
 
 TEST(Chain, TheLineOfTheFrameWinsOverTheFunctionsFirst) {
@@ -80,7 +81,8 @@ TEST(Chain, NoBacktraceFallsBackToCallbacksAndTheirCallers) {
   std::vector<BpfProgramT> programs;
   programs.push_back(program("enqueue", {"x_enqueue", "x_place"}));
   programs.push_back(program("dispatch", {"x_dispatch"}));
-  CrashChain chain = extract_chain(nullptr, programs, [](const std::string& n) { return n == "do_enqueue_task"; });
+  CrashChain chain =
+      extract_chain(nullptr, programs, [](const std::string& n) { return n == "do_enqueue_task"; });
   EXPECT_EQ(chain.origin, ChainOrigin::kCallbacks);
   EXPECT_THAT(names(chain.links), ElementsAre("x_dispatch", "x_place", "x_enqueue", "do_enqueue_task"));
   EXPECT_TRUE(extract_chain(nullptr, {}, everything).links.empty());
@@ -94,7 +96,8 @@ TEST(Chain, AStallTakesQueueingAndDispatchNotTheWatchdog) {
   crash.exit_kind = 0x402;
   add_frame(&crash, "scx_watchdog_workfn");
   add_frame(&crash, "something_else");
-  CrashChain chain = extract_chain(&crash, programs, [](const std::string& n) { return n == "enqueue_task_scx"; });
+  CrashChain chain =
+      extract_chain(&crash, programs, [](const std::string& n) { return n == "enqueue_task_scx"; });
   EXPECT_EQ(chain.origin, ChainOrigin::kStall);
   EXPECT_THAT(names(chain.links), ElementsAre("x_enqueue", "enqueue_task_scx"));
   EXPECT_THAT(chain.dropped, testing::SizeIs(2));

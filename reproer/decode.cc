@@ -76,11 +76,16 @@ std::string dsq_name(uint64_t id) {
   if ((id & kLocalOn) == kLocalOn) return "SCX_DSQ_LOCAL_ON|" + std::to_string(id & 0xffffffff);
   if (!(id & kBuiltin)) return hex(id);
   switch (id & ~kBuiltin) {
-    case 0: return "SCX_DSQ_INVALID";
-    case 1: return "SCX_DSQ_GLOBAL";
-    case 2: return "SCX_DSQ_LOCAL";
-    case 3: return "SCX_DSQ_BYPASS";
-    default: return hex(id);
+    case 0:
+      return "SCX_DSQ_INVALID";
+    case 1:
+      return "SCX_DSQ_GLOBAL";
+    case 2:
+      return "SCX_DSQ_LOCAL";
+    case 3:
+      return "SCX_DSQ_BYPASS";
+    default:
+      return hex(id);
   }
 }
 
@@ -105,7 +110,8 @@ std::string decode_value(const ValueSpecT& spec, std::span<const uint8_t> data) 
       const uint64_t v = number(spec, data, false);
       return v ? hex(v) : "NULL";
     }
-    case ValueFormat::Bool: return number(spec, data, false) ? "true" : "false";
+    case ValueFormat::Bool:
+      return number(spec, data, false) ? "true" : "false";
     case ValueFormat::String:
     case ValueFormat::CString: {
       const auto* text = reinterpret_cast<const char*>(data.data());
@@ -117,9 +123,12 @@ std::string decode_value(const ValueSpecT& spec, std::span<const uint8_t> data) 
       const std::string name = name_of(spec, v, width);
       return name.empty() ? hex(v) : name + " (" + hex(v) + ")";
     }
-    case ValueFormat::Flags: return flags(spec, number(spec, data, false));
-    case ValueFormat::CpuMask: return cpus(data);
-    case ValueFormat::DsqId: return dsq_name(number(spec, data, false));
+    case ValueFormat::Flags:
+      return flags(spec, number(spec, data, false));
+    case ValueFormat::CpuMask:
+      return cpus(data);
+    case ValueFormat::DsqId:
+      return dsq_name(number(spec, data, false));
     case ValueFormat::Unsigned: {
       const uint64_t v = number(spec, data, false);
       const std::string name = name_of(spec, v, ~uint64_t{0});

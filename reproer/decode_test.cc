@@ -16,7 +16,8 @@ ValueSpecT spec(ValueFormat format, uint16_t size) {
 
 TEST(Decode, Numbers) {
   EXPECT_EQ(decode_value(spec(ValueFormat::Signed, 4), bytes_of<int32_t>(-22)), "-22");
-  EXPECT_EQ(decode_value(spec(ValueFormat::Signed, 4), bytes_of<uint64_t>(0xdeadbeef00000005)), "5") << "a register's upper half is not the argument's";
+  EXPECT_EQ(decode_value(spec(ValueFormat::Signed, 4), bytes_of<uint64_t>(0xdeadbeef00000005)), "5")
+      << "a register's upper half is not the argument's";
   EXPECT_EQ(decode_value(spec(ValueFormat::Unsigned, 8), bytes_of<uint64_t>(~0ull)), "18446744073709551615");
   EXPECT_EQ(decode_value(spec(ValueFormat::Hex, 4), bytes_of<uint32_t>(0x200)), "0x200");
   EXPECT_EQ(decode_value(spec(ValueFormat::Pointer, 8), bytes_of<uint64_t>(0)), "NULL");
@@ -34,9 +35,16 @@ TEST(Decode, BitFields) {
 }
 
 TEST(Decode, TextIsMadeSafe) {
-  EXPECT_EQ(decode_value(spec(ValueFormat::String, 16), bytes_of<std::array<char, 8>>({'p', 'i', 'p', 'e', 0, 'x', 'x', 'x'})), "\"pipe\"");
-  EXPECT_EQ(decode_value(spec(ValueFormat::String, 4), bytes_of<std::array<char, 4>>({'a', 'b', 'c', 'd'})), "\"abcd\"") << "no NUL";
-  EXPECT_EQ(decode_value(spec(ValueFormat::String, 8), bytes_of<std::array<char, 8>>({'\x1b', '[', '3', '1', 'm', 'x', 0, 0})).find('\x1b'), std::string::npos);
+  EXPECT_EQ(decode_value(spec(ValueFormat::String, 16),
+                         bytes_of<std::array<char, 8>>({'p', 'i', 'p', 'e', 0, 'x', 'x', 'x'})),
+            "\"pipe\"");
+  EXPECT_EQ(decode_value(spec(ValueFormat::String, 4), bytes_of<std::array<char, 4>>({'a', 'b', 'c', 'd'})),
+            "\"abcd\"")
+      << "no NUL";
+  EXPECT_EQ(decode_value(spec(ValueFormat::String, 8),
+                         bytes_of<std::array<char, 8>>({'\x1b', '[', '3', '1', 'm', 'x', 0, 0}))
+                .find('\x1b'),
+            std::string::npos);
 }
 
 TEST(Decode, CpuMasks) {

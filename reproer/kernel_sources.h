@@ -3,10 +3,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/result.h"
 
 namespace ktstr {
+
+struct SourcePlace {
+  std::string line;  // "kernel/sched/ext/ext.c:1907", in the function itself
+  struct Inlined {
+    std::string function;
+    std::string line;  // the call's line in it
+  };
+  std::vector<Inlined> inlined;  // innermost first: the call stands in these, not in `function` as written
+};
 
 class KernelSources {
  public:
@@ -14,9 +24,9 @@ class KernelSources {
   static Result<std::unique_ptr<KernelSources>> open(const std::string& vmlinux);
   virtual ~KernelSources() = default;
 
-  // "kernel/sched/ext/ext.c:1907": where `function` stands; with `offset` (of a return address) the line of the call.
-  // Empty: not found. The build's own directories are cut off.
-  virtual std::string line_of(const std::string& function, uint32_t offset) = 0;
+  // Where `function` stands; with `offset` (of a return address) the line of the call, and the functions that
+  // the compiler inlined around it. Empty where not found. The build's own directories are cut off.
+  virtual SourcePlace place_of(const std::string& function, uint32_t offset) = 0;
 };
 
 // A source path without what only the build machine knows: "../", and all before the tree's top folders.

@@ -3,8 +3,8 @@
 // Reads:      every event of the run; the kernel image and debug info that RunStarted names.
 // Writes:     after each VmSettled exactly one of ReproRequested, ReproDeclined, ReproFinished.
 // Trusts:     the launcher's events; a guest's facts are bounded and only ever shown as text.
-// On failure: what is not known is left out of the report and said so; without types a chain is probed without values.
-// Limits:     x86-64; arguments in registers only; DWARF only where debug info is cached.
+// On failure: what is not known is left out of the report and said so; without types a chain is probed
+// without values. Limits:     x86-64; arguments in registers only; DWARF only where debug info is cached.
 #include "reproer/reproer_role.h"
 
 int main(int argc, char** argv) {

@@ -7,7 +7,7 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxArguments = 6;   // in registers
+constexpr size_t kMaxArguments = 6;  // in registers
 constexpr size_t kMaxTargets = 64;
 
 const BpfProgramT* program_named(const PlanInputs& in, const std::string& name) {
@@ -60,7 +60,8 @@ void describe_bpf(const PlanInputs& in, const BpfProgramT& p, ValuePlanner* plan
 
 }  // namespace
 
-Result<BtfFunction> callback_prototype(const BtfView& kernel, const std::string& member, const std::string& function) {
+Result<BtfFunction> callback_prototype(const BtfView& kernel, const std::string& member,
+                                       const std::string& function) {
   // The kernel has a stub of each callback, with named parameters.
   if (auto stub = kernel.function("sched_ext_ops__" + member)) {
     for (BtfParameter& p : stub->parameters)
@@ -99,12 +100,13 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   plan.history = in.history;
   plan.keep_by_task = chain.origin != ChainOrigin::kBacktrace;
   plan.trigger_ladder = trigger_ladder(in.kernel);
-  for (const auto& [function, reason] : chain.dropped) {
+  auto drop = [&](const std::string& function, const std::string& reason) {
     auto d = std::make_unique<DroppedFrameT>();
     d->function = function;
     d->reason = reason;
     plan.dropped.push_back(std::move(d));
-  }
+  };
+  for (const auto& [function, reason] : chain.dropped) drop(function, reason);
   std::unique_ptr<ValuePlanner> planner;
   if (in.kernel) planner = std::make_unique<ValuePlanner>(*in.kernel, in.cpus);
   auto add = [&](const ChainLink& link, uint32_t place) {
@@ -124,7 +126,13 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
       if (p) describe_bpf(in, *p, planner.get(), t.get());
     } else {
       t->kind = ProbeKind::Kprobe;
-      if (in.kernel_source) t->source = in.kernel_source(link.function, link.offset);
+      if (in.kernel_source) {
+        const SourcePlace source = in.kernel_source(link.function, link.offset);
+        t->source = source.line;
+        for (const auto& inlined : source.inlined)
+          drop(inlined.function,
+               "inlined into " + link.function + (inlined.line.empty() ? "" : " (" + inlined.line + ")"));
+      }
       describe_kernel(in, planner.get(), t.get());
     }
     plan.targets.push_back(std::move(t));

@@ -1,5 +1,5 @@
-// From the crash chain to the plan of the second VM: one target a function, with signature, arguments and the fields
-// behind them. Pure.
+// From the crash chain to the plan of the second VM: one target a function, with signature, arguments and the
+// fields behind them. Pure.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 
 #include "bpf/btf_view.h"
 #include "reproer/chain.h"
+#include "reproer/kernel_sources.h"
 #include "schemas/event_generated.h"
 
 namespace ktstr {
@@ -16,11 +17,11 @@ namespace ktstr {
 using ProgramTypes = std::map<uint32_t, BtfView>;  // by BTF id, of one VM
 
 struct PlanInputs {
-  const BtfView* kernel = nullptr;            // null: unknown; kernel functions are then probed without arguments
+  const BtfView* kernel = nullptr;  // null: unknown; kernel functions are then probed without arguments
   const std::vector<BpfProgramT>* programs = nullptr;
   const ProgramTypes* types = nullptr;
-  // "kernel/sched/ext.c:1907" of a kernel function; empty where unknown. May be null.
-  std::function<std::string(const std::string& function, uint32_t offset)> kernel_source;
+  // Where a kernel function stands; empty where unknown. May be null.
+  std::function<SourcePlace(const std::string& function, uint32_t offset)> kernel_source;
   unsigned cpus = 1;
   uint32_t attempt = 1;
   uint32_t history = 1;
@@ -28,9 +29,10 @@ struct PlanInputs {
 
 ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& inputs);
 
-// Prototype of a struct_ops callback, named `function`: the program's own BTF only knows that it gets one pointer.
-// kNotFound when the kernel has no such member.
-Result<BtfFunction> callback_prototype(const BtfView& kernel, const std::string& member, const std::string& function);
+// Prototype of a struct_ops callback, named `function`: the program's own BTF only knows that it gets one
+// pointer. kNotFound when the kernel has no such member.
+Result<BtfFunction> callback_prototype(const BtfView& kernel, const std::string& member,
+                                       const std::string& function);
 
 // Kernel functions that end a scheduler, best trigger first: "NAME#N", N the argument that is the exit kind.
 std::vector<std::string> trigger_ladder(const BtfView* kernel);

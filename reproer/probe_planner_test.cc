@@ -51,7 +51,8 @@ TEST_F(Plan, KernelFunctionFromItsPrototype) {
   ASSERT_EQ(p.targets.size(), 3u);
   const ProbeTargetT& t = *p.targets[2];
   EXPECT_EQ(t.kind, ProbeKind::Kprobe);
-  EXPECT_EQ(t.signature, "void do_enqueue_task(struct rq *rq, struct task_struct *p, u64 enq_flags, int sticky_cpu)");
+  EXPECT_EQ(t.signature,
+            "void do_enqueue_task(struct rq *rq, struct task_struct *p, u64 enq_flags, int sticky_cpu)");
   EXPECT_EQ(t.nargs, 4);
   EXPECT_EQ(t.subject_arg, 1);
   EXPECT_FALSE(t.want_return);
@@ -107,18 +108,20 @@ TEST_F(Plan, OtherStructsShowTheirScalars) {
   auto f = kernel_.function("look_at");
   ASSERT_TRUE(f.ok());
   ValueSpecs values;
-  for (uint8_t i = 0; i < 3; ++i) planner.add_argument(kernel_, i, f->parameters[i].name, f->parameters[i].type_id, &values);
+  for (uint8_t i = 0; i < 3; ++i)
+    planner.add_argument(kernel_, i, f->parameters[i].name, f->parameters[i].type_id, &values);
   std::vector<std::string> names;
   for (const auto& v : values) names.push_back(v->name);
-  EXPECT_THAT(names, testing::ElementsAre("o", "o->first", "o->low", "o->high", "o->label", "o->ready", "count", "*count", "name"));
+  EXPECT_THAT(names, testing::ElementsAre("o", "o->first", "o->low", "o->high", "o->label", "o->ready",
+                                          "count", "*count", "name"));
   EXPECT_EQ(values[3]->bit_offset, 3);
   EXPECT_EQ(values[3]->bit_size, 5);
   EXPECT_EQ(values[8]->format, ValueFormat::CString);
 }
 
 TEST_F(Plan, LadderKnowsWhereTheKindStands) {
-  EXPECT_THAT(trigger_ladder(&kernel_), testing::ElementsAre("scx_claim_exit#1", "scx_vexit#1", "__scx_exit#1",
-                                                             "scx_exit#1", "scx_kf_exit#0"));
+  EXPECT_THAT(trigger_ladder(&kernel_), testing::ElementsAre("scx_claim_exit#1", "scx_vexit#1",
+                                                             "__scx_exit#1", "scx_exit#1", "scx_kf_exit#0"));
   EXPECT_THAT(trigger_ladder(nullptr), testing::Contains("scx_kf_exit#0"));
 }
 
@@ -139,7 +142,8 @@ TEST_F(Plan, EveryTargetFitsTheProbe) {
       EXPECT_LE(v->offsets.size(), size_t{KTSTR_MAX_HOPS});
     }
     EXPECT_LE(bytes, uint32_t{KTSTR_DATA_BYTES});
-    EXPECT_LE(t->values.size(), size_t{KTSTR_MAX_VALUES - 1}) << "bit 31 tells that the arguments could not be read";
+    EXPECT_LE(t->values.size(), size_t{KTSTR_MAX_VALUES - 1})
+        << "bit 31 tells that the arguments could not be read";
   }
 }
 

@@ -10,7 +10,8 @@ TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
   v.signature = repro.signature();
   if (repro.crash && !repro.crash->artefact.empty()) {
     v.status = ReproStatus::EmulatorArtefact;
-    v.detail = "the second VM's crash looks like the emulator's, not the scheduler's: " + repro.crash->artefact;
+    v.detail =
+        "the second VM's crash looks like the emulator's, not the scheduler's: " + repro.crash->artefact;
     return v;
   }
   if (!v.signature.empty()) {
@@ -40,7 +41,9 @@ bool tells_more(ReproStatus a, ReproStatus b) {
   static constexpr ReproStatus kOrder[] = {ReproStatus::SameSignature, ReproStatus::DifferentCrash,
                                            ReproStatus::NotReproduced, ReproStatus::EmulatorArtefact,
                                            ReproStatus::VmFailed};
-  auto rank = [](ReproStatus s) { return std::find(std::begin(kOrder), std::end(kOrder), s) - std::begin(kOrder); };
+  auto rank = [](ReproStatus s) {
+    return std::find(std::begin(kOrder), std::end(kOrder), s) - std::begin(kOrder);
+  };
   return rank(a) < rank(b);
 }
 

@@ -19,7 +19,8 @@ ReproDeclinedT declined(std::string reason) {
 // "7.3" of "7.3.4+deb13-cloud-amd64".
 std::string series(const std::string& release) {
   const size_t first = release.find('.');
-  return first == std::string::npos ? release : release.substr(0, release.find_first_not_of("0123456789", first + 1));
+  return first == std::string::npos ? release
+                                    : release.substr(0, release.find_first_not_of("0123456789", first + 1));
 }
 
 unsigned vcpus(const TestSpecT& spec) {
@@ -28,13 +29,14 @@ unsigned vcpus(const TestSpecT& spec) {
   return std::clamp(t.llcs * t.cores * t.threads, 1u, 4096u);
 }
 
-// Probe time against the CPU time there was between the workload's start and the crash. `cpus`: that really ran at
-// the same time.
+// Probe time against the CPU time there was between the workload's start and the crash. `cpus`: that really
+// ran at the same time.
 float slowdown(const VmFacts& vm, unsigned cpus) {
   if (!vm.finished || !vm.finished->cost_ns_per_hit || !vm.workload_ns) return 0;
   const uint64_t end = vm.trigger ? vm.trigger->ns : vm.last_hit_ns();
   if (end <= vm.workload_ns) return 0;
-  const double busy = static_cast<double>(vm.finished->hits) * static_cast<double>(vm.finished->cost_ns_per_hit);
+  const double busy =
+      static_cast<double>(vm.finished->hits) * static_cast<double>(vm.finished->cost_ns_per_hit);
   const double all = static_cast<double>(end - vm.workload_ns) * cpus;
   // Some hits came before the workload: an upper bound, so it is capped.
   const double share = std::min(busy / all, 0.9);
@@ -86,8 +88,9 @@ Reproer::Answer Reproer::request() {
   if (attempt_ == 0) {
     KernelKnowledge kernel = run_.kernel ? load_(*run_.kernel) : KernelKnowledge{};
     const BtfView* types = kernel.types ? &*kernel.types : nullptr;
-    const CrashChain chain = extract_chain(primary_.crash ? &*primary_.crash : nullptr, primary_.programs,
-                                           [&](const std::string& name) { return types && types->find_function(name); });
+    const CrashChain chain =
+        extract_chain(primary_.crash ? &*primary_.crash : nullptr, primary_.programs,
+                      [&](const std::string& name) { return types && types->find_function(name); });
     const ProgramTypes program_types = primary_.program_types();
     PlanInputs in;
     in.kernel = types;
@@ -162,8 +165,8 @@ ReproFinishedT Reproer::finish() {
     f.detail += repro_.finished ? "; no probe was hit" : "; the probes told nothing";
   }
   if (run_.kernel && run_.kernel->debuginfo.empty())
-    f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " + series(run_.kernel->release) +
-             " --debuginfo";
+    f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " +
+             series(run_.kernel->release) + " --debuginfo";
   f.signature_primary = primary_.signature();
   f.signature_repro = best_->signature;
   f.tries = tries_;

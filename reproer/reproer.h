@@ -1,8 +1,8 @@
-// Decides after each VM: boot another one under probes, or say what came of it. Knows no socket: events in, at most
-// one answer out.
+// Decides after each VM: boot another one under probes, or say what came of it. Knows no socket: events in,
+// at most one answer out.
 //
-// Every VmSettled gets exactly one answer: ReproRequested (the launcher boots, and settles again), ReproDeclined or
-// ReproFinished. Thread rule: none, one thread.
+// Every VmSettled gets exactly one answer: ReproRequested (the launcher boots, and settles again),
+// ReproDeclined or ReproFinished. Thread rule: none, one thread.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "reproer/chain.h"
+#include "reproer/kernel_sources.h"
 #include "reproer/repro_verdict.h"
 #include "reproer/vm_facts.h"
 #include "schemas/envelope.h"
@@ -22,7 +23,7 @@ namespace ktstr {
 struct KernelKnowledge {
   std::optional<BtfView> types;
   std::string types_missing;  // why there are none
-  std::function<std::string(const std::string& function, uint32_t offset)> source;
+  std::function<SourcePlace(const std::string& function, uint32_t offset)> source;
 };
 using LoadKernel = std::function<KernelKnowledge(const KernelInfoT&)>;
 
@@ -45,13 +46,13 @@ class Reproer {
   LoadKernel load_;
   RunStartedT run_;
   VmFacts primary_;
-  VmFacts repro_;             // of the current attempt
-  uint8_t attempt_ = 0;       // 1-based; 0: none asked for
-  uint32_t retries_ = 0;      // attempts that an emulator artefact cost
+  VmFacts repro_;         // of the current attempt
+  uint8_t attempt_ = 0;   // 1-based; 0: none asked for
+  uint32_t retries_ = 0;  // attempts that an emulator artefact cost
   uint32_t tries_ = 0, same_ = 0;
   ProbePlanT plan_;
   std::optional<TryVerdict> best_;
-  ReproFinishedT shown_;      // calls and counts of the best try
+  ReproFinishedT shown_;  // calls and counts of the best try
 };
 
 }  // namespace ktstr

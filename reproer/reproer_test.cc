@@ -28,13 +28,16 @@ class Repro : public testing::Test {
     KernelKnowledge k;
     auto bytes = read_elf_btf(KTSTR_KERNEL_TYPES);
     k.types = std::move(*BtfView::from_bytes(*bytes));
-    k.source = [](const std::string& f, uint32_t) { return f + ".c:1"; };
+    k.source = [](const std::string& f, uint32_t) {
+      return SourcePlace{f + ".c:1", {{"small", "small.h:2"}}};
+    };
     ++loads_;
     return k;
   }
   template <typename T>
   std::optional<Reproer::Answer> send(T payload, Vm vm = Vm::Primary, uint8_t attempt = 0) {
-    return reproer_.on_event(make_event({.run_id = "r", .source = "s", .vm = vm, .attempt = attempt}, std::move(payload)));
+    return reproer_.on_event(
+        make_event({.run_id = "r", .source = "s", .vm = vm, .attempt = attempt}, std::move(payload)));
   }
   void start() { EXPECT_FALSE(send(std::move(run_), Vm::Host)); }
   void reach(Stage stage, Vm vm = Vm::Primary, uint8_t attempt = 0) {
@@ -42,7 +45,8 @@ class Repro : public testing::Test {
     s.stage = stage;
     EXPECT_FALSE(send(std::move(s), vm, attempt));
   }
-  void crash(Vm vm = Vm::Primary, uint8_t attempt = 0, const char* message = "spent", const char* artefact = "") {
+  void crash(Vm vm = Vm::Primary, uint8_t attempt = 0, const char* message = "spent",
+             const char* artefact = "") {
     CrashDetectedT c = demo_crash();
     c.message = message;
     c.artefact = artefact;
@@ -73,7 +77,9 @@ TEST_F(Repro, ACrashAsksForAVmWithItsChain) {
   ASSERT_EQ(r.plan->targets.size(), 3u);
   EXPECT_EQ(r.plan->targets[0]->function, "x_place");
   EXPECT_EQ(r.plan->targets[2]->source, "do_enqueue_task.c:1");
-  EXPECT_EQ(r.plan->dropped.size(), 3u);
+  ASSERT_EQ(r.plan->dropped.size(), 4u);
+  EXPECT_EQ(r.plan->dropped[3]->function, "small");
+  EXPECT_EQ(r.plan->dropped[3]->reason, "inlined into do_enqueue_task (small.h:2)");
 }
 
 TEST_F(Repro, TheSameSignatureEndsIt) {
@@ -86,7 +92,7 @@ TEST_F(Repro, TheSameSignatureEndsIt) {
   EXPECT_EQ(f.same, 1u);
   EXPECT_EQ(f.signature_primary, f.signature_repro);
   EXPECT_EQ(f.calls.size(), 3u) << "the chain is shown even when nothing was hit";
-  EXPECT_EQ(f.dropped.size(), 3u);
+  EXPECT_EQ(f.dropped.size(), 4u);
   EXPECT_THAT(f.detail, testing::HasSubstr("the probes told nothing"));
 }
 
@@ -200,7 +206,8 @@ TEST_F(Repro, EventsOfAnOldAttemptDoNotCount) {
 }
 
 TEST(KernelSources, BuildFoldersAreCutOff) {
-  EXPECT_EQ(tidy_source_path("/build/linux-7.3.4/debian/build/x/../../../kernel/sched/ext/ext.c", "/build/linux-7.3.4/debian/build/x"),
+  EXPECT_EQ(tidy_source_path("/build/linux-7.3.4/debian/build/x/../../../kernel/sched/ext/ext.c",
+                             "/build/linux-7.3.4/debian/build/x"),
             "kernel/sched/ext/ext.c");
   EXPECT_EQ(tidy_source_path("/build/rp/linux-7.3.4/kernel/sched/core.c", "/other"), "kernel/sched/core.c");
   EXPECT_EQ(tidy_source_path("kernel/sched/core.c", ""), "kernel/sched/core.c");

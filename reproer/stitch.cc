@@ -46,7 +46,8 @@ class Stitcher {
  public:
   explicit Stitcher(const StitchInputs& in) : in_(in), targets_(in.plan->targets.size()) {
     for (const ProbeHitT& h : *in.hits)
-      if (h.target < targets_.size()) (h.when == HitWhen::Entry ? targets_[h.target].entries : targets_[h.target].exits).push_back(&h);
+      if (h.target < targets_.size())
+        (h.when == HitWhen::Entry ? targets_[h.target].entries : targets_[h.target].exits).push_back(&h);
     for (auto& t : targets_) {
       std::sort(t.entries.begin(), t.entries.end(), [](auto* a, auto* b) { return a->ns < b->ns; });
       std::sort(t.exits.begin(), t.exits.end(), [](auto* a, auto* b) { return a->ns < b->ns; });
@@ -55,7 +56,8 @@ class Stitcher {
   }
 
   std::vector<std::unique_ptr<DecodedCallT>> run() {
-    std::vector<std::unique_ptr<DecodedCallT>> on_path, off_path;  // innermost first: a hit bounds those of its callers
+    std::vector<std::unique_ptr<DecodedCallT>> on_path,
+        off_path;  // innermost first: a hit bounds those of its callers
     for (const ProbeTargetT* t : in_order()) {
       auto call = std::make_unique<DecodedCallT>();
       call->function = t->function;
@@ -66,9 +68,12 @@ class Stitcher {
       const bool alternate = t->chain_index == UINT32_MAX;
       const bool known_off = !path_.empty() && !place_of(*t) && !in_.plan->keep_by_task;
       const ProbeHitT* hit = choose(*t, call.get());
-      if (alternate && (known_off || !hit || path_.empty())) continue;  // only there in case the crash came this way
-      if (hit) fill(*t, *hit, known_off, call.get());
-      else if (call->note.empty()) call->note = why_not(*t);
+      if (alternate && (known_off || !hit || path_.empty()))
+        continue;  // only there in case the crash came this way
+      if (hit)
+        fill(*t, *hit, known_off, call.get());
+      else if (call->note.empty())
+        call->note = why_not(*t);
       (known_off ? off_path : on_path).push_back(std::move(call));
     }
     if (!in_.plan->keep_by_task)
@@ -111,7 +116,8 @@ class Stitcher {
   std::vector<const ProbeTargetT*> in_order() const {
     std::vector<const ProbeTargetT*> order;
     for (const auto& t : in_.plan->targets) order.push_back(t.get());
-    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->chain_index < b->chain_index; });
+    std::stable_sort(order.begin(), order.end(),
+                     [](auto* a, auto* b) { return a->chain_index < b->chain_index; });
     std::stable_sort(order.begin(), order.end(), [&](auto* a, auto* b) {
       const size_t x = place_of(*a), y = place_of(*b);
       return x && y ? x < y : x && !y;
@@ -141,7 +147,8 @@ class Stitcher {
           DecodedValueT& v = *call->values[k];
           const std::string field = v.name.substr(name.size());
           auto old = now.fields.find(field);
-          const bool same = !since.empty() && old != now.fields.end() && old->second == v.entry && v.exit.empty();
+          const bool same =
+              !since.empty() && old != now.fields.end() && old->second == v.entry && v.exit.empty();
           now.fields[field] = v.entry;
           if (same && field != "->pid" && field != "->comm") {
             call->values.erase(call->values.begin() + static_cast<std::ptrdiff_t>(k));
@@ -150,7 +157,9 @@ class Stitcher {
             ++k;
           }
         }
-        if (dropped) call->values[i]->entry += " (" + std::to_string(dropped) + (dropped == 1 ? " field" : " fields") + " as in " + since + ")";
+        if (dropped)
+          call->values[i]->entry += " (" + std::to_string(dropped) + (dropped == 1 ? " field" : " fields") +
+                                    " as in " + since + ")";
         here[key] = std::move(now);
       }
       for (auto& [key, now] : here) seen[key] = std::move(now);
@@ -177,7 +186,8 @@ class Stitcher {
         bound_ = h->ns;
         return h;
       }
-      call->note = on_path ? "from an earlier journey of the crashing task" : "not on the path of this crash; last call by the crashing task";
+      call->note = on_path ? "from an earlier journey of the crashing task"
+                           : "not on the path of this crash; last call by the crashing task";
       return h;
     }
     call->note = on_path ? "the call of the crashing task was not kept; last call by any task"
@@ -200,7 +210,8 @@ class Stitcher {
     const uint64_t limit = in_.trigger ? in_.trigger->ns : UINT64_MAX;
     for (auto it = entries.rbegin(); it != entries.rend(); ++it)
       if ((*it)->ns <= limit) {
-        call->note = stuck && t.subject_arg != 255 ? "never called for the stuck task; last call for any task" : "last call";
+        call->note = stuck && t.subject_arg != 255 ? "never called for the stuck task; last call for any task"
+                                                   : "last call";
         return *it;
       }
     return nullptr;
@@ -210,7 +221,8 @@ class Stitcher {
     if (in_.attached) {
       for (const auto& f : in_.attached->failed)
         if (f->function == t.function) return "not probed: " + f->reason;
-      if (std::find(in_.attached->attached.begin(), in_.attached->attached.end(), t.id) == in_.attached->attached.end())
+      if (std::find(in_.attached->attached.begin(), in_.attached->attached.end(), t.id) ==
+          in_.attached->attached.end())
         return "not probed";
     } else {
       return "not probed: the probes were never placed";
@@ -266,7 +278,7 @@ class Stitcher {
   const StitchInputs& in_;
   std::vector<Hits> targets_;
   std::vector<std::string> path_;  // the second VM's own backtrace, innermost first; empty: none known
-  uint64_t bound_ = 0;          // entry of the function further in
+  uint64_t bound_ = 0;             // entry of the function further in
 };
 
 }  // namespace

@@ -35,7 +35,8 @@ class Stitch : public testing::Test {
     in_.hits = &hits_;
     in_.trigger = &trigger_;
   }
-  static void add(ProbeTargetT* t, const char* name, uint8_t arg, ValueFormat format, std::vector<uint32_t> offsets) {
+  static void add(ProbeTargetT* t, const char* name, uint8_t arg, ValueFormat format,
+                  std::vector<uint32_t> offsets) {
     auto v = std::make_unique<ValueSpecT>();
     v->name = name;
     v->arg = arg;
@@ -44,8 +45,8 @@ class Stitch : public testing::Test {
     v->type_name = name == std::string("p") ? "struct task_struct *" : "int";
     t->values.push_back(std::move(v));
   }
-  ProbeHitT& hit(uint32_t target, uint64_t ns, int pid = 131, int64_t slice = 5, HitWhen when = HitWhen::Entry,
-                 int subject = 42) {
+  ProbeHitT& hit(uint32_t target, uint64_t ns, int pid = 131, int64_t slice = 5,
+                 HitWhen when = HitWhen::Entry, int subject = 42) {
     ProbeHitT h;
     h.target = target;
     h.ns = ns;

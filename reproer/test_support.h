@@ -10,7 +10,8 @@
 
 namespace ktstr {
 
-inline void add_frame(CrashDetectedT* crash, const char* function, const char* tag = "", uint32_t offset = 0x40) {
+inline void add_frame(CrashDetectedT* crash, const char* function, const char* tag = "",
+                      uint32_t offset = 0x40) {
   auto f = std::make_unique<ChainFrameT>();
   f->function = function;
   f->tag = tag;

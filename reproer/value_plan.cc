@@ -12,8 +12,9 @@ constexpr size_t kMaxHops = 6;
 constexpr uint32_t kMaxValueBytes = 64;
 
 // wake_flags have no enum in BTF.
-constexpr std::pair<const char*, uint64_t> kWakeFlags[] = {
-    {"WF_EXEC", 0x2}, {"WF_FORK", 0x4}, {"WF_TTWU", 0x8}, {"WF_SYNC", 0x10}, {"WF_MIGRATED", 0x20}, {"WF_CURRENT_CPU", 0x40}};
+constexpr std::pair<const char*, uint64_t> kWakeFlags[] = {{"WF_EXEC", 0x2},      {"WF_FORK", 0x4},
+                                                           {"WF_TTWU", 0x8},      {"WF_SYNC", 0x10},
+                                                           {"WF_MIGRATED", 0x20}, {"WF_CURRENT_CPU", 0x40}};
 
 bool ends_with_any(std::string_view s, std::initializer_list<std::string_view> tails) {
   return std::any_of(tails.begin(), tails.end(), [&](std::string_view t) { return s.ends_with(t); });
@@ -53,8 +54,8 @@ void ValuePlanner::name_values(const char* enum_name, bool flags, ValueSpecT* v)
     auto id = kernel_.find_enum(enum_name);
     it = enums_.emplace(enum_name, id ? kernel_.enumerators(*id) : std::vector<BtfEnumerator>{}).first;
   }
-  // In a flag set, X_MASK with an X_SHIFT is a field of several bits; it is kept, and its values are matched whole.
-  // Other masks, shifts and widths name no value.
+  // In a flag set, X_MASK with an X_SHIFT is a field of several bits; it is kept, and its values are matched
+  // whole. Other masks, shifts and widths name no value.
   std::vector<uint64_t> fields;
   auto has = [&](const std::string& name) {
     return std::any_of(it->second.begin(), it->second.end(), [&](const auto& e) { return e.name == name; });
@@ -79,7 +80,8 @@ void ValuePlanner::name_values(const char* enum_name, bool flags, ValueSpecT* v)
       if (e.name == "SCX_TASK_STATE_SHIFT") shift = e.value;
       if (e.name == "SCX_TASK_STATE_MASK") mask = e.value;
     }
-    for (const BtfEnumerator& e : it->second) inside |= e.value && e.value != mask && (e.value & ~mask) == 0 && e.value >> shift;
+    for (const BtfEnumerator& e : it->second)
+      inside |= e.value && e.value != mask && (e.value & ~mask) == 0 && e.value >> shift;
     const auto states = inside || !mask ? std::nullopt : kernel_.find_enum("scx_task_state");
     if (states)
       for (const BtfEnumerator& e : kernel_.enumerators(*states)) {
@@ -90,20 +92,23 @@ void ValuePlanner::name_values(const char* enum_name, bool flags, ValueSpecT* v)
   }
   for (const BtfEnumerator& e : it->second) {
     if (ends_with_any(e.name, {"_MASK", "_SHIFT", "_BITS"}) || e.value == 0) continue;
-    const bool in_field = std::any_of(fields.begin(), fields.end(), [&](uint64_t m) { return (e.value & ~m) == 0; });
+    const bool in_field =
+        std::any_of(fields.begin(), fields.end(), [&](uint64_t m) { return (e.value & ~m) == 0; });
     if (!in_field && std::popcount(e.value) != 1) continue;
     v->enum_names.push_back(e.name);
     v->enum_values.push_back(e.value);
   }
 }
 
-void ValuePlanner::set_format(const BtfView& types, uint32_t type_id, std::string_view name, const char* enum_name,
-                              ValueSpecT* v) {
+void ValuePlanner::set_format(const BtfView& types, uint32_t type_id, std::string_view name,
+                              const char* enum_name, ValueSpecT* v) {
   const BtfType t = types.resolve(type_id);
   v->type_name = types.type_name(type_id);
   v->size = static_cast<uint16_t>(std::clamp<uint32_t>(t.size, 1, kMaxValueBytes));
   switch (t.cls) {
-    case BtfClass::kBool: v->format = ValueFormat::Bool; return;
+    case BtfClass::kBool:
+      v->format = ValueFormat::Bool;
+      return;
     case BtfClass::kPointer: {
       const BtfType to = types.resolve(t.target);
       v->format = to.cls == BtfClass::kChar ? ValueFormat::CString : ValueFormat::Pointer;
@@ -119,10 +124,12 @@ void ValuePlanner::set_format(const BtfView& types, uint32_t type_id, std::strin
         v->enum_values.push_back(e.value);
       }
       return;
-    default: break;
+    default:
+      break;
   }
   v->format = t.is_signed ? ValueFormat::Signed : ValueFormat::Unsigned;
-  const bool one_dsq = name == "dsq_id" || ends_with_any(name, {".dsq_id", "->dsq_id", "ddsp_dsq_id", "dsq->id"});
+  const bool one_dsq =
+      name == "dsq_id" || ends_with_any(name, {".dsq_id", "->dsq_id", "ddsp_dsq_id", "dsq->id"});
   if (one_dsq && t.size == 8) {
     v->format = ValueFormat::DsqId;
   } else if (enum_name || flag_enum(name)) {
@@ -166,7 +173,8 @@ void ValuePlanner::add_curated(uint32_t struct_id, const ValueSpecT& base, const
   }
 }
 
-void ValuePlanner::add_discovered(const BtfView& types, uint32_t struct_id, const ValueSpecT& base, ValueSpecs* out) {
+void ValuePlanner::add_discovered(const BtfView& types, uint32_t struct_id, const ValueSpecT& base,
+                                  ValueSpecs* out) {
   size_t found = 0;
   for (const BtfMember& m : types.members(struct_id)) {
     if (m.name.empty() || found == kMaxDiscovered) continue;
@@ -190,8 +198,8 @@ void ValuePlanner::add_discovered(const BtfView& types, uint32_t struct_id, cons
   }
 }
 
-// CO-RE programs carry partial copies of the kernel's structs, at other offsets: a struct of the same name, all of
-// whose members the kernel's has too, is the kernel's.
+// CO-RE programs carry partial copies of the kernel's structs, at other offsets: a struct of the same name,
+// all of whose members the kernel's has too, is the kernel's.
 bool ValuePlanner::from_kernel(const BtfView& types, const BtfType& record, uint32_t* kernel_id) {
   if (record.name.empty()) return false;
   if (&types == &kernel_) {
@@ -200,7 +208,8 @@ bool ValuePlanner::from_kernel(const BtfView& types, const BtfType& record, uint
   }
   const std::string name = record.name.substr(0, record.name.find("___"));  // CO-RE flavours
   auto it = kernel_structs_.find(name);
-  if (it == kernel_structs_.end()) it = kernel_structs_.emplace(name, kernel_.find_struct(name).value_or(0)).first;
+  if (it == kernel_structs_.end())
+    it = kernel_structs_.emplace(name, kernel_.find_struct(name).value_or(0)).first;
   if (!it->second) return false;
   for (const BtfMember& m : types.members(record.id))
     if (!m.name.empty() && !kernel_.field(it->second, m.name).ok()) return false;
@@ -210,14 +219,19 @@ bool ValuePlanner::from_kernel(const BtfView& types, const BtfType& record, uint
 
 void ValuePlanner::add_argument(const BtfView& types, uint8_t arg, const std::string& name, uint32_t type_id,
                                 ValueSpecs* out) {
-  static constexpr Wanted kTask[] = {
-      {"pid", nullptr},           {"comm", nullptr},
-      {"thread_info.cpu", nullptr}, {"on_cpu", nullptr},
-      {"__state", nullptr},       {"cpus_ptr.bits", nullptr},
-      {"scx.flags", "scx_ent_flags"}, {"scx.dsq.id", nullptr},
-      {"scx.ddsp_dsq_id", nullptr}, {"scx.slice", nullptr},
-      {"scx.dsq_vtime", nullptr}, {"scx.weight", nullptr},
-      {"scx.sticky_cpu", nullptr}};
+  static constexpr Wanted kTask[] = {{"pid", nullptr},
+                                     {"comm", nullptr},
+                                     {"thread_info.cpu", nullptr},
+                                     {"on_cpu", nullptr},
+                                     {"__state", nullptr},
+                                     {"cpus_ptr.bits", nullptr},
+                                     {"scx.flags", "scx_ent_flags"},
+                                     {"scx.dsq.id", nullptr},
+                                     {"scx.ddsp_dsq_id", nullptr},
+                                     {"scx.slice", nullptr},
+                                     {"scx.dsq_vtime", nullptr},
+                                     {"scx.weight", nullptr},
+                                     {"scx.sticky_cpu", nullptr}};
   static constexpr Wanted kRunQueue[] = {{"cpu", nullptr},
                                          {"nr_running", nullptr},
                                          {"curr.pid", nullptr},
@@ -237,11 +251,14 @@ void ValuePlanner::add_argument(const BtfView& types, uint8_t arg, const std::st
     const Wanted* wanted;
     size_t count;
   };
-  static constexpr Known kKnown[] = {
-      {"task_struct", kTask, std::size(kTask)},        {"rq", kRunQueue, std::size(kRunQueue)},
-      {"scx_dispatch_q", kDsq, std::size(kDsq)},       {"scx_sched", kSched, std::size(kSched)},
-      {"cgroup", kCgroup, std::size(kCgroup)},         {"scx_exit_info", kExitInfo, std::size(kExitInfo)},
-      {"scx_init_task_args", kInitArgs, std::size(kInitArgs)}, {"cpumask", kMask, std::size(kMask)}};
+  static constexpr Known kKnown[] = {{"task_struct", kTask, std::size(kTask)},
+                                     {"rq", kRunQueue, std::size(kRunQueue)},
+                                     {"scx_dispatch_q", kDsq, std::size(kDsq)},
+                                     {"scx_sched", kSched, std::size(kSched)},
+                                     {"cgroup", kCgroup, std::size(kCgroup)},
+                                     {"scx_exit_info", kExitInfo, std::size(kExitInfo)},
+                                     {"scx_init_task_args", kInitArgs, std::size(kInitArgs)},
+                                     {"cpumask", kMask, std::size(kMask)}};
 
   ValueSpecT base;
   base.name = name;
@@ -260,7 +277,8 @@ void ValuePlanner::add_argument(const BtfView& types, uint8_t arg, const std::st
     const std::string plain = to.name.substr(0, to.name.find("___"));
     for (const Known& k : kKnown)
       if (kernel && k.name == plain) return add_curated(kernel_id, base, k.wanted, k.count, out);
-    if (to.cls != BtfClass::kForward) add_discovered(kernel ? kernel_ : types, kernel ? kernel_id : to.id, base, out);
+    if (to.cls != BtfClass::kForward)
+      add_discovered(kernel ? kernel_ : types, kernel ? kernel_id : to.id, base, out);
   } else if (to.cls == BtfClass::kInt || to.cls == BtfClass::kBool || to.cls == BtfClass::kEnum) {
     auto v = std::make_unique<ValueSpecT>();
     v->name = "*" + name;

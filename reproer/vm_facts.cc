@@ -10,6 +10,7 @@ namespace {
 constexpr size_t kMaxHits = 20000;
 constexpr size_t kMaxPrograms = 1024;
 constexpr size_t kMaxBtfs = 256;
+constexpr size_t kMaxStored = 256u << 20;  // a guest may send as much as it likes
 
 template <typename T, typename Table>
 T unpack(const Table& table) {
@@ -19,6 +20,12 @@ T unpack(const Table& table) {
 }
 
 }  // namespace
+
+bool VmFacts::room(const EventBuffer& event) {
+  if (stored_bytes + event.bytes().size() > kMaxStored) return false;
+  stored_bytes += event.bytes().size();
+  return true;
+}
 
 void VmFacts::fold(const EventBuffer& event) {
   switch (event.type()) {
@@ -30,37 +37,55 @@ void VmFacts::fold(const EventBuffer& event) {
         workload_ns = event->stamp()->guest_ns();
       }
       return;
-    case Payload::GuestHello: stage = std::max(stage, Stage::InitStarted); return;
-    case Payload::SchedulerAttached: stage = std::max(stage, Stage::SchedulerAttached); return;
+    case Payload::GuestHello:
+      stage = std::max(stage, Stage::InitStarted);
+      return;
+    case Payload::SchedulerAttached:
+      stage = std::max(stage, Stage::SchedulerAttached);
+      return;
     case Payload::GuestFailed:
       if (failure.empty()) failure = str(event.as<GuestFailed>()->error());
       return;
     case Payload::CrashDetected: {
       auto seen = unpack<CrashDetectedT>(*event.as<CrashDetected>());
-      const bool better = crash && crash->kind != CrashKind::SchedExtExit && seen.kind == CrashKind::SchedExtExit;
+      const bool better =
+          crash && crash->kind != CrashKind::SchedExtExit && seen.kind == CrashKind::SchedExtExit;
       if (!crash || better) crash = std::move(seen);
       return;
     }
-    case Payload::SchedulerExited: scheduler_exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>()); return;
+    case Payload::SchedulerExited:
+      scheduler_exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>());
+      return;
     case Payload::VmExited:
       exited = unpack<VmExitedT>(*event.as<VmExited>());
       return;
     case Payload::BpfProgram:
-      if (programs.size() < kMaxPrograms) programs.push_back(unpack<BpfProgramT>(*event.as<BpfProgram>()));
+      if (programs.size() < kMaxPrograms && room(event))
+        programs.push_back(unpack<BpfProgramT>(*event.as<BpfProgram>()));
       return;
     case Payload::BpfBtf: {
       const auto* b = event.as<BpfBtf>();
-      if (btfs.size() < kMaxBtfs && b->data()) btfs[b->id()].assign(b->data()->begin(), b->data()->end());
+      if (btfs.size() < kMaxBtfs && b->data() && room(event))
+        btfs[b->id()].assign(b->data()->begin(), b->data()->end());
       return;
     }
-    case Payload::ProbeAttached: attached = unpack<ProbeAttachedT>(*event.as<ProbeAttached>()); return;
-    case Payload::ProbeTriggered: trigger = unpack<ProbeTriggeredT>(*event.as<ProbeTriggered>()); return;
-    case Payload::ProbeFinished: finished = unpack<ProbeFinishedT>(*event.as<ProbeFinished>()); return;
-    case Payload::ProbeHit:
-      if (hits.size() < kMaxHits) hits.push_back(unpack<ProbeHitT>(*event.as<ProbeHit>()));
-      else ++hits_refused;
+    case Payload::ProbeAttached:
+      attached = unpack<ProbeAttachedT>(*event.as<ProbeAttached>());
       return;
-    default: return;
+    case Payload::ProbeTriggered:
+      trigger = unpack<ProbeTriggeredT>(*event.as<ProbeTriggered>());
+      return;
+    case Payload::ProbeFinished:
+      finished = unpack<ProbeFinishedT>(*event.as<ProbeFinished>());
+      return;
+    case Payload::ProbeHit:
+      if (hits.size() < kMaxHits && room(event))
+        hits.push_back(unpack<ProbeHitT>(*event.as<ProbeHit>()));
+      else
+        ++hits_refused;
+      return;
+    default:
+      return;
   }
 }
 
@@ -95,16 +120,26 @@ std::string VmFacts::signature() const {
 
 std::string stage_words(Stage stage) {
   switch (stage) {
-    case Stage::NotStarted: return "nothing was heard of the guest";
-    case Stage::KernelStarted: return "the kernel had started";
-    case Stage::InitStarted: return "init had started";
-    case Stage::PlanRead: return "init had read its plan";
-    case Stage::SchedulerStarted: return "the scheduler's process had started";
-    case Stage::ProgramsSeen: return "the scheduler was about to attach";
-    case Stage::SchedulerAttached: return "the scheduler was attached";
-    case Stage::WorkloadStarted: return "the workload was running";
-    case Stage::WorkloadFinished: return "the workload had ended";
-    case Stage::GuestFinished: return "the guest had finished";
+    case Stage::NotStarted:
+      return "nothing was heard of the guest";
+    case Stage::KernelStarted:
+      return "the kernel had started";
+    case Stage::InitStarted:
+      return "init had started";
+    case Stage::PlanRead:
+      return "init had read its plan";
+    case Stage::SchedulerStarted:
+      return "the scheduler's process had started";
+    case Stage::ProgramsSeen:
+      return "the scheduler was about to attach";
+    case Stage::SchedulerAttached:
+      return "the scheduler was attached";
+    case Stage::WorkloadStarted:
+      return "the workload was running";
+    case Stage::WorkloadFinished:
+      return "the workload had ended";
+    case Stage::GuestFinished:
+      return "the guest had finished";
   }
   return "unknown stage";
 }

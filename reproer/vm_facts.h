@@ -13,6 +13,8 @@ namespace ktstr {
 
 struct VmFacts {
   void fold(const EventBuffer& event);
+  // Counts the event against the bound of what is kept; false: over it.
+  bool room(const EventBuffer& event);
 
   // The scheduler's process ended by itself.
   bool scheduler_died() const { return scheduler_exit && !scheduler_exit->requested; }
@@ -21,11 +23,12 @@ struct VmFacts {
   ProgramTypes program_types() const;
   uint64_t last_hit_ns() const;
 
-  Stage stage = Stage::NotStarted;              // the last one that was told
-  bool workload_started = false;                // a guest may finish without
-  uint64_t workload_ns = 0;                     // when it did, guest clock; 0: unknown
-  std::string failure;                          // GuestFailed
-  std::optional<CrashDetectedT> crash;          // the one that explains the VM: a scheduler's exit before a kernel's fault
+  Stage stage = Stage::NotStarted;  // the last one that was told
+  bool workload_started = false;    // a guest may finish without
+  uint64_t workload_ns = 0;         // when it did, guest clock; 0: unknown
+  std::string failure;              // GuestFailed
+  std::optional<CrashDetectedT>
+      crash;  // the one that explains the VM: a scheduler's exit before a kernel's fault
   std::optional<SchedulerExitedT> scheduler_exit;
   std::optional<VmExitedT> exited;
   std::vector<BpfProgramT> programs;
@@ -34,7 +37,8 @@ struct VmFacts {
   std::optional<ProbeTriggeredT> trigger;
   std::optional<ProbeFinishedT> finished;
   std::vector<ProbeHitT> hits;
-  uint64_t hits_refused = 0;                    // over the bound
+  uint64_t hits_refused = 0;  // over the bound
+  size_t stored_bytes = 0;    // of guest events kept, as they came
 };
 
 // "runs", "scheduler attached": a stage in words.

@@ -151,7 +151,8 @@ CrashFrames split_frames(const CrashDetectedT& crash) {
   for (const auto& f : crash.backtrace) {
     std::string_view reason = frame_noise(f->function);
     if (reason.empty() && f->uncertain) reason = "the kernel is not sure of it (\"? \")";
-    // The same function right below itself, at its very first instructions: what a probe's trampoline leaves behind.
+    // The same function right below itself, at its very first instructions: what a probe's trampoline leaves
+    // behind.
     if (reason.empty() && last && last->function == f->function && last->tag == f->tag && f->offset <= 16)
       reason = "shown twice by a probe's trampoline";
     if (reason.empty()) {

@@ -1,5 +1,5 @@
-// Frames of a crash's backtrace that say how the crash was reported or where the kernel was entered, not how it came
-// about. One table, with reasons, for the crash chain (reproer) and the crash signature.
+// Frames of a crash's backtrace that say how the crash was reported or where the kernel was entered, not how
+// it came about. One table, with reasons, for the crash chain (reproer) and the crash signature.
 #pragma once
 
 #include <string>
@@ -10,17 +10,17 @@
 
 namespace ktstr {
 
-// Why `function` (name without prefix, tag, offset) is no part of the chain: "exit machinery", "trampoline", ...
-// Empty: it is one.
+// Why `function` (name without prefix, tag, offset) is no part of the chain: "exit machinery", "trampoline",
+// ... Empty: it is one.
 std::string_view frame_noise(std::string_view function);
 
 struct CrashFrames {
-  std::vector<const ChainFrameT*> kept;      // innermost first
-  std::vector<const ChainFrameT*> dropped;   // with
-  std::vector<std::string_view> reasons;     // why, same length
+  std::vector<const ChainFrameT*> kept;     // innermost first
+  std::vector<const ChainFrameT*> dropped;  // with
+  std::vector<std::string_view> reasons;    // why, same length
 };
-// Splits a backtrace: noise, frames the kernel was unsure of ("? "), and repeats of the frame before (a probe's
-// trampoline shows a program twice) are dropped. The result points into `crash`.
+// Splits a backtrace: noise, frames the kernel was unsure of ("? "), and repeats of the frame before (a
+// probe's trampoline shows a program twice) are dropped. The result points into `crash`.
 CrashFrames split_frames(const CrashDetectedT& crash);
 
 }  // namespace ktstr

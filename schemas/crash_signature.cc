@@ -17,14 +17,15 @@ bool hexdigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)); }
 bool word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 bool space(char c) { return std::isspace(static_cast<unsigned char>(c)); }
 
-// "comm[123]" that ends at `close`: where the comm starts in what was written so far, or npos. A comm may hold almost
-// anything; one word is taken.
+// "comm[123]" that ends at `close`: where the comm starts in what was written so far, or npos. A comm may
+// hold almost anything; one word is taken.
 size_t task_start(std::string_view text, size_t open, std::string* out) {
   size_t close = open + 1;
   while (close < text.size() && digit(text[close])) ++close;
   if (close == open + 1 || close >= text.size() || text[close] != ']') return std::string_view::npos;
   size_t start = out->size();
-  while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=') --start;
+  while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=')
+    --start;
   if (start == out->size()) return std::string_view::npos;
   out->resize(start);
   *out += "TASK";
@@ -50,7 +51,8 @@ std::string normalize_crash_message(std::string_view text) {
       }
     }
     const bool starts_word = i == 0 || !word(text[i - 1]);
-    if (c == '0' && i + 2 < text.size() && (text[i + 1] == 'x' || text[i + 1] == 'X') && hexdigit(text[i + 2])) {
+    if (c == '0' && i + 2 < text.size() && (text[i + 1] == 'x' || text[i + 1] == 'X') &&
+        hexdigit(text[i + 2])) {
       size_t end = i + 2;
       while (end < text.size() && hexdigit(text[end])) ++end;
       out += end - i > 10 ? "ADDR" : "N";
@@ -70,7 +72,8 @@ std::string normalize_crash_message(std::string_view text) {
         ++end;
         while (end < text.size() && digit(text[end])) ++end;
       }
-      if (!out.empty() && out.back() == '-' && (out.size() == 1 || !word(out[out.size() - 2]))) out.pop_back();
+      if (!out.empty() && out.back() == '-' && (out.size() == 1 || !word(out[out.size() - 2])))
+        out.pop_back();
       out += 'N';
       i = end;
       continue;
@@ -89,7 +92,8 @@ std::string crash_signature(const CrashDetectedT& crash) {
     out += kind;
   }
   out += crash.reason.empty() ? EnumNameCrashKind(crash.kind) : normalize_crash_message(crash.reason);
-  if (const std::string message = normalize_crash_message(crash.message); !message.empty()) out += ": " + message;
+  if (const std::string message = normalize_crash_message(crash.message); !message.empty())
+    out += ": " + message;
 
   const CrashFrames frames = split_frames(crash);
   size_t last_bpf = 0;

@@ -1,6 +1,7 @@
 // The stable signature of a crash: one bug from many runs has one signature.
 //
-//   "0x401 scx_bpf_error: demo: budget of N enqueues spent by TASK on cpu N @ demo_charge < demo_place < demo_enqueue"
+//   "0x401 scx_bpf_error: demo: budget of N enqueues spent by TASK on cpu N @ demo_charge < demo_place <
+//   demo_enqueue"
 //
 // Exit kind and reason, the message with what varies from run to run taken out, the top frames without noise
 // (schemas/crash_frames.h). Pure functions of CrashDetected.

@@ -31,7 +31,8 @@ TEST(CrashSignature, NumbersTasksAndAddressesVary) {
   EXPECT_EQ(normalize_crash_message("budget of 500 enqueues spent by pipe_7[130] on cpu 0"),
             "budget of N enqueues spent by TASK on cpu N");
   EXPECT_EQ(normalize_crash_message("yield_0[118] failed to run for 2.012s"), "TASK failed to run for Ns");
-  EXPECT_EQ(normalize_crash_message("invalid DSQ ID 0xdead for  kworker/0:1[7]"), "invalid DSQ ID N for TASK");
+  EXPECT_EQ(normalize_crash_message("invalid DSQ ID 0xdead for  kworker/0:1[7]"),
+            "invalid DSQ ID N for TASK");
   EXPECT_EQ(normalize_crash_message("at 0xffff888012345678 err=-22"), "at ADDR err=N");
   EXPECT_EQ(normalize_crash_message("cell3 is full"), "cellN is full");
   EXPECT_EQ(normalize_crash_message("a[i] is not a task, []"), "a[i] is not a task, []");

@@ -19,7 +19,8 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
     const ktstr_hit& h = capture.hits[i];
     const size_t key = h.target * 2 + (h.when == KTSTR_EXIT);
     if (key >= seen.size()) continue;
-    const bool of_crash = capture.state.complete && h.pid == capture.state.pid && of_task++ < selection.of_task;
+    const bool of_crash =
+        capture.state.complete && h.pid == capture.state.pid && of_task++ < selection.of_task;
     if (seen[key]++ < selection.per_target || of_crash) out.push_back(i);
   }
   std::reverse(out.begin(), out.end());
@@ -28,10 +29,12 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
 
 std::vector<std::string> stack_text(const ktstr_state& state) {
   std::vector<std::string> out;
-  const size_t n = state.stack_bytes > 0 ? static_cast<size_t>(state.stack_bytes) / sizeof(state.stack[0]) : 0;
+  const size_t n =
+      state.stack_bytes > 0 ? static_cast<size_t>(state.stack_bytes) / sizeof(state.stack[0]) : 0;
   for (size_t i = 0; i < std::min<size_t>(n, KTSTR_STACK_FRAMES); ++i) {
     std::string text(state.symbols[i], ::strnlen(state.symbols[i], KTSTR_SYMBOL));
-    if (const size_t module = text.find(' '); module != std::string::npos) text.resize(module);  // "NAME+0x1/0x2 [bpf]"
+    if (const size_t module = text.find(' '); module != std::string::npos)
+      text.resize(module);  // "NAME+0x1/0x2 [bpf]"
     if (text.empty()) {
       char hex[24];
       std::snprintf(hex, sizeof(hex), "0x%llx", static_cast<unsigned long long>(state.stack[i]));
@@ -62,7 +65,8 @@ ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t or
     v->index = static_cast<uint16_t>(i);
     v->failed = hit.failed >> i & 1;
     if (size == 0) {
-      const uint64_t raw = hit.raw[spec.arg == 255 ? KTSTR_RETURN : std::min<uint32_t>(spec.arg, KTSTR_MAX_ARGS - 1)];
+      const uint64_t raw =
+          hit.raw[spec.arg == 255 ? KTSTR_RETURN : std::min<uint32_t>(spec.arg, KTSTR_MAX_ARGS - 1)];
       v->data.resize(8);
       std::memcpy(v->data.data(), &raw, 8);
     } else {

@@ -23,7 +23,8 @@ Result<GuestPlanT> read_plan(const std::string& path) {
   flatbuffers::GetRoot<GuestPlan>(bytes.data())->UnPackTo(&plan);
   if (plan.probe_plan)
     for (size_t i = 0; i < plan.probe_plan->targets.size(); ++i)
-      if (plan.probe_plan->targets[i]->id != i) return Error::invalid(path + ": target ids are not their places");
+      if (plan.probe_plan->targets[i]->id != i)
+        return Error::invalid(path + ": target ids are not their places");
   return plan;
 }
 

@@ -1,5 +1,6 @@
 #include "reproer/guest/probe_session.h"
 
+#include <linux/bpf.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -63,7 +64,8 @@ bool ProbeSession::on_control() {
   if (message[0] == 'L') {
     cmsghdr* c = CMSG_FIRSTHDR(&header);
     int fd = -1;
-    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int))) std::memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+      std::memcpy(&fd, CMSG_DATA(c), sizeof(fd));
     listener_ = UniqueFd(fd);
   }
   if (message[0] == 'F' && !finished_) {
@@ -84,12 +86,15 @@ bool ProbeSession::on_notification() {
   }
   const HeldCall call{request->pid, request->data.args[0] & 0xffffffff, request->data.args[1],
                       request->data.args[2] & 0xffffffff};
-  if (!finished_) {
+  // Once a scheduler registered by link, its map updates are its daily work: not worth a look each.
+  const bool daily = by_link_ && call.cmd == BPF_MAP_UPDATE_ELEM;
+  if (!finished_ && !daily) {
     const uint64_t start = monotonic_ns();
     auto ops = inspect_call(call, layout_);
     // What was read belongs to the caller only if it still waits.
     const bool waits = ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &request->id) == 0;
     if (ops && ops->registers && waits) {
+      by_link_ |= call.cmd == BPF_LINK_CREATE;
       on_registration(std::move(ops->programs));
       hold_ns_ += monotonic_ns() - start;
       send_report();

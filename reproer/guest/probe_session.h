@@ -1,6 +1,6 @@
-// ktstr-probe's life in the VM: places the kernel probes, holds the scheduler at its attach, records its programs,
-// probes them, lets it go on, and at the end tells what was seen. Then it only answers notifications: the filter stays
-// on the scheduler for life, and unanswered calls would hang.
+// ktstr-probe's life in the VM: places the kernel probes, holds the scheduler at its attach, records its
+// programs, probes them, lets it go on, and at the end tells what was seen. Then it only answers
+// notifications: the filter stays on the scheduler for life, and unanswered calls would hang.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,8 @@ class ProbeSession {
 
  private:
   void place_kernel_probes();
-  bool on_control();      // false: init is gone
-  bool on_notification(); // false: the scheduler is gone
+  bool on_control();       // false: init is gone
+  bool on_notification();  // false: the scheduler is gone
   void on_registration(std::vector<HeldProgram> programs);
   void send_report();
   void finish();
@@ -38,10 +38,11 @@ class ProbeSession {
   OpsLayout layout_;
   std::unique_ptr<ProbeSet> probes_;
   std::string load_error_;
-  std::vector<HeldProgram> held_;      // for life
+  std::vector<HeldProgram> held_;  // for life
   std::vector<uint32_t> sent_btfs_;
   uint64_t attach_ns_ = 0, hold_ns_ = 0;
   bool reported_ = false, finished_ = false;
+  bool by_link_ = false;  // a struct_ops map was registered by link
 };
 
 }  // namespace ktstr::probe

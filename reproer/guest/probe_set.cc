@@ -33,7 +33,8 @@ ktstr_value to_record(const ValueSpecT& v, uint16_t at) {
   r.arg = v.arg == 255 ? KTSTR_RETURN : v.arg;
   r.hops = static_cast<uint8_t>(v.offsets.size());
   r.string = v.format == ValueFormat::CString;
-  r.size = static_cast<uint8_t>(std::clamp<uint32_t>(r.string ? KTSTR_VALUE_BYTES : v.size, 1, KTSTR_VALUE_BYTES));
+  r.size =
+      static_cast<uint8_t>(std::clamp<uint32_t>(r.string ? KTSTR_VALUE_BYTES : v.size, 1, KTSTR_VALUE_BYTES));
   r.at = at;
   std::copy(v.offsets.begin(), v.offsets.end(), r.offsets);
   return r;
@@ -57,8 +58,8 @@ std::string last_words(const std::vector<char>& log) {
   return text.empty() ? "" : ": " + text.substr(line == std::string::npos ? 0 : line + 1);
 }
 
-// The kernel tells where functions stand in the rewritten program; the clone needs their places in the original one.
-// Those but the first are callbacks, referred to by a load of their relative address.
+// The kernel tells where functions stand in the rewritten program; the clone needs their places in the
+// original one. Those but the first are callbacks, referred to by a load of their relative address.
 void place_functions(const bpf_insn* insns, size_t count, bpf_func_info* functions, uint32_t n) {
   std::vector<uint32_t> starts{0};
   for (size_t i = 0; i + 1 < count; ++i) {
@@ -97,7 +98,8 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
   std::unique_ptr<ProbeSet> set(new ProbeSet(plan));
   set->attached_.resize(plan.targets.size());
   set->failed_.resize(plan.targets.size());
-  const bool event = ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
+  const bool event =
+      ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
   Status status = set->open(event);
   if (!status && event) status = set->open(false);
   if (!status) return status.error();
@@ -131,7 +133,8 @@ Status ProbeSet::open(bool with_event_trigger) {
   if (int err = bpf_object__load(object_); err != 0) {
     bpf_object__close(object_);
     object_ = nullptr;
-    return Error::unsupported("load the probe programs: " + std::string(std::strerror(-err)) + last_words(log));
+    return Error::unsupported("load the probe programs: " + std::string(std::strerror(-err)) +
+                              last_words(log));
   }
   bpf_prog_info info{};
   uint32_t length = sizeof(info);
@@ -146,12 +149,15 @@ Status ProbeSet::write_targets() {
   for (uint32_t i = 0; i < plan_.targets.size(); ++i) {
     const ProbeTargetT& t = *plan_.targets[i];
     ktstr_target r{};
-    r.kind = t.kind == ProbeKind::Callback ? KTSTR_CALLBACK : t.kind == ProbeKind::Subprog ? KTSTR_SUBPROG : KTSTR_KPROBE;
+    r.kind = t.kind == ProbeKind::Callback  ? KTSTR_CALLBACK
+             : t.kind == ProbeKind::Subprog ? KTSTR_SUBPROG
+                                            : KTSTR_KPROBE;
     r.nargs = t.nargs;
     r.subject = t.subject_arg;
     uint32_t at = 0;
     for (const auto& v : t.values) {
-      if (r.nvalues == KTSTR_MAX_VALUES || v->offsets.size() > KTSTR_MAX_HOPS || at + value_bytes(*v) > KTSTR_DATA_BYTES)
+      if (r.nvalues == KTSTR_MAX_VALUES || v->offsets.size() > KTSTR_MAX_HOPS ||
+          at + value_bytes(*v) > KTSTR_DATA_BYTES)
         break;
       r.values[r.nvalues++] = to_record(*v, static_cast<uint16_t>(at));
       at += value_bytes(*v);
@@ -205,8 +211,8 @@ void ProbeSet::attach_kernel() {
 void ProbeSet::attach_single(const ProbeTargetT& target) {
   auto how = options<bpf_kprobe_opts>();
   how.bpf_cookie = target.id;
-  bpf_link* link = bpf_program__attach_kprobe_opts(bpf_object__find_program_by_name(object_, "on_kernel_single"),
-                                                   target.function.c_str(), &how);
+  bpf_link* link = bpf_program__attach_kprobe_opts(
+      bpf_object__find_program_by_name(object_, "on_kernel_single"), target.function.c_str(), &how);
   if (!link) return fail(target.id, std::string("kprobe refused: ") + std::strerror(errno));
   links_.push_back(link);
   attached_[target.id] = 1;
@@ -226,8 +232,8 @@ void ProbeSet::attach_trigger() {
     const std::string function = step.substr(0, mark);
     auto how = options<bpf_kprobe_opts>();
     how.bpf_cookie = mark != std::string::npos && step.substr(mark) == "#0" ? 0 : 1;
-    bpf_link* link = bpf_program__attach_kprobe_opts(bpf_object__find_program_by_name(object_, "on_exit_function"),
-                                                     function.c_str(), &how);
+    bpf_link* link = bpf_program__attach_kprobe_opts(
+        bpf_object__find_program_by_name(object_, "on_exit_function"), function.c_str(), &how);
     if (!link) continue;
     links_.push_back(link);
     trigger_ = "kprobe " + function;
@@ -244,7 +250,8 @@ Status ProbeSet::attach_clone(const char* model, bool exit, int prog_fd, uint32_
   info.func_info_rec_size = sizeof(bpf_func_info);
   info.func_info = reinterpret_cast<uint64_t>(functions);
   uint32_t length = sizeof(info);
-  if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0) return Error::from_errno("probe model");
+  if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
+    return Error::from_errno("probe model");
   const bpf_insn* insns = bpf_program__insns(program);
   const size_t count = bpf_program__insn_cnt(program);
   if (info.nr_func_info > std::size(functions)) return Error::invalid("probe model: too many functions");
@@ -328,7 +335,8 @@ Capture ProbeSet::capture() {
     const int fd = map_fd("subjects");
     for (int err = bpf_map_get_next_key(fd, nullptr, &next); err == 0 && c.subjects.size() < kSubjects;
          err = bpf_map_get_next_key(fd, &key, &next)) {
-      if (bpf_map_lookup_elem(fd, &next, &hit) == 0 && hit.target < plan_.targets.size()) c.subjects.push_back(hit);
+      if (bpf_map_lookup_elem(fd, &next, &hit) == 0 && hit.target < plan_.targets.size())
+        c.subjects.push_back(hit);
       key = next;
     }
   }

@@ -1,4 +1,5 @@
-// The probes of this VM: loaded once, attached once, never detached (detaching is slow, and patches kernel text).
+// The probes of this VM: loaded once, attached once, never detached (detaching is slow, and patches kernel
+// text).
 #pragma once
 
 #include <memory>
@@ -19,13 +20,13 @@ namespace ktstr::probe {
 
 // The rings as they stand, oldest hit first.
 struct Capture {
-  std::vector<ktstr_hit> hits;     // rings and tail, by time
-  std::vector<ktstr_hit> subjects; // last hit of each target about each task; empty unless asked for
+  std::vector<ktstr_hit> hits;      // rings and tail, by time
+  std::vector<ktstr_hit> subjects;  // last hit of each target about each task; empty unless asked for
   ktstr_state state{};
-  uint64_t taken = 0;              // hits in all
-  uint64_t overwritten = 0;        // of them no longer in a ring
-  uint64_t missed = 0;             // not taken: the kernel skipped a nested probe
-  uint64_t cost_ns = 0;            // per hit, where the kernel counted
+  uint64_t taken = 0;        // hits in all
+  uint64_t overwritten = 0;  // of them no longer in a ring
+  uint64_t missed = 0;       // not taken: the kernel skipped a nested probe
+  uint64_t cost_ns = 0;      // per hit, where the kernel counted
 };
 
 class ProbeSet {
@@ -56,13 +57,13 @@ class ProbeSet {
   const ProbePlanT& plan_;
   bpf_object* object_ = nullptr;
   std::vector<bpf_link*> links_;
-  std::vector<int> clones_;       // program fds
-  std::vector<uint8_t> attached_; // per target
+  std::vector<int> clones_;        // program fds
+  std::vector<uint8_t> attached_;  // per target
   std::vector<std::string> failed_;
   std::string trigger_;
   uint32_t cpus_ = 1, slots_ = 1;
-  UniqueFd stats_;                // run time statistics stay on while it is open
-  UniqueFd model_types_;          // BTF of the probe object
+  UniqueFd stats_;        // run time statistics stay on while it is open
+  UniqueFd model_types_;  // BTF of the probe object
 };
 
 }  // namespace ktstr::probe

@@ -11,8 +11,8 @@
 namespace ktstr::probe {
 namespace {
 
-constexpr uint32_t kMaxRecords = 65536;        // of any one kind in a program
-constexpr uint32_t kMaxBtf = 7u << 20;         // fits in a channel frame
+constexpr uint32_t kMaxRecords = 65536;  // of any one kind in a program
+constexpr uint32_t kMaxBtf = 7u << 20;   // fits in a channel frame
 
 std::string hex(const uint8_t* bytes, size_t n) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -120,8 +120,9 @@ Result<ProgramFacts> read_program(int prog_fd, const std::string& member) {
   p.verified_insns = info.verified_insns;
   add_functions(arrays, facts.btf.get(), p);
   add_lines(arrays, facts.btf.get(), p);
-  p.name = !p.functions.empty() && !p.functions[0]->name.empty() ? p.functions[0]->name
-                                                                 : std::string(info.name, ::strnlen(info.name, 16));
+  p.name = !p.functions.empty() && !p.functions[0]->name.empty()
+               ? p.functions[0]->name
+               : std::string(info.name, ::strnlen(info.name, 16));
   return facts;
 }
 
@@ -131,7 +132,8 @@ Result<BpfBtfT> read_btf(uint32_t btf_id) {
   bpf_btf_info info{};
   uint32_t length = sizeof(info);
   if (bpf_btf_get_info_by_fd(fd.get(), &info, &length) != 0) return Error::from_errno("BTF info");
-  if (info.btf_size > kMaxBtf) return Error::exhausted("BTF " + std::to_string(btf_id) + ": too large to send");
+  if (info.btf_size > kMaxBtf)
+    return Error::exhausted("BTF " + std::to_string(btf_id) + ": too large to send");
   BpfBtfT out;
   out.id = btf_id;
   out.data.resize(info.btf_size);

@@ -1,5 +1,5 @@
-// What the kernel tells about a loaded BPF program: its functions, where they stand in memory, which source line each
-// instruction came from.
+// What the kernel tells about a loaded BPF program: its functions, where they stand in memory, which source
+// line each instruction came from.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ using BtfPtr = std::unique_ptr<struct btf, FreeBtf>;
 
 struct ProgramFacts {
   BpfProgramT program;
-  BtfPtr btf;          // the program's own; null: it has none
+  BtfPtr btf;  // the program's own; null: it has none
 };
 
 // Names come from the program's BTF (the kernel cuts info.name to 15 characters). Counts are bounded.

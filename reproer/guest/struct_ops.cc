@@ -14,10 +14,10 @@
 namespace ktstr::probe {
 namespace {
 
-constexpr uint32_t kStructOpsMap = 26;        // BPF_MAP_TYPE_STRUCT_OPS
-constexpr uint32_t kStructOpsAttach = 44;     // BPF_STRUCT_OPS as attach type of a link
+constexpr uint32_t kStructOpsMap = 26;           // BPF_MAP_TYPE_STRUCT_OPS
+constexpr uint32_t kStructOpsAttach = 44;        // BPF_STRUCT_OPS as attach type of a link
 constexpr uint32_t kRegistersByLink = 1u << 13;  // BPF_F_LINK
-constexpr unsigned kPidfdThread = O_EXCL;     // PIDFD_THREAD, 6.9
+constexpr unsigned kPidfdThread = O_EXCL;        // PIDFD_THREAD, 6.9
 constexpr uint32_t kMaxValue = 1u << 16;
 
 // The leading fields of bpf(2)'s attr that the two commands share.
@@ -53,7 +53,8 @@ Result<std::vector<OpsMember>> OpsLayout::members(uint32_t value_type) {
   load();
   if (!btf_) return Error::from_errno("kernel BTF");
   const btf_type* value = btf__type_by_id(btf_, value_type);
-  if (!value || !btf_is_struct(value)) return Error::invalid("struct_ops value type " + std::to_string(value_type));
+  if (!value || !btf_is_struct(value))
+    return Error::invalid("struct_ops value type " + std::to_string(value_type));
   std::vector<OpsMember> out;
   // The value is { common header, the struct itself }.
   const btf_member* outer = btf_members(value);
@@ -102,7 +103,8 @@ Result<RegisteredOps> inspect_call(const HeldCall& call, OpsLayout& layout) {
   if (info.type != kStructOpsMap) return result;
   // A map that registers by link is filled first: the link is what counts.
   if (!by_link && (info.map_flags & kRegistersByLink)) return result;
-  if (info.value_size == 0 || info.value_size > kMaxValue) return Error::invalid("struct_ops map: value size");
+  if (info.value_size == 0 || info.value_size > kMaxValue)
+    return Error::invalid("struct_ops map: value size");
 
   auto members = layout.members(info.btf_vmlinux_value_type_id);
   if (!members) return std::move(members).error();

@@ -35,7 +35,7 @@ class OpsLayout {
 };
 
 struct HeldProgram {
-  UniqueFd fd;         // held for the rest of the VM's life: addresses stay resolvable when the scheduler is gone
+  UniqueFd fd;  // held for the rest of the VM's life: addresses stay resolvable when the scheduler is gone
   std::string member;  // "enqueue"
 };
 
@@ -50,8 +50,8 @@ struct RegisteredOps {
   std::vector<HeldProgram> programs;
 };
 
-// What `call` is about to register; `registers` false when it is about something else. Every access to the other
-// process's memory may fail: an Error then, and the caller lets the call go on.
+// What `call` is about to register; `registers` false when it is about something else. Every access to the
+// other process's memory may fail: an Error then, and the caller lets the call go on.
 Result<RegisteredOps> inspect_call(const HeldCall& call, OpsLayout& layout);
 
 }  // namespace ktstr::probe

@@ -8,7 +8,8 @@
 
 namespace ktstr::probe {
 
-// Of `wanted`, those that the kernel lists, and once only: a name that stands for several functions is ambiguous.
+// Of `wanted`, those that the kernel lists, and once only: a name that stands for several functions is
+// ambiguous.
 struct Traceable {
   std::set<std::string> available;
   std::set<std::string> ambiguous;
