@@ -52,6 +52,19 @@ std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   return place ? fmt::format(" (in {})", place->function) : "";
 }
 
+// An inlined helper of a header says little: the first frame around it that stands in a source file. Null:
+// not needed.
+const ChainFrameT* header_user(const CrashDetectedT& crash, const ChainFrameT* frame) {
+  if (!frame->file.ends_with(".h")) return nullptr;
+  bool inside = false;
+  for (const auto& f : crash.backtrace) {
+    if (inside && (f->tag.empty() || (!f->file.empty() && !f->file.ends_with(".h"))))
+      return f->tag.empty() ? nullptr : f.get();
+    inside = inside || f.get() == frame;
+  }
+  return nullptr;
+}
+
 // " (scx_x.bpf.c:213 in x_charge, called by x_enqueue: text)"
 std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const ChainFrameT* frame = scheduler_frame(crash);
@@ -63,6 +76,8 @@ std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const std::string by = callback->function == frame->function ? "" : ", called by " + callback->function;
   if (frame->file.empty()) return fmt::format(" (in {}+{:#x}{})", frame->function, frame->offset, by);
   std::string note = fmt::format(" ({}:{} in {}{}", file_name(frame->file), frame->line, frame->function, by);
+  if (const ChainFrameT* user = header_user(crash, frame))
+    note += fmt::format(", from {}:{} in {}", file_name(user->file), user->line, user->function);
   std::string_view text = frame->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
@@ -108,7 +123,7 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
   };
   switch (crash.kind) {
     case CrashKind::KernelPanic:
-      return vm.reached(Stage::SchedulerStarted)
+      return vm.reached(Stage::InitStarted)
                  ? of_kernel(FailureKind::kKernelPanic, "kernel panic", "the guest's kernel panicked")
                  : of_kernel(FailureKind::kBootFailed, "kernel panic",
                              "the guest's kernel panicked while booting");

@@ -106,11 +106,11 @@ TEST(Report, EventsAfterTheFactsChangeNothing) {
 }
 
 TEST(Report, ReproStatusLines) {
-  for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "DIFFERENT CRASH (0 of 3 tries): text"},
-                               {ReproStatus::NotReproduced, "NOT REPRODUCED"},
-                               {ReproStatus::EmulatorArtefact, "EMULATOR ARTEFACT"},
+  for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "different crash (0 of 3 tries): text"},
+                               {ReproStatus::NotReproduced, "not reproduced"},
+                               {ReproStatus::EmulatorArtefact, "emulator artefact"},
                                {ReproStatus::PrimaryDidNotReachWorkload, "PRIMARY DID NOT REACH WORKLOAD"},
-                               {ReproStatus::VmFailed, "REPRO VM FAILED"}}) {
+                               {ReproStatus::VmFailed, "repro VM failed"}}) {
     SyntheticRun run = SyntheticRun::demo_crash();
     ReproFinishedT repro;
     repro.status = status;
@@ -125,7 +125,7 @@ TEST(Report, ReproStatusLines) {
   why.reason = "auto_repro = false";
   declined.add(std::move(why), Vm::Host);
   declined.add(FactsCompletedT{}, Vm::Host);
-  EXPECT_THAT(declined.text(), HasSubstr("crash reproduction: NOT ATTEMPTED: auto_repro = false"));
+  EXPECT_THAT(declined.text(), HasSubstr("crash reproduction: not attempted: auto_repro = false"));
 }
 
 TEST(Report, MonitorThatSawNothingSaysSo) {

@@ -8,19 +8,19 @@ namespace {
 const char* status_name(ReproStatus status) {
   switch (status) {
     case ReproStatus::SameSignature:
-      return "SAME SIGNATURE";
+      return "same signature";
     case ReproStatus::DifferentCrash:
-      return "DIFFERENT CRASH";
+      return "different crash";
     case ReproStatus::NotReproduced:
-      return "NOT REPRODUCED";
+      return "not reproduced";
     case ReproStatus::EmulatorArtefact:
-      return "EMULATOR ARTEFACT";
+      return "emulator artefact";
     case ReproStatus::PrimaryDidNotReachWorkload:
       return "PRIMARY DID NOT REACH WORKLOAD";
     case ReproStatus::VmFailed:
-      return "REPRO VM FAILED";
+      return "repro VM failed";
     case ReproStatus::NotAttempted:
-      return "NOT ATTEMPTED";
+      return "not attempted";
   }
   return "UNKNOWN";
 }
@@ -135,10 +135,10 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
     print_finished(*finished, page);
   } else if (model.repro_declined()) {
     const char* status =
-        crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD" : "NOT ATTEMPTED";
+        crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD" : "not attempted";
     page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
   } else {
-    page.line("crash reproduction: NOT FINISHED: the run ended before the second VM's result was known");
+    page.line("crash reproduction: not finished: the run ended before the second VM's result was known");
   }
   if (!vm) return;
   print_probes(model, page);

@@ -33,6 +33,7 @@ VmRecord::VmRecord(Options o)
 void VmRecord::finish() { scheduler_log.finish(); }
 
 void VmRecord::reach(Stage s, const EventBuffer& event) {
+  if (s > Stage::GuestFinished) return;  // no such stage: the guest is not trusted
   if (s == Stage::WorkloadStarted) workload_started = true;
   if (s == Stage::WorkloadFinished) workload_finished = true;
   if (s <= stage) return;
