@@ -178,7 +178,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the probe VM on ") + env_.kernel.release);
   auto session = VmSession::boot({.vm = vm, .attempt = attempt, .spec = &spec_, .probe_plan = plan, .run_id = run_id_,
                                   .program_folder = env_.program_folder, .bus_folder = bus_folder_->path(),
-                                  .qemu = env_.qemu, .accelerator = env_.accelerator.name,
+                                  .qemu = env_.qemu, .qemu_version = env_.host.qemu, .accelerator = env_.accelerator.name,
                                   .kernel = env_.kernel.path, .time_scale = scale_,
                                   .verbose_console = env_.verbose_console});
   if (!session) {

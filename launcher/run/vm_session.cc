@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <tuple>
+
+#include "launcher/vm/accelerator.h"
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/clone.h"
@@ -45,6 +48,8 @@ Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
   if (!ram) return std::move(ram).error();
   QemuOptions options;
   options.qemu = request.qemu;
+  std::tie(options.qemu_major, options.qemu_minor) = qemu_version_numbers(request.qemu_version);
+  options.host_amd = host_cpu_is_amd();
   options.accelerator = request.accelerator;
   options.topology = clone_native(*request.spec->topology);
   options.memory_mb = request.spec->memory_mb;

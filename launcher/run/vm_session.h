@@ -23,6 +23,7 @@ struct VmRequest {
   std::string program_folder;  // ktstr-init and ktstr-probe
   std::string bus_folder;      // sockets and the initramfs
   std::string qemu;
+  std::string qemu_version;  // as HostInfo.qemu
   std::string accelerator;
   std::string kernel;
   double time_scale = 1;

@@ -1,5 +1,6 @@
 #include "launcher/vm/guest_ram.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,12 +9,14 @@
 namespace ktstr {
 
 Result<GuestRam> GuestRam::create(uint64_t bytes) {
-  int fd = memfd_create("ktstr-guest-ram", MFD_CLOEXEC);
+  int fd = memfd_create("ktstr-guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return Error::from_errno("memfd for guest RAM");
   GuestRam ram(fd, bytes);
   if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
     return Error::from_errno("guest RAM of " + std::to_string(bytes >> 20) + " MiB");
   }
+  // A reader that maps it (the monitor) can then never meet SIGBUS: the size is final.
+  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return Error::from_errno("seal the guest's RAM");
   return ram;
 }
 

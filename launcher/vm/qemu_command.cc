@@ -70,7 +70,8 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   std::vector<std::string> argv = {options.qemu, "-nodefaults", "-no-user-config",
                                    "-display",   "none",        "-no-reboot"};
   auto add = [&](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
-  add({"-name", escape_commas(options.name)});
+  // Thread names let the monitor tell vCPU threads apart: it reads their run delay.
+  add({"-name", escape_commas(options.name) + ",debug-threads=on"});
   add({"-machine", topology->machine, "-accel", kvm ? "kvm" : "tcg,thread=single"});
   add({"-cpu", topology->cpu, "-smp", topology->smp, "-m", topology->memory});
   argv.insert(argv.end(), topology->more.begin(), topology->more.end());
