@@ -187,6 +187,46 @@ TEST(Judge, VmEndsAreToldApart) {
   }
 }
 
+TEST(Judge, AHelperInAHeaderIsFollowedByTheSourceThatUsesIt) {
+  SyntheticRun run("loop", "dispatch_loop");
+  run.boot();
+  run.attach("dispatch_loop");
+  run.start_workload();
+  run.add(SyntheticRun::crash(
+      1024, "runtime error", "dispatch buffer overflow",
+      {{.function = "scx_bpf_dsq_insert___v2"},
+       {.function = "hand_out", .tag = "a6", .file = "/src/compat.bpf.h", .line = 105, .text = "insert(p);"},
+       {.function = "round", .tag = "a3", .file = "/src/loop.bpf.c", .line = 42},
+       {.function = "loop_dispatch", .tag = "72", .file = "/src/loop.bpf.c", .line = 60},
+       {.function = "bpf__sched_ext_ops_dispatch"}}));
+  EXPECT_EQ(
+      "runtime error: dispatch buffer overflow (compat.bpf.h:105 in hand_out, called by loop_dispatch, from "
+      "loop.bpf.c:42 in round: insert(p);)",
+      verdict(run).summary);
+}
+
+TEST(Judge, PanicBeforeInitIsAFailedBoot) {
+  SyntheticRun run;
+  run.add(VmStartedT{});
+  run.console({"[    0.0] Linux version 7.3.4"});
+  CrashDetectedT panic;
+  panic.kind = CrashKind::KernelPanic;
+  panic.message = "VFS: Unable to mount root fs";
+  run.add(std::move(panic));
+  run.vm_end(VmEnd::Died);
+  run.complete();
+  EXPECT_EQ(ExitCode::kInfrastructure, verdict(run).code);
+}
+
+TEST(Judge, AStageThatDoesNotExistIsIgnored) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  StageReachedT lie;
+  lie.stage = static_cast<Stage>(200);
+  run.add(std::move(lie));
+  EXPECT_THAT(run.text(), HasSubstr("last stage of the guest: test plan read"));
+}
+
 TEST(Judge, PanicIsNoPassEvenWhenExpected) {
   SyntheticRun run;
   run.spec().expect_err = true;

@@ -69,22 +69,39 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path) {
 }
 
 void ReporterRole::add_options(CLI::App& app) {
-  app.add_option("LOG", log_, "recorded events.ktlog: print its report and exit with its verdict");
+  app.add_option("LOG", logs_, "recorded events.ktlog: print its report and exit with its verdict");
   app.add_option("--report-file", report_file_, "also write the report to this file");
+  app.add_option("--format", format_, "with LOG: text, json, junit, md, github or ktap")
+      ->capture_default_str();
 }
 
 std::optional<int> ReporterRole::run_standalone() {
-  if (log_.empty()) return std::nullopt;
-  auto folded = fold_log(log_);
-  if (!folded) {
-    complain(folded.error().to_string());
-    return exit_code(folded.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure
-                                                                 : ExitCode::kUsage);
+  if (logs_.empty()) return std::nullopt;
+  auto format = parse_format(format_);
+  if (!format) {
+    complain("--format " + format_ + ": not one of text, json, junit, md, github, ktap");
+    return exit_code(ExitCode::kUsage);
   }
-  if (!(*folded)->damage.empty()) complain((*folded)->damage);
-  Report report = make_report((*folded)->model);
-  deliver(report.text, report_file_);
-  return exit_code(report.judgement.code);
+  std::vector<std::unique_ptr<FoldedLog>> folded;
+  std::vector<std::unique_ptr<Report>> reports;
+  std::vector<JudgedRun> runs;
+  std::optional<ExitCode> merged;
+  auto merge = [&](ExitCode code) { merged = merged ? merge_exit_codes(*merged, code) : code; };
+  for (const std::string& log : logs_) {
+    auto one = fold_log(log);
+    if (!one) {
+      complain(one.error().to_string());
+      merge(one.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure : ExitCode::kUsage);
+      continue;
+    }
+    if (!(*one)->damage.empty()) complain((*one)->damage);
+    folded.push_back(std::move(*one));
+    reports.push_back(std::make_unique<Report>(make_report(folded.back()->model)));
+    runs.push_back({&folded.back()->model, reports.back().get()});
+    merge(reports.back()->judgement.code);
+  }
+  if (!runs.empty()) deliver(render(*format, runs), report_file_);
+  return exit_code(*merged);
 }
 
 void ReporterRole::on_event(const EventBuffer& event, Context& context) {

@@ -1,9 +1,11 @@
 // ktstr-reporter's two ways of life: on the bus of a running test, or alone over a recorded log.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
-#include "reporter/report.h"
+#include "reporter/format.h"
 #include "runtime/process.h"
 
 namespace ktstr {
@@ -16,7 +18,8 @@ class ReporterRole : public Role {
   void on_event(const EventBuffer& event, Context& context) override;
 
  private:
-  std::string log_;          // standalone
+  std::vector<std::string> logs_;  // standalone
+  std::string format_ = "text";
   std::string report_file_;  // also write the report there
   RunModel model_;
   bool told_ = false;

@@ -1,0 +1,148 @@
+// One JSON object a test, on one line. Fields are added, never renamed.
+#include <nlohmann/json.hpp>
+
+#include "reporter/format.h"
+#include "reporter/names.h"
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+using nlohmann::json;
+
+json texts(const std::vector<std::string>& lines) {
+  json out = json::array();
+  for (const std::string& line : lines) out.push_back(printable(line));
+  return out;
+}
+
+json crash_json(const CrashDetectedT& crash) {
+  json frames = json::array();
+  for (const auto& f : crash.backtrace) {
+    json frame = {{"function", printable(f->function)}, {"offset", f->offset}};
+    if (!f->tag.empty()) frame["tag"] = printable(f->tag);
+    if (!f->file.empty())
+      frame["source"] = {{"file", printable(f->file)}, {"line", f->line}, {"text", printable(f->text)}};
+    frames.push_back(frame);
+  }
+  return {{"kind", EnumNameCrashKind(crash.kind)},
+          {"exit_kind", crash.exit_kind},
+          {"reason", printable(crash.reason)},
+          {"message", printable(crash.message)},
+          {"ops", printable(crash.ops_name)},
+          {"task", printable(crash.task_comm)},
+          {"pid", crash.task_pid},
+          {"cpu", crash.cpu},
+          {"backtrace", frames}};
+}
+
+json stats_json(const WorkerStats& workers) {
+  json out = json::array();
+  for (const CgroupStats& c : workers.cgroups()) {
+    out.push_back({{"cgroup", printable(c.name)},
+                   {"work", EnumNameWorkType(c.work)},
+                   {"workers", c.workers},
+                   {"cpus", c.cpus},
+                   {"run_min_pct", c.run_min_pct},
+                   {"run_max_pct", c.run_max_pct},
+                   {"spread_pct", c.spread_pct()},
+                   {"gap_ns", c.gap_ns},
+                   {"migrations", c.migrations},
+                   {"iterations", c.iterations},
+                   {"starved", c.starved},
+                   {"wake_p99_ns", c.wake_p99_ns},
+                   {"wake_max_ns", c.wake_max_ns}});
+  }
+  return out;
+}
+
+json monitor_json(const MonitorSummary& m) {
+  json counters = json::object();
+  for (const auto& [name, track] : m.counters()) counters[printable(name)] = track.total();
+  json programs = json::array();
+  for (const auto& [id, use] : m.programs()) {
+    programs.push_back({{"name", printable(use.name)},
+                        {"verified_insns", use.verified_insns},
+                        {"calls", use.run_count},
+                        {"ns", use.run_ns}});
+  }
+  const LoadAverage& l = m.load();
+  return {{"samples", m.samples()},
+          {"scheduler_samples", l.samples},
+          {"max_imbalance_ratio", l.imbalance_max},
+          {"max_local_dsq_depth", l.dsq_max},
+          {"sustained_violation", m.any_sustained()},
+          {"stuck_cpu", m.sustained(m.stuck()) ? json(m.stuck_cpu()) : json()},
+          {"avg_imbalance", l.mean(l.imbalance_sum)},
+          {"avg_nr_running", l.mean(l.nr_running_sum)},
+          {"avg_local_dsq", l.mean(l.dsq_sum)},
+          {"counters", counters},
+          {"programs", programs}};
+}
+
+json repro_json(const ReproFinishedT& repro) {
+  json calls = json::array();
+  for (const auto& c : repro.calls) {
+    json values = json::array();
+    for (const auto& v : c->values) {
+      values.push_back({{"name", printable(v->name)},
+                        {"type", printable(v->type_name)},
+                        {"entry", printable(v->entry)},
+                        {"exit", printable(v->exit)}});
+    }
+    calls.push_back({{"function", printable(c->function)},
+                     {"signature", printable(c->signature)},
+                     {"source", printable(c->source)},
+                     {"caller", printable(c->caller)},
+                     {"hit", c->hit},
+                     {"note", printable(c->note)},
+                     {"ns_before", c->ns_before},
+                     {"cpu", c->cpu},
+                     {"pid", c->pid},
+                     {"comm", printable(c->comm)},
+                     {"values", values},
+                     {"returns", printable(c->retval)}});
+  }
+  return {{"status", EnumNameReproStatus(repro.status)},
+          {"detail", printable(repro.detail)},
+          {"tries", repro.tries},
+          {"same", repro.same},
+          {"trigger", printable(repro.trigger)},
+          {"hits", repro.hits},
+          {"hits_dropped", repro.hits_dropped},
+          {"calls", calls}};
+}
+
+}  // namespace
+
+std::string render_json(const JudgedRun& run) {
+  const Judgement& j = run.report->judgement;
+  const RunModel& model = *run.model;
+  json out = {{"test", test_name(run)},         {"outcome", outcome_name(j.outcome)},
+              {"exit_code", exit_code(j.code)}, {"summary", printable(j.summary)},
+              {"reason", printable(j.reason)},  {"signature", printable(j.signature)},
+              {"detail", texts(j.detail)},      {"notes", texts(j.notes)}};
+  if (model.started()) {
+    const VmRecord& vm = model.primary();
+    const RunStartedT& r = model.run();
+    out["run_id"] = printable(r.run_id);
+    out["spec"] = {{"file", printable(r.spec->file)}, {"line", r.spec->line}};
+    out["scheduler"] = r.spec->scheduler ? json(printable(r.spec->scheduler->name)) : json();
+    out["kernel"] = printable(kernel_release(model));
+    if (r.accelerator)
+      out["accelerator"] = {{"name", printable(r.accelerator->name)},
+                            {"reason", printable(r.accelerator->reason)}};
+    out["cpus"] = cpu_count(*r.spec);
+    out["scenario_ns"] = scenario_ns(model);
+    out["stage"] = stage_name(vm.stage);
+    out["rerun"] = printable(r.rerun);
+    out["stats"] = stats_json(vm.workers);
+    out["monitor"] = monitor_json(vm.monitor);
+    if (vm.crash) out["crash"] = crash_json(*vm.crash);
+    if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());
+  }
+  return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace ktstr
