@@ -79,12 +79,14 @@ INSTANTIATE_TEST_SUITE_P(
         Fixture{"scx_stall", "", "^BUG SUMMARY: .*stall", kAllSections, 20},
         Fixture{"scx_bad_dsq", "", "^BUG SUMMARY: .*(DSQ|dsq)", kAllSections},
         Fixture{"scx_dispatch_loop", "", "^BUG SUMMARY: .*", kAllSections, 20},
+        // No dump: the kernel did not throw these out. They die without our second VM as well as with it, and the
+        // auto-repro section says so.
         Fixture{"scx_verifier_reject", "", "^BUG SUMMARY: .*(verifier|refused|reject)",
-                {"diagnostics", "timeline", "scheduler log", "monitor"}},
+                {"diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}},
         Fixture{"scx_segv", "", "^BUG SUMMARY: .*(SIGSEGV|signal 11|Segmentation)",
-                {"stats", "diagnostics", "timeline", "scheduler log", "monitor"}},
+                {"stats", "diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}},
         Fixture{"scx_exit_early", "", "^BUG SUMMARY: .*(never attached|before .*attach)",
-                {"diagnostics", "timeline", "scheduler log", "monitor"}}),
+                {"diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}}),
     [](const testing::TestParamInfo<Fixture>& fixture) { return std::string(fixture.param.scheduler); });
 
 TEST(Crash, BpfErrorOnTheOldestSchedExtKernelWeSupport) {
