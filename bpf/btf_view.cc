@@ -230,6 +230,7 @@ Result<BtfFunction> BtfView::function(uint32_t type_id) const {
   f.type_id = type_id;
   if (t && btf_is_func(t)) {
     f.name = text(t->name_off);
+    f.is_static = btf_vlen(t) == BTF_FUNC_STATIC;
     t = at(t->type);
   }
   if (!t || !btf_is_func_proto(t))

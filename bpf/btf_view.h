@@ -79,6 +79,7 @@ struct BtfFunction {
   uint32_t return_type = 0;
   std::vector<BtfParameter> parameters;
   bool variadic = false;
+  bool is_static = false;  // the compiler may have dropped unused parameters and results of such a one
   std::string signature;  // "void enqueue_task(struct rq *rq, struct task_struct *p, int flags)"
 };
 

@@ -55,6 +55,7 @@ void describe_bpf(const PlanInputs& in, const BpfProgramT& p, ValuePlanner* plan
   auto types = in.types ? in.types->find(p.btf_id) : ProgramTypes::const_iterator{};
   if (!in.types || types == in.types->end()) return;
   auto f = types->second.function(t->function);
+  if (f) t->is_static = f->is_static;
   if (f) describe(*f, types->second, planner, t);
 }
 

@@ -33,6 +33,9 @@ TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
   } else {
     v.status = ReproStatus::NotReproduced;
     v.detail = "the same workload ran to its end under probes, and nothing crashed";
+    if (primary.crash && !primary.crash->artefact.empty())
+      v.detail +=
+          "; the first VM's crash looks like the emulator's, not the scheduler's: " + primary.crash->artefact;
   }
   return v;
 }

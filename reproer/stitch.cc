@@ -251,11 +251,19 @@ class Stitcher {
     call->pid = hit.pid;
     call->comm = printable(hit.comm);
     call->ns_before = now() > hit.ns ? now() - hit.ns : 0;
+    if (t.is_static && shifted(t, hit)) {
+      if (!call->note.empty()) call->note += "; ";
+      call->note +=
+          "a pointer does not look like one: the compiler may have dropped a parameter of this static "
+          "function";
+    }
     for (size_t i = 0; i < t.values.size(); ++i) {
       const ValueSpecT& spec = *t.values[i];
       const bool argument = spec.offsets.empty();
       if (spec.arg == kReturnArg) {
-        if (exit) call->retval = text_of(*exit, i, spec);
+        if (exit)
+          call->retval =
+              text_of(*exit, i, spec) + (t.is_static ? " (where its caller uses it: a static function)" : "");
         continue;
       }
       if (brief && !argument && !spec.name.ends_with("->pid") && !spec.name.ends_with("->comm")) continue;
@@ -269,6 +277,18 @@ class Stitcher {
       if (v->entry == "not readable" && is_null(hit, spec)) continue;  // fields behind a NULL argument
       call->values.push_back(std::move(v));
     }
+  }
+
+  // BTF keeps the parameters as written, the registers do not.
+  static bool shifted(const ProbeTargetT& t, const ProbeHitT& hit) {
+    for (const auto& v : t.values) {
+      const bool pointer =
+          v->format == ValueFormat::Pointer && v->offsets.empty() && v->arg < hit.raw_args.size();
+      if (pointer && hit.raw_args[v->arg] != 0 && hit.raw_args[v->arg] >> 47 != 0x1ffff &&
+          hit.raw_args[v->arg] >> 56 != 0xff)
+        return true;
+    }
+    return false;
   }
 
   static bool is_null(const ProbeHitT& hit, const ValueSpecT& spec) {

@@ -189,6 +189,17 @@ TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
   EXPECT_FALSE(calls.back()->hit);
 }
 
+TEST_F(Stitch, AStaticFunctionsRegistersAreDoubted) {
+  plan_.targets[0]->is_static = true;
+  hit(0, 920).raw_args = {3};
+  hit(0, 1001, 131, 5, HitWhen::Exit);
+  auto calls = stitch(in_);
+  EXPECT_THAT(calls[2]->note, testing::HasSubstr("dropped a parameter"));
+  EXPECT_THAT(calls[2]->retval, testing::StartsWith("-7 (where its caller uses it"));
+  hits_[0].raw_args = {0xff261b49bf888000};
+  EXPECT_EQ(stitch(in_)[2]->note, "");
+}
+
 TEST_F(Stitch, ForeignTargetsAndIndexesAreIgnored) {
   ProbeHitT& h = hit(0, 920);
   h.values[0]->index = 900;
