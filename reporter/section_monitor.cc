@@ -157,7 +157,8 @@ void attribution(const VmRecord& vm, Page& page) {
     page.line("who is to blame: could not be evaluated: no sample saw the task waiting");
     return;
   }
-  const char* blame = "the scheduler: the CPU was free for it";
+  const char* blame = wait->ran_idle * 2 > wait->samples ? "the scheduler: the CPU stood idle meanwhile"
+                                                         : "the scheduler: it gave the CPU to other tasks";
   std::string rt;
   switch (fault_of(*wait)) {
     case WaitFault::kScheduler:
