@@ -1,5 +1,6 @@
 #include "schemas/crash_signature.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 
@@ -8,7 +9,8 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kKernelFrames = 3;  // when no BPF program is in the backtrace
+constexpr size_t kFaultFrames = 3;  // of a kernel fault
+constexpr size_t kCheckFrames = 2;  // of a check in sched_ext that no BPF program called
 constexpr size_t kMaxFrames = 8;
 constexpr size_t kMaxMessage = 400;
 
@@ -30,6 +32,27 @@ size_t task_start(std::string_view text, size_t open, std::string* out) {
   out->resize(start);
   *out += "TASK";
   return close + 1;
+}
+
+// A hook of the scheduling class, or who calls those: by which of them the kernel came differs from run to
+// run.
+bool is_hook(const std::string& function) {
+  if (function.ends_with("_scx")) return true;
+  for (const char* name :
+       {"schedule", "__schedule", "enqueue_task", "dequeue_task", "ttwu_do_activate", "try_to_wake_up"})
+    if (function == name) return true;
+  return false;
+}
+
+// How many of the frames, from the innermost, belong to the bug rather than to the way there.
+size_t telling(const std::vector<const ChainFrameT*>& frames, bool scheduler) {
+  size_t n = 0;
+  for (size_t i = 0; i < frames.size(); ++i)
+    if (!frames[i]->tag.empty()) n = i + 1;
+  if (n > 0) return std::min(n, kMaxFrames);  // up to the callback
+  if (!scheduler) return std::min(frames.size(), kFaultFrames);
+  while (n < std::min(frames.size(), kCheckFrames) && !is_hook(frames[n]->function)) ++n;
+  return n;
 }
 
 }  // namespace
@@ -96,15 +119,7 @@ std::string crash_signature(const CrashDetectedT& crash) {
     out += ": " + message;
 
   const CrashFrames frames = split_frames(crash);
-  size_t last_bpf = 0;
-  bool bpf = false;
-  for (size_t i = 0; i < frames.kept.size(); ++i)
-    if (!frames.kept[i]->tag.empty()) {
-      last_bpf = i;
-      bpf = true;
-    }
-  // The scheduler's own frames; how the kernel came to call them differs from run to run.
-  const size_t n = std::min(bpf ? last_bpf + 1 : std::min(frames.kept.size(), kKernelFrames), kMaxFrames);
+  const size_t n = telling(frames.kept, crash.kind == CrashKind::SchedExtExit);
   for (size_t i = 0; i < n; ++i) out += (i ? " < " : " @ ") + frames.kept[i]->function;
   return out;
 }

@@ -73,6 +73,22 @@ TEST(CrashSignature, OtherBugOtherSignature) {
   EXPECT_NE(crash_signature(stall), crash_signature(sample("x")));
 }
 
+TEST(CrashSignature, ACheckOfTheKernelIsOneBugWhateverLedThere) {
+  CrashDetectedT woken, yielded;
+  for (CrashDetectedT* c : {&woken, &yielded}) {
+    c->exit_kind = 0x400;
+    c->reason = "runtime error";
+    c->message = "non-existent DSQ 0xbad";
+    add(c, "find_dsq_for_dispatch", 0x168);
+    add(c, "scx_do_enqueue_task", 0x310);
+  }
+  add(&woken, "enqueue_task_scx", 0x188);
+  add(&yielded, "put_prev_task_scx", 0x308);
+  EXPECT_EQ(crash_signature(woken), crash_signature(yielded));
+  EXPECT_EQ(crash_signature(woken),
+            "0x400 runtime error: non-existent DSQ N @ find_dsq_for_dispatch < scx_do_enqueue_task");
+}
+
 TEST(CrashSignature, KernelOnlyBacktraceTakesTheTop) {
   CrashDetectedT c;
   c.kind = CrashKind::KernelOops;
