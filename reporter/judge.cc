@@ -73,7 +73,10 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
   }
   if (vm.finished && vm.finished->lines_dropped)
     notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
-  if (!model.complete()) {
+  if (model.stopped_here()) {
+    notes.push_back(fmt::format("as known after event {} (guest: {}); the log goes on", model.last_seq(),
+                                stage_name(vm.stage)));
+  } else if (!model.complete()) {
     notes.push_back(
         fmt::format("the run did not finish: the log ends after event {} (last stage of the guest: {})",
                     model.last_seq(), stage_name(vm.stage)));
@@ -87,6 +90,7 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
 // Without these the absence of a finding says nothing.
 std::string doubt(const RunModel& model) {
   const VmRecord& vm = model.primary();
+  if (model.stopped_here()) return "the run was not over";
   if (!model.complete()) return "the run did not finish";
   if (!vm.started) return "no VM was started";
   if (!vm.exited) return "the VM's end was not recorded";

@@ -48,7 +48,7 @@ Status write_file_atomically(const std::string& path, std::string_view text) {
   return status;
 }
 
-Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path) {
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until) {
   auto reader = LogReader::open(path);
   if (!reader) return std::move(reader).error();
   auto folded = std::make_unique<FoldedLog>();
@@ -62,6 +62,10 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path) {
       folded->damage = reader->damage();
       break;
     }
+    if ((*event)->stamp()->seq() > until) {
+      folded->model.stop_here();
+      break;
+    }
     if (folded->model.fold(**event)) break;  // FactsCompleted: the live run's report ended here too
   }
   folded->model.finish();
@@ -71,6 +75,7 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path) {
 void ReporterRole::add_options(CLI::App& app) {
   app.add_option("LOG", logs_, "recorded events.ktlog: print its report and exit with its verdict");
   app.add_option("--report-file", report_file_, "also write the report to this file");
+  app.add_option("--until", until_, "with LOG: what was known after the event with this number");
   app.add_option("--format", format_, "with LOG: text, json, junit, md, github or ktap")
       ->capture_default_str();
 }
@@ -88,7 +93,7 @@ std::optional<int> ReporterRole::run_standalone() {
   std::optional<ExitCode> merged;
   auto merge = [&](ExitCode code) { merged = merged ? merge_exit_codes(*merged, code) : code; };
   for (const std::string& log : logs_) {
-    auto one = fold_log(log);
+    auto one = fold_log(log, until_);
     if (!one) {
       complain(one.error().to_string());
       merge(one.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure : ExitCode::kUsage);

@@ -20,6 +20,7 @@ class ReporterRole : public Role {
  private:
   std::vector<std::string> logs_;  // standalone
   std::string format_ = "text";
+  uint64_t until_ = UINT64_MAX;
   std::string report_file_;  // also write the report there
   RunModel model_;
   bool told_ = false;
@@ -28,11 +29,12 @@ class ReporterRole : public Role {
 // Whole or not at all: written beside, synced, renamed.
 Status write_file_atomically(const std::string& path, std::string_view text);
 
-// Folds a recorded log up to FactsCompleted, or to its end. `damage`: one line, empty when the log ends well.
+// Folds a recorded log up to FactsCompleted, or to its end, or up to the event `until`. `damage`: one line,
+// empty when the log ends well.
 struct FoldedLog {
   RunModel model;
   std::string damage;
 };
-Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path);
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until = UINT64_MAX);
 
 }  // namespace ktstr

@@ -43,6 +43,18 @@ TEST_F(RecordedLog, GivesTheReportOfTheLiveRun) {
   EXPECT_EQ(live, make_report((*folded)->model).text);
 }
 
+TEST_F(RecordedLog, UntilShowsWhatWasKnownThen) {
+  SyntheticRun run = SyntheticRun::good();
+  run.write_log(log_);
+  auto early = fold_log(log_, 9);
+  ASSERT_TRUE(early.ok());
+  Report report = make_report((*early)->model);
+  EXPECT_THAT(report.text, HasSubstr("note: as known after event 9"));
+  EXPECT_EQ(Outcome::Inconclusive, report.judgement.outcome);
+  auto late = fold_log(log_, 1'000'000);
+  EXPECT_EQ(run.text(), make_report((*late)->model).text);
+}
+
 TEST_F(RecordedLog, TornAnywhereStillGivesAReport) {
   SyntheticRun::demo_crash().write_log(log_);
   const auto size = fs::file_size(log_);

@@ -20,6 +20,9 @@ class RunModel {
 
   // Returns true when the event was the last one that counts (FactsCompleted): what follows is ignored.
   bool fold(const EventBuffer& event);
+  // The log goes on, but no further event is wanted (--until).
+  void stop_here() { stopped_here_ = true; }
+  bool stopped_here() const { return stopped_here_; }
   // No event follows. Called once, before a report is made; also when FactsCompleted never came.
   void finish();
 
@@ -55,7 +58,7 @@ class RunModel {
 
   std::optional<RunStartedT> run_;
   std::unique_ptr<VmRecord> primary_, repro_;
-  bool complete_ = false;
+  bool complete_ = false, stopped_here_ = false;
   std::string completion_note_;
   std::optional<int> interrupted_;
   std::vector<HelperExitedT> lost_helpers_;
