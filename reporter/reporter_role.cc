@@ -62,7 +62,7 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t un
       folded->damage = reader->damage();
       break;
     }
-    if ((*event)->stamp()->seq() > until) {
+    if ((*event)->seq() > until) {
       folded->model.stop_here();
       break;
     }
