@@ -29,18 +29,11 @@ unsigned vcpus(const TestSpecT& spec) {
   return std::clamp(t.llcs * t.cores * t.threads, 1u, 4096u);
 }
 
-// Probe time against the CPU time there was between the workload's start and the crash. `cpus`: that really
-// ran at the same time.
-float slowdown(const VmFacts& vm, unsigned cpus) {
-  if (!vm.finished || !vm.finished->cost_ns_per_hit || !vm.workload_ns) return 0;
-  const uint64_t end = vm.trigger ? vm.trigger->ns : vm.last_hit_ns();
-  if (end <= vm.workload_ns) return 0;
-  const double busy =
-      static_cast<double>(vm.finished->hits) * static_cast<double>(vm.finished->cost_ns_per_hit);
-  const double all = static_cast<double>(end - vm.workload_ns) * cpus;
-  // Some hits came before the workload: an upper bound, so it is capped.
-  const double share = std::min(busy / all, 0.9);
-  return static_cast<float>(1 / (1 - share));
+// How much slower the same workers went round under probes.
+float slowdown(const VmFacts& primary, const VmFacts& repro) {
+  if (!repro.attached || repro.attached->attached.empty() || primary.work_rate <= 0 || repro.work_rate <= 0)
+    return 0;
+  return static_cast<float>(std::max(1.0, primary.work_rate / repro.work_rate));
 }
 
 ProbePlanT copy(const ProbePlanT& plan) {
@@ -142,12 +135,10 @@ void Reproer::take(TryVerdict verdict) {
   in.crash = repro_.crash ? &*repro_.crash : nullptr;
   in.end_ns = repro_.last_hit_ns();
   shown_.calls = stitch(in);
+  shown_.slowdown = slowdown(primary_, repro_);
   if (repro_.exited) shown_.duration_ns = repro_.exited->duration_ns;
   if (repro_.attached) shown_.trigger = repro_.attached->trigger;
-  // Under TCG all vCPUs share one host thread.
-  const bool one_thread = run_.accelerator && run_.accelerator->name == "tcg";
   if (repro_.finished) {
-    shown_.slowdown = slowdown(repro_, one_thread ? 1 : vcpus(*run_.spec));
     shown_.hits = repro_.finished->hits;
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
   }

@@ -96,6 +96,24 @@ TEST_F(Repro, TheSameSignatureEndsIt) {
   EXPECT_THAT(f.detail, testing::HasSubstr("the probes told nothing"));
 }
 
+TEST_F(Repro, TheCostIsHowMuchSlowerTheWorkersWere) {
+  auto work = [](uint64_t iterations) {
+    WorkerReportT w;
+    w.cgroup = "cg_0";
+    w.iterations = iterations;
+    w.wall_ns = 1'000'000'000;
+    return w;
+  };
+  send(work(3000));
+  requested();
+  ProbeAttachedT attached;
+  attached.attached = {0};
+  send(std::move(attached), Vm::Repro, 1);
+  send(work(2000), Vm::Repro, 1);
+  crash(Vm::Repro, 1);
+  EXPECT_FLOAT_EQ(std::get<ReproFinishedT>(settle(Vm::Repro, 1)).slowdown, 1.5f);
+}
+
 TEST_F(Repro, AnotherCrashIsSaidSo) {
   requested();
   crash(Vm::Repro, 1, "something else");

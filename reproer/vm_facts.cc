@@ -32,10 +32,7 @@ void VmFacts::fold(const EventBuffer& event) {
     case Payload::StageReached:
       if (event.as<StageReached>()->stage() != Stage::GuestFinished)  // reached whatever went before
         stage = std::max(stage, event.as<StageReached>()->stage());
-      if (event.as<StageReached>()->stage() == Stage::WorkloadStarted) {
-        workload_started = true;
-        workload_ns = event->stamp()->guest_ns();
-      }
+      workload_started |= event.as<StageReached>()->stage() == Stage::WorkloadStarted;
       return;
     case Payload::GuestHello:
       stage = std::max(stage, Stage::InitStarted);
@@ -59,6 +56,12 @@ void VmFacts::fold(const EventBuffer& event) {
     case Payload::VmExited:
       exited = unpack<VmExitedT>(*event.as<VmExited>());
       return;
+    case Payload::WorkerReport: {
+      const auto* w = event.as<WorkerReport>();
+      if (w->wall_ns())
+        work_rate += static_cast<double>(w->iterations()) * 1e9 / static_cast<double>(w->wall_ns());
+      return;
+    }
     case Payload::BpfProgram:
       if (programs.size() < kMaxPrograms && room(event))
         programs.push_back(unpack<BpfProgramT>(*event.as<BpfProgram>()));

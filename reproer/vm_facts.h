@@ -25,12 +25,12 @@ struct VmFacts {
 
   Stage stage = Stage::NotStarted;  // the last one that was told
   bool workload_started = false;    // a guest may finish without
-  uint64_t workload_ns = 0;         // when it did, guest clock; 0: unknown
   std::string failure;              // GuestFailed
   std::optional<CrashDetectedT>
       crash;  // the one that explains the VM: a scheduler's exit before a kernel's fault
   std::optional<SchedulerExitedT> scheduler_exit;
   std::optional<VmExitedT> exited;
+  double work_rate = 0;  // iterations of all workers per second of their loops
   std::vector<BpfProgramT> programs;
   std::map<uint32_t, std::vector<uint8_t>> btfs;
   std::optional<ProbeAttachedT> attached;
