@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kArtefactRetries = 2;
 constexpr uint32_t kMaxTries = 100;
+constexpr size_t kMaxCorpus = 64u << 20;
 
 ReproDeclinedT declined(std::string reason) {
   ReproDeclinedT d;
@@ -49,9 +50,19 @@ ProbePlanT copy(const ProbePlanT& plan) {
 std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
   if (auto* started = event.as<RunStarted>()) {
     started->UnPackTo(&run_);
+    PinPatterns pins;
+    if (run_.spec && !run_.spec->expect_scx_bpf_error_contains.empty())
+      pins.contains = run_.spec->expect_scx_bpf_error_contains;
+    if (run_.spec && !run_.spec->expect_scx_bpf_error_matches.empty())
+      pins.matches = run_.spec->expect_scx_bpf_error_matches;
+    if (pins.contains || pins.matches)
+      if (auto pin = ErrorPin::compile(std::move(pins))) pin_ = std::move(*pin);
     return std::nullopt;
   }
-  if (event.vm() == Vm::Primary) primary_.fold(event);
+  if (event.vm() == Vm::Primary) {
+    primary_.fold(event);
+    if (pin_) keep_corpus(event);
+  }
   if (event.vm() == Vm::Repro && event->stamp()->attempt() == attempt_) repro_.fold(event);
   if (event.type() != Payload::VmSettled) return std::nullopt;
   if (event.vm() == Vm::Primary) return on_primary_settled();
@@ -59,10 +70,36 @@ std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
   return std::nullopt;
 }
 
+// The same text that the reporter matches the pin against: scheduler's log, then dump.
+void Reproer::keep_corpus(const EventBuffer& event) {
+  auto add = [&](std::string* to, std::string_view text) {
+    if (log_.size() + dump_.size() + text.size() + 1 > kMaxCorpus) {
+      corpus_cut_ = true;
+      return;
+    }
+    if (!to->empty()) *to += '\n';
+    *to += text;
+  };
+  if (auto* line = event.as<SchedulerLine>()) add(&log_, str(line->text()));
+  if (auto* line = event.as<DumpLine>()) add(&dump_, str(line->text()));
+}
+
+// A regression test that found its pinned crash again: nothing to investigate.
+bool Reproer::expected_crash() const {
+  if (!run_.spec->expect_err || !primary_.crash || !primary_.workload_started) return false;
+  if (primary_.crash->kind != CrashKind::SchedExtExit || !primary_.crash->artefact.empty()) return false;
+  const bool pinned =
+      !run_.spec->expect_scx_bpf_error_contains.empty() || !run_.spec->expect_scx_bpf_error_matches.empty();
+  if (!pinned) return true;
+  return pin_ && !corpus_cut_ &&
+         pin_->check(log_ + (log_.empty() || dump_.empty() ? "" : "\n") + dump_, true).matched();
+}
+
 Reproer::Answer Reproer::on_primary_settled() {
   if (!run_.spec) return declined("the run's test spec is not known");
   if (!primary_.crash && !primary_.scheduler_died()) return declined("no crash to reproduce");
   if (!run_.spec->auto_repro) return declined("auto_repro is off for this test");
+  if (expected_crash()) return declined("the crash is the one that the test expects (expect_err)");
   if (!run_.spec->scheduler) return declined("no scheduler of the test's own: there is nothing to probe");
   // Without a crash that the kernel described there is nothing to go by but the workload, and it never ran.
   const bool described = primary_.crash && !primary_.crash->backtrace.empty();

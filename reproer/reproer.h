@@ -16,6 +16,7 @@
 #include "reproer/repro_verdict.h"
 #include "reproer/vm_facts.h"
 #include "schemas/envelope.h"
+#include "schemas/error_pin.h"
 
 namespace ktstr {
 
@@ -37,6 +38,8 @@ class Reproer {
   std::optional<Answer> on_event(const EventBuffer& event);
 
  private:
+  void keep_corpus(const EventBuffer& event);
+  bool expected_crash() const;
   Answer on_primary_settled();
   Answer on_repro_settled();
   Answer request();
@@ -45,6 +48,9 @@ class Reproer {
 
   LoadKernel load_;
   RunStartedT run_;
+  std::optional<ErrorPin> pin_;  // of an expect_err test
+  std::string log_, dump_;       // the primary's, for the pin
+  bool corpus_cut_ = false;
   VmFacts primary_;
   VmFacts repro_;         // of the current attempt
   uint8_t attempt_ = 0;   // 1-based; 0: none asked for

@@ -185,6 +185,53 @@ TEST_F(Repro, AutoReproOffIsRespected) {
   EXPECT_THAT(std::get<ReproDeclinedT>(settle()).reason, testing::HasSubstr("auto_repro is off"));
 }
 
+TEST_F(Repro, AnExpectedCrashIsNotInvestigatedAnUnexpectedOneIs) {
+  run_.spec->expect_err = true;
+  run_.spec->expect_scx_bpf_error_matches = "budget of [0-9]+";
+  start();
+  reach(Stage::WorkloadStarted);
+  crash();
+  EXPECT_TRUE(std::holds_alternative<ReproRequestedT>(settle())) << "the pin is not in the corpus";
+  DumpLineT line;
+  line.text = "  scx_bpf_error (budget of 500)";
+  send(std::move(line));
+  EXPECT_THAT(std::get<ReproDeclinedT>(settle()).reason, testing::HasSubstr("expects"));
+}
+
+TEST_F(Repro, ALyingGuestGetsAnAnswerToo) {
+  start();
+  reach(Stage::WorkloadStarted);
+  BpfBtfT junk;
+  junk.id = 23;
+  junk.data.assign(5000, 0x9f);
+  send(std::move(junk));
+  BpfProgramT wild = program("enqueue", {"x_enqueue", "x_place"});
+  wild.functions[1]->name = std::string(100000, 'x');
+  wild.functions[0]->btf_type_id = 0xffffffff;
+  send(std::move(wild));
+  crash();
+  auto r = std::get<ReproRequestedT>(settle());
+  ASSERT_FALSE(r.plan->targets.empty());
+  for (uint32_t target : {0u, 1u, 0xffffffffu}) {
+    ProbeHitT h;
+    h.target = target;
+    h.ns = ~0ull;
+    h.comm = "\x1b[2J";
+    for (uint16_t i : {0, 1, 2, 65535}) {
+      auto v = std::make_unique<ProbeValueT>();
+      v->index = i;
+      v->data.assign(i, 0xff);
+      h.values.push_back(std::move(v));
+    }
+    send(std::move(h), Vm::Repro, 1);
+  }
+  ProbeTriggeredT t;
+  t.stack = {"", "+", "bpf_prog_", std::string(1 << 20, '+')};
+  send(std::move(t), Vm::Repro, 1);
+  auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 1));
+  for (const auto& c : f.calls) EXPECT_EQ(c->comm.find('\x1b'), std::string::npos);
+}
+
 TEST_F(Repro, ASchedulerThatNeverAttachedIsNotRepeated) {
   start();
   reach(Stage::SchedulerStarted);
