@@ -63,6 +63,9 @@ int launch_main(int argc, char** argv) {
   run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
   run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
+  run_cmd->add_option("--boot-timeout", run.boot_timeout_s,
+                      "seconds that a silent boot may take, scaled by the host's speed (default 60)")
+      ->check(CLI::Range(1.0, 86400.0));
   run_cmd->add_flag("-q,--quiet", run.quiet, "no progress");
 
   KernelCommandOptions kernel;

@@ -25,6 +25,7 @@ struct RunCommandOptions {
   std::string accel = "auto";
   std::string out;
   std::vector<std::string> scheduler_dirs;
+  double boot_timeout_s = 0;  // 0: the default
   bool quiet = false;
   std::vector<std::string> command;  // our argv, for the record
 };

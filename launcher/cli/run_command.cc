@@ -146,6 +146,7 @@ int run_command(const RunCommandOptions& options) {
   env.folders = folder_options();
   env.folders.out = options.out;
   env.folders.run_id = make_run_id(clock.realtime_ns(), std::random_device{}());
+  env.boot_limit_ns = static_cast<uint64_t>(options.boot_timeout_s * 1e9);
   env.command = options.command;
   env.progress = &progress;
   env.clock = &clock;

@@ -9,14 +9,14 @@ constexpr uint64_t kSecond = 1'000'000'000u;
 
 }  // namespace
 
-Deadline deadline_after(Stage stage, const TestSpecT& spec, double scale) {
+Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOptions& options) {
   auto scaled = [&](const char* name, uint64_t ns) {
-    return Deadline{name, static_cast<uint64_t>(static_cast<double>(ns) * scale)};
+    return Deadline{name, static_cast<uint64_t>(static_cast<double>(ns) * options.time_scale)};
   };
   switch (stage) {
     case Stage::NotStarted:
     case Stage::KernelStarted:
-      return scaled("boot", 60 * kSecond);
+      return scaled("boot", options.boot_ns);
     case Stage::InitStarted:
     case Stage::PlanRead:
       return scaled("guest set-up", 60 * kSecond);

@@ -18,8 +18,13 @@ struct Deadline {
   uint64_t limit_ns;  // from the moment the stage before was reached, scaled
 };
 
+struct DeadlineOptions {
+  double time_scale = 1;
+  uint64_t boot_ns = 60'000'000'000;  // from QEMU's start to the first console output, and from there to init
+};
+
 // The deadline that runs once `stage` was reached: from its arrival to the next stage's.
-Deadline deadline_after(Stage stage, const TestSpecT& spec, double time_scale);
+Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOptions& options);
 
 struct HostSpeed {
   bool tcg = true;

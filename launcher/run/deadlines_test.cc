@@ -9,12 +9,12 @@ TEST(Deadlines, EveryStageHasOneAndTheWorkloadsHoldsItsDuration) {
   TestSpecT spec;
   spec.duration_ns = 300'000'000'000u;
   for (int s = 0; s <= static_cast<int>(Stage::GuestFinished); ++s) {
-    Deadline d = deadline_after(static_cast<Stage>(s), spec, 1);
+    Deadline d = deadline_after(static_cast<Stage>(s), spec, {});
     EXPECT_FALSE(d.name.empty());
     EXPECT_GT(d.limit_ns, 0u);
   }
-  EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, 1).limit_ns, spec.duration_ns);
-  EXPECT_EQ(deadline_after(Stage::NotStarted, spec, 3).limit_ns, 3 * deadline_after(Stage::NotStarted, spec, 1).limit_ns);
+  EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, {}).limit_ns, spec.duration_ns);
+  EXPECT_EQ(deadline_after(Stage::NotStarted, spec, {.time_scale = 3, .boot_ns = 7}).limit_ns, 21u);
 }
 
 TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {

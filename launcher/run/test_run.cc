@@ -312,7 +312,9 @@ void TestRun::watch_vm() {
     enter(State::kVmEnded);
     return;
   }
-  Deadline deadline = deadline_after(stage_, spec_, scale_);
+  DeadlineOptions options{.time_scale = scale_};
+  if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
+  Deadline deadline = deadline_after(stage_, spec_, options);
   bool passed = now() - stage_since_ > deadline.limit_ns;
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_text(stage_) + "\"";

@@ -26,6 +26,7 @@ struct RunEnvironment {
   AcceleratorInfoT accelerator;
   HostInfoT host;
   double load_1min = 0;
+  uint64_t boot_limit_ns = 0;  // 0: the default (run/deadlines.h)
   std::vector<std::string> command;                               // our argv
   std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
   bool verbose_console = false;

@@ -39,7 +39,7 @@ TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {
 TEST(Failure, ABootThatHangsNamesTheLastStage) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
-  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  Running run(scratch, launch_argv({"run", spec, "--boot-timeout", "15", "--out", scratch.path() + "/out"}));
   // Stop QEMU's process while the kernel boots: from the launcher's side, a guest that hangs.
   std::vector<std::string> qemu;
   ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("name ktstr-primary")).empty(); }, kRunLimit)) << run.err();
