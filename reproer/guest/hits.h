@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "reproer/guest/probe_set.h"
+#include "reproer/guest/probe_object.h"
 #include "schemas/event_generated.h"
 
 namespace ktstr::probe {

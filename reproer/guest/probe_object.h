@@ -1,0 +1,53 @@
+// bpf/probe.bpf.c, loaded: its programs, its maps, and what stands in them at the end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bpf/probe_abi.h"
+#include "runtime/result.h"
+#include "runtime/unique_fd.h"
+#include "schemas/event_generated.h"
+
+struct bpf_object;
+struct bpf_program;
+
+namespace ktstr::probe {
+
+// The rings as they stand, oldest hit first.
+struct Capture {
+  std::vector<ktstr_hit> hits;      // rings and tail, by time
+  std::vector<ktstr_hit> subjects;  // last hit of each target about each task; empty unless asked for
+  ktstr_state state{};
+  uint64_t taken = 0;        // hits in all
+  uint64_t overwritten = 0;  // of them no longer in a ring
+  uint64_t missed = 0;       // not taken: the kernel skipped a nested probe
+  uint64_t cost_ns = 0;      // per hit, where the kernel counted
+};
+
+class ProbeObject {
+ public:
+  // `plan` must outlive this.
+  explicit ProbeObject(const ProbePlanT& plan) : plan_(plan) {}
+
+  // Loads the programs and writes the plan's targets. `event_trigger`: the kernel has the tracepoint.
+  // kUnsupported with the verifier's last words when refused; may be tried again then.
+  Status load(bool event_trigger);
+
+  bpf_program* program(const char* name) const;
+  int types() const { return types_.get(); }  // fd of the object's BTF
+
+  // Freezes the rings if the trigger did not, and reads them. `clones`: program fds that count as well.
+  Capture capture(const std::vector<int>& clones);
+
+ private:
+  Status write_targets();
+  int map_fd(const char* name) const;
+
+  const ProbePlanT& plan_;
+  bpf_object* object_ = nullptr;  // never closed: the VM ends with the probes in place
+  UniqueFd types_;
+  uint32_t cpus_ = 1, slots_ = 1;
+};
+
+}  // namespace ktstr::probe
