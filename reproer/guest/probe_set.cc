@@ -50,7 +50,10 @@ void ProbeSet::attach_kernel() {
     if (!traceable) {
       fail(i, traceable.error().message());
     } else if (!traceable->available.contains(t.function)) {
-      fail(i, "not in available_filter_functions: inlined, or the kernel forbids tracing it");
+      // What stood on a backtrace is a function of its own.
+      const bool seen = !plan_.keep_by_task && t.chain_index != UINT32_MAX;
+      fail(i, seen ? "the kernel forbids tracing it (not in available_filter_functions)"
+                   : "not in available_filter_functions: inlined, or the kernel forbids tracing it");
     } else if (traceable->ambiguous.contains(t.function)) {
       fail(i, "several kernel functions have that name");
     } else {
