@@ -88,6 +88,21 @@ int launch_main(int argc, char** argv) {
   log_cmd->add_option("--from", log.from_s, "seconds since the run's start");
   log_cmd->add_option("--to", log.to_s, "seconds since the run's start");
 
+  ListCommandOptions list;
+  auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
+  tests_cmd->add_option("SPEC", list.specs, "test specs (TOML)")->required();
+  tests_cmd->add_option("-E,--filter", list.filter, "only these tests");
+  tests_cmd->add_flag("--json", list.json, "as JSON");
+  ShowCommandOptions show;
+  auto* show_cmd = app.add_subcommand("show", "a test's resolved attributes, and where each came from");
+  show_cmd->add_option("TEST", show.test, "the test's name")->required();
+  show_cmd->add_option("SPEC", show.specs, "test specs (TOML)")->required();
+  ReplayCommandOptions replay;
+  auto* replay_cmd = app.add_subcommand("replay", "the report of a recorded run, from its log alone");
+  replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();
+  replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")->capture_default_str();
+  replay_cmd->add_option("--until", replay.until, "what was known after the event with this number");
+
   bool runs_json = false;
   auto* runs_cmd = app.add_subcommand("runs", "list live runs");
   runs_cmd->add_flag("--json", runs_json, "as JSON");
@@ -103,6 +118,9 @@ int launch_main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
   }
   if (run_cmd->parsed()) return run_command(run);
+  if (tests_cmd->parsed()) return list_command(list);
+  if (show_cmd->parsed()) return show_command(show);
+  if (replay_cmd->parsed()) return replay_command(replay);
   if (runs_cmd->parsed()) return runs_command(runs_json);
   if (attach_cmd->parsed()) return attach_command(attach);
   if (log_cmd->parsed()) return log_command(log);

@@ -1,6 +1,7 @@
 // The command line of ktstr-launch: verbs and their options. Each verb is one function in a file of its own.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,27 @@ struct LogCommandOptions {
   double from_s = 0, to_s = 1e18;                // host time since the run's start
 };
 int log_command(const LogCommandOptions& options);
+
+struct ListCommandOptions {
+  std::vector<std::string> specs;
+  std::string filter;
+  bool json = false;
+};
+int list_command(const ListCommandOptions& options);
+
+struct ShowCommandOptions {
+  std::string test;
+  std::vector<std::string> specs;
+};
+int show_command(const ShowCommandOptions& options);
+
+struct ReplayCommandOptions {
+  std::string log;
+  std::string format = "text";
+  uint64_t until = 0;  // 0: the whole log
+};
+// Becomes ktstr-reporter; returns only when that cannot be started.
+int replay_command(const ReplayCommandOptions& options);
 
 struct AttachCommandOptions {
   std::string run;   // run id, part of one, "latest"

@@ -1,0 +1,84 @@
+// ktstr-launch list SPEC…, show TEST SPEC…: what the specs hold, without a kernel or a VM.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "launcher/cli/command_line.h"
+#include "runtime/text.h"
+#include "schemas/exit_code.h"
+#include "schemas/filter.h"
+#include "schemas/spec_show.h"
+#include "schemas/test_spec.h"
+
+namespace ktstr {
+namespace {
+
+// Binaries are not looked for: a list must work on a machine that has none.
+Result<std::vector<LoadedTest>> load_all(const std::vector<std::string>& specs) {
+  std::vector<LoadedTest> tests;
+  std::string errors;
+  for (const auto& path : specs) {
+    auto loaded = load_tests(path, {});
+    if (!loaded) {
+      errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
+      continue;
+    }
+    for (auto& test : *loaded) tests.push_back(std::move(test));
+  }
+  if (!errors.empty()) return Error::invalid(errors);
+  return tests;
+}
+
+std::string scheduler_name(const TestSpecT& spec) { return spec.scheduler ? spec.scheduler->name : "none"; }
+
+nlohmann::ordered_json to_json(const TestSpecT& spec) {
+  const TopologyT& t = *spec.topology;
+  return {{"name", spec.name},
+          {"file", spec.file},
+          {"line", spec.line},
+          {"scheduler", scheduler_name(spec)},
+          {"vcpus", t.llcs * t.cores * t.threads},
+          {"duration_s", static_cast<double>(spec.duration_ns) / 1e9},
+          {"expect_err", spec.expect_err}};
+}
+
+}  // namespace
+
+int list_command(const ListCommandOptions& options) {
+  auto tests = load_all(options.specs);
+  if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
+  if (!options.filter.empty()) {
+    auto filter = Filter::parse(options.filter);
+    if (!filter) return report_error(filter.error(), exit_code(ExitCode::kUsage));
+    std::erase_if(*tests, [&](const LoadedTest& t) {
+      return !filter->matches({.test = t.spec.name, .kernel = "", .scheduler = scheduler_name(t.spec)});
+    });
+  }
+  if (tests->empty()) return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
+  auto json = nlohmann::ordered_json::array();
+  for (const auto& test : *tests) {
+    if (options.json)
+      json.push_back(to_json(test.spec));
+    else
+      std::printf("%-40s %-20s %s:%u\n", test.spec.name.c_str(), scheduler_name(test.spec).c_str(),
+                  printable(test.spec.file).c_str(), test.spec.line);
+  }
+  if (options.json) std::printf("%s\n", json.dump(2).c_str());
+  return 0;
+}
+
+int show_command(const ShowCommandOptions& options) {
+  auto tests = load_all(options.specs);
+  if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
+  std::string names;
+  for (const auto& test : *tests) {
+    if (test.spec.name == options.test) {
+      std::fputs(show_test(test).c_str(), stdout);
+      return 0;
+    }
+    names += (names.empty() ? "" : ", ") + test.spec.name;
+  }
+  return report_error(Error::not_found("no test is called " + options.test).with_hint("there are: " + names),
+                      exit_code(ExitCode::kNoTests));
+}
+
+}  // namespace ktstr
