@@ -30,6 +30,11 @@ constexpr std::array kAlways = {NamedCounter{"SELECT_CPU_FALLBACK", "fallback", 
                                 NamedCounter{"ENQ_SKIP_EXITING", "", false},
                                 NamedCounter{"ENQ_SKIP_MIGRATION_DISABLED", "", false}};
 
+// A rate takes two looks at the counter.
+std::string rate_text(const MonitorSummary& m, const CounterTrack& track) {
+  return m.seconds() > 0 ? fmt::format("{:.1f}", m.rate(track)) : "-";
+}
+
 void counters(const MonitorSummary& m, Page& page) {
   if (m.counters().empty()) {
     page.line("event counters: none were seen (no scheduler was sampled, or this kernel keeps none)");
@@ -46,7 +51,7 @@ void counters(const MonitorSummary& m, Page& page) {
       continue;
     }
     const CounterTrack& track = it->second;
-    table.row({name, std::to_string(track.total()), named.rate ? fmt::format("{:.1f}", m.rate(track)) : ""});
+    table.row({name, std::to_string(track.total()), named.rate ? rate_text(m, track) : ""});
   }
   for (const auto& [name, track] : m.counters()) {
     bool always =
@@ -56,7 +61,7 @@ void counters(const MonitorSummary& m, Page& page) {
     table.row({lower(name),
                time ? human_ns(static_cast<uint64_t>(std::max<int64_t>(track.total(), 0)))
                     : std::to_string(track.total()),
-               time ? "" : fmt::format("{:.1f}", m.rate(track))});
+               time ? "" : rate_text(m, track)});
   }
   table.print(page);
 }
@@ -143,6 +148,7 @@ void queues(const MonitorSummary& m, Page& page) {
 
 void vcpus(const MonitorSummary& m, Page& page) {
   for (const auto& [tid, use] : m.vcpus()) {
+    if (use.run_last == use.run_first) continue;  // seen once: nothing to compare
     page.linef("host thread \"{}\": ran {}, waited {} for a host CPU", use.name,
                human_ns(use.run_last - use.run_first), human_ns(use.wait_last - use.wait_first));
   }
@@ -236,6 +242,11 @@ void monitor_section(const RunModel& model, Page& page) {
              vm.monitor_stopped && vm.monitor_stopped->failed
                  ? fmt::format("; {} failed", vm.monitor_stopped->failed)
                  : "");
+  if (l.samples == 0) {
+    page.line("no sample was taken while a scheduler was enabled: there is nothing to summarise");
+    page.line("verdict: could not be evaluated");
+    return;
+  }
   page.linef("max imbalance ratio: {:.2f}", l.imbalance_max);
   page.linef("max local DSQ depth: {}", l.dsq_max);
   page.linef("sustained violation: {}", m.any_sustained() ? "yes" : "no");
