@@ -9,6 +9,7 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxPrograms = 4096;
+constexpr size_t kMaxEntries = 1'000'000;  // lines and functions of all programs
 constexpr size_t kKernelNameLength = 15;  // older kernels cut names to it
 
 bool same_name(const std::string& known, const std::string& seen) {
@@ -19,7 +20,11 @@ bool same_name(const std::string& known, const std::string& seen) {
 }  // namespace
 
 void BpfLineResolver::add(const BpfProgram& program) {
-  if (programs_.size() < kMaxPrograms) programs_.emplace_back(program.UnPack());
+  const size_t entries = size_t{program.lines() ? program.lines()->size() : 0} +
+                         (program.functions() ? program.functions()->size() : 0);
+  if (programs_.size() >= kMaxPrograms || entries > kMaxEntries - entries_) return;
+  entries_ += entries;
+  programs_.emplace_back(program.UnPack());
 }
 
 BpfLineResolver::Place BpfLineResolver::find(const ChainFrameT& frame, const BpfProgramT* caller) const {

@@ -10,6 +10,8 @@ namespace ktstr {
 
 class BpfLineResolver {
  public:
+  // Above 4096 programs or a million lines and functions in all: left out.
+  // REQUIRES: unpacks_within_its_size() of its event.
   void add(const BpfProgram& program);
   // Fills file, line and text of the BPF frames that it knows.
   void resolve(std::vector<ChainFrameT>& backtrace) const;
@@ -22,6 +24,7 @@ class BpfLineResolver {
   Place find(const ChainFrameT& frame, const BpfProgramT* caller) const;
 
   std::vector<std::unique_ptr<BpfProgramT>> programs_;
+  size_t entries_ = 0;
 };
 
 }  // namespace ktstr

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace ktstr {
@@ -131,6 +132,9 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
 // QEMU is gone: what it wrote stands in the sockets, and what it never connected will not come any more.
 void CollectorRole::on_vm_exited(Key key) {
   for (Listener& l : listeners_) accept_waiting(l);
+  // An attempt whose QEMU never came this far has used up its number all the same.
+  for (Listener& l : listeners_)
+    if (l.vm == Vm::Repro && key.first == Vm::Repro) l.connections = std::max(l.connections, key.second);
   Session& s = session(key);
   std::string note;
   for (Carrier carrier : {kConsole, kChannel}) {

@@ -2,7 +2,8 @@
 // one is over.
 //
 // Sockets: console.primary.sock, channel.primary.sock, console.repro.sock, channel.repro.sock; one connection
-// each per VM; the n-th connection on the repro sockets is attempt n. A VM is over when both of its
+// each per VM; the n-th connection on the repro sockets is attempt n, and attempts that ended
+// without connecting count. A VM is over when both of its
 // connections have ended, or at VmExited for those that never came.
 #pragma once
 

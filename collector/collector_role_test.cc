@@ -114,6 +114,30 @@ TEST_F(CollectorRoleTest, AVmIsOverWhenBothConnectionsEnded) {
   EXPECT_EQ(count(Payload::CollectorDrained), 1u);
 }
 
+TEST_F(CollectorRoleTest, AnAttemptThatNeverConnectedKeepsItsNumber) {
+  vm_exited(Vm::Repro, 1);  // QEMU failed before it connected
+  EXPECT_EQ(count(Payload::CollectorDrained), 1u);
+  {
+    UniqueFd console = connect("console.repro.sock");  // the second connects one socket only
+    context_->turn();
+  }
+  vm_exited(Vm::Repro, 2);
+  EXPECT_EQ(last().type(), Payload::CollectorDrained);
+  EXPECT_EQ(last()->stamp()->attempt(), 2);
+  {
+    UniqueFd console = connect("console.repro.sock"), channel = connect("channel.repro.sock");
+    send(channel, finished_frame());
+    context_->turn();
+    EXPECT_EQ(last().type(), Payload::GuestFinished);
+    EXPECT_EQ(last()->stamp()->attempt(), 3);
+  }
+  context_->turn();
+  vm_exited(Vm::Repro, 3);
+  EXPECT_EQ(last().type(), Payload::CollectorDrained);
+  EXPECT_EQ(last()->stamp()->attempt(), 3);
+  EXPECT_EQ(count(Payload::CollectorDrained), 3u);
+}
+
 TEST_F(CollectorRoleTest, TheNthReproConnectionIsTheNthAttempt) {
   for (uint8_t attempt = 1; attempt <= 2; ++attempt) {
     UniqueFd channel = connect("channel.repro.sock"), console = connect("console.repro.sock");

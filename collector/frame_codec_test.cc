@@ -139,6 +139,28 @@ TEST(FrameDecoder, RandomBytesAndRandomDamageNeverInventAFrame) {
   }
 }
 
+TEST(FrameDecoder, HeadersThatLieOverAndOverCostLinearWork) {
+  Bytes stream;
+  const FrameHeader lie{kFrameMagic, kMaxFramePayload - 64, 0};
+  while (stream.size() < 3 * size_t{kMaxFramePayload})
+    stream.insert(stream.end(), reinterpret_cast<const uint8_t*>(&lie),
+                  reinterpret_cast<const uint8_t*>(&lie + 1));
+  const size_t lies = stream.size();
+  FrameDecoder decoder;
+  decoder.feed(stream);
+  EXPECT_FALSE(decoder.next());
+  EXPECT_GT(decoder.wasted_crc_bytes(), FrameDecoder::kMaxWastedCrc);  // looked behind each header at first
+  EXPECT_LE(decoder.wasted_crc_bytes(), FrameDecoder::kMaxWastedCrc + lies + kMaxFramePayload);
+  // And the stream is not lost: zeros end the last lie, a frame behind them is found.
+  Bytes more(kMaxFramePayload);
+  append_frame(payload_of(9, 12), more);
+  decoder.feed(more);
+  auto payload = decoder.next();
+  ASSERT_TRUE(payload);
+  EXPECT_EQ(number_of(*payload), 9u);
+  EXPECT_EQ(decoder.damaged(), 1u);
+}
+
 TEST(LineSplitter, LinesEndsAndTheLastPart) {
   LineSplitter splitter(100);
   std::vector<std::string> lines;

@@ -3,7 +3,7 @@
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kMaxConsoleBytes = 256u << 20;
+constexpr uint64_t kLineOverhead = 160;  // an empty line's event in the log
 
 }  // namespace
 
@@ -36,7 +36,8 @@ void VmIntake::on_console(std::string_view bytes) {
 }
 
 void VmIntake::on_line(std::string_view text, bool truncated) {
-  if (console_bytes_ > kMaxConsoleBytes) {
+  console_bytes_ += kLineOverhead;
+  if (console_bytes_ > options_.max_console_bytes) {
     ++console_dropped_;
     return;
   }

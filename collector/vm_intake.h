@@ -23,6 +23,7 @@ struct IntakeOptions {
   // run_id, source and host_ns of "now".
   std::function<EventHead()> head;
   std::function<void(EventBuffer)> publish;
+  uint64_t max_console_bytes = 256u << 20;  // of the log: text, and what each line costs beside it
 };
 
 class VmIntake {

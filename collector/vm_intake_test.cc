@@ -139,6 +139,25 @@ TEST_F(VmIntakeTest, LongLinesFromTheChannelAreCut) {
   EXPECT_EQ(events_[0].as<SchedulerLine>()->stream(), OutputStream::Stderr);
 }
 
+TEST(VmIntake, EmptyConsoleLinesCountTowardsTheLimit) {
+  size_t lines = 0, log_bytes = 0;
+  std::string note;
+  VmIntake intake({.head = [] { return EventHead{.run_id = "run", .source = "collector"}; },
+                   .publish =
+                       [&](EventBuffer event) {
+                         if (event.as<ConsoleLine>()) ++lines, log_bytes += event.bytes().size();
+                         if (auto* drained = event.as<CollectorDrained>()) note = str(drained->note());
+                       },
+                   .max_console_bytes = 100'000});
+  intake.on_console(std::string(20'000, '\n'));
+  intake.end_console();
+  intake.end_channel();
+  intake.finish();
+  EXPECT_GT(lines, 100u);
+  EXPECT_LE(log_bytes, 100'000u);
+  EXPECT_NE(note.find("were dropped"), std::string::npos) << note;
+}
+
 TEST_F(VmIntakeTest, CrashComesBeforeTheAccount) {
   intake_.set_accelerator("tcg");
   intake_.on_console("[    4.100000] sched_ext: BPF scheduler \"demo\" disabled (runtime error)\n");

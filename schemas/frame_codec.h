@@ -29,10 +29,13 @@ inline void append_frame(std::span<const uint8_t> payload, std::vector<uint8_t>&
 // empty.
 //
 // After damage (foreign bytes, a length over the limit, a wrong CRC) it looks for the next magic behind the
-// damaged header, so a lying length costs no frame that follows it. Memory: one maximal frame and what was
+// damaged header, so a lying length costs no frame that follows it. Only when lying lengths have cost kMaxWastedCrc
+// of vain CRC work more than the stream is long, they are believed and skipped: work stays linear. Memory: one maximal frame and what was
 // fed at once.
 class FrameDecoder {
  public:
+  static constexpr uint64_t kMaxWastedCrc = 64u << 20;
+
   explicit FrameDecoder(uint32_t max_payload = kMaxFramePayload) : max_payload_(max_payload) {}
 
   void feed(std::span<const uint8_t> bytes) {
@@ -59,7 +62,8 @@ class FrameDecoder {
       }
       std::span<const uint8_t> payload(data() + sizeof(header), header.length);
       if (frame_crc(payload) != header.crc32) {
-        skip_damage(4);
+        wasted_crc_ += header.length;
+        skip_damage(wasted_crc_ > skipped_ + kMaxWastedCrc ? sizeof(header) + header.length : 4);
         continue;
       }
       begin_ += sizeof(header) + header.length;
@@ -78,6 +82,7 @@ class FrameDecoder {
   uint64_t frames() const { return frames_; }
   uint64_t damaged() const { return damaged_; }  // stretches of damage
   uint64_t skipped_bytes() const { return skipped_; }
+  uint64_t wasted_crc_bytes() const { return wasted_crc_; }  // CRC work on what was no frame
 
  private:
   const uint8_t* data() const { return buffer_.data() + begin_; }
@@ -101,7 +106,7 @@ class FrameDecoder {
   size_t begin_ = 0;
   bool in_damage_ = false;
   bool finished_ = false;
-  uint64_t frames_ = 0, damaged_ = 0, skipped_ = 0;
+  uint64_t frames_ = 0, damaged_ = 0, skipped_ = 0, wasted_crc_ = 0;
 };
 
 }  // namespace ktstr

@@ -1,0 +1,13 @@
+// A verified FlatBuffer may name one string a million times; an unpacked copy then holds it a million times.
+#pragma once
+
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+// True when a copy of every string, vector and table, once for each reference to it, takes no more bytes than the
+// buffer has: always so for what a FlatBufferBuilder wrote without sharing. Such an event is safe to UnPack().
+// Takes time linear in the buffer's size, whatever the buffer says.
+bool unpacks_within_its_size(const EventBuffer& event);
+
+}  // namespace ktstr
