@@ -26,11 +26,12 @@ void complain(const std::string& message) {
   std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str());
 }
 
+// The file first: stdout may lead to a pager that nobody scrolls.
 void deliver(const std::string& text, const std::string& report_file) {
+  if (!report_file.empty())
+    if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());
   if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s)
     complain(s.error().message());
-  if (report_file.empty()) return;
-  if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());
 }
 
 }  // namespace

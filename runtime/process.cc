@@ -230,6 +230,7 @@ int run_process(int argc, char** argv, Role& role) {
   }
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   return Loop(role, options).run();
 }
 

@@ -1,5 +1,8 @@
 #include "schemas/envelope.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace ktstr {
 
 Result<EventBuffer> EventBuffer::from_bytes(std::span<const uint8_t> bytes) {
@@ -69,5 +72,11 @@ bool guest_may_send(Payload type) {
       return false;
   }
 }
+
+bool is_own_source(std::string_view source) {
+  return std::find(std::begin(kOwnSources), std::end(kOwnSources), source) != std::end(kOwnSources);
+}
+
+bool source_may_state(std::string_view source, Payload type) { return is_own_source(source) || guest_may_send(type); }
 
 }  // namespace ktstr

@@ -81,6 +81,14 @@ std::string_view payload_name(Payload type);
 // True for facts that a guest may state (console and channel facts). All else from a guest is refused.
 bool guest_may_send(Payload type);
 
+// The names under which our own processes publish.
+inline constexpr std::string_view kOwnSources[] = {"launcher", "hub",   "collector", "monitor",
+                                                   "reproer",  "reporter", "guest",  "probe"};
+bool is_own_source(std::string_view source);
+// True unless an extra collector states what only our own processes know (RunFinished, Verdict, …): it may state what a
+// guest may. Guards against mistakes, not malice: a client of the bus can take any name.
+bool source_may_state(std::string_view source, Payload type);
+
 inline std::string_view str(const flatbuffers::String* s) {
   return s ? std::string_view(s->data(), s->size()) : std::string_view();
 }

@@ -22,14 +22,6 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
-constexpr const char* kOwnSources[] = {"launcher", "collector", "monitor", "reproer", "reporter", "guest", "probe"};
-
-bool name_is_free(const std::string& name) {
-  for (const char* own : kOwnSources)
-    if (name == own) return false;
-  return true;
-}
-
 // Splits what it is fed into lines of bounded length and publishes each.
 class LineFeed {
  public:
@@ -105,7 +97,7 @@ int attach_command(const AttachCommandOptions& options) {
   constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
   auto run = find_live_run(folder_options(), options.run);
   if (!run) return report_error(run.error(), kUsage);
-  if (!name_is_free(options.name))
+  if (is_own_source(options.name))
     return report_error(Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself")
                             .with_hint("choose another --name"), kUsage);
   // A name is held by a lock on its file, so that a killed collector frees it.

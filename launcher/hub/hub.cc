@@ -10,6 +10,7 @@ constexpr int kHighWater = 4096;
 constexpr size_t kBatchEvents = 1024;
 constexpr size_t kBatchBytes = 4u << 20;
 constexpr std::chrono::milliseconds kHeartbeat{20};
+constexpr int kLastBatches = 64;
 
 }  // namespace
 
@@ -51,16 +52,16 @@ std::string Hub::failure() const {
 }
 
 void Hub::serve() {
+  int last_batches = 0;
   while (true) {
     bool last_round = stopping_;
     zmq::pollitem_t item{in_->handle(), 0, ZMQ_POLLIN, 0};
     try {
       zmq::poll(&item, 1, last_round ? std::chrono::milliseconds(0) : kHeartbeat);
-      if (item.revents) {
-        take_batch();
-        continue;
-      }
-      if (last_round) return;
+      if (item.revents) take_batch();
+      // What was sent before stop() is taken in; a producer that never ceases is not waited for.
+      if (last_round && (!item.revents || ++last_batches >= kLastBatches)) return;
+      if (item.revents) continue;
       uint64_t newest = last_seq_;
       out_->send(zmq::const_buffer(&newest, sizeof newest), zmq::send_flags::dontwait);
     } catch (const zmq::error_t& e) {
@@ -81,7 +82,7 @@ size_t Hub::take_batch() {
     ++taken;
     bytes += message.size();
     auto event = EventBuffer::from_bytes({static_cast<const uint8_t*>(message.data()), message.size()});
-    if (!event || str(event->get().run_id()) != run_id_) {
+    if (!event || str(event->get().run_id()) != run_id_ || !source_may_state(str(event->get().source()), event->type())) {
       ++refused_;
       continue;
     }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 #include <zmq.hpp>
@@ -100,6 +101,31 @@ TEST_F(HubTest, GarbageAndForeignRunsAreRefusedAndHarmNothing) {
   EXPECT_EQ(next_text(sub), "2");
   while (hub_->refused() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(hub_->last_seq(), 1u);
+}
+
+TEST_F(HubTest, AnExtraCollectorCannotEndTheRun) {
+  auto sub = subscriber();
+  auto pub = publisher();
+  RunFinishedT end;
+  ASSERT_TRUE(pub.publish(make_event({.run_id = "run", .source = "mine"}, std::move(end))));
+  ASSERT_TRUE(pub.publish(numbered(1)));
+  EXPECT_EQ(next_text(sub), "1");
+  EXPECT_EQ(hub_->refused(), 1u);
+}
+
+TEST_F(HubTest, StopsUnderAProducerThatNeverCeases) {
+  std::atomic<bool> done{false};
+  std::thread flood([&] {
+    auto pub = publisher();
+    pub.set_give_up([&] { return done.load(); });
+    while (!done && pub.publish(numbered(1))) {
+    }
+  });
+  while (hub_->last_seq() < 1000) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  hub_->stop();
+  done = true;
+  flood.join();
+  EXPECT_GE(hub_->last_seq(), 1000u);
 }
 
 TEST_F(HubTest, WhatWasSentBeforeStopIsInTheLog) {

@@ -19,7 +19,8 @@ Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOption
       return scaled("boot", options.boot_ns);
     case Stage::InitStarted:
     case Stage::PlanRead:
-      return scaled("guest set-up", 60 * kSecond);
+      // The guest itself gives its probe 60 s (guest_run.cc), then goes on without: that must come first.
+      return scaled("guest set-up", 120 * kSecond);
     case Stage::SchedulerStarted:
     case Stage::ProgramsSeen:
       // The guest gives up after attach_timeout_ns and says why; this one is for a guest that cannot.

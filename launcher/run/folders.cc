@@ -31,14 +31,16 @@ Status make_folders(const std::string& path) {
 }
 
 // Calls visit(path, held) for each bus folder of this user; while visit runs, a folder that nobody held is locked.
-void for_each_bus_folder(const FolderOptions& options, const std::function<void(const std::string&, bool)>& visit) {
+// `kind` is LOCK_EX to remove it, LOCK_SH to look (two that look do not take each other for a run).
+void for_each_bus_folder(const FolderOptions& options, int kind,
+                         const std::function<void(const std::string&, bool)>& visit) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(bus_root(options), error)) {
     if (!entry.path().filename().string().starts_with(kPrefix)) continue;
     struct stat st {};
     if (::lstat(entry.path().c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) continue;
     UniqueFd lock(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-    if (lock) visit(entry.path().string(), ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0);
+    if (lock) visit(entry.path().string(), ::flock(lock.get(), kind | LOCK_NB) != 0);
   }
 }
 
@@ -81,11 +83,17 @@ Result<std::string> make_test_folder(const std::string& artifacts, const std::st
 }
 
 Result<BusFolder> BusFolder::create(const FolderOptions& options) {
-  std::string path = bus_root(options) + "/" + kPrefix + "XXXXXX";
-  if (::mkdtemp(path.data()) == nullptr) return Error::from_errno("create " + path);
-  UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return Error::from_errno("lock " + path);
-  return BusFolder(std::move(path), std::move(lock));
+  std::string path;
+  // Another run's sweep may lock or remove the folder before we have locked it: then a new name.
+  for (int i = 0; i < 20; ++i) {
+    path = bus_root(options) + "/" + kPrefix + "XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) return Error::from_errno("create " + path);
+    UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    struct stat st {};
+    if (::stat(path.c_str(), &st) == 0) return BusFolder(std::move(path), std::move(lock));
+  }
+  return Error::system("lock " + path + ": other runs keep taking it away");
 }
 
 BusFolder::~BusFolder() {
@@ -96,7 +104,7 @@ BusFolder::~BusFolder() {
 
 int BusFolder::sweep(const FolderOptions& options) {
   int removed = 0;
-  for_each_bus_folder(options, [&](const std::string& path, bool held) {
+  for_each_bus_folder(options, LOCK_EX, [&](const std::string& path, bool held) {
     if (held) return;
     std::error_code ignored;
     if (fs::remove_all(path, ignored) > 0) ++removed;
@@ -106,7 +114,7 @@ int BusFolder::sweep(const FolderOptions& options) {
 
 std::vector<std::string> BusFolder::held(const FolderOptions& options) {
   std::vector<std::string> paths;
-  for_each_bus_folder(options, [&](const std::string& path, bool held) {
+  for_each_bus_folder(options, LOCK_SH, [&](const std::string& path, bool held) {
     if (held) paths.push_back(path);
   });
   return paths;

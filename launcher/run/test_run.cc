@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 constexpr uint64_t kSecond = 1'000'000'000u;
 // How long helpers may take for what needs no guest: far more than they need, even on a loaded host.
 constexpr uint64_t kSettleLimit = 30 * kSecond;
+constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
 constexpr uint64_t kAnswerLimit = 180 * kSecond;
 
 class TestRun {
@@ -65,6 +66,8 @@ class TestRun {
   bool alive(std::string_view name) const {
     return std::any_of(helpers_.begin(), helpers_.end(), [&](const Helper& h) { return h.name == name && h.alive(); });
   }
+  // QEMU refused to start (a bad option, an old version): no carrier was ever connected, none will be drained.
+  bool never_spoke() const { return stage_ == Stage::NotStarted && qemu_exit_.exit_code != 0; }
   uint64_t now() const { return env_.clock->monotonic_ns(); }
   bool waited(uint64_t limit) const { return now() - state_since_ > limit; }
 
@@ -89,6 +92,8 @@ class TestRun {
   std::string deadline_;  // the one that passed
   QemuExit qemu_exit_;
   std::string boot_error_;
+  std::string ended_for_;  // why we ended a VM that had done no wrong
+  bool more_events_ = false;
 
   std::optional<ReproRequestedT> repro_request_;
   bool repro_answered_ = false;
@@ -173,6 +178,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   drained_ = monitor_stopped_ = false;
   deadline_.clear();
   boot_error_.clear();
+  ended_for_.clear();
   qemu_exit_ = {};
   vm_start_ = stage_since_ = now();
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the probe VM on ") + env_.kernel.release);
@@ -208,15 +214,20 @@ void TestRun::turn() {
     fds.push_back({session_->qemu().pidfd(), POLLIN, 0});
     if (session_->qemu().output_fd() >= 0) fds.push_back({session_->qemu().output_fd(), POLLIN, 0});
   }
-  ::poll(fds.data(), fds.size(), 100);
+  ::poll(fds.data(), fds.size(), more_events_ ? 0 : 100);
   if (fds[1].revents) on_signal();
-  while (true) {
+  // A flood of events must not keep signals, deadlines and process ends waiting.
+  more_events_ = true;
+  for (int n = 0; n < 1000; ++n) {
     auto event = bus_->receive();
     if (!event) {
       fatal_ = event.error().message();
       break;
     }
-    if (!*event) break;
+    if (!*event) {
+      more_events_ = false;
+      break;
+    }
     on_event(**event);
   }
   if (fatal_.empty()) fatal_ = bus_->failure();
@@ -318,7 +329,8 @@ void TestRun::watch_vm() {
   bool passed = now() - stage_since_ > deadline.limit_ns;
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_text(stage_) + "\"";
-  if (passed || interrupted_ || !alive("collector")) {
+  if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
+  if (passed || interrupted_ || !ended_for_.empty()) {
     qemu_exit_ = qemu.kill_and_reap();
     enter(State::kVmEnded);
   }
@@ -331,7 +343,7 @@ void TestRun::check_state() {
       return;
     case State::kVmEnded:
       // How it ended is known once the guest's last words have passed the bus.
-      if (stage_ == Stage::GuestFinished || drained_ || !alive("collector") || waited(kSettleLimit)) {
+      if (stage_ == Stage::GuestFinished || drained_ || !alive("collector") || waited(never_spoke() ? kNeverSpokeLimit : kSettleLimit)) {
         publish_vm_exit();
         enter(State::kSettling);
       }
@@ -354,7 +366,9 @@ void TestRun::check_state() {
     case State::kAwaitVerdict:
       if (verdict_) return finish();
       if (!alive("reporter")) return judge_without_reporter("");
-      if (waited(kAnswerLimit)) judge_without_reporter("the reporter did not answer");
+      // Once the file stands, the reporter only waits for whoever reads its output (a pager): so do we.
+      if (waited(kAnswerLimit) && ::access(result_.report.c_str(), F_OK) != 0)
+        judge_without_reporter("the reporter did not answer");
       return;
   }
 }
@@ -365,6 +379,8 @@ void TestRun::publish_vm_exit() {
     t.end = VmEnd::Interrupted;
   } else if (!deadline_.empty()) {
     t.end = VmEnd::TimedOut;
+  } else if (!ended_for_.empty()) {
+    t.end = VmEnd::Died;
   } else if (!boot_error_.empty() || qemu_exit_.signal != 0 || (qemu_exit_.exit_code != 0 && stage_ == Stage::NotStarted)) {
     t.end = VmEnd::QemuFailed;
   } else {
@@ -376,7 +392,8 @@ void TestRun::publish_vm_exit() {
   t.last_stage = stage_;
   t.deadline = deadline_;
   if (session_) t.stderr_tail = session_->qemu().output_tail();
-  if (!boot_error_.empty()) t.stderr_tail.push_back(boot_error_);
+  for (const std::string& why : {boot_error_, ended_for_})
+    if (!why.empty()) t.stderr_tail.push_back(why);
   bus_->publish(std::move(t), vm_, attempt_);
 }
 
@@ -437,6 +454,7 @@ Result<TestResult> TestRun::run() {
   while (state_ != State::kDone) turn();
   for (Helper& h : helpers_)
     if (h.alive() && !h.child.wait(milliseconds(5'000))) h.child.terminate(milliseconds(1'000));
+  ::unlink((bus_folder_->path() + "/run.json").c_str());  // attached collectors leave
   env_.progress->clear();
   return std::move(result_);
 }

@@ -39,13 +39,12 @@ TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {
 TEST(Failure, ABootThatHangsNamesTheLastStage) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
-  Running run(scratch, launch_argv({"run", spec, "--boot-timeout", "15", "--out", scratch.path() + "/out"}));
-  // Stop QEMU's process while the kernel boots: from the launcher's side, a guest that hangs.
+  Running run(scratch, launch_argv({"run", spec, "--boot-timeout", "15", "--out", scratch.path() + "/out"}),
+              {"XDG_RUNTIME_DIR=" + scratch.path()});
+  // Stop QEMU's process as soon as there is one: from the launcher's side, a guest that hangs while it boots.
   std::vector<std::string> qemu;
-  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("name ktstr-primary")).empty(); }, kRunLimit)) << run.err();
-  pid_t pid = std::stoi(qemu[0]);
-  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
-  kill(pid, SIGSTOP);
+  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("-name ktstr-primary")).empty(); }, kRunLimit)) << run.err();
+  kill(std::stoi(qemu[0]), SIGSTOP);
   auto output = run.finish();
   EXPECT_NE(output.exit_code, 0);
   std::string summary = output.out.substr(0, output.out.find('\n'));
@@ -57,7 +56,7 @@ TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
   Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
   std::vector<std::string> monitor;
-  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
   monitor = processes_with("/ktstr-monitor --bus");
   ASSERT_EQ(monitor.size(), 1u) << join(monitor);
   kill(std::stoi(monitor[0]), SIGKILL);
@@ -71,7 +70,7 @@ TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
   Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
-  ASSERT_TRUE(wait_until([&] { return run.err().find("kernel started") != std::string::npos; }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
   auto reporter = processes_with("/ktstr-reporter --bus");
   ASSERT_EQ(reporter.size(), 1u) << join(reporter);
   kill(std::stoi(reporter[0]), SIGKILL);
