@@ -105,6 +105,25 @@ TEST(Report, EventsAfterTheFactsChangeNothing) {
   EXPECT_EQ(before, run.text());
 }
 
+TEST(Report, ReproSaysWhatTheProbesCostAndWhatWouldShowMore) {
+  auto report = [](float slowdown, const char* hint) {
+    SyntheticRun run = SyntheticRun::demo_crash();
+    ReproFinishedT repro;
+    repro.status = ReproStatus::SameSignature;
+    repro.slowdown = slowdown;
+    repro.hint = hint;
+    run.add(std::move(repro), Vm::Host);
+    run.complete();
+    return run.text();
+  };
+  std::string text = report(1.24f, "kernel source lines: ktstr-launch kernel fetch --debuginfo");
+  EXPECT_THAT(text, HasSubstr("probes cost 1.24x"));
+  EXPECT_THAT(text, HasSubstr("hint: kernel source lines: ktstr-launch kernel fetch --debuginfo"));
+  std::string unknown = report(0, "");
+  EXPECT_THAT(unknown, Not(HasSubstr("probes cost")));
+  EXPECT_THAT(unknown, Not(HasSubstr("hint:")));
+}
+
 TEST(Report, ReproStatusLines) {
   for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "different crash (0 of 3 tries): text"},
                                {ReproStatus::NotReproduced, "not reproduced"},
