@@ -52,6 +52,27 @@ TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
   expect_nothing_left();
 }
 
+TEST_F(LifetimeTest, AnAttachedCommandsLinesStandInTheLogUnderItsOwnName) {
+  std::vector<std::string> env = {"XDG_RUNTIME_DIR=" + runtime_dir_};
+  auto attached = launch(scratch_, {"attach", "latest", "--name", "trace", "--", "sh", "-c", "echo first; echo second >&2"}, env);
+  EXPECT_EQ(attached.exit_code, 0) << attached.err;
+  EXPECT_NE(attached.err.find("2 lines into"), std::string::npos) << attached.err;
+  auto taken = launch(scratch_, {"attach", "latest", "--name", "monitor", "--", "true"}, env);
+  EXPECT_EQ(taken.exit_code, 2);
+  EXPECT_NE(taken.err.find("taken"), std::string::npos) << taken.err;
+  // The lines are in the log before the run ends; a command that outlives the run is ended with it.
+  Running lasting(scratch_, launch_argv({"attach", "latest", "--name", "lasting", "--", "sleep", "1000"}), env);
+  ASSERT_TRUE(wait_until([&] { return processes_with("sleep 1000").size() >= 2; }, kRunLimit));
+  run_->signal(SIGTERM);
+  EXPECT_EQ(run_->finish().exit_code, 143);
+  lasting.finish(std::chrono::milliseconds(20'000));
+  std::vector<std::string> lines;
+  for (const auto& e : read_log(log()))
+    if (auto* l = e.as<CollectorLine>(); l && str(e->source()) == "trace") lines.emplace_back(str(l->text()));
+  EXPECT_EQ(lines, (std::vector<std::string>{"first", "second"}));
+  expect_nothing_left();
+}
+
 TEST_F(LifetimeTest, CtrlCGivesPartialResultsAndLeavesNothing) {
   run_->signal(SIGINT);
   auto output = run_->finish();
