@@ -453,7 +453,8 @@ Result<TestResult> TestRun::run() {
   boot(Vm::Primary, 0, nullptr);
   while (state_ != State::kDone) turn();
   for (Helper& h : helpers_)
-    if (h.alive() && !h.child.wait(milliseconds(5'000))) h.child.terminate(milliseconds(1'000));
+    // A failed log takes no RunFinished, so nobody would hear of it.
+    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000)))) h.child.terminate(milliseconds(1'000));
   ::unlink((bus_folder_->path() + "/run.json").c_str());  // attached collectors leave
   env_.progress->clear();
   return std::move(result_);

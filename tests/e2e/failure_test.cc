@@ -1,6 +1,7 @@
 // Failures that are not a scheduler's crash are told apart, and none is ever a pass.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "tests/e2e/harness.h"
@@ -78,6 +79,20 @@ TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
   EXPECT_EQ(output.exit_code, 1) << output.err;
   EXPECT_TRUE(output.out.starts_with("BUG SUMMARY: ")) << output.out;
   EXPECT_NE(output.out.find("--- auto-repro ---"), std::string::npos) << output.out;
+}
+
+TEST(Failure, AFullDiskEndsTheRunAsInfrastructureFailureWithWhatWasRecorded) {
+  Scratch scratch;
+  std::string disk = scratch.path() + "/disk";
+  ASSERT_EQ(mkdir(disk.c_str(), 0700), 0);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=48k") != 0) GTEST_SKIP() << "only root can make a small disk";
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
+  auto run = launch(scratch, {"run", spec, "--out", disk + "/out"}, {"KTSTR_VERBOSE=1"});
+  umount(disk.c_str());
+  EXPECT_EQ(run.exit_code, 3) << run.err;
+  EXPECT_NE(run.err.find("No space left on device"), std::string::npos) << run.err;
+  EXPECT_NE(run.out.find("did not finish"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("--- timeline ---"), std::string::npos) << run.out;
 }
 
 }  // namespace
