@@ -63,6 +63,13 @@ bool guest_may_send(Payload type) {
     case Payload::BpfBtf:
     case Payload::WorkerReport:
     case Payload::CollectorLine:
+    case Payload::OpApplied:
+    case Payload::PayloadStarted:
+    case Payload::PayloadLine:
+    case Payload::PayloadExited:
+    case Payload::CheckReported:
+    case Payload::GuestView:
+    case Payload::GuestCommandExited:
     case Payload::ProbeAttached:
     case Payload::ProbeHit:
     case Payload::ProbeTriggered:
@@ -77,6 +84,9 @@ bool is_own_source(std::string_view source) {
   return std::find(std::begin(kOwnSources), std::end(kOwnSources), source) != std::end(kOwnSources);
 }
 
-bool source_may_state(std::string_view source, Payload type) { return is_own_source(source) || guest_may_send(type); }
+bool source_may_state(std::string_view source, Payload type) {
+  if (is_own_source(source) || guest_may_send(type)) return true;
+  return type == Payload::ClientJoined || type == Payload::GuestCommandRequested;
+}
 
 }  // namespace ktstr
