@@ -37,8 +37,9 @@ Bytes make_btf(bool sched_ext) {
 
 template <typename T>
 void append(Bytes* out, const T& value) {
-  const auto* raw = reinterpret_cast<const uint8_t*>(&value);
-  out->insert(out->end(), raw, raw + sizeof(T));
+  const size_t at = out->size();
+  out->resize(at + sizeof(T));
+  std::memcpy(out->data() + at, &value, sizeof(T));
 }
 
 Bytes make_note(const std::string& hex) {
