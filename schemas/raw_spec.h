@@ -29,6 +29,12 @@ struct RawScheduler {
   RawLayer attributes;
 };
 
+// One table of a list such as [[test.bpf_map_write]].
+struct RawTable {
+  RawLayer values;
+  unsigned line = 0;  // of its header
+};
+
 struct RawTest {
   unsigned line = 0;
   std::optional<Located<std::string>> name;
@@ -36,6 +42,7 @@ struct RawTest {
   RawLayer attributes;
   std::vector<RawLayer> cgroups;
   std::vector<unsigned> cgroup_lines;  // of each cgroup's header
+  std::vector<RawTable> map_writes;
 };
 
 struct RawSpec {

@@ -65,6 +65,20 @@ const Attribute kTestAttributes[] = {
      .unit = "seconds",
      .doc = "Time from the scheduler's start until sched_ext reports enabled, before scaling by the host's "
             "speed."},
+    {.name = "watchdog_timeout_s",
+     .kind = kNumber,
+     .field = &TestSpecT::watchdog_timeout_ns,
+     .scale = kSecond,
+     .min = 0,
+     .max = 600,
+     .unit = "seconds",
+     .doc = "How long a task may be runnable and not run before sched_ext calls it a stall, set from outside "
+            "once the scheduler is attached; 0: the scheduler's own."},
+    {.name = "kernel",
+     .kind = kText,
+     .field = &TestSpecT::kernel,
+     .doc = "The kernel that this test wants, as --kernel takes it: a series, a release, an image.",
+     .built_in = "the run's"},
     {.name = "workers_per_cgroup",
      .kind = kInteger,
      .field = std::monostate{},
@@ -84,6 +98,13 @@ const Attribute kTestAttributes[] = {
      .max = 100,
      .unit = "VMs",
      .doc = "How often the second VM is booted until the crash shows again."},
+    {.name = "repro_history",
+     .kind = kInteger,
+     .field = &TestSpecT::probe_history,
+     .min = 1,
+     .max = 16,
+     .unit = "hits",
+     .doc = "How many hits of each function auto-repro shows, the last ones before the crash."},
     {.name = "expect_err",
      .kind = kBool,
      .field = &TestSpecT::expect_err,
@@ -110,14 +131,143 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 3600000,
      .unit = "milliseconds",
-     .doc = "Longest time that a worker may be kept off its CPU; 0: not checked."},
+     .doc = "Longest time that a worker may be kept off its CPU, on a machine of the usual speed: it is "
+            "scaled as deadlines are; 0: not checked.",
+     .given = 2000},
     {.name = "max_spread_pct",
      .kind = kNumber,
      .field = &TestSpecT::max_spread_pct,
      .min = 0,
      .max = 100,
      .unit = "percent",
-     .doc = "Largest spread of run time between the workers of a cgroup; 0: not checked."},
+     .doc = "Largest spread of run time between the workers of a cgroup, in points of the workload's time; "
+            "0: not checked.",
+     .given = 15},
+    {.name = "isolation",
+     .kind = kBool,
+     .field = &TestSpecT::isolation,
+     .doc = "Fail the test when a worker ran on a CPU that its cgroup's cpuset did not allow."},
+    {.name = "max_throughput_cv",
+     .kind = kNumber,
+     .field = &TestSpecT::max_throughput_cv,
+     .min = 0,
+     .max = 1000,
+     .unit = "",
+     .doc = "Largest coefficient of variation, over the workers of a cgroup, of iterations per second of CPU "
+            "time; 0: not checked."},
+    {.name = "min_work_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::min_work_rate,
+     .min = 0,
+     .max = 1e12,
+     .unit = "per second",
+     .doc = "Fewest iterations per second of CPU time, of each worker; 0: not checked."},
+    {.name = "max_p99_wake_latency_ns",
+     .kind = kInteger,
+     .field = &TestSpecT::max_p99_wake_latency_ns,
+     .min = 0,
+     .max = 3.6e12,
+     .unit = "nanoseconds",
+     .doc = "Largest 99th percentile of the wake-up latency, of each worker that is woken; 0: not checked."},
+    {.name = "max_wake_latency_cv",
+     .kind = kNumber,
+     .field = &TestSpecT::max_wake_latency_cv,
+     .min = 0,
+     .max = 1000,
+     .unit = "",
+     .doc = "Largest coefficient of variation of the wake-up latency, of each worker that is woken; 0: not "
+            "checked."},
+    {.name = "min_iteration_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::min_iteration_rate,
+     .min = 0,
+     .max = 1e12,
+     .unit = "per second",
+     .doc = "Fewest iterations per second of wall time, of each worker; 0: not checked."},
+    {.name = "max_migration_ratio",
+     .kind = kNumber,
+     .field = &TestSpecT::max_migration_ratio,
+     .min = 0,
+     .max = 1e9,
+     .unit = "",
+     .doc = "Most migrations per iteration, of each worker; 0: not checked."},
+    {.name = "max_imbalance_ratio",
+     .kind = kNumber,
+     .field = &TestSpecT::max_imbalance_ratio,
+     .min = 0,
+     .max = 1e6,
+     .unit = "",
+     .doc = "Monitor: largest nr_running of a CPU over the smallest (1 at least); 0: not checked.",
+     .given = 4},
+    {.name = "max_local_dsq_depth",
+     .kind = kInteger,
+     .field = &TestSpecT::max_local_dsq_depth,
+     .min = 0,
+     .max = 1000000,
+     .unit = "tasks",
+     .doc = "Monitor: most tasks on one CPU's local DSQ; 0: not checked.",
+     .given = 50},
+    {.name = "fail_on_stall",
+     .kind = kBool,
+     .field = &TestSpecT::fail_on_stall,
+     .doc = "Monitor: fail the test when the clock of a busy CPU's run queue stands still.",
+     .given = 1},
+    {.name = "sustained_samples",
+     .kind = kInteger,
+     .field = &TestSpecT::sustained_samples,
+     .min = 0,
+     .max = 100000,
+     .unit = "samples",
+     .doc = "Monitor: so many samples in a row, of 100 ms each, make a violation of its thresholds; 0: "
+            "none is checked.",
+     .given = 5},
+    {.name = "max_fallback_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::max_fallback_rate,
+     .min = 0,
+     .max = 1e9,
+     .unit = "per second",
+     .doc = "Monitor: most SCX_EV_SELECT_CPU_FALLBACK events; 0: not checked.",
+     .given = 200},
+    {.name = "max_keep_last_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::max_keep_last_rate,
+     .min = 0,
+     .max = 1e9,
+     .unit = "per second",
+     .doc = "Monitor: most SCX_EV_DISPATCH_KEEP_LAST events; 0: not checked.",
+     .given = 100},
+    {.name = "enforce",
+     .kind = kBool,
+     .field = &TestSpecT::enforce,
+     .doc = "What the monitor finds fails the test; false: it is only reported.",
+     .given = 1},
+};
+
+const Attribute kMapWriteAttributes[] = {
+    {.name = "map",
+     .kind = kText,
+     .doc = "The map's name, as BPF keeps it (15 bytes) or in full: \".bss\", \"scx_demo.bss\", \"cfg\".",
+     .built_in = "required"},
+    {.name = "field",
+     .kind = kText,
+     .doc = "What to write in its value: \"limit\", \"cfg.cells[2].weight\".",
+     .built_in = "the whole value"},
+    {.name = "key",
+     .kind = kScalar,
+     .doc = "Which entry: an array's index, a hash's key.",
+     .built_in = "0"},
+    {.name = "value",
+     .kind = kScalar,
+     .doc = "A number, true, false, or an enumerator's name.",
+     .built_in = "required"},
+    {.name = "at_s",
+     .kind = kNumber,
+     .min = 0,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "When, after the workload's start.",
+     .built_in = "0"},
 };
 
 const Attribute kCgroupAttributes[] = {
@@ -163,25 +313,7 @@ const WorkInfo kWorkTypes[] = {
     {WorkType::ForkExit, false, false, "forks a child that exits at once, and waits for it"},
 };
 
-constexpr std::string_view kPlannedTest[] = {"watchdog_timeout_s",
-                                             "isolation",
-                                             "max_throughput_cv",
-                                             "min_work_rate",
-                                             "max_p99_wake_latency_ns",
-                                             "max_wake_latency_cv",
-                                             "min_iteration_rate",
-                                             "max_migration_ratio",
-                                             "max_imbalance_ratio",
-                                             "max_local_dsq_depth",
-                                             "fail_on_stall",
-                                             "sustained_samples",
-                                             "max_fallback_rate",
-                                             "max_keep_last_rate",
-                                             "bpf_map_write",
-                                             "matrix",
-                                             "step",
-                                             "payload",
-                                             "kernel"};
+constexpr std::string_view kPlannedTest[] = {"matrix", "step", "payload"};
 constexpr std::string_view kPlannedCgroup[] = {"nice", "policy", "affinity", "payload"};
 
 // 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
@@ -194,15 +326,16 @@ std::string number_text(double value) {
   return buffer;
 }
 
+}  // namespace
+
 double as_number(const SpecValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
   return std::get<double>(value);
 }
 
-}  // namespace
-
 std::span<const Attribute> test_attributes() { return kTestAttributes; }
 std::span<const Attribute> cgroup_attributes() { return kCgroupAttributes; }
+std::span<const Attribute> map_write_attributes() { return kMapWriteAttributes; }
 std::span<const WorkInfo> work_types() { return kWorkTypes; }
 std::span<const std::string_view> planned_test_attributes() { return kPlannedTest; }
 std::span<const std::string_view> planned_cgroup_attributes() { return kPlannedCgroup; }
@@ -211,6 +344,19 @@ const Attribute* find_attribute(std::string_view name) {
   for (const Attribute& attribute : kTestAttributes)
     if (attribute.name == name) return &attribute;
   return nullptr;
+}
+
+TestSpecT default_test() {
+  TestSpecT test;
+  test.topology = std::make_unique<TopologyT>();
+  for (const Attribute& attribute : kTestAttributes) {
+    if (!attribute.given) continue;
+    if (attribute.kind == kBool)
+      set_attribute(test, attribute, *attribute.given != 0);
+    else
+      set_attribute(test, attribute, *attribute.given);
+  }
+  return test;
 }
 
 void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue& value) {
@@ -264,6 +410,11 @@ std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& a
 std::string to_toml(const SpecValue& value) {
   if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+    std::string list;
+    for (const std::string& text : *texts) list += (list.empty() ? "" : ", ") + to_toml(text);
+    return "[" + list + "]";
+  }
   const std::string* text = std::get_if<std::string>(&value);
   if (!text) return number_text(as_number(value));
   std::string out = "\"";
@@ -292,6 +443,10 @@ std::string wanted_text(const Attribute& attribute) {
       return "true or false";
     case kText:
       return "a text in quotes";
+    case kTexts:
+      return "a list of texts";
+    case kScalar:
+      return "a text, a number, true or false";
     case kInteger:
     case kNumber:
       break;

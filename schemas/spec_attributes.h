@@ -8,20 +8,22 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
 
 // The value of an attribute as the spec gives it, in the attribute's own unit.
-using SpecValue = std::variant<bool, int64_t, double, std::string>;
+using SpecValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
 
 // Where in a test an attribute is kept. monostate: it only shapes other values (workers_per_cgroup).
 using SpecField =
     std::variant<std::monostate, bool TestSpecT::*, uint32_t TestSpecT::*, uint64_t TestSpecT::*,
                  float TestSpecT::*, std::string TestSpecT::*, uint32_t TopologyT::*>;
 
-enum class ValueKind { kBool, kInteger, kNumber, kText };
+// kTexts: a list of texts. kScalar: a text, a number, true or false, kept as the author wrote it.
+enum class ValueKind { kBool, kInteger, kNumber, kText, kTexts, kScalar };
 
 struct Attribute {
   std::string_view name;
@@ -33,14 +35,23 @@ struct Attribute {
   std::string_view unit;
   std::string_view doc;       // one sentence for the manual
   std::string_view built_in;  // default for the manual where no field holds one
+  // What an author gets unasked, where that is not the field's own default: a log that lacks the field keeps
+  // the older meaning "not checked".
+  std::optional<double> given = std::nullopt;
 };
 
 // Attributes that may stand in [default], [scheduler.NAME] and [[test]], in the order of the manual.
 std::span<const Attribute> test_attributes();
 const Attribute* find_attribute(std::string_view name);
 
+// A test as it is before an author says anything: fields' defaults, and what the table gives on top.
+TestSpecT default_test();
+
 // Attributes of [[test.cgroup]]; their fields are set by the reader.
 std::span<const Attribute> cgroup_attributes();
+
+// Attributes of [[test.bpf_map_write]].
+std::span<const Attribute> map_write_attributes();
 
 // What a worker can do; the text is for the manual.
 struct WorkInfo {
@@ -60,6 +71,9 @@ void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue&
 
 // The value that `test` holds; nullopt for an empty text and for attributes without a field.
 std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& attribute);
+
+// REQUIRES: an integer or a number.
+double as_number(const SpecValue& value);
 
 // As TOML writes it: true, 5, 0.5, "text".
 std::string to_toml(const SpecValue& value);

@@ -21,12 +21,6 @@ Json number(double value) {
   return value;
 }
 
-TestSpecT default_test() {
-  TestSpecT test;
-  test.topology = std::make_unique<TopologyT>();
-  return test;
-}
-
 Json property(const Attribute& attribute) {
   Json out;
   std::string doc(attribute.doc);
@@ -38,6 +32,14 @@ Json property(const Attribute& attribute) {
       break;
     case ValueKind::kText:
       out["type"] = "string";
+      break;
+    case ValueKind::kTexts:
+      out["type"] = "array";
+      out["items"] = {{"type", "string"}};
+      out["maxItems"] = 256;
+      break;
+    case ValueKind::kScalar:
+      out["type"] = {"string", "number", "boolean"};
       break;
     case ValueKind::kInteger:
     case ValueKind::kNumber:
@@ -96,8 +98,13 @@ std::string takes_text(const Attribute& attribute) {
       return "true, false";
     case ValueKind::kText:
       return "text";
+    case ValueKind::kTexts:
+      return "list of texts";
+    case ValueKind::kScalar:
+      return "text, number, true, false";
     default:
-      return to_toml(attribute.min) + " … " + to_toml(attribute.max) + " " + std::string(attribute.unit) +
+      return to_toml(attribute.min) + " … " + to_toml(attribute.max) +
+             (attribute.unit.empty() ? "" : " " + std::string(attribute.unit)) +
              (attribute.kind == ValueKind::kInteger ? "" : ", fractions allowed");
   }
 }
@@ -133,6 +140,13 @@ std::string spec_json_schema() {
   test["cgroup"] = {{"description", "Cgroups and the workers in them."}, {"type", "array"}, {"maxItems", 64}};
   test["cgroup"]["items"] = cgroup_schema();
 
+  Json writes;
+  for (const Attribute& attribute : map_write_attributes())
+    writes[std::string(attribute.name)] = property(attribute);
+  test["bpf_map_write"] = {
+      {"description", "Values written into the scheduler's maps."}, {"type", "array"}, {"maxItems", 256}};
+  test["bpf_map_write"]["items"] = table(std::move(writes), {"map", "value"});
+
   Json root;
   root["$schema"] = "http://json-schema.org/draft-07/schema#";
   root["title"] = "ktstr test spec";
@@ -152,6 +166,7 @@ std::string spec_json_schema() {
 std::string spec_markdown_tables() {
   std::string out = "### Test attributes\n\n" + markdown_table(test_attributes());
   out += "\n### Cgroup attributes\n\n" + markdown_table(cgroup_attributes());
+  out += "\n### Attributes of [[test.bpf_map_write]]\n\n" + markdown_table(map_write_attributes());
   out += "\n### Work types\n\n| work | what a worker does | |\n|---|---|---|\n";
   for (const WorkInfo& info : work_types())
     out += std::string("| `") + EnumNameWorkType(info.type) + "` | " + std::string(info.doc) + " | " +

@@ -34,6 +34,12 @@ bool good_name(std::string_view name, std::string_view extra = "") {
          std::all_of(name.begin(), name.end(), [&](char c) { return is_name_char(c, extra); });
 }
 
+// A scalar as the author wrote it, without quotes.
+std::string scalar_text(const SpecValue& value) {
+  const std::string* text = std::get_if<std::string>(&value);
+  return text ? *text : to_toml(value);
+}
+
 const WorkInfo& info_of(WorkType type) {
   for (const WorkInfo& info : work_types())
     if (info.type == type) return info;
@@ -117,10 +123,10 @@ class Resolver {
 
   LoadedTest resolve_test(const RawTest& raw) {
     LoadedTest test;
+    test.spec = default_test();
     TestSpecT& spec = test.spec;
     spec.file = path_;
     spec.line = raw.line;
-    spec.topology = std::make_unique<TopologyT>();
     if (!raw.name) {
       errors_.add(raw.line, "[[test]] has no name", "add name = \"…\"");
     } else if (raw.name->line != 0) {
@@ -141,6 +147,7 @@ class Resolver {
     check_topology(spec, raw.line);
     unsigned per_group = workers ? static_cast<unsigned>(std::get<int64_t>(*workers)) : 1;
     resolve_cgroups(raw, per_group, spec);
+    resolve_map_writes(raw, spec);
     check_pins(raw, wanted, spec);
     return test;
   }
@@ -162,6 +169,8 @@ class Resolver {
       if (block) take(block->attributes, Layer::kScheduler);
       take(raw.attributes, Layer::kTest);
       if (winner) {
+        if (attribute.name == "kernel" && std::get<std::string>(winner->value).empty())
+          errors_.add(winner->line, "kernel = \"\" names no kernel", "leave it out: the run's is taken");
         set_attribute(test.spec, attribute, winner->value);
         setting.value = to_toml(winner->value);
         lines_[setting.name] = winner->line;
@@ -282,12 +291,45 @@ class Resolver {
 
   void set_length(const Located<SpecValue>* value, const CgroupSpecT& group, uint64_t& ns) {
     if (!value) return;
-    const auto* integer = std::get_if<int64_t>(&value->value);
-    double ms = integer ? static_cast<double>(*integer) : std::get<double>(value->value);
+    double ms = as_number(value->value);
     ns = static_cast<uint64_t>(std::llround(ms * 1e6));
     if (!info_of(group.work).lengths)
       errors_.add(value->line, std::string(EnumNameWorkType(group.work)) + " has no bursts and pauses",
                   "burst_ms and pause_ms belong to Bursty and Mixed");
+  }
+
+  void resolve_map_writes(const RawTest& raw, TestSpecT& spec) {
+    for (const RawTable& table : raw.map_writes) {
+      auto write = std::make_unique<MapWriteT>();
+      write->line = table.line;
+      auto text = [&](std::string_view name, bool required) -> std::string {
+        auto found = table.values.find(name);
+        if (found == table.values.end()) {
+          if (required)
+            errors_.add(table.line, "[[test.bpf_map_write]] has no " + std::string(name),
+                        "add " + std::string(name) + " = …");
+          return "";
+        }
+        std::string value = scalar_text(found->second.value);
+        if (value.empty()) errors_.add(found->second.line, std::string(name) + " = \"\" says nothing");
+        return value;
+      };
+      write->map = text("map", true);
+      write->field = text("field", false);
+      write->key = text("key", false);
+      write->value = text("value", true);
+      if (auto at = table.values.find("at_s"); at != table.values.end()) {
+        write->at_ns = static_cast<uint64_t>(std::llround(as_number(at->second.value) * 1e9));
+        if (write->at_ns >= spec.duration_ns)
+          errors_.add(at->second.line,
+                      "at_s = " + to_toml(at->second.value) + " is not before the workload's end",
+                      "duration_s is " + to_toml(static_cast<double>(spec.duration_ns) / 1e9));
+      }
+      if (!spec.scheduler)
+        errors_.add(table.line, "[[test.bpf_map_write]] in a test without a scheduler: there are no maps",
+                    "add scheduler = \"…\"");
+      spec.bpf_map_write.push_back(std::move(write));
+    }
   }
 
   void check_pins(const RawTest& raw, const Located<std::string>* scheduler, const TestSpecT& spec) {

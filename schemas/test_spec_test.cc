@@ -158,6 +158,45 @@ TEST(TestSpecTest, ADefaultSchedulerCanBeTakenBack) {
   EXPECT_FALSE((*tests)[1].spec.scheduler);
 }
 
+// What an author gets unasked is not what a log of an older version means by an absent field.
+TEST(TestSpecTest, DefaultsOfChecksAreTheAuthorsNotTheLogs) {
+  auto tests = parse("[[test]]\nname = \"x\"\n");
+  ASSERT_TRUE(tests.ok());
+  const TestSpecT& spec = (*tests)[0].spec;
+  EXPECT_EQ(spec.max_gap_ns, 2'000'000'000u);
+  EXPECT_EQ(spec.max_spread_pct, 15);
+  EXPECT_EQ(spec.max_imbalance_ratio, 4);
+  EXPECT_EQ(spec.max_local_dsq_depth, 50u);
+  EXPECT_EQ(spec.sustained_samples, 5u);
+  EXPECT_EQ(spec.max_fallback_rate, 200);
+  EXPECT_EQ(spec.max_keep_last_rate, 100);
+  EXPECT_TRUE(spec.fail_on_stall);
+  EXPECT_TRUE(spec.enforce);
+  EXPECT_FALSE(spec.isolation);
+  EXPECT_EQ(TestSpecT().max_gap_ns, 0u);
+  EXPECT_FALSE(TestSpecT().enforce);
+}
+
+TEST(TestSpecTest, MapWritesKeepWhatTheAuthorWrote) {
+  auto tests = parse(
+      "[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"
+      "  [[test.bpf_map_write]]\n  map = \".bss\"\n  field = \"limit\"\n  value = 18\n"
+      "  [[test.bpf_map_write]]\n  map = \"cfg\"\n  key = 3\n  value = \"MODE_FAST\"\n  at_s = 1.5\n"
+      "  [[test.bpf_map_write]]\n  map = \"on\"\n  value = true\n");
+  ASSERT_TRUE(tests.ok()) << tests.error().to_string();
+  const auto& writes = (*tests)[0].spec.bpf_map_write;
+  ASSERT_EQ(writes.size(), 3u);
+  EXPECT_EQ(writes[0]->map, ".bss");
+  EXPECT_EQ(writes[0]->field, "limit");
+  EXPECT_EQ(writes[0]->value, "18");
+  EXPECT_EQ(writes[0]->at_ns, 0u);
+  EXPECT_EQ(writes[1]->key, "3");
+  EXPECT_EQ(writes[1]->value, "MODE_FAST");
+  EXPECT_EQ(writes[1]->at_ns, 1'500'000'000u);
+  EXPECT_EQ(writes[1]->line, 10u);
+  EXPECT_EQ(writes[2]->value, "true");
+}
+
 struct Refused {
   std::string_view text;
   std::string_view message;
@@ -183,8 +222,22 @@ const Refused kRefused[] = {
      "a.toml:5: unknown work type \"Sleepy\"; there are CpuSpin, YieldHeavy, Mixed, Bursty, PipeIo, "
      "FutexPingPong, "
      "ForkExit"},
-    {"[[test]]\nname = \"x\"\nmax_imbalance_ratio = 2.0\n",
-     "a.toml:3: \"max_imbalance_ratio\" is not yet supported; take it out: this version would not check it"},
+    {"[[test]]\nname = \"x\"\nmax_imbalence_ratio = 2.0\n",
+     "a.toml:3: unknown attribute \"max_imbalence_ratio\" in [[test]]; did you mean \"max_imbalance_ratio\"?"},
+    {"[[test]]\nname = \"x\"\nkernel = \"\"\n",
+     "a.toml:3: kernel = \"\" names no kernel; leave it out: the run's is taken"},
+    {"[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"
+     "[[test.bpf_map_write]]\nmap = \".bss\"\nvlaue = 3\nvalue = 3\n",
+     "a.toml:8: unknown attribute \"vlaue\" in [[test.bpf_map_write]]; did you mean \"value\"?"},
+    {"[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\n"
+     "[[test.bpf_map_write]]\nmap = \".bss\"\n",
+     "a.toml:6: [[test.bpf_map_write]] has no value; add value = …"},
+    {"[scheduler.a]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\nscheduler = \"a\"\nduration_s = 2\n"
+     "[[test.bpf_map_write]]\nmap = \".bss\"\nvalue = 3\nat_s = 2\n",
+     "a.toml:10: at_s = 2 is not before the workload's end; duration_s is 2"},
+    {"[[test]]\nname = \"x\"\n[[test.bpf_map_write]]\nmap = \".bss\"\nvalue = 3\n",
+     "a.toml:3: [[test.bpf_map_write]] in a test without a scheduler: there are no maps; add scheduler = "
+     "\"…\""},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nnice = 3\n",
      "a.toml:5: \"nice\" is not yet supported; take it out: this version would not check it"},
     {"[schedulers.x]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMaxTests = 1024;
 constexpr size_t kMaxCgroups = 64;
 constexpr size_t kMaxArgs = 256;
+constexpr size_t kMaxMapWrites = 256;
 constexpr size_t kMaxTextBytes = 4096;
 
 unsigned line_of(const toml::node& node) { return node.source().begin.line; }
@@ -61,7 +62,9 @@ const Vocabulary kDefaultWords{"[default]", test_attributes(), {"scheduler"}, pl
 const Vocabulary kSchedulerWords{
     "[scheduler.NAME]", test_attributes(), {"binary", "args"}, planned_test_attributes()};
 const Vocabulary kTestWords{
-    "[[test]]", test_attributes(), {"name", "scheduler", "cgroup"}, planned_test_attributes()};
+    "[[test]]", test_attributes(), {"name", "scheduler", "cgroup", "bpf_map_write"},
+    planned_test_attributes()};
+const Vocabulary kMapWriteWords{"[[test.bpf_map_write]]", map_write_attributes(), {}, {}};
 const Vocabulary kCgroupWords{"[[test.cgroup]]", cgroup_attributes(), {}, planned_cgroup_attributes()};
 
 class Reader {
@@ -172,34 +175,37 @@ class Reader {
         if (name == "binary")
           scheduler.binary = want_text(name.str(), value, line_of(name));
         else if (name == "args")
-          read_args(name, value, scheduler);
+          scheduler.args = want_texts("args", value, line_of(name)).value_or(std::vector<std::string>());
         else
           read_attribute(name, value, kSchedulerWords, scheduler.attributes);
       }
     }
   }
 
-  void read_args(const toml::key& key, const toml::node& node, RawScheduler& scheduler) {
+  std::optional<std::vector<std::string>> want_texts(std::string_view name, const toml::node& node,
+                                                     unsigned line) {
     const toml::array* array = node.as_array();
     if (!array) {
-      errors_.add(line_of(key), "\"args\" wants a list of texts, has " + std::string(type_name(node)),
-                  "for example args = [\"--fail-after\", \"500\"]");
-      return;
+      errors_.add(line, in_quotes(name) + " wants a list of texts, has " + std::string(type_name(node)),
+                  "for example " + std::string(name) + " = [\"--fail-after\", \"500\"]");
+      return std::nullopt;
     }
     if (array->size() > kMaxArgs) {
-      errors_.add(line_of(key), "\"args\" has more than " + std::to_string(kMaxArgs) + " texts");
-      return;
+      errors_.add(line, in_quotes(name) + " has more than " + std::to_string(kMaxArgs) + " texts");
+      return std::nullopt;
     }
+    std::vector<std::string> texts;
     for (const toml::node& element : *array) {
       if (!element.is_string()) {
         errors_.add(line_of(element),
-                    "\"args\" wants a list of texts, has " + std::string(type_name(element)) + " in it",
+                    in_quotes(name) + " wants a list of texts, has " + std::string(type_name(element)) +
+                        " in it",
                     "put it in quotes");
         continue;
       }
-      if (auto text = want_text("args", element, line_of(element)))
-        scheduler.args.push_back(std::move(text->value));
+      if (auto text = want_text(name, element, line_of(element))) texts.push_back(std::move(text->value));
     }
+    return texts;
   }
 
   RawTest read_test(const toml::table& table) {
@@ -218,11 +224,24 @@ class Reader {
           test.cgroup_lines.push_back(line_of(*group));
           for (const auto& [name, value] : *group) read_attribute(name, value, kCgroupWords, layer);
         }
+      } else if (key == "bpf_map_write") {
+        test.map_writes = read_tables(key, node, kMapWriteWords, kMaxMapWrites);
       } else {
         read_attribute(key, node, kTestWords, test.attributes);
       }
     }
     return test;
+  }
+
+  std::vector<RawTable> read_tables(const toml::key& key, const toml::node& node, const Vocabulary& words,
+                                    size_t max) {
+    std::vector<RawTable> out;
+    for (const toml::table* table : want_tables(key, node, words.place, max)) {
+      RawTable& raw = out.emplace_back();
+      raw.line = line_of(*table);
+      for (const auto& [name, value] : *table) read_attribute(name, value, words, raw.values);
+    }
+    return out;
   }
 
   void read_attribute(const toml::key& key, const toml::node& node, const Vocabulary& words,
@@ -263,6 +282,15 @@ class Reader {
       return std::nullopt;
     };
     switch (attribute.kind) {
+      case ValueKind::kTexts:
+        return want_texts(attribute.name, node, line);
+      case ValueKind::kScalar:
+        if (const auto* flag = node.as_boolean()) return flag->get();
+        if (const auto* integer = node.as_integer()) return integer->get();
+        if (const auto* real = node.as_floating_point()) return real->get();
+        if (!node.is_string()) return mismatch();
+        if (auto text = want_text(attribute.name, node, line)) return std::move(text->value);
+        return std::nullopt;
       case ValueKind::kBool:
         if (const auto* flag = node.as_boolean()) return flag->get();
         return mismatch();
