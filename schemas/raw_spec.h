@@ -29,10 +29,22 @@ struct RawScheduler {
   RawLayer attributes;
 };
 
-// One table of a list such as [[test.bpf_map_write]].
+// One table of a list such as [[test.cgroup]].
 struct RawTable {
   RawLayer values;
   unsigned line = 0;  // of its header
+};
+
+struct RawStep {
+  RawTable head;
+  std::vector<RawTable> ops;
+};
+
+// One row of [test.matrix]: an attribute and its values.
+struct RawAxis {
+  std::string name;
+  std::vector<SpecValue> values;
+  unsigned line = 0;
 };
 
 struct RawTest {
@@ -40,9 +52,12 @@ struct RawTest {
   std::optional<Located<std::string>> name;
   std::optional<Located<std::string>> scheduler;
   RawLayer attributes;
-  std::vector<RawLayer> cgroups;
-  std::vector<unsigned> cgroup_lines;  // of each cgroup's header
+  std::vector<RawTable> cgroups;
+  std::vector<RawTable> payloads;
+  std::vector<RawStep> steps;
   std::vector<RawTable> map_writes;
+  std::vector<RawAxis> matrix;
+  std::string cell;  // set by expand_matrix(): "cores=4,kernel=7.2"
 };
 
 struct RawSpec {

@@ -244,78 +244,6 @@ const Attribute kTestAttributes[] = {
      .given = 1},
 };
 
-const Attribute kMapWriteAttributes[] = {
-    {.name = "map",
-     .kind = kText,
-     .doc = "The map's name, as BPF keeps it (15 bytes) or in full: \".bss\", \"scx_demo.bss\", \"cfg\".",
-     .built_in = "required"},
-    {.name = "field",
-     .kind = kText,
-     .doc = "What to write in its value: \"limit\", \"cfg.cells[2].weight\".",
-     .built_in = "the whole value"},
-    {.name = "key",
-     .kind = kScalar,
-     .doc = "Which entry: an array's index, a hash's key.",
-     .built_in = "0"},
-    {.name = "value",
-     .kind = kScalar,
-     .doc = "A number, true, false, or an enumerator's name.",
-     .built_in = "required"},
-    {.name = "at_s",
-     .kind = kNumber,
-     .min = 0,
-     .max = 3600,
-     .unit = "seconds",
-     .doc = "When, after the workload's start.",
-     .built_in = "0"},
-};
-
-const Attribute kCgroupAttributes[] = {
-    {.name = "name",
-     .kind = kText,
-     .doc = "Name of the cgroup, its own within the test.",
-     .built_in = "required"},
-    {.name = "workers",
-     .kind = kInteger,
-     .min = 1,
-     .max = 1024,
-     .unit = "workers",
-     .doc = "Processes forked into the group.",
-     .built_in = "workers_per_cgroup"},
-    {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},
-    {.name = "cpuset",
-     .kind = kText,
-     .doc = "CPUs that the group may use, such as \"0-3,5\".",
-     .built_in = "all CPUs"},
-    {.name = "burst_ms",
-     .kind = kNumber,
-     .min = 0.001,
-     .max = 60000,
-     .unit = "milliseconds",
-     .doc = "Bursty, Mixed: length of a computation.",
-     .built_in = "5"},
-    {.name = "pause_ms",
-     .kind = kNumber,
-     .min = 0.001,
-     .max = 60000,
-     .unit = "milliseconds",
-     .doc = "Bursty, Mixed: length of a sleep.",
-     .built_in = "5"},
-};
-
-const WorkInfo kWorkTypes[] = {
-    {WorkType::CpuSpin, false, false, "computes without pause"},
-    {WorkType::YieldHeavy, false, false, "calls sched_yield after every short computation"},
-    {WorkType::Mixed, false, true, "computes, yields and sleeps in turn"},
-    {WorkType::Bursty, false, true, "computes for burst_ms, sleeps for pause_ms"},
-    {WorkType::PipeIo, true, false, "pairs of workers bounce a byte through two pipes"},
-    {WorkType::FutexPingPong, true, false, "pairs of workers hand a futex word to and fro"},
-    {WorkType::ForkExit, false, false, "forks a child that exits at once, and waits for it"},
-};
-
-constexpr std::string_view kPlannedTest[] = {"matrix", "step", "payload"};
-constexpr std::string_view kPlannedCgroup[] = {"nice", "policy", "affinity", "payload"};
-
 // 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
 std::string number_text(double value) {
   if (value == std::floor(value) && std::fabs(value) < 1e15) {
@@ -334,11 +262,6 @@ double as_number(const SpecValue& value) {
 }
 
 std::span<const Attribute> test_attributes() { return kTestAttributes; }
-std::span<const Attribute> cgroup_attributes() { return kCgroupAttributes; }
-std::span<const Attribute> map_write_attributes() { return kMapWriteAttributes; }
-std::span<const WorkInfo> work_types() { return kWorkTypes; }
-std::span<const std::string_view> planned_test_attributes() { return kPlannedTest; }
-std::span<const std::string_view> planned_cgroup_attributes() { return kPlannedCgroup; }
 
 const Attribute* find_attribute(std::string_view name) {
   for (const Attribute& attribute : kTestAttributes)

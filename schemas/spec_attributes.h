@@ -47,24 +47,37 @@ const Attribute* find_attribute(std::string_view name);
 // A test as it is before an author says anything: fields' defaults, and what the table gives on top.
 TestSpecT default_test();
 
-// Attributes of [[test.cgroup]]; their fields are set by the reader.
-std::span<const Attribute> cgroup_attributes();
+// Attributes of the tables inside a test (spec_tables.cc); their fields are set by the reader.
+std::span<const Attribute> cgroup_attributes();     // [[test.cgroup]]
+std::span<const Attribute> spawn_attributes();      // an operation `spawn`: those of a cgroup that say what workers do
+std::span<const Attribute> payload_attributes();    // [[test.payload]]
+std::span<const Attribute> step_attributes();       // [[test.step]], less `ops`
+std::span<const Attribute> map_write_attributes();  // [[test.bpf_map_write]]
 
-// Attributes of [[test.bpf_map_write]].
-std::span<const Attribute> map_write_attributes();
+// How CPUs may be written, for messages.
+std::string_view cpus_forms();
 
 // What a worker can do; the text is for the manual.
 struct WorkInfo {
   WorkType type;
-  bool pairs;    // takes an even number of workers
-  bool lengths;  // takes burst_ms and pause_ms
+  unsigned group;               // workers come in multiples of it; 0: of what `grouped_by` says
+  std::string_view grouped_by;  // "fan_out" (and the messenger), "contenders"
+  std::string_view params;      // attributes that it takes, apart by blanks
   std::string_view doc;
+  bool takes(std::string_view attribute) const;
 };
 std::span<const WorkInfo> work_types();
+const WorkInfo& work_info(WorkType type);
 
-// Known names of what is not built yet: refused by name, never silently accepted.
-std::span<const std::string_view> planned_test_attributes();
-std::span<const std::string_view> planned_cgroup_attributes();
+// An operation of a step: `{ VERB = "NAME", … }`.
+struct OpInfo {
+  OpKind kind;
+  std::string_view verb;
+  std::string_view needs;  // the other key that it must have; empty: none
+  std::string_view may;    // the other key that it may have; "*": those of a spawn
+  std::string_view doc;
+};
+std::span<const OpInfo> step_ops();
 
 // REQUIRES: `value` is of the attribute's kind and within its bounds; test.topology is set.
 void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue& value);

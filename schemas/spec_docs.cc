@@ -14,7 +14,10 @@ using Json = nlohmann::ordered_json;
 // The same limits that the reader sets.
 constexpr std::string_view kNamePattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$";
 constexpr std::string_view kTestNamePattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$";
-constexpr std::string_view kCpuListPattern = "^ *[0-9]+ *(- *[0-9]+ *)?(, *[0-9]+ *(- *[0-9]+ *)?)*$";
+constexpr std::string_view kCpusPattern =
+    "^(((llc|numa):)?( *[0-9]+ *(- *[0-9]+ *)?(, *[0-9]+ *(- *[0-9]+ *)?)*)|range:[0-9.]+-[0-9.]+|disjoint:[0-9]+/"
+    "[0-9]+|overlap:[0-9]+/[0-9]+:[0-9.]+)$";
+constexpr std::string_view kPhasePattern = "^(spin|sleep|yield|io) [0-9.]+(us|ms|s)$";
 
 Json number(double value) {
   if (value == std::floor(value)) return static_cast<int64_t>(value);
@@ -70,14 +73,61 @@ Json text_with(std::string_view description, std::string_view pattern) {
   return {{"description", description}, {"type", "string"}, {"pattern", pattern}};
 }
 
-Json cgroup_schema() {
+// What the tables cannot say of single attributes: enumerations and patterns.
+Json refined(std::span<const Attribute> attributes) {
   Json properties;
-  for (const Attribute& attribute : cgroup_attributes())
-    properties[std::string(attribute.name)] = property(attribute);
-  properties["name"]["pattern"] = kNamePattern;
-  properties["cpuset"]["pattern"] = kCpuListPattern;
-  for (const WorkInfo& info : work_types()) properties["work"]["enum"].push_back(EnumNameWorkType(info.type));
-  return table(std::move(properties), {"name"});
+  for (const Attribute& attribute : attributes) properties[std::string(attribute.name)] = property(attribute);
+  auto with_pattern = [&](const char* name, std::string_view pattern) {
+    if (properties.contains(name)) properties[name]["pattern"] = pattern;
+  };
+  with_pattern("name", kNamePattern);
+  with_pattern("cpuset", kCpusPattern);
+  with_pattern("affinity", kCpusPattern);
+  if (properties.contains("work"))
+    for (const WorkInfo& info : work_types()) properties["work"]["enum"].push_back(EnumNameWorkType(info.type));
+  if (properties.contains("policy"))
+    for (SchedPolicy policy : EnumValuesSchedPolicy()) properties["policy"]["enum"].push_back(EnumNameSchedPolicy(policy));
+  if (properties.contains("phases")) {
+    properties["phases"]["items"]["pattern"] = kPhasePattern;
+    properties["phases"]["minItems"] = 1;
+  }
+  return properties;
+}
+
+// Each verb is a form of its own: exactly one fits.
+Json op_schema() {
+  Json forms = Json::array();
+  for (const OpInfo& op : step_ops()) {
+    Json properties = op.may == "*" ? refined(spawn_attributes()) : Json::object();
+    std::vector<std::string> required = {std::string(op.verb)};
+    properties[required[0]] = {{"description", op.doc}, {"type", "string"}, {"pattern", kNamePattern}};
+    for (std::string_view key : {op.needs, op.may}) {
+      if (key.empty() || key == "*") continue;
+      properties[std::string(key)] = {{"type", "string"}, {"pattern", key == "cpus" ? kCpusPattern : kNamePattern}};
+    }
+    if (!op.needs.empty()) required.emplace_back(op.needs);
+    forms.push_back(table(std::move(properties), required));
+  }
+  return {{"oneOf", std::move(forms)}};
+}
+
+Json list_of(std::string_view description, size_t max, Json items) {
+  Json out = {{"description", description}, {"type", "array"}, {"maxItems", max}};
+  out["items"] = std::move(items);
+  return out;
+}
+
+Json matrix_schema() {
+  Json properties;
+  for (const char* name : {"numa_nodes", "llcs", "cores", "threads", "memory_mb", "kernel"}) {
+    Json values = {{"type", "array"}, {"minItems", 1}, {"maxItems", 64}, {"uniqueItems", true}};
+    values["items"] = property(*find_attribute(name));
+    values["items"].erase("default");
+    properties[name] = std::move(values);
+  }
+  Json out = table(std::move(properties));
+  out["description"] = "One test for each combination of these values.";
+  return out;
 }
 
 Json with_test_attributes(Json properties) {
@@ -137,15 +187,16 @@ std::string spec_json_schema() {
   Json test = with_test_attributes(
       {{"name", text_with("Name of the test, its own within the file.", kTestNamePattern)},
        {"scheduler", text_with(kSchedulerDoc, kNamePattern)}});
-  test["cgroup"] = {{"description", "Cgroups and the workers in them."}, {"type", "array"}, {"maxItems", 64}};
-  test["cgroup"]["items"] = cgroup_schema();
-
-  Json writes;
-  for (const Attribute& attribute : map_write_attributes())
-    writes[std::string(attribute.name)] = property(attribute);
-  test["bpf_map_write"] = {
-      {"description", "Values written into the scheduler's maps."}, {"type", "array"}, {"maxItems", 256}};
-  test["bpf_map_write"]["items"] = table(std::move(writes), {"map", "value"});
+  test["cgroup"] = list_of("Cgroups and the workers in them.", 64, table(refined(cgroup_attributes()), {"name"}));
+  test["payload"] = list_of("Programs that run in the VM beside the workers.", 64,
+                            table(refined(payload_attributes()), {"name", "binary"}));
+  Json step = refined(step_attributes());
+  step["name"]["pattern"] = "^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,99}$";
+  step["ops"] = list_of("Operations, in order.", 256, op_schema());
+  test["step"] = list_of("The workload's timeline: operations, then a hold.", 256, table(std::move(step)));
+  test["matrix"] = matrix_schema();
+  test["bpf_map_write"] = list_of("Values written into the scheduler's maps.", 256,
+                                  table(refined(map_write_attributes()), {"map", "value"}));
 
   Json root;
   root["$schema"] = "http://json-schema.org/draft-07/schema#";
@@ -165,15 +216,28 @@ std::string spec_json_schema() {
 
 std::string spec_markdown_tables() {
   std::string out = "### Test attributes\n\n" + markdown_table(test_attributes());
-  out += "\n### Cgroup attributes\n\n" + markdown_table(cgroup_attributes());
-  out += "\n### Attributes of [[test.bpf_map_write]]\n\n" + markdown_table(map_write_attributes());
-  out += "\n### Work types\n\n| work | what a worker does | |\n|---|---|---|\n";
-  for (const WorkInfo& info : work_types())
+  out += "\n### Attributes of [[test.cgroup]]\n\n" + markdown_table(cgroup_attributes());
+  out += "\n### Work types\n\n| work | what a worker does | workers | attributes |\n|---|---|---|---|\n";
+  for (const WorkInfo& info : work_types()) {
+    std::string params;
+    for (char c : info.params) params += c == ' ' ? std::string("`, `") : std::string(1, c);
     out += std::string("| `") + EnumNameWorkType(info.type) + "` | " + std::string(info.doc) + " | " +
-           (info.pairs     ? "even number of workers"
-            : info.lengths ? "`burst_ms`, `pause_ms`"
-                           : "") +
-           " |\n";
+           (info.group == 2                 ? "in pairs"
+            : info.grouped_by == "fan_out"  ? "multiples of fan_out + 1"
+            : info.group == 0               ? "multiples of contenders"
+                                            : "any number") +
+           " | " + (params.empty() ? "" : "`" + params + "`") + " |\n";
+  }
+  out += "\n### Attributes of [[test.payload]]\n\n" + markdown_table(payload_attributes());
+  out += "\n### Attributes of [[test.step]]\n\n" + markdown_table(step_attributes());
+  out += "\n### Operations of a step\n\n| operation | also takes | meaning |\n|---|---|---|\n";
+  for (const OpInfo& op : step_ops()) {
+    std::string more(op.needs);
+    if (op.may == "*") more = "what [[test.cgroup]] says of workers";
+    if (op.may == "cpus") more = "cpus, if wanted";
+    out += "| `" + std::string(op.verb) + "` | " + more + " | " + std::string(op.doc) + " |\n";
+  }
+  out += "\n### Attributes of [[test.bpf_map_write]]\n\n" + markdown_table(map_write_attributes());
   return out;
 }
 

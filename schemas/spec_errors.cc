@@ -9,6 +9,9 @@ void SpecErrors::add(unsigned line, std::string_view what, std::string_view hint
   if (!hint.empty()) text += "; " + std::string(hint);
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  // Every cell of a matrix finds the same mistake.
+  for (const Entry& known : errors_)
+    if (known.line == line && known.text == text) return;
   errors_.push_back({line, std::move(text)});
 }
 

@@ -18,7 +18,10 @@ except ImportError:
 GOOD = {
     "default": {"memory_mb": 512},
     "scheduler": {"demo": {"binary": "scx_demo", "args": ["-n", "5"], "duration_s": 2.5}},
-    "test": [{"name": "x.1", "scheduler": "demo", "cgroup": [{"name": "c", "cpuset": "0-1, 3", "work": "PipeIo"}]}],
+    "test": [{"name": "x.1", "matrix": {"cores": [2, 4], "kernel": ["7.3"]},
+              "payload": [{"name": "p", "binary": "/bin/true", "args": ["-x"], "timeout_s": 3}],
+              "step": [{"hold_frac": 0.5, "ops": [{"spawn": "c", "work": "IoSync"}, {"move_tasks": "c", "to": "d"}]}],
+              "scheduler": "demo", "cgroup": [{"name": "c", "cpuset": "0-1, 3", "work": "PipeIo"}]}],
 }
 
 # (where, key, value): each alone must make GOOD bad. A value of None takes the key out.
@@ -47,6 +50,16 @@ DAMAGES = [
     (["test", 0], "auto_repro", 1),
     (["test", 0], "expect_scx_bpf_error_contains", ""),
     (["test", 0], "cgroup", {}),
+    (["test", 0], "matrix", {"cores": []}),
+    (["test", 0], "matrix", {"duration_s": [1]}),
+    (["test", 0, "payload", 0], "binary", None),
+    (["test", 0, "payload", 0], "exit_code", 256),
+    (["test", 0, "step", 0], "ops", [{"spwan": "c"}]),
+    (["test", 0, "step", 0], "ops", [{"move_tasks": "c"}]),
+    (["test", 0, "step", 0], "ops", [{"run": "p", "wait": "p"}]),
+    (["test", 0, "cgroup", 0], "policy", "fifo"),
+    (["test", 0, "cgroup", 0], "phases", ["spin"]),
+    (["test", 0, "cgroup", 0], "cpuset", "llc"),
     (["test", 0, "cgroup", 0], "work", "CpuSpinn"),
     (["test", 0, "cgroup", 0], "cpuset", "all"),
     (["test", 0, "cgroup", 0], "workers", 0),

@@ -11,16 +11,14 @@
 #include <set>
 
 #include "runtime/unique_fd.h"
-#include "schemas/cpu_set.h"
 #include "schemas/error_pin.h"
-#include "schemas/raw_spec.h"
+#include "schemas/spec_resolve.h"
 #include "schemas/spec_text.h"
 
 namespace ktstr {
 namespace {
 
 constexpr size_t kMaxNameBytes = 100;   // a test's name becomes a folder's name
-constexpr unsigned kMaxWorkers = 4096;  // of one test, over all cgroups
 constexpr std::string_view kNoScheduler = "none";
 
 bool is_name_char(char c, std::string_view extra) {
@@ -28,23 +26,14 @@ bool is_name_char(char c, std::string_view extra) {
          extra.find(c) != std::string_view::npos;
 }
 
-// Safe as the name of a file or folder, on a command line and in a filter expression.
-bool good_name(std::string_view name, std::string_view extra = "") {
+}  // namespace
+
+bool good_name(std::string_view name, std::string_view extra) {
   return !name.empty() && name.size() <= kMaxNameBytes && name[0] != '-' && name[0] != '.' &&
          std::all_of(name.begin(), name.end(), [&](char c) { return is_name_char(c, extra); });
 }
 
-// A scalar as the author wrote it, without quotes.
-std::string scalar_text(const SpecValue& value) {
-  const std::string* text = std::get_if<std::string>(&value);
-  return text ? *text : to_toml(value);
-}
-
-const WorkInfo& info_of(WorkType type) {
-  for (const WorkInfo& info : work_types())
-    if (info.type == type) return info;
-  return work_types().front();
-}
+namespace {
 
 class Resolver {
  public:
@@ -57,16 +46,15 @@ class Resolver {
     std::vector<LoadedTest> tests;
     std::map<std::string, unsigned> lines;
     for (const RawTest& raw : raw_.tests) {
-      LoadedTest test = resolve_test(raw);
-      const std::string& name = test.spec.name;
-      if (!name.empty()) {
-        auto [first, is_new] = lines.emplace(name, raw.name->line);
+      if (raw.name && !raw.name->value.empty()) {
+        auto [first, is_new] = lines.emplace(raw.name->value, raw.name->line);
         if (!is_new)
           errors_.add(raw.name->line,
-                      "test " + in_quotes(name) + " is already in line " + std::to_string(first->second),
+                      "test " + in_quotes(raw.name->value) + " is already in line " +
+                          std::to_string(first->second),
                       "give each test a name of its own");
       }
-      tests.push_back(std::move(test));
+      for (const RawTest& cell : expand_matrix(raw, errors_)) tests.push_back(resolve_test(cell));
     }
     if (tests.empty() && errors_.empty()) errors_.add(0, "no [[test]] in it", "a spec needs one at least");
     return tests;
@@ -134,6 +122,9 @@ class Resolver {
       if (!good_name(spec.name, "."))
         errors_.add(raw.name->line, "test name " + in_quotes(spec.name) + " is no good name",
                     "use letters, digits, '_', '-' and '.', neither '-' nor '.' first, 100 at most");
+      spec.base_name = spec.name;
+      spec.matrix = raw.cell;
+      if (!raw.cell.empty()) spec.name += "[" + raw.cell + "]";
     }
 
     const Located<std::string>* wanted = raw.scheduler            ? &*raw.scheduler
@@ -145,8 +136,16 @@ class Resolver {
     lines_.clear();
     const SpecValue* workers = merge(raw, block, test);
     check_topology(spec, raw.line);
-    unsigned per_group = workers ? static_cast<unsigned>(std::get<int64_t>(*workers)) : 1;
-    resolve_cgroups(raw, per_group, spec);
+    ResolveContext context{.errors = errors_,
+                           .options = options_,
+                           .path = path_,
+                           .per_group = workers ? static_cast<unsigned>(std::get<int64_t>(*workers)) : 1};
+    resolve_payloads(raw, context, spec);
+    resolve_cgroups(raw, context, spec);
+    if (raw.cgroups.empty() && raw.attributes.contains("workers_per_cgroup"))
+      errors_.add(line_of("workers_per_cgroup", raw.line),
+                  "workers_per_cgroup is set, but the test has no cgroup", "add a [[test.cgroup]]");
+    resolve_steps(raw, context, spec);
     resolve_map_writes(raw, spec);
     check_pins(raw, wanted, spec);
     return test;
@@ -206,96 +205,6 @@ class Resolver {
       errors_.add(line_of("cores", line_of("llcs", line)),
                   "llcs * cores * threads = " + std::to_string(cpus) + " CPUs",
                   "a VM has " + std::to_string(kMaxVcpus) + " at most");
-  }
-
-  void resolve_cgroups(const RawTest& raw, unsigned per_group, TestSpecT& spec) {
-    std::map<std::string, unsigned> names;
-    unsigned total = 0;
-    for (size_t i = 0; i < raw.cgroups.size(); ++i) {
-      unsigned line = raw.cgroup_lines[i];
-      auto group = resolve_cgroup(raw.cgroups[i], line, per_group, vcpus(spec));
-      if (!group->name.empty()) {
-        auto [first, is_new] = names.emplace(group->name, line);
-        if (!is_new)
-          errors_.add(
-              line,
-              "cgroup " + in_quotes(group->name) + " is already in line " + std::to_string(first->second),
-              "give each cgroup of a test a name of its own");
-      }
-      total += group->workers;
-      spec.cgroups.push_back(std::move(group));
-    }
-    if (total > kMaxWorkers)
-      errors_.add(raw.line, "the test has " + std::to_string(total) + " workers",
-                  std::to_string(kMaxWorkers) + " is the most");
-    if (raw.cgroups.empty() && raw.attributes.contains("workers_per_cgroup"))
-      errors_.add(line_of("workers_per_cgroup", raw.line),
-                  "workers_per_cgroup is set, but the test has no cgroup", "add a [[test.cgroup]]");
-  }
-
-  std::unique_ptr<CgroupSpecT> resolve_cgroup(const RawLayer& raw, unsigned line, unsigned per_group,
-                                              unsigned cpus) {
-    auto group = std::make_unique<CgroupSpecT>();
-    auto text = [&](std::string_view name) -> const Located<SpecValue>* {
-      auto found = raw.find(name);
-      return found == raw.end() ? nullptr : &found->second;
-    };
-    if (const auto* name = text("name")) {
-      group->name = std::get<std::string>(name->value);
-      if (!good_name(group->name))
-        errors_.add(name->line, "cgroup name " + in_quotes(group->name) + " is no good name",
-                    "use letters, digits, '_' and '-', not '-' first, 100 at most");
-    } else {
-      errors_.add(line, "[[test.cgroup]] has no name", "add name = \"…\"");
-    }
-    group->workers = per_group;
-    unsigned workers_line = line;
-    if (const auto* workers = text("workers")) {
-      group->workers = static_cast<uint32_t>(std::get<int64_t>(workers->value));
-      workers_line = workers->line;
-    }
-    if (const auto* work = text("work")) set_work(*work, *group);
-    if (info_of(group->work).pairs && group->workers % 2 != 0)
-      errors_.add(
-          workers_line,
-          std::string(EnumNameWorkType(group->work)) + " works in pairs, but there " +
-              (group->workers == 1 ? "is 1 worker" : "are " + std::to_string(group->workers) + " workers"),
-          "make it an even number");
-    if (const auto* cpuset = text("cpuset")) {
-      group->cpuset = std::get<std::string>(cpuset->value);
-      if (auto list = parse_cpu_list(group->cpuset, cpus); !list)
-        errors_.add(cpuset->line, "cpuset: " + list.error().message(), list.error().hint());
-      std::erase(group->cpuset, ' ');
-    }
-    set_length(text("burst_ms"), *group, group->burst_ns);
-    set_length(text("pause_ms"), *group, group->pause_ns);
-    return group;
-  }
-
-  void set_work(const Located<SpecValue>& work, CgroupSpecT& group) {
-    const std::string& name = std::get<std::string>(work.value);
-    std::vector<std::string> known;
-    std::string all;
-    for (const WorkInfo& info : work_types()) {
-      known.emplace_back(EnumNameWorkType(info.type));
-      all += (all.empty() ? "" : ", ") + known.back();
-      if (name == known.back()) {
-        group.work = info.type;
-        return;
-      }
-    }
-    std::string near = closest(name, known);
-    errors_.add(work.line, "unknown work type " + in_quotes(name),
-                near.empty() ? "there are " + all : "did you mean \"" + near + "\"?");
-  }
-
-  void set_length(const Located<SpecValue>* value, const CgroupSpecT& group, uint64_t& ns) {
-    if (!value) return;
-    double ms = as_number(value->value);
-    ns = static_cast<uint64_t>(std::llround(ms * 1e6));
-    if (!info_of(group.work).lengths)
-      errors_.add(value->line, std::string(EnumNameWorkType(group.work)) + " has no bursts and pauses",
-                  "burst_ms and pause_ms belong to Bursty and Mixed");
   }
 
   void resolve_map_writes(const RawTest& raw, TestSpecT& spec) {

@@ -220,8 +220,8 @@ const Refused kRefused[] = {
      "a.toml:5: unknown work type \"CpuSpinn\"; did you mean \"CpuSpin\"?"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nwork = \"Sleepy\"\n",
      "a.toml:5: unknown work type \"Sleepy\"; there are CpuSpin, YieldHeavy, Mixed, Bursty, PipeIo, "
-     "FutexPingPong, "
-     "ForkExit"},
+     "FutexPingPong, ForkExit, IoSync, CachePressure, CacheYield, CachePipe, FutexFanOut, Sequence, NiceSweep, "
+     "AffinityChurn, PolicyChurn, FanOutCompute, PageFaultChurn, MutexContention, Custom"},
     {"[[test]]\nname = \"x\"\nmax_imbalence_ratio = 2.0\n",
      "a.toml:3: unknown attribute \"max_imbalence_ratio\" in [[test]]; did you mean \"max_imbalance_ratio\"?"},
     {"[[test]]\nname = \"x\"\nkernel = \"\"\n",
@@ -238,8 +238,8 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\n[[test.bpf_map_write]]\nmap = \".bss\"\nvalue = 3\n",
      "a.toml:3: [[test.bpf_map_write]] in a test without a scheduler: there are no maps; add scheduler = "
      "\"…\""},
-    {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nnice = 3\n",
-     "a.toml:5: \"nice\" is not yet supported; take it out: this version would not check it"},
+    {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nnice = 20\n",
+     "a.toml:5: \"nice\" = 20 is out of range; it takes a whole number from -20 to 19"},
     {"[schedulers.x]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
      "a.toml:1: unknown table \"schedulers\"; did you mean \"scheduler\"?; a spec holds [default], "
      "[scheduler.NAME] and "
@@ -302,7 +302,7 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nwork = \"FutexPingPong\"\n",
      "a.toml:3: FutexPingPong works in pairs, but there is 1 worker; make it an even number"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\nburst_ms = 3\n",
-     "a.toml:5: CpuSpin has no bursts and pauses; burst_ms and pause_ms belong to Bursty and Mixed"},
+     "a.toml:5: CpuSpin takes no burst_ms; it belongs to Mixed, Bursty, FanOutCompute"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nworkers = 3\n",
      "a.toml:3: [[test.cgroup]] has no name; add name = \"…\""},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"../x\"\n",

@@ -15,6 +15,10 @@ constexpr size_t kMaxTests = 1024;
 constexpr size_t kMaxCgroups = 64;
 constexpr size_t kMaxArgs = 256;
 constexpr size_t kMaxMapWrites = 256;
+constexpr size_t kMaxPayloads = 64;
+constexpr size_t kMaxSteps = 256;
+constexpr size_t kMaxOps = 256;  // of one step
+constexpr size_t kMaxAxisValues = 64;
 constexpr size_t kMaxTextBytes = 4096;
 
 unsigned line_of(const toml::node& node) { return node.source().begin.line; }
@@ -39,33 +43,44 @@ std::string_view type_name(const toml::node& node) {
   }
 }
 
-bool contains(std::span<const std::string_view> names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 // What keys a table may have, for the checks and for "did you mean".
 struct Vocabulary {
   std::string_view place;  // "[[test]]"
   std::span<const Attribute> attributes;
   std::vector<std::string_view> structural;  // handled by the caller: name, scheduler, cgroup, binary, args
-  std::span<const std::string_view> planned;
 
   std::vector<std::string> names() const {
     std::vector<std::string> out(structural.begin(), structural.end());
     for (const Attribute& attribute : attributes) out.emplace_back(attribute.name);
-    out.insert(out.end(), planned.begin(), planned.end());
     return out;
   }
 };
 
-const Vocabulary kDefaultWords{"[default]", test_attributes(), {"scheduler"}, planned_test_attributes()};
-const Vocabulary kSchedulerWords{
-    "[scheduler.NAME]", test_attributes(), {"binary", "args"}, planned_test_attributes()};
+const Vocabulary kDefaultWords{"[default]", test_attributes(), {"scheduler"}};
+const Vocabulary kSchedulerWords{"[scheduler.NAME]", test_attributes(), {"binary", "args"}};
 const Vocabulary kTestWords{
-    "[[test]]", test_attributes(), {"name", "scheduler", "cgroup", "bpf_map_write"},
-    planned_test_attributes()};
-const Vocabulary kMapWriteWords{"[[test.bpf_map_write]]", map_write_attributes(), {}, {}};
-const Vocabulary kCgroupWords{"[[test.cgroup]]", cgroup_attributes(), {}, planned_cgroup_attributes()};
+    "[[test]]",
+    test_attributes(),
+    {"name", "scheduler", "cgroup", "payload", "step", "matrix", "bpf_map_write"}};
+const Vocabulary kCgroupWords{"[[test.cgroup]]", cgroup_attributes(), {}};
+const Vocabulary kPayloadWords{"[[test.payload]]", payload_attributes(), {}};
+const Vocabulary kStepWords{"[[test.step]]", step_attributes(), {"ops"}};
+const Vocabulary kMapWriteWords{"[[test.bpf_map_write]]", map_write_attributes(), {}};
+
+// Keys of an operation: the verbs, what they need, and what a spawn takes.
+std::span<const Attribute> op_attributes() {
+  static const std::vector<Attribute> kAll = [] {
+    std::vector<Attribute> all(spawn_attributes().begin(), spawn_attributes().end());
+    for (const OpInfo& op : step_ops()) all.push_back({.name = op.verb, .kind = ValueKind::kText, .field = {}});
+    for (const char* key : {"cpus", "with", "to"})
+      all.push_back({.name = key, .kind = ValueKind::kText, .field = {}});
+    return all;
+  }();
+  return kAll;
+}
+
+// What a matrix may vary.
+constexpr std::string_view kMatrixAxes[] = {"numa_nodes", "llcs", "cores", "threads", "memory_mb", "kernel"};
 
 class Reader {
  public:
@@ -84,7 +99,7 @@ class Reader {
       } else if (key == "test") {
         for (const toml::table* table : want_tables(key, node, "[[test]]", kMaxTests))
           spec.tests.push_back(read_test(*table));
-      } else if (find_attribute(key.str()) || contains(planned_test_attributes(), key.str())) {
+      } else if (find_attribute(key.str())) {
         errors_.add(line_of(key), in_quotes(key.str()) + " stands outside of any table",
                     "move it under [default], [scheduler.NAME] or [[test]]");
       } else {
@@ -219,11 +234,14 @@ class Reader {
         test.scheduler = want_text(key.str(), node, line_of(key));
         if (!test.scheduler) test.scheduler = Located<std::string>{"none", line_of(key)};
       } else if (key == "cgroup") {
-        for (const toml::table* group : want_tables(key, node, "[[test.cgroup]]", kMaxCgroups)) {
-          RawLayer& layer = test.cgroups.emplace_back();
-          test.cgroup_lines.push_back(line_of(*group));
-          for (const auto& [name, value] : *group) read_attribute(name, value, kCgroupWords, layer);
-        }
+        test.cgroups = read_tables(key, node, kCgroupWords, kMaxCgroups);
+      } else if (key == "payload") {
+        test.payloads = read_tables(key, node, kPayloadWords, kMaxPayloads);
+      } else if (key == "step") {
+        test.steps = read_steps(key, node);
+      } else if (key == "matrix") {
+        if (const toml::table* matrix = want_table(key, node, "write it as [test.matrix]"))
+          test.matrix = read_matrix(*matrix);
       } else if (key == "bpf_map_write") {
         test.map_writes = read_tables(key, node, kMapWriteWords, kMaxMapWrites);
       } else {
@@ -244,6 +262,78 @@ class Reader {
     return out;
   }
 
+  std::vector<RawStep> read_steps(const toml::key& key, const toml::node& node) {
+    std::vector<RawStep> steps;
+    for (const toml::table* table : want_tables(key, node, "[[test.step]]", kMaxSteps)) {
+      RawStep& step = steps.emplace_back();
+      step.head.line = line_of(*table);
+      for (const auto& [name, value] : *table) {
+        if (name == "ops")
+          read_ops(name, value, step);
+        else
+          read_attribute(name, value, kStepWords, step.head.values);
+      }
+    }
+    return steps;
+  }
+
+  void read_ops(const toml::key& key, const toml::node& node, RawStep& step) {
+    static const Vocabulary kOpWords{"an operation", op_attributes(), {}};
+    const toml::array* array = node.as_array();
+    if (!array) {
+      errors_.add(line_of(key), "\"ops\" wants a list of operations, has " + std::string(type_name(node)),
+                  "for example ops = [{ spawn = \"io\", workers = 2 }]");
+      return;
+    }
+    if (array->size() > kMaxOps)
+      errors_.add(line_of(key), "\"ops\" has more than " + std::to_string(kMaxOps) + " operations");
+    for (const toml::node& element : *array) {
+      const toml::table* table = element.as_table();
+      if (!table) {
+        errors_.add(line_of(element),
+                    "\"ops\" wants a list of operations, has " + std::string(type_name(element)) + " in it",
+                    "write each as { VERB = \"NAME\" }");
+        continue;
+      }
+      RawTable& op = step.ops.emplace_back();
+      op.line = line_of(element);
+      size_t before = errors_.count();
+      for (const auto& [name, value] : *table) read_attribute(name, value, kOpWords, op.values);
+      if (errors_.count() != before) step.ops.pop_back();  // told; not "without a verb" as well
+    }
+  }
+
+  std::vector<RawAxis> read_matrix(const toml::table& table) {
+    std::vector<RawAxis> axes;
+    for (const auto& [key, node] : table) {
+      std::string name(key.str());
+      unsigned line = line_of(key);
+      if (std::find(std::begin(kMatrixAxes), std::end(kMatrixAxes), name) == std::end(kMatrixAxes)) {
+        std::vector<std::string> known(std::begin(kMatrixAxes), std::end(kMatrixAxes));
+        std::string all;
+        for (const std::string& axis : known) all += (all.empty() ? "" : ", ") + axis;
+        std::string near = closest(name, known);
+        errors_.add(line, "a matrix does not go over " + in_quotes(name),
+                    near.empty() ? "it goes over " + all : "did you mean \"" + near + "\"?");
+        continue;
+      }
+      const toml::array* values = node.as_array();
+      if (!values || values->empty() || values->size() > kMaxAxisValues) {
+        errors_.add(line, in_quotes(name) + " of a matrix wants a list of 1 to " + std::to_string(kMaxAxisValues) +
+                              " values",
+                    "for example cores = [2, 4]");
+        continue;
+      }
+      RawAxis axis{.name = name, .values = {}, .line = line};
+      for (const toml::node& value : *values)
+        if (auto one = typed(*find_attribute(name), value, line_of(value))) axis.values.push_back(std::move(*one));
+      if (!axis.values.empty()) axes.push_back(std::move(axis));
+    }
+    // In the order of the lines: a table's keys come sorted by name.
+    std::stable_sort(axes.begin(), axes.end(), [](const RawAxis& a, const RawAxis& b) { return a.line < b.line; });
+    return axes;
+  }
+
   void read_attribute(const toml::key& key, const toml::node& node, const Vocabulary& words,
                       RawLayer& layer) {
     std::string_view name = key.str();
@@ -254,11 +344,6 @@ class Reader {
       return;
     }
     std::string where = " in " + std::string(words.place);
-    if (contains(words.planned, name)) {
-      errors_.add(line, in_quotes(name) + " is not yet supported",
-                  "take it out: this version would not check it");
-      return;
-    }
     std::string hint;
     std::string meant = closest(name, words.names());
     if (!meant.empty())
