@@ -1,16 +1,32 @@
 #include "runtime/bus.h"
 
+#include <charconv>
 #include <zmq.hpp>
 
 namespace ktstr {
 namespace {
 
-constexpr int kHighWater = 4096;  // messages: bounds memory on either side of a pipe
+// Messages: bounds memory on either side of a pipe. The hub's side of ingest is as narrow (launcher/hub/hub.cc).
+constexpr int kSendHighWater = 256;
+constexpr int kReceiveHighWater = 4096;
+constexpr std::chrono::seconds kSayHeldAfter{1};
 
 }  // namespace
 
 BusAddress BusAddress::in_folder(const std::string& folder) {
-  return {"ipc://" + folder + "/ingest.sock", "ipc://" + folder + "/events.sock"};
+  return {"ipc://" + folder + "/ingest.sock", "ipc://" + folder + "/events.sock", "ipc://" + folder + "/repair.sock", {}};
+}
+
+Result<BusAddress> BusAddress::remote(const std::string& endpoint) {
+  size_t colon = endpoint.rfind(':');
+  constexpr std::string_view kScheme = "tcp://";
+  int port = 0;
+  if (endpoint.starts_with(kScheme) && colon != std::string::npos && colon > kScheme.size())
+    std::from_chars(endpoint.data() + colon + 1, endpoint.data() + endpoint.size(), port);
+  if (port < 1 || port > 65533)
+    return Error::invalid("\"" + endpoint + "\" is no address of a bus").with_hint("tcp://HOST:PORT; PORT and the next two are used");
+  auto at = [&](int n) { return endpoint.substr(0, colon + 1) + std::to_string(port + n); };
+  return BusAddress{at(1), at(0), at(2), {}};
 }
 
 Publisher::Publisher(std::unique_ptr<zmq::socket_t> socket) : socket_(std::move(socket)) {}
@@ -21,10 +37,11 @@ Publisher::~Publisher() = default;
 Result<Publisher> Publisher::connect(zmq::context_t& context, const BusAddress& address) {
   try {
     auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::push);
-    socket->set(zmq::sockopt::sndhwm, kHighWater);
+    socket->set(zmq::sockopt::sndhwm, kSendHighWater);
     socket->set(zmq::sockopt::sndtimeo, 1000);
     // What is queued at the end is still delivered, unless the hub is gone for good.
     socket->set(zmq::sockopt::linger, 5000);
+    if (address.key) use_client_key(*socket, *address.key);
     socket->connect(address.ingest);
     return Publisher(std::move(socket));
   } catch (const zmq::error_t& e) {
@@ -32,63 +49,71 @@ Result<Publisher> Publisher::connect(zmq::context_t& context, const BusAddress& 
   }
 }
 
+bool Publisher::try_send(const EventBuffer& event, bool wait) {
+  auto bytes = event.bytes();
+  try {
+    auto flags = wait ? zmq::send_flags::none : zmq::send_flags::dontwait;
+    return socket_->send(zmq::const_buffer(bytes.data(), bytes.size()), flags).has_value();
+  } catch (const zmq::error_t& e) {
+    if (e.num() != EINTR) throw;
+    return false;
+  }
+}
+
+Status Publisher::send_waiting(const EventBuffer& event) {
+  using Clock = std::chrono::steady_clock;
+  auto begin = Clock::now();
+  auto looked = begin;
+  while (!try_send(event, true)) {
+    if (Clock::now() - looked < kSayHeldAfter) continue;  // a signal, not the time-out
+    looked = Clock::now();
+    ++held_back_;
+    if (give_up_ && give_up_()) return Error::system("publish: the hub takes nothing more");
+  }
+  ++held_events_;
+  held_ += Clock::now() - begin;
+  return {};
+}
+
 Status Publisher::publish(const EventBuffer& event) {
   try {
-    auto bytes = event.bytes();
-    while (true) {
-      try {
-        if (socket_->send(zmq::const_buffer(bytes.data(), bytes.size()))) return {};
-        ++held_back_;
-        if (give_up_ && give_up_()) return Error::system("publish: the hub takes nothing more");
-      } catch (const zmq::error_t& e) {
-        if (e.num() != EINTR) throw;
-      }
-    }
+    if (try_send(event, false)) return {};
+    if (auto s = send_waiting(event); !s || held_ < kSayHeldAfter) return s;
+    ProducerHeldT held;
+    held.events = std::exchange(held_events_, 0);
+    held.held_ns = static_cast<uint64_t>(std::exchange(held_, {}).count());
+    // host_ns 0: the hub says when it came.
+    auto told = make_event({.run_id = std::string(str(event->run_id())), .source = std::string(str(event->source()))}, held);
+    return try_send(told, false) ? Status() : send_waiting(told);
   } catch (const zmq::error_t& e) {
     return Error::system(std::string("publish: ") + e.what());
   }
 }
 
-Subscriber::Subscriber(std::unique_ptr<zmq::socket_t> socket, LogReader log)
-    : socket_(std::move(socket)), log_(std::move(log)) {}
+Subscriber::Subscriber(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<RepairSource> repair)
+    : socket_(std::move(socket)), repair_(std::move(repair)) {}
 Subscriber::Subscriber(Subscriber&&) noexcept = default;
 Subscriber& Subscriber::operator=(Subscriber&&) noexcept = default;
 Subscriber::~Subscriber() = default;
 
 Result<Subscriber> Subscriber::connect(zmq::context_t& context, const BusAddress& address,
                                        const std::string& log_path) {
-  auto log = LogReader::open(log_path);
-  if (!log) return std::move(log).error();
+  auto repair = log_path.empty() ? RepairSource::from_hub(context, address) : RepairSource::from_log(log_path);
+  if (!repair) return std::move(repair).error();
   try {
     auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::sub);
-    socket->set(zmq::sockopt::rcvhwm, kHighWater);
+    socket->set(zmq::sockopt::rcvhwm, kReceiveHighWater);
     socket->set(zmq::sockopt::linger, 0);
     socket->set(zmq::sockopt::subscribe, "");
+    if (address.key) use_client_key(*socket, *address.key);
     socket->connect(address.events);
-    return Subscriber(std::move(socket), std::move(log).value());
+    return Subscriber(std::move(socket), std::move(repair).value());
   } catch (const zmq::error_t& e) {
     return Error::system("connect to " + address.events + ": " + e.what());
   }
 }
 
 int Subscriber::fd() const { return socket_->get(zmq::sockopt::fd); }
-
-// Reads on in the log, past what came over the bus, to the first event that is still missing.
-Result<std::optional<EventBuffer>> Subscriber::from_log() {
-  while (true) {
-    auto event = log_.next();
-    if (!event) return event;
-    if (!*event) {
-      if (auto damage = log_.damage(); !damage.empty() && known_seq_ > last_seq_)
-        return Error::system("repair from the log: " + damage);
-      return std::optional<EventBuffer>();
-    }
-    if ((**event).seq() <= last_seq_) continue;
-    last_seq_ = (**event).seq();
-    ++repaired_;
-    return event;
-  }
-}
 
 Result<std::optional<EventBuffer>> Subscriber::receive() {
   while (true) {
@@ -100,10 +125,11 @@ Result<std::optional<EventBuffer>> Subscriber::receive() {
       return event;
     }
     if (known_seq_ > last_seq_) {
-      auto event = from_log();
-      // The hub tells of an event only after it stands in the log, so a hole there cannot fill later.
-      if (!event || *event) return event;
-      return Error::system("event " + std::to_string(last_seq_ + 1) + " was announced but is not in the log");
+      auto event = repair_->get(last_seq_ + 1, known_seq_);
+      if (!event) return std::move(event).error();
+      ++last_seq_;
+      ++repaired_;
+      return std::optional<EventBuffer>(std::move(event).value());
     }
     zmq::message_t message;
     try {

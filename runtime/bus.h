@@ -1,15 +1,18 @@
-// A process's two ends on the bus. Endpoints stand in the run's bus folder (0700): ingest.sock (PUSH to the hub's
-// PULL) and events.sock (SUB from the hub's PUB).
+// A process's two ends on the bus (docs/protocol.md). Endpoints stand in the run's bus folder (0700): ingest.sock
+// (PUSH to the hub's PULL), events.sock (SUB from the hub's PUB), repair.sock (DEALER to its ROUTER); or, over TCP with
+// CURVE keys, on three ports in a row.
 //
-// Messages: one frame each way, an Event FlatBuffer; the hub's heartbeat is a frame of 8 bytes, the newest seq.
+// Messages: one frame each way, an Event FlatBuffer; the hub's announcement is a frame of 8 bytes, the newest seq.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "runtime/log_reader.h"
+#include "runtime/curve_keys.h"
+#include "runtime/repair_source.h"
 #include "runtime/result.h"
 #include "schemas/envelope.h"
 
@@ -23,10 +26,15 @@ namespace ktstr {
 struct BusAddress {
   std::string ingest;  // "ipc:///run/…/ingest.sock"
   std::string events;
+  std::string repair;
+  std::optional<ClientKey> key;  // for TCP
   static BusAddress in_folder(const std::string& folder);
+  // "tcp://HOST:PORT": events at PORT, ingest at PORT+1, repair at PORT+2.
+  static Result<BusAddress> remote(const std::string& endpoint);
 };
 
-// Lossless: a full hub blocks the caller (back-pressure), nothing is dropped.
+// Lossless: a full hub blocks the caller (back-pressure), nothing is dropped. Once that has taken a second in all, the
+// publisher says so (ProducerHeld, under the source of the event that waited).
 class Publisher {
  public:
   static Result<Publisher> connect(zmq::context_t& context, const BusAddress& address);
@@ -42,13 +50,18 @@ class Publisher {
 
  private:
   explicit Publisher(std::unique_ptr<zmq::socket_t> socket);
+  bool try_send(const EventBuffer& event, bool wait);
+  Status send_waiting(const EventBuffer& event);
+
   std::unique_ptr<zmq::socket_t> socket_;
   std::function<bool()> give_up_;
   uint64_t held_back_ = 0;
+  uint64_t held_events_ = 0;                // since the last ProducerHeld
+  std::chrono::nanoseconds held_{0};
 };
 
-// Every event of the run, from seq 1, in order, none missing, whenever it joins: what PUB dropped or sent before
-// it joined is read from the log.
+// Every event of the run, from seq 1, in order, none missing, whenever it joins: what PUB dropped, left out or sent
+// before it joined is read from the log, or asked of the hub where there is no log (`log_path` empty).
 class Subscriber {
  public:
   static Result<Subscriber> connect(zmq::context_t& context, const BusAddress& address, const std::string& log_path);
@@ -61,14 +74,13 @@ class Subscriber {
   // The next event if there is one now.
   Result<std::optional<EventBuffer>> receive();
   uint64_t last_seq() const { return last_seq_; }
-  uint64_t repaired() const { return repaired_; }  // events read from the log instead of the bus
+  uint64_t repaired() const { return repaired_; }  // events that did not come over PUB
 
  private:
-  Subscriber(std::unique_ptr<zmq::socket_t> socket, LogReader log);
-  Result<std::optional<EventBuffer>> from_log();
+  Subscriber(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<RepairSource> repair);
 
   std::unique_ptr<zmq::socket_t> socket_;
-  LogReader log_;
+  std::unique_ptr<RepairSource> repair_;
   uint64_t last_seq_ = 0;
   uint64_t known_seq_ = 0;  // newest seq heard of: everything up to it is in the log
   uint64_t repaired_ = 0;

@@ -83,6 +83,15 @@ Result<std::optional<EventBuffer>> LogReader::next() {
   return std::optional<EventBuffer>(std::move(event).value());
 }
 
+void LogReader::seek(uint64_t offset, uint64_t events) {
+  begin_ = end_ = 0;
+  ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_SET);
+  offset_ = offset;
+  events_ = events;
+  torn_.clear();
+  broken_.clear();
+}
+
 std::string LogReader::damage() const {
   const std::string& what = broken_.empty() ? torn_ : broken_;
   if (what.empty()) return "";

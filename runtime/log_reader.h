@@ -19,6 +19,9 @@ class LogReader {
   // writer lives, the end may move: call again. After damage other than a torn tail it stays at the end.
   Result<std::optional<EventBuffer>> next();
 
+  // Goes to a record that was read before: `offset` as offset() told it then, with `events` before it.
+  void seek(uint64_t offset, uint64_t events);
+
   // Empty after a clean end; else one line: what is wrong, at which offset, how many events stand before it.
   std::string damage() const;
   uint64_t offset() const { return offset_; }

@@ -86,7 +86,7 @@ bool is_own_source(std::string_view source) {
 
 bool source_may_state(std::string_view source, Payload type) {
   if (is_own_source(source) || guest_may_send(type)) return true;
-  return type == Payload::ClientJoined || type == Payload::GuestCommandRequested;
+  return type == Payload::ClientJoined || type == Payload::GuestCommandRequested || type == Payload::ProducerHeld;
 }
 
 }  // namespace ktstr

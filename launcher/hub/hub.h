@@ -3,7 +3,10 @@
 // Order and durability are one act: the sequence number is given at the append. Ingest is lossless (a full hub holds
 // its producers back); PUB drops for a slow subscriber, which repairs the gap from the log (runtime/bus.h).
 // While idle the hub publishes the newest sequence number every 20 ms, so that a subscriber that missed the last
-// event notices.
+// event notices. Large events, and floods of them, are announced by that number alone: whoever wants them reads the
+// log, and neither a stopped subscriber nor three busy ones cost the hub memory or time.
+//
+// What the hub does not take it refuses in the open: ClientRefused (launcher/hub/client_gate.h).
 //
 // Thread rule: the hub lives on its own thread; start(), stop() and the accessors are for the owner's thread.
 #pragma once
@@ -13,8 +16,14 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "launcher/hub/client_gate.h"
+#include "launcher/hub/connection_watch.h"
+#include "launcher/hub/key_guard.h"
+#include "launcher/hub/repair_server.h"
 #include "runtime/bus.h"
+#include "runtime/clock.h"
 #include "runtime/log_writer.h"
 #include "runtime/result.h"
 
@@ -29,10 +38,14 @@ class Hub {
   struct Options {
     BusAddress address;
     std::string log_path;
-    std::string run_id;  // events of another run are refused
+    std::string run_id;     // events of another run are refused
+    uint64_t start_ns = 0;  // CLOCK_MONOTONIC at the run's start: the zero of host_ns
+    // Besides, for clients with keys: BusAddress::remote.
+    std::optional<BusAddress> listen;
+    std::optional<ServerKeys> keys;  // REQUIRED with `listen`
   };
 
-  // Creates the log and binds both sockets before it returns.
+  // Creates the log and binds all sockets before it returns.
   static Result<std::unique_ptr<Hub>> start(zmq::context_t& context, const Options& options);
   // Takes in what has arrived, then ends the thread. Events published after stop() was called may be lost.
   ~Hub();
@@ -45,20 +58,47 @@ class Hub {
   std::string failure() const;
 
  private:
-  Hub(std::unique_ptr<zmq::socket_t> in, std::unique_ptr<zmq::socket_t> out, LogWriter log, std::string run_id);
-  void serve();
-  // One batch; returns the number of messages taken.
-  size_t take_batch();
-  void commit(std::vector<EventBuffer>& batch);
+  // A PULL socket, and who is connected to it.
+  struct Intake {
+    std::unique_ptr<zmq::socket_t> socket;
+    ConnectionWatch connections;
+    bool remote = false;
+  };
 
-  std::unique_ptr<zmq::socket_t> in_, out_;
+  struct Sockets {
+    std::vector<Intake> intakes;
+    std::vector<std::unique_ptr<zmq::socket_t>> outs, repairs;
+    void bind(zmq::context_t& context, const BusAddress& address, const KeyGuard* guard);
+  };
+
+  Hub(Sockets sockets, LogWriter log, const Options& options);
+  void serve();
+  void note_connections();
+  // One batch from one socket; returns the number of messages taken.
+  size_t take_batch(Intake& intake);
+  void tell_refusals(uint64_t now_ns);
+  void commit(std::vector<EventBuffer>& batch);
+  void announce();
+  void send(const void* data, size_t size);
+  void fail(std::string why);
+  uint64_t elapsed_ns() const { return clock_.monotonic_ns() - start_ns_; }
+
+  std::unique_ptr<KeyGuard> guard_;  // outlives the sockets
+  std::vector<Intake> intakes_;
+  std::vector<std::unique_ptr<zmq::socket_t>> outs_;
   LogWriter log_;
   std::string run_id_;
+  uint64_t start_ns_;
+  SystemClock clock_;
+  ClientGate gate_;
+  std::vector<EventBuffer> batch_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> last_seq_{0}, refused_{0};
+  std::atomic<bool> failed_{false};
   mutable std::mutex failure_mutex_;
   std::string failure_;
   std::thread thread_;
+  std::unique_ptr<RepairServer> repair_;
 };
 
 }  // namespace ktstr

@@ -89,28 +89,159 @@ TEST_F(HubTest, AStoppedSubscriberLosesNothingAndHoldsNobodyBack) {
   EXPECT_GT(slow.repaired(), 0u) << "nothing was dropped: the test shows nothing";
 }
 
-TEST_F(HubTest, GarbageAndForeignRunsAreRefusedAndHarmNothing) {
-  auto sub = subscriber();
-  zmq::socket_t raw(context_, zmq::socket_type::push);
-  raw.connect(BusAddress::in_folder(folder_).ingest);
-  raw.send(zmq::buffer(std::string("not an event")));
-  raw.send(zmq::message_t(), zmq::send_flags::none);
-  auto pub = publisher();
-  ASSERT_TRUE(pub.publish(numbered(1, "another run")));
-  ASSERT_TRUE(pub.publish(numbered(2)));
-  EXPECT_EQ(next_text(sub), "2");
-  while (hub_->refused() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_EQ(hub_->last_seq(), 1u);
+// The next event that is no CollectorLine of the test's, waiting for it.
+ClientRefusedT next_refusal(Subscriber& s) {
+  for (int i = 0; i < 20'000; ++i) {
+    auto e = s.receive();
+    if (!e) break;
+    ClientRefusedT t;
+    if (*e) {
+      if (auto* r = (**e).as<ClientRefused>()) return r->UnPackTo(&t), t;
+      continue;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ADD_FAILURE() << "no refusal came";
+  return {};
 }
 
-TEST_F(HubTest, AnExtraCollectorCannotEndTheRun) {
+TEST_F(HubTest, GarbageIsToldAndHarmsNothing) {
+  auto sub = subscriber();
+  zmq::socket_t raw(context_, zmq::socket_type::push);
+  raw.set(zmq::sockopt::linger, 0);
+  raw.connect(BusAddress::in_folder(folder_).ingest);
+  raw.send(zmq::buffer(std::string("not an event")));
+  auto refusal = next_refusal(sub);
+  EXPECT_NE(refusal.reason.find("a message of 12 bytes from process " + std::to_string(getpid())), std::string::npos)
+      << refusal.reason;
+  raw.send(zmq::message_t(), zmq::send_flags::none);
+  raw.send(zmq::buffer(std::string("two")), zmq::send_flags::sndmore);
+  raw.send(zmq::buffer(std::string("frames")));
+  auto torn = numbered(7);
+  raw.send(zmq::const_buffer(torn.bytes().data(), torn.bytes().size() / 2));
+  while (hub_->refused() < 4) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  refusal = next_refusal(sub);
+  EXPECT_EQ(refusal.refused, 3u);
+  auto pub = publisher();
+  ASSERT_TRUE(pub.publish(numbered(2)));
+  EXPECT_EQ(next_text(sub), "2");
+}
+
+TEST_F(HubTest, ForeignRunsAndForeignFactsAreToldToTheirSource) {
   auto sub = subscriber();
   auto pub = publisher();
-  RunFinishedT end;
-  ASSERT_TRUE(pub.publish(make_event({.run_id = "run", .source = "mine"}, std::move(end))));
+  ASSERT_TRUE(pub.publish(numbered(1, "another run")));
+  auto refusal = next_refusal(sub);
+  EXPECT_EQ(refusal.name, "test");
+  EXPECT_TRUE(refusal.reason.starts_with("run: ")) << refusal.reason;
+  // An extra collector cannot end the run.
+  ASSERT_TRUE(pub.publish(make_event({.run_id = "run", .source = "mine"}, RunFinishedT{})));
+  refusal = next_refusal(sub);
+  EXPECT_EQ(refusal.name, "mine");
+  EXPECT_TRUE(refusal.reason.starts_with("payload: ")) << refusal.reason;
+  EXPECT_EQ(hub_->refused(), 2u);
+}
+
+TEST_F(HubTest, ATakenNameIsToldByTokenAndFreedByTheEndOfItsHolder) {
+  auto joined = [](const std::string& token) {
+    ClientJoinedT t;
+    t.name = "trace";
+    t.client = token;
+    t.schema_version = kSchemaVersion;
+    return make_event({.run_id = "run", .source = "trace"}, std::move(t));
+  };
+  auto sub = subscriber();
+  auto accepted = [&] {
+    for (int i = 0; i < 20'000; ++i) {
+      auto e = sub.receive();
+      if (!e) return std::string("error");
+      if (*e) return std::string(payload_name((**e).type()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return std::string();
+  };
+  std::optional<Publisher> first(publisher());
+  ASSERT_TRUE(first->publish(joined("one")));
+  ASSERT_EQ(accepted(), "ClientJoined");
+  auto second = publisher();
+  ASSERT_TRUE(second.publish(joined("two")));
+  auto refusal = next_refusal(sub);
+  EXPECT_EQ(refusal.client, "two");
+  EXPECT_TRUE(refusal.reason.starts_with("name: ")) << refusal.reason;
+  first.reset();
+  // The hub hears of the closed connection in its own time: ask until it has.
+  std::string answer;
+  for (int i = 0; i < 200 && answer != "ClientJoined"; ++i) {
+    ASSERT_TRUE(second.publish(joined("two")));
+    answer = accepted();
+  }
+  EXPECT_EQ(answer, "ClientJoined");
+}
+
+TEST_F(HubTest, AnUnstampedEventGetsTheTimeOfItsArrival) {
+  auto sub = subscriber();
+  auto pub = publisher();
   ASSERT_TRUE(pub.publish(numbered(1)));
-  EXPECT_EQ(next_text(sub), "1");
-  EXPECT_EQ(hub_->refused(), 1u);
+  for (int i = 0; i < 20'000; ++i) {
+    auto e = sub.receive();
+    ASSERT_TRUE(e);
+    if (*e) {
+      EXPECT_GT((**e)->stamp()->host_ns(), 0u);
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  FAIL() << "no event";
+}
+
+TEST_F(HubTest, LargeEventsReachEverybodyThroughTheLog) {
+  auto sub = subscriber();
+  auto pub = publisher();
+  ASSERT_TRUE(pub.publish(numbered(1, "run", 100'000)));
+  ASSERT_TRUE(pub.publish(numbered(2)));
+  EXPECT_TRUE(next_text(sub).starts_with("1."));
+  EXPECT_EQ(next_text(sub), "2");
+}
+
+TEST_F(HubTest, ASubscriberWithoutTheLogIsRepairedByTheHub) {
+  auto pub = publisher();
+  constexpr uint64_t kEvents = 5000;
+  for (uint64_t i = 1; i <= kEvents; ++i) ASSERT_TRUE(pub.publish(numbered(i, "run", i % 7 * 100)));
+  while (hub_->last_seq() < kEvents) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  auto late = Subscriber::connect(context_, BusAddress::in_folder(folder_), "").value();
+  for (uint64_t i = 1; i <= kEvents; ++i) ASSERT_EQ(std::stoull(next_text(late)), i);
+  EXPECT_EQ(late.repaired(), kEvents);
+  ASSERT_TRUE(pub.publish(numbered(kEvents + 1)));
+  EXPECT_EQ(next_text(late), std::to_string(kEvents + 1));
+}
+
+TEST_F(HubTest, TheRepairSocketAnswersAPlainReq) {
+  auto pub = publisher();
+  for (uint64_t i = 1; i <= 10; ++i) ASSERT_TRUE(pub.publish(numbered(i)));
+  while (hub_->last_seq() < 10) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  zmq::socket_t req(context_, zmq::socket_type::req);
+  req.set(zmq::sockopt::linger, 0);
+  req.set(zmq::sockopt::rcvtimeo, 20'000);
+  req.connect(BusAddress::in_folder(folder_).repair);
+  auto ask = [&](const std::vector<uint64_t>& request) {
+    req.send(zmq::const_buffer(request.data(), request.size() * 8), zmq::send_flags::none);
+    std::vector<uint64_t> seqs;
+    zmq::message_t frame;
+    do {
+      if (!req.recv(frame)) return std::vector<uint64_t>{99};
+      auto event = EventBuffer::from_bytes({static_cast<const uint8_t*>(frame.data()), frame.size()});
+      if (event) seqs.push_back(event->seq());
+    } while (frame.more());
+    return seqs;
+  };
+  EXPECT_EQ(ask({3, 5}), (std::vector<uint64_t>{3, 4, 5}));
+  EXPECT_EQ(ask({9, 1000}), (std::vector<uint64_t>{9, 10}));
+  EXPECT_EQ(ask({1, 1}), (std::vector<uint64_t>{1}));
+  EXPECT_TRUE(ask({11, 11}).empty());
+  EXPECT_TRUE(ask({5, 3}).empty());
+  EXPECT_TRUE(ask({0, 3}).empty());
+  EXPECT_TRUE(ask({1}).empty()) << "a request of 8 bytes";
+  EXPECT_EQ(ask({2, 2}), (std::vector<uint64_t>{2}));
 }
 
 TEST_F(HubTest, StopsUnderAProducerThatNeverCeases) {
