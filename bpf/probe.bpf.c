@@ -58,6 +58,16 @@ struct {
   __type(value, struct ktstr_hit);
 } subjects SEC(".maps");
 
+// Arguments of kernel functions that wait for their return.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1);  // raised by the loader
+  __type(key, struct ktstr_call_key);
+  __type(value, struct ktstr_call);
+} calls SEC(".maps");
+
+_Static_assert(sizeof(struct ktstr_hit) == KTSTR_HIT_BYTES, "a hit does not cross a page");
+
 static __always_inline struct ktstr_state* the_state(void) {
   __u32 zero = 0;
   return bpf_map_lookup_elem(&state, &zero);
@@ -137,6 +147,7 @@ static long read_one(__u32 i, struct reading* r) {
 }
 
 static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when) {
+  h->seal = 0;
   h->ns = 0;
   h->target = target;
   h->when = when;
@@ -150,6 +161,7 @@ static __always_inline void finish(struct ktstr_hit* h, const struct ktstr_targe
   struct reading r = {h, t};
   bpf_loop(t->nvalues, read_one, &r, 0);
   h->ns = now;
+  *(volatile __u64*)&h->seal = ktstr_seal(h);
   if (config.by_subject && t->subject < KTSTR_MAX_ARGS) {
     struct ktstr_subject_key key = {h->raw[t->subject], h->target, h->when};
     bpf_map_update_elem(&subjects, &key, h, BPF_ANY);
@@ -171,6 +183,30 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   h->raw[4] = regs->r8;
   h->raw[5] = regs->r9;
   finish(h, t, now);
+  if (t->wants_exit) {
+    struct ktstr_call_key key = {(__s32)bpf_get_current_pid_tgid(), target};
+    bpf_map_update_elem(&calls, &key, h->raw, BPF_ANY);
+  }
+  return 0;
+}
+
+// At the return the registers are gone: the arguments come from the entry. Of a function that calls itself only the
+// innermost call is kept.
+static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
+  __u64 now = bpf_ktime_get_ns();
+  struct ktstr_call_key key = {(__s32)bpf_get_current_pid_tgid(), target};
+  struct ktstr_call* call = bpf_map_lookup_elem(&calls, &key);
+  struct ktstr_target* t = call ? bpf_map_lookup_elem(&targets, &target) : 0;
+  struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
+
+  if (h) {
+    begin(h, target, KTSTR_EXIT);
+    __builtin_memcpy(h->raw, call->raw, sizeof(call->raw));
+    h->raw[KTSTR_RETURN] = regs->ax;
+    finish(h, t, now);
+  }
+  if (call)
+    bpf_map_delete_elem(&calls, &key);
   return 0;
 }
 
@@ -179,6 +215,12 @@ int on_kernel_multi(struct pt_regs* ctx) { return kernel_hit(ctx, bpf_get_attach
 
 SEC("kprobe")
 int on_kernel_single(struct pt_regs* ctx) { return kernel_hit(ctx, bpf_get_attach_cookie(ctx)); }
+
+SEC("kretprobe.multi")
+int on_return_multi(struct pt_regs* ctx) { return kernel_return(ctx, bpf_get_attach_cookie(ctx)); }
+
+SEC("kretprobe")
+int on_return_single(struct pt_regs* ctx) { return kernel_return(ctx, bpf_get_attach_cookie(ctx)); }
 
 static __always_inline void read_args(struct ktstr_hit* h, const struct ktstr_target* t, void* ctx) {
   __u64 arg;
@@ -239,16 +281,7 @@ static long name_frame(__u32 i, struct ktstr_state** where) {
   return 0;
 }
 
-// The kernel throws the scheduler out, in the task that made it do so. The first one counts.
-static __always_inline int trigger(void* ctx, __u64 kind) {
-  struct ktstr_state* s = the_state();
-
-  if (!s)
-    return 0;
-  if (kind < 0x400) {  // an orderly end: SCX_EXIT_ERROR is 0x400
-    __sync_fetch_and_add(&s->ignored, 1);
-    return 0;
-  }
+static __always_inline int freeze(void* ctx, struct ktstr_state* s, __u64 kind) {
   if (__sync_val_compare_and_swap(&s->frozen, 0, 1))
     return 0;
   s->ns = bpf_ktime_get_ns();
@@ -263,6 +296,19 @@ static __always_inline int trigger(void* ctx, __u64 kind) {
   return 0;
 }
 
+// The kernel throws the scheduler out, in the task that made it do so. The first one counts.
+static __always_inline int trigger(void* ctx, __u64 kind) {
+  struct ktstr_state* s = the_state();
+
+  if (!s)
+    return 0;
+  if (kind < 0x400) {  // an orderly end: SCX_EXIT_ERROR is 0x400
+    __sync_fetch_and_add(&s->ignored, 1);
+    return 0;
+  }
+  return freeze(ctx, s, kind);
+}
+
 SEC("tp_btf/sched_ext_exit")
 int on_exit_event(__u64* ctx) { return trigger(ctx, (__u32)ctx[1]); }
 
@@ -272,4 +318,11 @@ int on_exit_function(struct pt_regs* ctx) {
   // Both are read first: a verifier refuses a context pointer that was added to.
   volatile __u64 kinds[2] = {ctx->di, ctx->si};
   return trigger(ctx, (__u32)kinds[bpf_get_attach_cookie(ctx) != 0]);
+}
+
+// The kernel itself is in trouble: an oops or a panic begins, in the task that made it.
+SEC("kprobe")
+int on_fault(struct pt_regs* ctx) {
+  struct ktstr_state* s = the_state();
+  return s ? freeze(ctx, s, 0) : 0;
 }

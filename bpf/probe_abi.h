@@ -29,6 +29,12 @@ typedef uint64_t ktstr_u64;
 #define KTSTR_SYMBOL 96
 #define KTSTR_TAIL_HITS 64      /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
+#define KTSTR_MAX_CALLS 4096    /* kernel functions entered and not left yet */
+/* A hit that stands whole in the guest's memory can be told from anything else there, without the kernel's help: it
+ * starts at a multiple of its size and its seal fits. A host reads the rings of a guest that died with them so. */
+#define KTSTR_SEAL 0x6b74737472686974ull
+#define KTSTR_STATE_SEAL 0x6b74737472656e64ull
+#define KTSTR_HIT_BYTES 1024    /* a part of a page */
 
 /* Constant once loaded. */
 struct ktstr_config {
@@ -58,10 +64,13 @@ struct ktstr_target {
   ktstr_u32 nargs;
   ktstr_u32 nvalues;
   ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
+  ktstr_u32 wants_exit;   /* KTSTR_KPROBE: its arguments are kept until it returns */
+  ktstr_u32 unused;
   struct ktstr_value values[KTSTR_MAX_VALUES];
 };
 
 struct ktstr_hit {
+  ktstr_u64 seal;         /* ktstr_seal() of the rest, written last */
   ktstr_u64 ns;           /* bpf_ktime_get_ns; 0: the slot was never written, or is half written */
   ktstr_u32 target;
   ktstr_u32 when;
@@ -72,6 +81,25 @@ struct ktstr_hit {
   char comm[KTSTR_COMM];
   ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
   ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES];  /* the slack keeps a masked offset in bounds */
+  ktstr_u8 spare[KTSTR_HIT_BYTES - 704];
+};
+
+#ifdef __bpf__
+static __inline __attribute__((always_inline))
+#else
+static inline
+#endif
+ktstr_u64 ktstr_seal(const struct ktstr_hit *h) {
+  return KTSTR_SEAL ^ h->ns ^ ((ktstr_u64)h->target << 40) ^ ((ktstr_u64)h->cpu << 8) ^ h->when;
+}
+
+/* A call of a kernel function that has not returned yet. */
+struct ktstr_call_key {
+  ktstr_s32 pid;
+  ktstr_u32 target;
+};
+struct ktstr_call {
+  ktstr_u64 raw[6];
 };
 
 /* The last hit of a target about one task, kept when the plan asks for it (stalls). */
@@ -83,6 +111,7 @@ struct ktstr_subject_key {
 
 /* One element, shared by mmap. */
 struct ktstr_state {
+  ktstr_u64 seal;         /* KTSTR_STATE_SEAL */
   ktstr_u32 frozen;       /* the trigger fired: nothing but the tail is written any more */
   ktstr_u32 complete;     /* the fields below are whole */
   ktstr_u64 ns;
@@ -93,6 +122,7 @@ struct ktstr_state {
   ktstr_s32 stack_bytes;  /* negative: errno */
   ktstr_u32 tail;         /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
   ktstr_u64 ignored;      /* exits of an orderly kind (below 0x400) */
+  /* All above stands in one page; what follows need not. */
   ktstr_u64 stack[KTSTR_STACK_FRAMES];
   char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL];  /* "NAME+0x1f/0x40" of each; the kernel knows best */
 };

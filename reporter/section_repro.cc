@@ -1,4 +1,6 @@
 // `--- auto-repro ---`.
+#include <algorithm>
+
 #include "reporter/sections.h"
 #include "runtime/text.h"
 
@@ -55,6 +57,40 @@ void print_call(size_t number, const DecodedCallT& call, Page& page) {
   table.print(page, "         ");
 }
 
+// "rq=0xff…, p=cg_0/1[119], enq_flags=SCX_ENQ_WAKEUP; p->scx.slice 5 → 9; returns 0"
+std::string in_one_line(const DecodedCallT& call) {
+  std::string out, changed;
+  auto field = [&](const std::string& name) {
+    auto it = std::find_if(call.values.begin(), call.values.end(), [&](const auto& v) { return v->name == name; });
+    return it == call.values.end() ? std::string() : (*it)->entry;
+  };
+  for (const auto& v : call.values) {
+    if (!v->exit.empty()) changed += fmt::format("; {} {}", v->name, change(*v));
+    if (v->name.find("->") != std::string::npos) continue;
+    std::string comm = field(v->name + "->comm"), pid = field(v->name + "->pid");
+    if (comm.size() >= 2 && comm.front() == '"') comm = comm.substr(1, comm.size() - 2);
+    out += fmt::format("{}{}={}", out.empty() ? "" : ", ", v->name,
+                       pid.empty() ? v->entry : fmt::format("{}[{}]", comm, pid));
+  }
+  out += changed;
+  if (!call.retval.empty()) out += fmt::format("{}returns {}", out.empty() ? "" : "; ", call.retval);
+  return out;
+}
+
+void print_history(const std::vector<std::unique_ptr<DecodedCallT>>& earlier, Page& page) {
+  if (earlier.empty()) return;
+  page.line("earlier calls of the same functions on that CPU, by any task, newest first:");
+  for (size_t i = 0; i < earlier.size();) {
+    const std::string& function = earlier[i]->function;
+    page.linef("     {}", function);
+    Table table({"before the crash", "by", "with"});
+    for (; i < earlier.size() && earlier[i]->function == function; ++i)
+      table.row({human_ns(earlier[i]->ns_before), fmt::format("{}[{}]", earlier[i]->comm, earlier[i]->pid),
+                 in_one_line(*earlier[i])});
+    table.print(page, "       ");
+  }
+}
+
 void print_finished(const ReproFinishedT& repro, Page& page) {
   std::string tries =
       repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries, repro.tries == 1 ? "try" : "tries")
@@ -72,10 +108,11 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
     page.linef("probe hits: {}{}", repro.hits,
                repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
   if (!repro.calls.empty()) {
-    page.line("crash chain, in call order:");
+    page.line("crash chain, in call order (a → b: at the call, at its return):");
     size_t number = 0;
     for (const auto& call : repro.calls) print_call(++number, *call, page);
   }
+  print_history(repro.earlier, page);
   if (!repro.dropped.empty()) {
     page.line("not probed:");
     Table table({"function", "why"});

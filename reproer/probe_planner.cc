@@ -101,6 +101,9 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   plan.history = in.history;
   plan.keep_by_task = chain.origin != ChainOrigin::kBacktrace;
   plan.trigger_ladder = trigger_ladder(in.kernel);
+  if (in.kernel_fault)
+    for (const char* name : {"oops_enter", "vpanic", "panic"})
+      plan.trigger_ladder.push_back(std::string(name) + "#fault");
   auto drop = [&](const std::string& function, const std::string& reason) {
     auto d = std::make_unique<DroppedFrameT>();
     d->function = function;
@@ -127,6 +130,7 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
       if (p) describe_bpf(in, *p, planner.get(), t.get());
     } else {
       t->kind = ProbeKind::Kprobe;
+      t->want_return = true;
       if (in.kernel_source) {
         const SourcePlace source = in.kernel_source(link.function, link.offset);
         t->source = source.line;

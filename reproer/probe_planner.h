@@ -25,6 +25,7 @@ struct PlanInputs {
   unsigned cpus = 1;
   uint32_t attempt = 1;
   uint32_t history = 1;
+  bool kernel_fault = false;  // the first VM's kernel oopsed or panicked: that is a trigger too
 };
 
 ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& inputs);

@@ -55,7 +55,7 @@ TEST_F(Plan, KernelFunctionFromItsPrototype) {
             "void do_enqueue_task(struct rq *rq, struct task_struct *p, u64 enq_flags, int sticky_cpu)");
   EXPECT_EQ(t.nargs, 4);
   EXPECT_EQ(t.subject_arg, 1);
-  EXPECT_FALSE(t.want_return);
+  EXPECT_TRUE(t.want_return);
   ASSERT_TRUE(find(t, "p->scx.dsq.id"));
   EXPECT_EQ(find(t, "p->scx.dsq.id")->offsets, (std::vector<uint32_t>{40, 8}));
   EXPECT_EQ(find(t, "p->scx.dsq.id")->format, ValueFormat::DsqId);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kArtefactRetries = 2;
 constexpr uint32_t kMaxTries = 100;
+constexpr uint32_t kMaxHistory = 64;
 constexpr size_t kMaxCorpus = 64u << 20;
 
 ReproDeclinedT declined(std::string reason) {
@@ -128,6 +129,8 @@ Reproer::Answer Reproer::request() {
     in.types = &program_types;
     in.kernel_source = kernel.source;
     in.cpus = vcpus(*run_.spec);
+    in.history = std::clamp(run_.spec->probe_history, 1u, kMaxHistory);
+    in.kernel_fault = primary_.crash && primary_.crash->kind != CrashKind::SchedExtExit;
     plan_ = plan_probes(chain, in);
     if (!types && !kernel.types_missing.empty()) {
       auto d = std::make_unique<DroppedFrameT>();
@@ -138,6 +141,7 @@ Reproer::Answer Reproer::request() {
   }
   ++attempt_;
   repro_ = VmFacts{};
+  from_memory_ = false;
   plan_.attempt = attempt_;
   ReproRequestedT r;
   r.attempt = attempt_;
@@ -160,24 +164,51 @@ Reproer::Answer Reproer::on_repro_settled() {
   return finish();
 }
 
+void Reproer::on_rings(std::vector<ProbeHitT> hits, std::optional<ProbeTriggeredT> trigger) {
+  from_memory_ = !hits.empty();
+  repro_.hits = std::move(hits);
+  if (trigger) repro_.trigger = std::move(trigger);
+}
+
+// A kernel that died kept no time of its own: its task's last hit is the nearest that is known.
+std::optional<ProbeTriggeredT> Reproer::end_of_fault() const {
+  if (repro_.trigger || !repro_.crash || repro_.crash->kind == CrashKind::SchedExtExit || repro_.hits.empty())
+    return std::nullopt;
+  ProbeTriggeredT t;
+  t.pid = repro_.crash->task_pid;
+  t.cpu = static_cast<uint16_t>(std::max(repro_.crash->cpu, 0));
+  for (const ProbeHitT& h : repro_.hits)
+    if (h.pid == t.pid) t.ns = std::max(t.ns, h.ns);
+  if (t.ns == 0) t.ns = repro_.last_hit_ns();
+  return t;
+}
+
 // What the report shows comes from this try.
 void Reproer::take(TryVerdict verdict) {
   best_ = std::move(verdict);
   shown_ = ReproFinishedT{};
   StitchInputs in;
+  const auto fault_end = end_of_fault();
   in.plan = &plan_;
   in.hits = &repro_.hits;
-  in.trigger = repro_.trigger ? &*repro_.trigger : nullptr;
+  in.trigger = repro_.trigger ? &*repro_.trigger : fault_end ? &*fault_end : nullptr;
   in.attached = repro_.attached ? &*repro_.attached : nullptr;
   in.crash = repro_.crash ? &*repro_.crash : nullptr;
   in.end_ns = repro_.last_hit_ns();
-  shown_.calls = stitch(in);
+  Stitched stitched = stitch(in);
+  shown_.calls = std::move(stitched.calls);
+  shown_.earlier = std::move(stitched.earlier);
   shown_.slowdown = slowdown(primary_, repro_);
   if (repro_.exited) shown_.duration_ns = repro_.exited->duration_ns;
   if (repro_.attached) shown_.trigger = repro_.attached->trigger;
   if (repro_.finished) {
     shown_.hits = repro_.finished->hits;
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
+  } else if (from_memory_) {
+    shown_.hits = repro_.hits.size();
+    shown_.trigger += std::string(shown_.trigger.empty() ? "" : "; ") +
+                      "the guest died with its probes: what they saw was read out of its memory" +
+                      (fault_end ? ", times count from its last hit" : "");
   }
 }
 
@@ -190,7 +221,9 @@ ReproFinishedT Reproer::finish() {
                 " thrown away as emulator artefact)";
   const bool any = std::any_of(f.calls.begin(), f.calls.end(), [](const auto& c) { return c->hit; });
   if (!any && best_->status != ReproStatus::VmFailed) {
-    f.detail += repro_.finished ? "; no probe was hit" : "; the probes told nothing";
+    f.detail += repro_.finished ? "; no probe was hit"
+                                : "; the probes told nothing: the guest died before it could report, and its memory "
+                                  "holds no hit";
   }
   if (run_.kernel && run_.kernel->debuginfo.empty())
     f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " +

@@ -37,6 +37,12 @@ class Reproer {
 
   std::optional<Answer> on_event(const EventBuffer& event);
 
+  // The second VM was to tell what its probes saw, and ended without: its memory may still hold it. Asked before
+  // its VmSettled is given to on_event(). Null: it told all.
+  const ProbePlanT* untold() const { return attempt_ > 0 && !repro_.finished ? &plan_ : nullptr; }
+  // What the memory held. On behalf of the guest, like the events that it would have sent.
+  void on_rings(std::vector<ProbeHitT> hits, std::optional<ProbeTriggeredT> trigger);
+
  private:
   void keep_corpus(const EventBuffer& event);
   bool expected_crash() const;
@@ -45,6 +51,7 @@ class Reproer {
   Answer request();
   ReproFinishedT finish();
   void take(TryVerdict verdict);
+  std::optional<ProbeTriggeredT> end_of_fault() const;
 
   LoadKernel load_;
   RunStartedT run_;
@@ -53,6 +60,7 @@ class Reproer {
   bool corpus_cut_ = false;
   VmFacts primary_;
   VmFacts repro_;         // of the current attempt
+  bool from_memory_ = false;  // its hits were read out of the dead guest's memory
   uint8_t attempt_ = 0;   // 1-based; 0: none asked for
   uint32_t retries_ = 0;  // attempts that an emulator artefact cost
   uint32_t tries_ = 0, same_ = 0;

@@ -3,6 +3,7 @@
 
 #include "reproer/reproer.h"
 #include "runtime/process.h"
+#include "runtime/unique_fd.h"
 
 namespace ktstr {
 
@@ -13,7 +14,11 @@ class ReproerRole : public Role {
   void on_event(const EventBuffer& event, Context& context) override;
 
  private:
+  void open_memory(const VmStarted& vm);
+  void tell_from_memory(Context& context, uint8_t attempt);
+
   Reproer reproer_;
+  UniqueFd ram_;  // the second VM's; outlives its guest
 };
 
 }  // namespace ktstr

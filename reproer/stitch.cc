@@ -55,7 +55,21 @@ class Stitcher {
     find_path();
   }
 
-  std::vector<std::unique_ptr<DecodedCallT>> run() {
+  Stitched run() {
+    Stitched out;
+    out.calls = calls();
+    if (in_.plan->history > 1)
+      for (const auto& call : out.calls) add_history(*call, &out.earlier);
+    return out;
+  }
+
+ private:
+  struct Hits {
+    std::vector<const ProbeHitT*> entries, exits;
+    const ProbeHitT* shown = nullptr;
+  };
+
+  std::vector<std::unique_ptr<DecodedCallT>> calls() {
     std::vector<std::unique_ptr<DecodedCallT>> on_path,
         off_path;  // innermost first: a hit bounds those of its callers
     for (const ProbeTargetT* t : in_order()) {
@@ -70,6 +84,7 @@ class Stitcher {
       const ProbeHitT* hit = choose(*t, call.get());
       if (alternate && (known_off || !hit || path_.empty()))
         continue;  // only there in case the crash came this way
+      targets_[t->id].shown = hit;
       if (hit)
         fill(*t, *hit, known_off, call.get());
       else if (call->note.empty())
@@ -88,11 +103,6 @@ class Stitcher {
     for (auto& c : on_path) off_path.push_back(std::move(c));
     return off_path;
   }
-
- private:
-  struct Hits {
-    std::vector<const ProbeHitT*> entries, exits;
-  };
 
   // The second VM's own backtrace: as the kernel printed it, else the trigger's stack.
   void find_path() {
@@ -217,6 +227,26 @@ class Stitcher {
     return nullptr;
   }
 
+  void add_history(const DecodedCallT& call, std::vector<std::unique_ptr<DecodedCallT>>* out) const {
+    const auto& plan = in_.plan->targets;
+    auto t = std::find_if(plan.begin(), plan.end(), [&](const auto& x) {
+      return x->function == call.function && x->kind == call.kind && x->signature == call.signature;
+    });
+    if (t == plan.end()) return;
+    const Hits& hits = targets_[(*t)->id];
+    uint32_t n = 0;
+    for (auto it = hits.entries.rbegin(); it != hits.entries.rend() && n + 1 < in_.plan->history; ++it) {
+      const ProbeHitT& h = **it;
+      if (&h == hits.shown || (in_.trigger && (h.cpu != in_.trigger->cpu || h.ns > in_.trigger->ns))) continue;
+      auto earlier = std::make_unique<DecodedCallT>();
+      earlier->function = call.function;
+      earlier->kind = call.kind;
+      earlier->history = ++n;
+      fill(**t, h, true, earlier.get());
+      out->push_back(std::move(earlier));
+    }
+  }
+
   std::string why_not(const ProbeTargetT& t) const {
     if (in_.attached) {
       for (const auto& f : in_.attached->failed)
@@ -243,7 +273,7 @@ class Stitcher {
     return nullptr;
   }
 
-  // `brief`: who and with what, but not the fields behind it.
+  // `brief`: who and with what, but of the fields behind it only those that changed.
   void fill(const ProbeTargetT& t, const ProbeHitT& hit, bool brief, DecodedCallT* call) const {
     const ProbeHitT* exit = exit_of(t, hit);
     call->hit = true;
@@ -266,7 +296,6 @@ class Stitcher {
               text_of(*exit, i, spec) + (t.is_static ? " (where its caller uses it: a static function)" : "");
         continue;
       }
-      if (brief && !argument && !spec.name.ends_with("->pid") && !spec.name.ends_with("->comm")) continue;
       auto v = std::make_unique<DecodedValueT>();
       v->name = spec.name;
       v->type_name = spec.type_name;
@@ -274,6 +303,8 @@ class Stitcher {
       // An argument itself cannot change for the caller, only what it points to.
       if (exit && !argument) v->exit = text_of(*exit, i, spec);
       if (v->exit == v->entry) v->exit.clear();
+      const bool who = spec.name.ends_with("->pid") || spec.name.ends_with("->comm");
+      if (brief && !argument && !who && v->exit.empty()) continue;
       if (v->entry == "not readable" && is_null(hit, spec)) continue;  // fields behind a NULL argument
       call->values.push_back(std::move(v));
     }
@@ -303,7 +334,7 @@ class Stitcher {
 
 }  // namespace
 
-std::vector<std::unique_ptr<DecodedCallT>> stitch(const StitchInputs& inputs) {
+Stitched stitch(const StitchInputs& inputs) {
   if (!inputs.plan || !inputs.hits) return {};
   return Stitcher(inputs).run();
 }

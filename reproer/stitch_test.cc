@@ -84,7 +84,7 @@ TEST_F(Stitch, LastJourneyOfTheCrashingTask) {
   hit(1, 910);
   hit(0, 920);
   hit(0, 950, 7);  // another task's
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   ASSERT_EQ(calls.size(), 3u);
   EXPECT_EQ(calls[0]->function, "do_enqueue_task");
   EXPECT_EQ(calls[2]->function, "x_place");
@@ -101,7 +101,7 @@ TEST_F(Stitch, HitsAfterTheTriggerOrTheCalleeAreNotItsCallers) {
   hit(0, 920);
   hit(2, 960);   // the task was interrupted further in
   hit(0, 1010);  // behind the trigger
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_EQ(calls[0]->ns_before, 100u);
   EXPECT_EQ(calls[2]->ns_before, 80u);
 }
@@ -109,7 +109,7 @@ TEST_F(Stitch, HitsAfterTheTriggerOrTheCalleeAreNotItsCallers) {
 TEST_F(Stitch, ExitShowsChangesAndTheReturnValue) {
   hit(0, 920, 131, 5);
   hit(0, 1001, 131, 9, HitWhen::Exit);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_EQ(text(*calls[2], "p->slice"), "5 → 9");
   EXPECT_EQ(text(*calls[2], "p->pid"), "42");
   EXPECT_EQ(text(*calls[2], "p"), "0xff00");
@@ -120,7 +120,7 @@ TEST_F(Stitch, AnotherCallsExitIsNotTaken) {
   hit(0, 100, 131, 5);
   hit(0, 110, 131, 6, HitWhen::Exit);
   hit(0, 920, 131, 7);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_EQ(text(*calls[2], "p->slice"), "7");
   EXPECT_EQ(calls[2]->retval, "");
 }
@@ -129,7 +129,7 @@ TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
   hit(2, 900, 131, 5);
   hit(1, 910, 131, 5);
   hit(0, 920, 131, 6);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_EQ(text(*calls[0], "p->slice"), "5");
   EXPECT_EQ(text(*calls[1], "p->slice"), "(absent)");
   EXPECT_EQ(text(*calls[1], "p"), "0xff00 (1 field as in do_enqueue_task)");
@@ -143,7 +143,7 @@ TEST_F(Stitch, TheSecondCrashMayComeAnotherWay) {
   hit(3, 890);
   hit(1, 910);
   hit(0, 920);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   ASSERT_EQ(calls.size(), 4u);
   EXPECT_EQ(calls[0]->function, "do_enqueue_task");
   EXPECT_THAT(calls[0]->note, testing::HasSubstr("not on the path of this crash"));
@@ -154,7 +154,7 @@ TEST_F(Stitch, TheSecondCrashMayComeAnotherWay) {
 
 TEST_F(Stitch, AnAlternateThatWasNotOnThePathIsSilent) {
   hit(3, 890);
-  EXPECT_EQ(stitch(in_).size(), 3u);
+  EXPECT_EQ(stitch(in_).calls.size(), 3u);
 }
 
 TEST_F(Stitch, WhatWasNotHitSaysWhy) {
@@ -165,7 +165,7 @@ TEST_F(Stitch, WhatWasNotHitSaysWhy) {
   d->reason = "fentry refused";
   attached.failed.push_back(std::move(d));
   in_.attached = &attached;
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_FALSE(calls[1]->hit);
   EXPECT_EQ(calls[1]->note, "not probed: fentry refused");
   EXPECT_EQ(calls[2]->note, "never called before the crash");
@@ -180,7 +180,7 @@ TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
   hit(1, 100, 3, 5, HitWhen::Entry, 77);
   hit(1, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
   hit(2, 8'000'000'000, 3, 5, HitWhen::Entry, 42);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   ASSERT_EQ(calls[0]->function, "x_enqueue") << "by time";
   EXPECT_EQ(text(*calls[0], "p->pid"), "77");
   EXPECT_EQ(calls[0]->note, "last call about the stuck task");
@@ -193,11 +193,29 @@ TEST_F(Stitch, AStaticFunctionsRegistersAreDoubted) {
   plan_.targets[0]->is_static = true;
   hit(0, 920).raw_args = {3};
   hit(0, 1001, 131, 5, HitWhen::Exit);
-  auto calls = stitch(in_);
+  auto calls = stitch(in_).calls;
   EXPECT_THAT(calls[2]->note, testing::HasSubstr("dropped a parameter"));
   EXPECT_THAT(calls[2]->retval, testing::StartsWith("-7 (where its caller uses it"));
   hits_[0].raw_args = {0xff261b49bf888000};
-  EXPECT_EQ(stitch(in_)[2]->note, "");
+  EXPECT_EQ(stitch(in_).calls[2]->note, "");
+}
+
+TEST_F(Stitch, AHistoryIsOfThatCpuNewestFirstAndBounded) {
+  trigger_.cpu = 2;
+  for (uint64_t ns : {500, 600, 700, 800}) hit(0, ns, 9, 5).cpu = 2;
+  hit(0, 850, 9, 5).cpu = 1;
+  hit(0, 920, 131, 5).cpu = 2;
+  hit(0, 1010, 9, 5).cpu = 2;
+  EXPECT_TRUE(stitch(in_).earlier.empty()) << "not asked for";
+  plan_.history = 3;
+  auto earlier = stitch(in_).earlier;
+  ASSERT_EQ(earlier.size(), 2u);
+  EXPECT_EQ(earlier[0]->ns_before, 200u);
+  EXPECT_EQ(earlier[0]->history, 1u);
+  EXPECT_EQ(earlier[0]->pid, 9);
+  EXPECT_EQ(earlier[1]->ns_before, 300u);
+  EXPECT_EQ(text(*earlier[1], "p"), "0xff00");
+  EXPECT_EQ(text(*earlier[1], "p->slice"), "(absent)") << "did not change";
 }
 
 TEST_F(Stitch, ForeignTargetsAndIndexesAreIgnored) {
@@ -206,7 +224,7 @@ TEST_F(Stitch, ForeignTargetsAndIndexesAreIgnored) {
   ProbeHitT wild;
   wild.target = 4000;
   hits_.push_back(std::move(wild));
-  EXPECT_EQ(stitch(in_).size(), 3u);
+  EXPECT_EQ(stitch(in_).calls.size(), 3u);
 }
 
 }  // namespace

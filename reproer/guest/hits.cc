@@ -13,7 +13,7 @@ uint32_t value_bytes(const ValueSpecT& v) {
 
 std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection) {
   std::vector<size_t> out;
-  std::vector<size_t> seen(targets * 2);
+  std::vector<size_t> seen(targets * 2), seen_there(targets * 2);
   size_t of_task = 0;
   for (size_t i = capture.hits.size(); i-- > 0;) {
     const ktstr_hit& h = capture.hits[i];
@@ -21,7 +21,9 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
     if (key >= seen.size()) continue;
     const bool of_crash =
         capture.state.complete && h.pid == capture.state.pid && of_task++ < selection.of_task;
-    if (seen[key]++ < selection.per_target || of_crash) out.push_back(i);
+    const bool there = !capture.state.complete || h.cpu == capture.state.cpu;
+    const bool of_history = there && seen_there[key]++ < selection.history;
+    if (seen[key]++ < selection.per_target || of_crash || of_history) out.push_back(i);
   }
   std::reverse(out.begin(), out.end());
   return out;
@@ -76,6 +78,17 @@ ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t or
     e.values.push_back(std::move(v));
   }
   return e;
+}
+
+ProbeTriggeredT to_event(const ktstr_state& state) {
+  ProbeTriggeredT t;
+  t.ns = state.ns;
+  t.cpu = static_cast<uint16_t>(state.cpu);
+  t.pid = state.pid;
+  t.comm.assign(state.comm, ::strnlen(state.comm, sizeof(state.comm)));
+  t.kind = state.kind;
+  t.stack = stack_text(state);
+  return t;
 }
 
 }  // namespace ktstr::probe

@@ -29,6 +29,18 @@ TEST(SelectHits, TheCrashingTasksNewestAndOneOfEachTarget) {
   EXPECT_THAT(select_hits(c, 2, {.of_task = 3, .per_target = 2}), testing::ElementsAre(8, 9, 10, 11));
 }
 
+TEST(SelectHits, AHistoryIsOfTheCrashingCpu) {
+  Capture c;
+  c.state.complete = 1;
+  c.state.pid = 9;
+  c.state.cpu = 1;
+  for (uint64_t i = 0; i < 8; ++i) {
+    c.hits.push_back(hit(0, i, 5));
+    c.hits.back().cpu = i < 5 ? 1 : 0;
+  }
+  EXPECT_THAT(select_hits(c, 1, {.history = 3}), testing::ElementsAre(2, 3, 4, 7));
+}
+
 TEST(SelectHits, AForeignTargetIsLeftOut) {
   Capture c;
   c.hits.push_back(hit(77, 1, 1));

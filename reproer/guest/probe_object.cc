@@ -81,6 +81,7 @@ Status ProbeObject::load(bool event_trigger) {
   resize("hits", cpus_ * slots_ + KTSTR_TAIL_HITS);
   resize("heads", cpus_);
   if (plan_.keep_by_task) resize("subjects", kSubjects);
+  resize("calls", KTSTR_MAX_CALLS);
   size_t bytes = 0;
   auto* config = static_cast<ktstr_config*>(
       bpf_map__initial_value(bpf_object__find_map_by_name(object_, ".rodata.config"), &bytes));
@@ -102,6 +103,11 @@ Status ProbeObject::load(bool event_trigger) {
 }
 
 Status ProbeObject::write_targets() {
+  ktstr_state state{};
+  state.seal = KTSTR_STATE_SEAL;
+  const uint32_t first = 0;
+  if (bpf_map_update_elem(map_fd("state"), &first, &state, BPF_ANY) != 0)
+    return Error::from_errno("seal the probes' state");
   const int fd = map_fd("targets");
   for (uint32_t i = 0; i < plan_.targets.size(); ++i) {
     const ProbeTargetT& t = *plan_.targets[i];
@@ -111,6 +117,7 @@ Status ProbeObject::write_targets() {
                                             : KTSTR_KPROBE;
     r.nargs = t.nargs;
     r.subject = t.subject_arg;
+    r.wants_exit = t.want_return;
     uint32_t at = 0;
     for (const auto& v : t.values) {
       if (r.nvalues == KTSTR_MAX_VALUES || v->offsets.size() > KTSTR_MAX_HOPS ||
@@ -163,7 +170,7 @@ Capture ProbeObject::capture(const std::vector<int>& clones) {
     ns += info.run_time_ns;
     c.missed += info.recursion_misses;
   };
-  for (const char* name : {"on_kernel_multi", "on_kernel_single"}) count(bpf_program__fd(program(name)));
+  for (const char* name : {"on_kernel_multi", "on_kernel_single", "on_return_multi", "on_return_single"}) count(bpf_program__fd(program(name)));
   for (int fd : clones) count(fd);
   c.cost_ns = runs ? ns / runs : 0;
   return c;

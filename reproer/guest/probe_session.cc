@@ -160,20 +160,11 @@ void ProbeSession::finish() {
     end.overwritten = c.overwritten;
     const auto& targets = plan_.probe_plan->targets;
     Selection selection;
-    selection.per_target = std::clamp<size_t>(plan_.probe_plan->history, 1, 64);
+    selection.history = std::clamp<size_t>(plan_.probe_plan->history, 1, kMaxHistory);
     for (const ktstr_hit& h : c.subjects) out_.send(to_event(h, *targets[h.target], 0), h.ns);
     for (size_t i : select_hits(c, targets.size(), selection))
       out_.send(to_event(c.hits[i], *targets[c.hits[i].target], i + 1), c.hits[i].ns);
-    if (end.triggered) {
-      ProbeTriggeredT t;
-      t.ns = c.state.ns;
-      t.cpu = static_cast<uint16_t>(c.state.cpu);
-      t.pid = c.state.pid;
-      t.comm.assign(c.state.comm, ::strnlen(c.state.comm, sizeof(c.state.comm)));
-      t.kind = c.state.kind;
-      t.stack = stack_text(c.state);
-      out_.send(std::move(t), c.state.ns);
-    }
+    if (end.triggered) out_.send(to_event(c.state), c.state.ns);
   }
   end.dropped += out_.lost();
   out_.send(std::move(end));

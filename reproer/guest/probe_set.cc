@@ -15,6 +15,8 @@ namespace ktstr::probe {
 namespace {
 
 constexpr char kTracefs[] = "/sys/kernel/tracing";
+constexpr std::string_view kFaultMark = "#fault";
+
 }  // namespace
 
 void ProbeSet::fail(uint32_t target, std::string reason) {
@@ -43,7 +45,7 @@ void ProbeSet::attach_kernel() {
   auto traceable = read_traceable(std::string(kTracefs) + "/available_filter_functions", wanted);
 
   std::vector<const char*> symbols;
-  std::vector<__u64> cookies;
+  std::vector<uint64_t> cookies;
   for (uint32_t i = 0; i < plan_.targets.size(); ++i) {
     const ProbeTargetT& t = *plan_.targets[i];
     if (t.kind != ProbeKind::Kprobe) continue;
@@ -61,21 +63,51 @@ void ProbeSet::attach_kernel() {
       cookies.push_back(i);
     }
   }
+  // Returns first: a call whose entry was seen shall not be one whose return is missed.
+  attach_returns(symbols, cookies);
   if (!symbols.empty()) {
-    auto how = bpf_options<bpf_kprobe_multi_opts>();
-    how.syms = symbols.data();
-    how.cookies = cookies.data();
-    how.cnt = symbols.size();
-    bpf_link* link = bpf_program__attach_kprobe_multi_opts(object_.program("on_kernel_multi"), nullptr, &how);
-    if (link) {
-      links_.push_back(link);
+    if (attach_multi("on_kernel_multi", symbols, cookies, false)) {
       for (__u64 i : cookies) attached_[i] = 1;
     } else {
       for (__u64 i : cookies) attach_single(*plan_.targets[i]);
     }
   }
   attach_trigger();
+  attach_fault_triggers();
   if (!symbols.empty()) stats_ = UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME));
+}
+
+bool ProbeSet::attach_multi(const char* program, const std::vector<const char*>& symbols,
+                            const std::vector<uint64_t>& cookies, bool returns) {
+  auto how = bpf_options<bpf_kprobe_multi_opts>();
+  const std::vector<__u64> places(cookies.begin(), cookies.end());
+  how.syms = const_cast<const char**>(symbols.data());
+  how.cookies = places.data();
+  how.cnt = symbols.size();
+  how.retprobe = returns;
+  bpf_link* link = bpf_program__attach_kprobe_multi_opts(object_.program(program), nullptr, &how);
+  if (link) links_.push_back(link);
+  return link != nullptr;
+}
+
+// One kretprobe.multi; where that is refused a kretprobe each; a function without either is shown by its entry alone.
+void ProbeSet::attach_returns(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies) {
+  std::vector<const char*> names;
+  std::vector<uint64_t> places;
+  for (size_t k = 0; k < symbols.size(); ++k) {
+    if (!plan_.targets[cookies[k]]->want_return) continue;
+    names.push_back(symbols[k]);
+    places.push_back(cookies[k]);
+  }
+  if (names.empty() || attach_multi("on_return_multi", names, places, true)) return;
+  for (size_t k = 0; k < names.size(); ++k) {
+    auto how = bpf_options<bpf_kprobe_opts>();
+    how.bpf_cookie = places[k];
+    how.retprobe = true;
+    if (bpf_link* link =
+            bpf_program__attach_kprobe_opts(object_.program("on_return_single"), names[k], &how))
+      links_.push_back(link);
+  }
 }
 
 void ProbeSet::attach_single(const ProbeTargetT& target) {
@@ -98,6 +130,7 @@ void ProbeSet::attach_trigger() {
     }
   }
   for (const std::string& step : plan_.trigger_ladder) {
+    if (step.ends_with(kFaultMark)) continue;
     const size_t mark = step.find('#');
     const std::string function = step.substr(0, mark);
     auto how = bpf_options<bpf_kprobe_opts>();
@@ -108,6 +141,19 @@ void ProbeSet::attach_trigger() {
     links_.push_back(link);
     trigger_ = "kprobe " + function;
     return;
+  }
+}
+
+// For a crash of the kernel itself. An oops may lead to a panic: the first of them freezes the rings.
+void ProbeSet::attach_fault_triggers() {
+  for (const std::string& step : plan_.trigger_ladder) {
+    if (!step.ends_with(kFaultMark)) continue;
+    const std::string function = step.substr(0, step.find('#'));
+    auto how = bpf_options<bpf_kprobe_opts>();
+    bpf_link* link = bpf_program__attach_kprobe_opts(object_.program("on_fault"), function.c_str(), &how);
+    if (!link) continue;
+    links_.push_back(link);
+    trigger_ += (trigger_.empty() ? "kprobe " : ", kprobe ") + function;
   }
 }
 

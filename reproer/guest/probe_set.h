@@ -21,7 +21,8 @@ class ProbeSet {
   // Loads the BPF object with the plan's targets. kUnsupported with the verifier's last words when refused.
   static Result<std::unique_ptr<ProbeSet>> load(const ProbePlanT& plan);
 
-  // kprobe.multi on the plan's kernel functions (one by one where multi is refused), then the trigger.
+  // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then the
+  // trigger.
   void attach_kernel();
   // fentry (and fexit) on those functions of a program that the plan wants.
   void attach_program(int prog_fd, const ProgramFacts& facts);
@@ -32,8 +33,12 @@ class ProbeSet {
 
  private:
   explicit ProbeSet(const ProbePlanT& plan) : plan_(plan), object_(plan) {}
+  bool attach_multi(const char* program, const std::vector<const char*>& symbols,
+                    const std::vector<uint64_t>& cookies, bool returns);
+  void attach_returns(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies);
   void attach_single(const ProbeTargetT& target);
   void attach_trigger();
+  void attach_fault_triggers();
   void fail(uint32_t target, std::string reason);
 
   const ProbePlanT& plan_;
