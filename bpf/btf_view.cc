@@ -298,6 +298,19 @@ std::optional<uint64_t> BtfView::enum_value(std::string_view enum_name, std::str
   return std::nullopt;
 }
 
+std::vector<BtfVariable> BtfView::variables(uint32_t datasec_id) const {
+  std::vector<BtfVariable> out;
+  const btf_type* section = at(datasec_id);
+  if (!section || !btf_is_datasec(section)) return out;
+  const btf_var_secinfo* info = btf_var_secinfos(section);
+  for (uint32_t i = 0; i < btf_vlen(section); ++i) {
+    const btf_type* var = at(info[i].type);
+    if (var && btf_is_var(var))
+      out.push_back({std::string(text(var->name_off)), var->type, info[i].offset, info[i].size});
+  }
+  return out;
+}
+
 // C's declarators grow from the inside out: `inner` is what has been said so far.
 std::string BtfView::declare(uint32_t type_id, std::string inner, int depth) const {
   auto join = [&](std::string head) {

@@ -88,6 +88,14 @@ struct BtfEnumerator {
   uint64_t value = 0;  // sign-extended when the enum is signed
 };
 
+// A global variable of a BPF object, in its map (".bss").
+struct BtfVariable {
+  std::string name;
+  uint32_t type_id = 0;
+  uint32_t offset = 0;
+  uint32_t size = 0;
+};
+
 class BtfView {
  public:
   // Raw .BTF bytes (a section, /sys/kernel/btf/vmlinux, a program's). kInvalid when libbpf refuses them.
@@ -124,6 +132,8 @@ class BtfView {
   std::string signature(const BtfFunction& f) const;
 
   std::vector<BtfEnumerator> enumerators(uint32_t enum_id) const;
+  // Variables of a DATASEC, as they are listed; empty when the id is no DATASEC.
+  std::vector<BtfVariable> variables(uint32_t datasec_id) const;
   // Value of an enumerator anywhere in the BTF ("SCX_EXIT_ERROR"), from the enum named.
   std::optional<uint64_t> enum_value(std::string_view enum_name, std::string_view enumerator) const;
 

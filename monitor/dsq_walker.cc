@@ -18,7 +18,7 @@ class DsqReader {
     const auto id = l_.id.read(memory_, dsq);
     if (!depth || !id) return false;
     if (unless_empty && *depth == 0) return true;
-    out_.push_back({*id, static_cast<uint32_t>(*depth), kind, place});
+    out_.push_back({*id, static_cast<uint32_t>(*depth), kind, place, dsq});
     return true;
   }
 

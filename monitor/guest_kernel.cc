@@ -124,6 +124,9 @@ Status GuestKernel::find_cpus() {
              .scx_enable_seq = symbol("scx_enable_seq"),
              .scx_state = symbol("scx_enable_state_var"),
              .prog_idr = symbol("prog_idr"),
+             .map_idr = symbol("map_idr"),
+             .watchdog_timeout = symbol("scx_watchdog_timeout"),
+             .watchdog_timestamp = symbol("scx_watchdog_timestamp"),
              .jiffies = symbol("jiffies_64"),
              .classes = {0, symbol("stop_sched_class"), symbol("dl_sched_class"), symbol("rt_sched_class"),
                          symbol("fair_sched_class"), symbol("ext_sched_class"), symbol("idle_sched_class")}};

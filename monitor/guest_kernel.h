@@ -22,7 +22,8 @@ using LayoutCache = std::map<std::string, std::shared_ptr<const KernelLayout>, s
 struct GuestPlaces {
   uint64_t runqueues = 0, cpu_online_mask = 0, nr_node_ids = 0;
   uint64_t scx_root = 0, scx_enable_seq = 0, scx_state = 0;
-  uint64_t prog_idr = 0;
+  uint64_t prog_idr = 0, map_idr = 0;
+  uint64_t watchdog_timeout = 0, watchdog_timestamp = 0;  // scx_watchdog_*, where they are globals
   uint64_t jiffies = 0;
   std::array<uint64_t, 7> classes{};  // by SchedClass
 };

@@ -2,55 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
+
+#include "monitor/layout_finder.h"
 
 namespace ktstr {
 namespace {
-
-// Looks members up and keeps the list of what was not there.
-class Finder {
- public:
-  Finder(const BtfView& btf, std::vector<std::string>& absent) : btf_(btf), absent_(absent) {}
-
-  // `what` is published when the field is lacking; empty: not worth a word (the other layout will have it).
-  Field field(const std::string& type, std::string_view path, bool silent = false) {
-    if (const auto id = struct_id(type)) {
-      if (const auto found = btf_.field(*id, path)) {
-        return {found->offset, std::max(found->size, 1u), btf_.resolve(found->type_id).is_signed};
-      }
-    }
-    if (!silent) absent_.push_back(type + "." + std::string(path));
-    return {};
-  }
-  Field optional(const std::string& type, std::string_view path) { return field(type, path, true); }
-
-  std::optional<uint32_t> struct_id(const std::string& type) {
-    const auto [it, fresh] = ids_.try_emplace(type);
-    if (fresh) it->second = btf_.find_struct(type);
-    return it->second;
-  }
-  std::vector<BtfMember> members(const std::string& type) {
-    const auto id = struct_id(type);
-    return id ? btf_.members(*id) : std::vector<BtfMember>();
-  }
-  uint32_t size_of(const std::string& type) {
-    const auto id = struct_id(type);
-    return id ? btf_.resolve(*id).size : 0;
-  }
-  const BtfView& btf() const { return btf_; }
-
- private:
-  const BtfView& btf_;
-  std::vector<std::string>& absent_;
-  std::unordered_map<std::string, std::optional<uint32_t>> ids_;
-};
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
-RqLayout rq_layout(Finder& find) {
+RqLayout rq_layout(LayoutFinder& find) {
   RqLayout l;
   l.nr_running = find.field("rq", "nr_running");
   l.clock = find.field("rq", "clock");
@@ -73,7 +36,7 @@ RqLayout rq_layout(Finder& find) {
   return l;
 }
 
-TaskLayout task_layout(Finder& find) {
+TaskLayout task_layout(LayoutFinder& find) {
   TaskLayout l;
   l.pid = find.field("task_struct", "pid");
   l.comm = find.field("task_struct", "comm");
@@ -86,7 +49,7 @@ TaskLayout task_layout(Finder& find) {
   return l;
 }
 
-ScxLayout scx_layout(Finder& find, std::vector<std::string>& absent) {
+ScxLayout scx_layout(LayoutFinder& find, std::vector<std::string>& absent) {
   ScxLayout l;
   l.exit_kind = find.field("scx_sched", "exit_kind");
   l.ops_name = find.field("scx_sched", "ops.name");
@@ -118,7 +81,7 @@ ScxLayout scx_layout(Finder& find, std::vector<std::string>& absent) {
   return l;
 }
 
-DsqLayout dsq_layout(Finder& find, std::vector<std::string>& absent) {
+DsqLayout dsq_layout(LayoutFinder& find, std::vector<std::string>& absent) {
   DsqLayout l;
   l.id = find.field("scx_dispatch_q", "id");
   l.depth = find.field("scx_dispatch_q", "nr");
@@ -163,7 +126,7 @@ bool is_domain_counter(std::string_view name) {
          name == "newidle_success" || name == "newidle_ratio";
 }
 
-DomainLayout domain_layout(Finder& find, std::vector<std::string>& absent) {
+DomainLayout domain_layout(LayoutFinder& find, std::vector<std::string>& absent) {
   DomainLayout l;
   l.parent = find.field("sched_domain", "parent");
   l.level = find.field("sched_domain", "level");
@@ -199,7 +162,7 @@ DomainLayout domain_layout(Finder& find, std::vector<std::string>& absent) {
   return l;
 }
 
-ProgramLayout program_layout(Finder& find, std::vector<std::string>& absent) {
+ProgramLayout program_layout(LayoutFinder& find, std::vector<std::string>& absent) {
   ProgramLayout l;
   l.idr_head = find.field("idr", "idr_rt.xa_head");
   l.node_shift = find.field("xa_node", "shift");
@@ -277,7 +240,10 @@ const std::vector<std::string>& wanted_symbols() {
                                                  "rt_sched_class",
                                                  "fair_sched_class",
                                                  "ext_sched_class",
-                                                 "idle_sched_class"};
+                                                 "idle_sched_class",
+                                                 "map_idr",
+                                                 "scx_watchdog_timeout",
+                                                 "scx_watchdog_timestamp"};
   return names;
 }
 
@@ -299,7 +265,7 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
                               (symbols.ambiguous.contains(name) ? " (ambiguous)" : ""));
     }
   }
-  Finder find(btf, layout.absent);
+  LayoutFinder find(btf, layout.absent);
   layout.rq = rq_layout(find);
   if (!layout.rq.nr_running || !layout.rq.clock)
     return Error::unsupported("BTF: struct rq lacks nr_running or clock");
@@ -308,6 +274,9 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
   layout.dsq = dsq_layout(find, layout.absent);
   layout.domain = domain_layout(find, layout.absent);
   layout.program = program_layout(find, layout.absent);
+  layout.freeze = freeze_layout(find);
+  layout.map = map_layout(find);
+  layout.watchdog = watchdog_layout(find);
   layout.system_running = btf.enum_value("system_states", "SYSTEM_RUNNING").value_or(0);
   return layout;
 }

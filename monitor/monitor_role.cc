@@ -2,20 +2,32 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "monitor/inspect.h"
 #include "monitor/vcpu_threads.h"
+#include "schemas/clone.h"
+#include "schemas/event_json.h"
 
 namespace ktstr {
 namespace {
 
-void publish(MonitorSession::Facts facts, std::pair<Vm, uint8_t> vm, Context& context) {
-  if (facts.attached) context.publish(std::move(*facts.attached), vm.first, vm.second);
-  if (facts.sample) {
-    const uint64_t guest_ns = facts.sample->guest_clock_ns;
-    context.publish(std::move(*facts.sample), vm.first, vm.second, guest_ns);
-  }
-  if (facts.unavailable) context.publish(std::move(*facts.unavailable), vm.first, vm.second);
-  if (facts.stopped) context.publish(std::move(*facts.stopped), vm.first, vm.second);
+// A folder that the run keeps holds the log.
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "." : path.substr(0, slash);
+}
+
+std::string artifact_name(std::pair<Vm, uint8_t> vm) {
+  return vm.first == Vm::Repro ? "frozen.repro" + std::to_string(vm.second) + ".json" : "frozen.json";
+}
+
+Status write_artifact(const std::string& path, const EventBuffer& event) {
+  std::ofstream file(path, std::ios::trunc);
+  file << event_json(event).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  file.close();
+  return file ? Status() : Status(Error::from_errno("write " + path));
 }
 
 }  // namespace
@@ -24,6 +36,10 @@ void MonitorRole::add_options(CLI::App& app) {
   app.add_option("--period-ms", period_ms_, "time between samples")
       ->check(CLI::Range(0.1, 60000.0))
       ->capture_default_str();
+  app.add_option("--watch-ms", watch_ms_, "time between two looks for the scheduler's death")
+      ->check(CLI::Range(0.1, 60000.0))
+      ->capture_default_str();
+  app.add_option("--artifacts", artifacts_, "folder for frozen.json (default: the log's)");
   app.add_option("--ram", ram_path_, "print what a guest's RAM file holds, and end");
   app.add_option("--samples", inspect_samples_, "with --ram: how many samples")->capture_default_str();
 }
@@ -39,6 +55,16 @@ void MonitorRole::on_event(const EventBuffer& event, Context& context) {
   const Stamp& stamp = *event->stamp();
   const VmKey vm{stamp.vm(), stamp.attempt()};
   switch (event.type()) {
+    case Payload::RunStarted: {
+      TestSpecT spec;
+      event.as<RunStarted>()->spec()->UnPackTo(&spec);
+      for (const auto& write : spec.bpf_map_write) writes_.push_back(*write);
+      watchdog_timeout_ns_ = spec.watchdog_timeout_ns;
+      break;
+    }
+    case Payload::StageReached:
+      on_stage(vm, event.as<StageReached>()->stage());
+      break;
     case Payload::VmStarted:
       start(vm, *event.as<VmStarted>(), context);
       break;
@@ -55,21 +81,66 @@ void MonitorRole::on_event(const EventBuffer& event, Context& context) {
 
 void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
   if (watched_.contains(vm)) stop(vm, "the VM was started again", context);
-  seam_ = {&clock_, open_ram_file, [](uint32_t pid) { return read_vcpu_threads(pid); }};
+  seam_ = {.clock = &clock_,
+           .open_ram = open_ram_file,
+           .vcpu_threads = [](uint32_t pid) { return read_vcpu_threads(pid); },
+           .open_hold = [](const std::string& path) { return open_qmp_hold(path); },
+           .open_writer = open_ram_writer};
   const auto period_ns = static_cast<uint64_t>(period_ms_ * 1e6);
   Watched& watched = watched_[vm];
-  watched.session = std::make_unique<MonitorSession>(started, seam_, layouts_,
-                                                     MonitorSession::Options{.period_ns = period_ns});
+  MonitorSession::Options options{.period_ns = period_ns};
+  options.writes = writes_;
+  options.watchdog_timeout_ns = watchdog_timeout_ns_;
+  watched.session = std::make_unique<MonitorSession>(started, seam_, layouts_, std::move(options));
   watched.timer = context.every(std::chrono::nanoseconds(period_ns), [this, vm, &context] {
     const auto it = watched_.find(vm);
     if (it != watched_.end()) publish(it->second.session->tick(), vm, context);
   });
+  const auto watch_ns = static_cast<uint64_t>(watch_ms_ * 1e6);
+  watched.watch_timer = context.every(std::chrono::nanoseconds(watch_ns), [this, vm, &context] {
+    const auto it = watched_.find(vm);
+    if (it != watched_.end()) publish(it->second.session->watch(), vm, context);
+  });
+}
+
+void MonitorRole::on_stage(VmKey vm, Stage stage) {
+  const auto it = watched_.find(vm);
+  if (it == watched_.end()) return;
+  if (stage == Stage::WorkloadStarted) it->second.session->workload_started();
+  if (stage >= Stage::WorkloadFinished) it->second.session->workload_finished();
+}
+
+void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& context) {
+  const auto say = [&](auto fact) { context.publish(std::move(fact), vm.first, vm.second); };
+  if (facts.attached) say(std::move(*facts.attached));
+  if (facts.watchdog) say(std::move(*facts.watchdog));
+  if (facts.frozen) {
+    const std::string name = artifact_name(vm);
+    const std::string folder = artifacts_.empty() ? folder_of(context.log_path()) : artifacts_;
+    facts.frozen->artifact = name;
+    EventHead head = context.head();
+    head.vm = vm.first;
+    head.attempt = vm.second;
+    if (auto status = write_artifact(folder + "/" + name, make_event(head, clone_native(*facts.frozen))); !status) {
+      facts.frozen->artifact.clear();
+      facts.frozen->note += (facts.frozen->note.empty() ? "" : "; ") + status.error().message();
+    }
+    say(std::move(*facts.frozen));
+  }
+  for (MapWrittenT& written : facts.written) say(std::move(written));
+  if (facts.sample) {
+    const uint64_t guest_ns = facts.sample->guest_clock_ns;
+    context.publish(std::move(*facts.sample), vm.first, vm.second, guest_ns);
+  }
+  if (facts.unavailable) say(std::move(*facts.unavailable));
+  if (facts.stopped) say(std::move(*facts.stopped));
 }
 
 void MonitorRole::stop(VmKey vm, const std::string& reason, Context& context) {
   const auto it = watched_.find(vm);
   if (it == watched_.end()) return;
   context.cancel(it->second.timer);
+  context.cancel(it->second.watch_timer);
   publish(it->second.session->stop(reason), vm, context);
   watched_.erase(it);
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "monitor/monitor_session.h"
 #include "runtime/process.h"
@@ -24,12 +25,18 @@ class MonitorRole : public Role {
   using VmKey = std::pair<Vm, uint8_t>;  // VM and attempt
   struct Watched {
     std::unique_ptr<MonitorSession> session;
-    int timer = 0;
+    int timer = 0, watch_timer = 0;
   };
   void start(VmKey vm, const VmStarted& started, Context& context);
   void stop(VmKey vm, const std::string& reason, Context& context);
+  void publish(MonitorSession::Facts facts, VmKey vm, Context& context);
+  void on_stage(VmKey vm, Stage stage);
 
   double period_ms_ = 100;
+  double watch_ms_ = 1;
+  std::string artifacts_;  // folder for frozen.json; empty: the log's
+  std::vector<MapWriteT> writes_;
+  uint64_t watchdog_timeout_ns_ = 0;
   std::string ram_path_;
   uint64_t inspect_samples_ = 1;
   SystemClock clock_;

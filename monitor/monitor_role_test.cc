@@ -70,7 +70,7 @@ TEST(MonitorRole, OneVmAfterTheOther) {
   FakeContext context;
   MonitorRole role;
   role.on_event(guest.started(Vm::Primary, 0), context);
-  ASSERT_EQ(context.timers.size(), 1u);
+  ASSERT_EQ(context.timers.size(), 2u);  // samples, and looks between them
   for (int i = 0; i < 2; ++i) context.timers.begin()->second();
   role.on_event(GuestInMemfd::exited(Vm::Primary, 0), context);
   EXPECT_TRUE(context.timers.empty());
@@ -81,7 +81,7 @@ TEST(MonitorRole, OneVmAfterTheOther) {
 
   context.published.clear();
   role.on_event(guest.started(Vm::Repro, 1), context);
-  ASSERT_EQ(context.timers.size(), 1u);
+  ASSERT_EQ(context.timers.size(), 2u);
   context.timers.begin()->second();
   role.on_event(GuestInMemfd::exited(Vm::Repro, 1), context);
   ASSERT_EQ(context.published.size(), 3u);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "monitor/freezer.h"
+#include "monitor/map_poke.h"
 #include "runtime/text.h"
 #include "schemas/envelope.h"
 
@@ -11,13 +13,15 @@ MonitorSession::MonitorSession(const VmStarted& vm, const MonitorSeam& seam, Lay
                                Options options)
     : seam_(seam),
       layouts_(layouts),
-      options_(options),
+      options_(std::move(options)),
       ram_path_(str(vm.ram_path())),
+      qmp_path_(str(vm.qmp_path())),
       ram_layout_{vm.ram_bytes(), vm.lowmem_bytes()},
       qemu_pid_(vm.pid()),
       started_ns_(seam.clock->monotonic_ns()),
       last_error_("the VM ended before the first attempt"),
-      retry_ns_(options.first_retry_ns) {
+      retry_ns_(options_.first_retry_ns),
+      written_(options_.writes.size(), false) {
   if (ram_layout_.bytes && !ram_layout_.lowmem) ram_layout_ = RamLayout::q35(ram_layout_.bytes);
 }
 
@@ -69,6 +73,7 @@ void MonitorSession::try_attach(Facts& facts) {
       attached.symbols = kernel_->layout().symbols_seen;
       attached.cached = kernel_->cached();
       facts.attached = std::move(attached);
+      prepare();
       return;
     }
     last_error_ = kernel.error().message();
@@ -78,6 +83,85 @@ void MonitorSession::try_attach(Facts& facts) {
       retry_ns_ = std::min(retry_ns_ * 2, options_.last_retry_ns);
   }
   next_try_ns_ = seam_.clock->monotonic_ns() + retry_ns_;
+}
+
+// What a death or a write will need, made ready while there is time.
+void MonitorSession::prepare() {
+  death_ = std::make_unique<DeathWatch>(*kernel_);
+  if (!seam_.open_hold || qmp_path_.empty()) {
+    hold_error_ = "the VM has no QMP";
+  } else if (auto hold = seam_.open_hold(qmp_path_)) {
+    hold_ = std::move(*hold);
+  } else {
+    hold_error_ = hold.error().message();
+  }
+  if (options_.writes.empty() && options_.watchdog_timeout_ns == 0) return;
+  if (!seam_.open_writer) {
+    writer_error_ = "guest RAM cannot be written";
+  } else if (auto writer = seam_.open_writer(ram_path_)) {
+    writer_ = std::move(*writer);
+    if (options_.watchdog_timeout_ns)
+      watchdog_ = std::make_unique<WatchdogSetter>(*kernel_, *writer_, options_.watchdog_timeout_ns);
+  } else {
+    writer_error_ = writer.error().message();
+  }
+}
+
+MonitorSession::Facts MonitorSession::watch() {
+  Facts facts;
+  if (!kernel_) return facts;
+  if (const auto death = death_->look()) freeze(*death, facts);
+  if (watchdog_) facts.watchdog = watchdog_->look();
+  write_due(facts);
+  return facts;
+}
+
+void MonitorSession::workload_started() {
+  if (workload_start_ns_ == 0) workload_start_ns_ = seam_.clock->monotonic_ns();
+}
+
+void MonitorSession::freeze(const Death& death, Facts& facts) {
+  // Every scheduler is taken out at the end of its test: that is no death.
+  const FreezeLayout& l = kernel_->layout().freeze;
+  if (workload_over_ && death.exit_kind == l.exit_unreg) return;
+  const Status held = hold_ ? hold_->hold() : Status(Error::system(hold_error_));
+  const uint64_t begin = seam_.clock->monotonic_ns();
+  kernel_->refresh();
+  FrozenGuest frozen = capture(*kernel_);
+  const Status released = hold_ ? hold_->release() : Status();
+  const uint64_t end = seam_.clock->monotonic_ns();
+
+  GuestFrozenT fact = render(std::move(frozen), kernel_->layout());
+  fact.reason = "sched_ext exit " + std::to_string(death.exit_kind);
+  const auto name = l.exit_names.find(death.exit_kind);
+  if (name != l.exit_names.end()) fact.reason += " (" + name->second + ")";
+  if (held) fact.held_ns = std::max<uint64_t>(end - begin, 1);
+  else fact.note = "the VM was not held: " + held.error().message();
+  if (!released) fact.note += (fact.note.empty() ? "" : "; ") + ("the VM was let go by the guard: " + released.error().message());
+  facts.frozen = std::move(fact);
+}
+
+void MonitorSession::write_due(Facts& facts) {
+  if (workload_start_ns_ == 0 || written_.empty()) return;
+  const uint64_t since = seam_.clock->monotonic_ns() - workload_start_ns_;
+  for (size_t i = 0; i < written_.size(); ++i) {
+    const MapWriteT& wanted = options_.writes[i];
+    if (written_[i] || since < wanted.at_ns || !writer_) continue;
+    written_[i] = true;
+    facts.written.push_back(poke_map(*kernel_, *writer_, wanted, static_cast<uint32_t>(i)));
+  }
+}
+
+void MonitorSession::fail_writes(const std::string& why, Facts& facts) {
+  for (size_t i = 0; i < written_.size(); ++i) {
+    if (written_[i]) continue;
+    MapWrittenT said;
+    said.map = options_.writes[i].map;
+    said.field = options_.writes[i].field;
+    said.index = static_cast<uint32_t>(i);
+    said.error = !writer_error_.empty() ? writer_error_ : why;
+    facts.written.push_back(std::move(said));
+  }
 }
 
 MonitorSession::Facts MonitorSession::stop(const std::string& reason) {
@@ -99,6 +183,16 @@ MonitorSession::Facts MonitorSession::stop(const std::string& reason) {
     const uint64_t tried = seam_.clock->monotonic_ns() - started_ns_;
     facts.unavailable = MonitorUnavailableT{};
     facts.unavailable->reason = printable(last_error_) + " (tried for " + human_ns(tried) + ")";
+  }
+  fail_writes(!kernel_                  ? "the monitor never attached"
+              : workload_start_ns_ == 0 ? "the workload did not start"
+                                        : "the VM ended before its time came",
+              facts);
+  if (options_.watchdog_timeout_ns && (!watchdog_ || !watchdog_->done())) {
+    facts.watchdog = WatchdogSetT{};
+    facts.watchdog->error = !writer_error_.empty() ? writer_error_
+                            : !kernel_             ? "the monitor never attached"
+                                                   : "no scheduler was seen enabled";
   }
   facts.stopped = std::move(stopped);
   return facts;

@@ -9,8 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "monitor/death_watch.h"
 #include "monitor/guest_kernel.h"
+#include "monitor/ram_writer.h"
 #include "monitor/sampler.h"
+#include "monitor/vm_hold.h"
+#include "monitor/watchdog_setter.h"
 #include "runtime/clock.h"
 #include "schemas/event_generated.h"
 
@@ -22,6 +26,9 @@ struct MonitorSeam {
   std::function<Result<std::unique_ptr<RamFile>>(const std::string& path)> open_ram;
   // vCPU threads of a QEMU, empty when they cannot be read.
   std::function<std::vector<VcpuThreadT>(uint32_t qemu_pid)> vcpu_threads;
+  // Absent: the VM is never held, nothing is written.
+  std::function<Result<std::unique_ptr<VmHold>>(const std::string& qmp_path)> open_hold;
+  std::function<Result<std::unique_ptr<RamWriter>>(const std::string& path)> open_writer;
 };
 
 class MonitorSession {
@@ -30,6 +37,9 @@ class MonitorSession {
     uint64_t period_ns = 100'000'000;
     uint64_t first_retry_ns = 200'000'000;  // between attempts to attach; doubles after each costly one
     uint64_t last_retry_ns = 2'000'000'000;
+    // What the test's spec asks for.
+    std::vector<MapWriteT> writes;
+    uint64_t watchdog_timeout_ns = 0;  // 0: the scheduler's own
   };
   // What a tick or the end of the VM brought. At most one of each.
   struct Facts {
@@ -37,6 +47,9 @@ class MonitorSession {
     std::optional<MonitorSampleT> sample;
     std::optional<MonitorUnavailableT> unavailable;
     std::optional<MonitorStoppedT> stopped;
+    std::optional<GuestFrozenT> frozen;
+    std::optional<WatchdogSetT> watchdog;
+    std::vector<MapWrittenT> written;
   };
 
   // `layouts` is shared by the sessions of a run, `seam` outlives it.
@@ -44,17 +57,27 @@ class MonitorSession {
 
   // Called once a period.
   Facts tick();
+  // Called between ticks, about once a millisecond: the scheduler's death, writes that are due. Some reads of guest
+  // memory, unless there is something to do; at a death the VM is held meanwhile.
+  Facts watch();
+  // The guest says so.
+  void workload_started();
+  void workload_finished() { workload_over_ = true; }
   // The VM is gone (or the run ends): MonitorStopped, and MonitorUnavailable before it when it never
   // attached.
   Facts stop(const std::string& reason);
 
  private:
   void try_attach(Facts& facts);
+  void prepare();
+  void freeze(const Death& death, Facts& facts);
+  void write_due(Facts& facts);
+  void fail_writes(const std::string& why, Facts& facts);
 
   const MonitorSeam& seam_;
   LayoutCache& layouts_;
   Options options_;
-  std::string ram_path_;
+  std::string ram_path_, qmp_path_;
   RamLayout ram_layout_;
   uint32_t qemu_pid_;
   uint64_t started_ns_;
@@ -62,11 +85,19 @@ class MonitorSession {
   std::unique_ptr<RamFile> ram_;
   std::unique_ptr<GuestKernel> kernel_;
   std::unique_ptr<Sampler> sampler_;
+  std::unique_ptr<DeathWatch> death_;
+  std::unique_ptr<VmHold> hold_;
+  std::unique_ptr<RamWriter> writer_;
+  std::unique_ptr<WatchdogSetter> watchdog_;
+  std::string hold_error_, writer_error_;
+  uint64_t workload_start_ns_ = 0;  // 0: not yet
+  bool workload_over_ = false;
   std::string last_error_;
   uint64_t retry_ns_;
   uint64_t next_try_ns_ = 0;
   uint64_t samples_ = 0;
   uint64_t failed_ = 0;
+  std::vector<bool> written_;  // one for each of options_.writes
 };
 
 }  // namespace ktstr

@@ -23,30 +23,38 @@ std::string hex(const std::array<uint8_t, kTagBytes>& bytes) {
   return out;
 }
 
-}  // namespace
-
 // An xarray entry: ...10 is a node (at entry - 2), ...00 an item. Each level's shift must be lower than its
 // parent's, so a node that points back at itself ends the walk.
-bool ProgramWalker::collect(uint64_t entry, int shift_limit, uint32_t& budget) {
+bool collect(const GuestKernel& kernel, uint64_t entry, int shift_limit, uint32_t& budget,
+             std::vector<uint64_t>& found) {
   if (entry == 0) return true;
   if (budget == 0) return false;
   --budget;
   if ((entry & 3) == 0) {
-    found_.push_back(entry);
+    found.push_back(entry);
     return true;
   }
   if ((entry & 3) != 2) return true;              // a value: not ours
   if (entry < 4096) return entry != kRetryEntry;  // internal: a reserved or sibling slot holds no program
-  const ProgramLayout& l = kernel_.layout().program;
+  const ProgramLayout& l = kernel.layout().program;
   const uint64_t node = entry - 2;
-  const auto shift = l.node_shift.read(kernel_.memory(), node);
+  const auto shift = l.node_shift.read(kernel.memory(), node);
   std::array<uint64_t, kSlots> slots;
   if (!shift || static_cast<int>(*shift) >= shift_limit) return false;
-  if (!kernel_.memory().read(node + l.node_slots, slots.data(), sizeof slots)) return false;
+  if (!kernel.memory().read(node + l.node_slots, slots.data(), sizeof slots)) return false;
   for (const uint64_t slot : slots) {
-    if (slot != 0 && !collect(slot, static_cast<int>(*shift), budget)) return false;
+    if (slot != 0 && !collect(kernel, slot, static_cast<int>(*shift), budget, found)) return false;
   }
   return true;
+}
+
+}  // namespace
+
+bool collect_idr(const GuestKernel& kernel, uint64_t idr, std::vector<uint64_t>& found) {
+  const auto head = kernel.layout().program.idr_head.read(kernel.memory(), idr);
+  if (!head) return false;
+  uint32_t budget = kMaxIdrEntries;
+  return collect(kernel, *head, 64, budget, found);
 }
 
 void ProgramWalker::learn_maps(uint64_t aux, ProgramFacts& facts) const {
@@ -59,6 +67,7 @@ void ProgramWalker::learn_maps(uint64_t aux, ProgramFacts& facts) const {
     const auto map = memory.pointer(*array + i * 8);
     const auto id = map ? l.map_id.read(memory, *map) : std::nullopt;
     if (!id) return;
+    facts.map_addresses.push_back(*map);
     MapSampleT& m = facts.maps.emplace_back();
     m.id = static_cast<uint32_t>(*id);
     m.name = memory.text(*map + l.map_name.offset, l.map_name.size).value_or("");
@@ -130,11 +139,8 @@ bool ProgramWalker::read(Reading& reading) {
   const ProgramLayout& l = kernel_.layout().program;
   const uint64_t idr = kernel_.places().prog_idr;
   if (!idr || !l.idr_head || !l.aux || !l.id || !l.struct_ops_type) return true;
-  const auto head = l.idr_head.read(kernel_.memory(), idr);
-  if (!head) return false;
   found_.clear();
-  uint32_t budget = kMaxIdrEntries;
-  if (!collect(*head, 64, budget)) return false;
+  if (!collect_idr(kernel_, idr, found_)) return false;
   if (known_.size() + found_.size() > kMaxKnown) known_.clear();
   for (const uint64_t program : found_) {
     const Known* known = learn(program);

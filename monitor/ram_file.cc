@@ -117,6 +117,12 @@ bool PhysicalMemory::read(uint64_t gpa, void* out, size_t size) const {
   return high < high_bytes_ && size <= high_bytes_ - high && ram_.read(lowmem_ + high, out, size);
 }
 
+std::optional<uint64_t> PhysicalMemory::offset_of(uint64_t gpa) const {
+  if (gpa < lowmem_) return gpa;
+  if (gpa < kFourGiB || gpa - kFourGiB >= high_bytes_) return std::nullopt;
+  return gpa - kFourGiB + lowmem_;
+}
+
 uint64_t PhysicalMemory::address_of(uint64_t offset) const {
   return offset < lowmem_ ? offset : offset - lowmem_ + kFourGiB;
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,8 @@ class PhysicalMemory {
 
   // False when any byte lies outside RAM.
   bool read(uint64_t gpa, void* out, size_t size) const;
+  // Where a byte of RAM stands in the file; nullopt: outside.
+  std::optional<uint64_t> offset_of(uint64_t gpa) const;
   // The contrary way: the address of a byte of the file.
   uint64_t address_of(uint64_t offset) const;
   // One past the last address of RAM.

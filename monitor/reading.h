@@ -48,6 +48,7 @@ struct DsqReading {
   uint32_t depth = 0;
   DsqKind kind = DsqKind::User;
   uint32_t place = 0;
+  uint64_t address = 0;
 };
 
 // What of a program never changes.
@@ -56,6 +57,7 @@ struct ProgramFacts {
   std::string name, tag;
   uint32_t insns = 0, jited_bytes = 0, verified_insns = 0;
   std::vector<MapSampleT> maps;
+  std::vector<uint64_t> map_addresses;  // as `maps`
 };
 
 struct ProgramReading {

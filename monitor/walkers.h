@@ -49,6 +49,9 @@ bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, Reading& reading)
 // The domains of one CPU, lowest level first.
 bool read_domains(const GuestKernel& kernel, uint32_t cpu, Reading& reading);
 
+// Items of an idr, up to kMaxIdrEntries of them. False: nonsense in it.
+bool collect_idr(const GuestKernel& kernel, uint64_t idr, std::vector<uint64_t>& found);
+
 // Programs of sched_ext's struct_ops, through prog_idr, ascending ids. Remembers what of a program never
 // changes.
 class ProgramWalker {
@@ -63,7 +66,6 @@ class ProgramWalker {
     uint64_t stats = 0;  // per-CPU pointer
     ProgramFacts facts;
   };
-  bool collect(uint64_t entry, int shift_limit, uint32_t& budget);
   const Known* learn(uint64_t program);
   void learn_facts(uint64_t program, uint64_t aux, ProgramFacts& facts) const;
   void learn_maps(uint64_t aux, ProgramFacts& facts) const;

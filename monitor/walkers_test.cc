@@ -183,7 +183,7 @@ TEST_F(Walkers, Programs) {
   EXPECT_EQ(p.run_count, 4 * 12u);
   EXPECT_EQ(p.run_ns, 4000u);
   EXPECT_EQ(p.maps, std::vector<uint32_t>{77});
-  ASSERT_EQ(s.maps.size(), 1u);
+  ASSERT_EQ(s.maps.size(), 6u);
   EXPECT_EQ(s.maps[0]->name, "a_map");
   EXPECT_EQ(s.maps[0]->max_entries, 4096u);
 }

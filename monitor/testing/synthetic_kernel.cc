@@ -30,6 +30,7 @@ SyntheticKernel::SyntheticKernel(const SyntheticOptions& options)
   make_scheduler();
   make_domains();
   make_btf();
+  make_maps();
   make_programs();
   make_kallsyms();
   make_note();
@@ -154,9 +155,16 @@ void SyntheticKernel::make_run_queues() {
     const uint64_t idle = heap(kTaskBytes), task = places_["task" + std::to_string(cpu)] = heap(kTaskBytes);
     const uint64_t waiting = places_["waiting" + std::to_string(cpu)] = heap(kTaskBytes);
     poke<uint32_t>(rq + kRqRt + kRtRunning, cpu);
-    poke<uint64_t>(rq + kRqScx + kScxRqRunnable, task + kTaskRunnable);
-    poke<uint64_t>(task + kTaskRunnable, waiting + kTaskRunnable);
-    poke<uint64_t>(waiting + kTaskRunnable, rq + kRqScx + kScxRqRunnable);
+    const auto link = [&](std::initializer_list<uint64_t> ring) {  // list_heads: next, prev
+      for (auto at = ring.begin(); at != ring.end(); ++at) {
+        const uint64_t next = at + 1 == ring.end() ? *ring.begin() : *(at + 1);
+        poke<uint64_t>(*at, next);
+        poke<uint64_t>(next + 8, *at);
+      }
+    };
+    link({rq + kRqScx + kScxRqRunnable, task + kTaskRunnable, waiting + kTaskRunnable});
+    link({rq + kRqScx + kScxRqLocal + kDsqTasks, waiting + kTaskList});
+    poke<uint64_t>(rq + kRqScx + kScxRqLocal + kDsqId, (1ull << 63) | 2);
     for (const uint64_t one : {task, waiting}) {
       poke<int32_t>(one + kTaskPid, static_cast<int32_t>(100 + cpu) + (one == waiting ? 100 : 0));
       write(one + kTaskComm, one == task ? "running" : "waiting", 8);
@@ -181,6 +189,8 @@ void SyntheticKernel::make_scheduler() {
   poke<uint64_t>(symbol("scx_enable_seq", 8), 3);
   poke<uint32_t>(symbol("scx_enable_state_var", 4), 1);
   write(scx + kScxOpsName, "made_up", 8);
+  if (options_.pcpu_layout) poke<uint64_t>(scx + kScxWatchdog, 1250);  // jiffies of 4 ms
+  else poke<uint64_t>(symbol("scx_watchdog_timeout", 8), 1250);
   // Per-CPU events, in the per-CPU areas at 0x800.
   const uint64_t per_cpu = places_["per_cpu_template"] + 0x800;
   poke<uint64_t>(scx + kScxPerCpu, per_cpu);
@@ -198,6 +208,8 @@ void SyntheticKernel::make_scheduler() {
   poke<uint64_t>(nodes, node);
   const uint64_t global = node + (options_.pcpu_layout ? kNodeGlobal : 0);
   poke<uint64_t>(global + kDsqId, (1ull << 63) | 1);
+  poke<uint64_t>(global + kDsqTasks, global + kDsqTasks);
+  poke<uint64_t>(global + kDsqTasks + 8, global + kDsqTasks);
   poke<uint32_t>(global + kDsqDepth, 9);
 
   constexpr uint32_t kBuckets = 64;
@@ -209,6 +221,8 @@ void SyntheticKernel::make_scheduler() {
     const uint64_t dsq = places_["dsq" + std::to_string(i)] = heap(kDsqBytes);
     poke<uint64_t>(dsq + kDsqId, 0x100 + i);
     poke<uint32_t>(dsq + kDsqDepth, 20 + i);
+    poke<uint64_t>(dsq + kDsqTasks, dsq + kDsqTasks);
+    poke<uint64_t>(dsq + kDsqTasks + 8, dsq + kDsqTasks);
     const uint32_t bucket = i * 7 % kBuckets;
     poke<uint64_t>(dsq + kDsqNode, chain[bucket] ? chain[bucket] : (hash + 1));  // the last of a chain: odd
     chain[bucket] = dsq + kDsqNode;
@@ -247,8 +261,10 @@ void SyntheticKernel::make_programs() {
   poke<uint64_t>(idr + kIdrHead, top + 2);
   uint64_t leaf = 0;
   const uint64_t per_cpu = places_["per_cpu_template"] + 0x1000;
-  const uint64_t map = heap(64), maps = heap(64);
+  const uint64_t map = heap(kMapBytes), maps = heap(64);
+  const char* const others[] = {"map.bss", "map.rodata", "map.hash", "map.percpu", "map.tasks"};
   poke<uint64_t>(maps, map);
+  for (uint32_t i = 0; i < 5; ++i) poke<uint64_t>(maps + 8 + i * 8, places_[others[i]]);
   poke<uint32_t>(map + kMapId, 77);
   poke<uint32_t>(map + kMapEntries, 4096);
   write(map + kMapName, "a_map", 6);
@@ -276,7 +292,7 @@ void SyntheticKernel::make_programs() {
     const std::string full = "bpf_prog_0123456789abcdef_a_long_name_that_goes_on_" + std::to_string(i);
     write(aux + kAuxKsymName, full.c_str(), full.size() + 1);
     poke<uint64_t>(aux + kAuxMaps, maps);
-    poke<uint32_t>(aux + kAuxMapCount, 1);
+    poke<uint32_t>(aux + kAuxMapCount, i == 0 ? 6 : 1);  // the first uses them all
     const uint64_t stats = per_cpu + i * kStatsBytes;
     poke<uint64_t>(program + kProgStats, stats);
     for (uint32_t cpu = 0; cpu < options_.cpus; ++cpu) {
@@ -287,11 +303,96 @@ void SyntheticKernel::make_programs() {
   }
 }
 
+uint64_t SyntheticKernel::make_map(const std::string& name, uint32_t id, uint32_t type, uint32_t key, uint32_t value,
+                                   uint32_t entries, uint64_t bytes) {
+  const uint64_t map = heap(bytes);
+  poke<uint32_t>(map + kMapId, id);
+  poke<uint32_t>(map + kMapType, type);
+  poke<uint32_t>(map + kMapKey, key);
+  poke<uint32_t>(map + kMapValue, value);
+  poke<uint32_t>(map + kMapEntries, entries);
+  poke<uint64_t>(map + kMapBtf, places_["program_btf"]);
+  write(map + kMapName, name.c_str(), name.size() + 1);
+  return map;
+}
+
+void SyntheticKernel::make_maps() {
+  const SyntheticProgramBtf btf = make_synthetic_program_btf();
+  const uint64_t data = heap(btf.bytes.size());
+  write(data, btf.bytes.data(), btf.bytes.size());
+  const uint64_t object = places_["program_btf"] = heap(32);
+  poke<uint64_t>(object + kBtfData, data);
+  poke<uint32_t>(object + kBtfSize, static_cast<uint32_t>(btf.bytes.size()));
+
+  const auto array = [&](const char* place, const char* name, uint32_t id, bool frozen) {
+    const uint64_t map = places_[place] = make_map(name, id, 2, 4, 72, 1, kArrayValues + 72);
+    poke<uint32_t>(map + kMapValueType, btf.bss);
+    poke<uint32_t>(map + kArrayStride, 72);
+    poke<uint8_t>(map + kMapFrozen, frozen);
+    poke<uint64_t>(map + kArrayValues, 501);          // enqueued
+    poke<uint32_t>(map + kArrayValues + 16, 18);      // cfg.limit
+    poke<uint8_t>(map + kArrayValues + 16 + 4, 1);    // cfg.on
+    poke<uint32_t>(map + kArrayValues + 16 + 8, 7);   // cfg.mode
+    poke<int64_t>(map + kArrayValues + 16 + 16 + 16, -3);  // cfg.cells[2]
+    write(map + kArrayValues + 16 + 48, "tagged", 6);
+  };
+  array("map.bss", "made_up.bss", 80, false);
+  array("map.rodata", "made_up.rodata", 81, true);
+
+  const uint64_t hash = places_["map.hash"] = make_map("cells", 82, 1, 4, 56, 1024, 112);
+  poke<uint32_t>(hash + kMapKeyType, btf.number);
+  poke<uint32_t>(hash + kMapValueType, btf.cfg);
+  constexpr uint32_t kBuckets = 8;
+  const uint64_t buckets = places_["buckets"] = heap(kBuckets * kBucketBytes);
+  poke<uint64_t>(hash + kHashBuckets, buckets);
+  poke<uint32_t>(hash + kHashCount, kBuckets);
+  for (uint32_t i = 0; i < kBuckets; ++i) poke<uint64_t>(buckets + i * kBucketBytes + kBucketFirst, 2 * i + 1);
+  for (uint32_t i = 0; i < 2; ++i) {  // a chain of two in bucket 3
+    const uint64_t element = places_["element" + std::to_string(i)] = heap(kElementKey + 8 + 56);
+    uint64_t first = 0;
+    ram_.read(offset_of(buckets + 3 * kBucketBytes + kBucketFirst), &first, 8);
+    poke<uint64_t>(element, first);
+    poke<uint64_t>(buckets + 3 * kBucketBytes + kBucketFirst, element);
+    poke<uint32_t>(element + kElementKey, 5 + i);
+    poke<uint32_t>(element + kElementKey + 8, 50 + i);  // limit
+  }
+
+  const uint64_t percpu = places_["map.percpu"] = make_map("ctx", 83, 6, 4, 4, 2, kArrayValues + 16);
+  poke<uint32_t>(percpu + kMapValueType, btf.number);
+  poke<uint32_t>(percpu + kArrayStride, 8);
+  const uint64_t area = places_["per_cpu_template"] + 0x4000;
+  for (uint32_t i = 0; i < 2; ++i) poke<uint64_t>(percpu + kArrayValues + i * 8, area + i * 64);
+  for (uint32_t cpu = 0; cpu < options_.cpus; ++cpu)
+    poke<uint32_t>(places_["rq" + std::to_string(cpu)] - symbols_["runqueues"] + area + 64, 900 + cpu);
+
+  const uint64_t tasks = places_["map.tasks"] = make_map("task_ctx", 84, 29, 4, 56, 0, 112);
+  poke<uint32_t>(tasks + kMapValueType, btf.cfg);
+  const uint64_t store = heap(2 * 16), element = heap(kStorageData + 56), head = heap(32);
+  poke<uint64_t>(tasks + kStorageBuckets, store);
+  poke<uint32_t>(tasks + kStorageLog, 1);
+  poke<uint64_t>(store + 16, element + kStorageNode);
+  poke<uint64_t>(element + kStorageHead, head);
+  poke<uint64_t>(head + kStorageOwner, places_["task0"]);
+  poke<uint32_t>(element + kStorageData, 33);
+
+  const uint64_t ops = places_["map.ops"] = make_map("made_up_ops", 85, 26, 4, 256, 1, kOpsMapValue + 256);
+  poke<uint32_t>(ops + kMapKernelType, ops_value_btf_id_);
+  places_["ops_value"] = ops + kOpsMapValue;
+  poke<uint32_t>(ops + kOpsMapValue + kOpsValueState, 3);
+  poke<uint32_t>(ops + kOpsMapValue + kOpsValueData + kOpsTimeout, 5000);
+  const uint64_t idr = symbol("map_idr", 32), node = heap(kNodeSlots + 512);
+  poke<uint64_t>(idr + kIdrHead, node + 2);
+  poke<uint64_t>(node + kNodeSlots + 3 * 8, ops);
+  poke<uint64_t>(node + kNodeSlots + 4 * 8, places_["map.bss"]);
+}
+
 void SyntheticKernel::make_btf() {
   const std::vector<uint8_t> bytes = make_synthetic_btf({options_.pcpu_layout});
   const uint64_t va = image(bytes.size());
   write(va, bytes.data(), bytes.size());
-  ops_btf_id_ = BtfView::from_bytes(bytes).value().find_struct("sched_ext_ops").value();
+  const BtfView view = BtfView::from_bytes(bytes).value();
+  ops_btf_id_ = view.find_struct("sched_ext_ops").value();
+  ops_value_btf_id_ = view.find_struct("bpf_struct_ops_sched_ext_ops").value();
   symbols_["__start_BTF"] = va;
   symbols_["__stop_BTF"] = va + bytes.size();
 }

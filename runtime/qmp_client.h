@@ -31,6 +31,8 @@ class QmpClient {
 
   // Names of events since the last call, oldest first ("SHUTDOWN", "STOP").
   std::vector<std::string> take_events();
+  // How long the next commands may take.
+  void set_timeout(int timeout_ms) { timeout_ms_ = timeout_ms; }
   // For a poll loop; readable when QEMU said something or is gone.
   int fd() const { return fd_.get(); }
 

@@ -1,4 +1,4 @@
-#include "launcher/vm/qmp_client.h"
+#include "runtime/qmp_client.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
