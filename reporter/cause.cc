@@ -84,6 +84,13 @@ std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   return note + ")";
 }
 
+// Where the kernel was when it fell, not the code that says so. REQUIRES: a backtrace.
+const ChainFrameT& fault_place(const CrashDetectedT& crash) {
+  for (const auto& frame : crash.backtrace)
+    if (!frame->uncertain && frame_noise(frame->function).empty()) return *frame;
+  return *crash.backtrace.front();
+}
+
 std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
   std::string who =
       crash.stall_task_comm.empty() && crash.stall_task_pid == 0
@@ -108,7 +115,7 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
   const std::string what = crash.message.empty() ? "" : ": " + crash.message;
   std::string frame = frame_note(crash, vm);
   if (frame.empty() && !crash.backtrace.empty() && crash.kind != CrashKind::SchedExtExit)
-    frame = fmt::format(" (in {})", crash.backtrace.front()->function);
+    frame = fmt::format(" (in {})", fault_place(crash).function);
   if (!crash.artefact.empty()) {
     return {FailureKind::kArtefact,
             fmt::format("emulator artefact, no finding about the scheduler: {}{} [{}]",

@@ -146,17 +146,17 @@ CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProg
       continue;
     }
     const bool repeated = std::any_of(chain.links.begin(), chain.links.end(), [&](const ChainLink& l) {
-      return l.function == f->function && l.bpf == bpf;
+      return l.function == probed_name(*f) && l.bpf == bpf;
     });
     if (repeated) {
       chain.dropped.emplace_back(f->function, "called again further out: probed once");
       continue;
     }
     ChainLink link;
-    link.function = f->function;
+    link.function = probed_name(*f);
     link.bpf = bpf;
     link.tag = f->tag;
-    link.offset = f->offset;
+    link.offset = link.function == f->function ? f->offset : 0;
     if (!f->file.empty() && f->line) {
       link.source = f->file + ":" + std::to_string(f->line);
       link.source_text = f->text;
@@ -169,6 +169,10 @@ CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProg
 }
 
 }  // namespace
+
+std::string probed_name(const ChainFrameT& frame) {
+  return frame.tag.empty() ? frame.function.substr(0, frame.function.find(".cold")) : frame.function;
+}
 
 CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
                          const KernelHas& kernel_has) {

@@ -37,6 +37,9 @@ struct CrashChain {
 // Answers whether the kernel has a function of that name (by its BTF).
 using KernelHas = std::function<bool(const std::string&)>;
 
+// What a probe can sit on: of "X.cold", the rarely used part that the compiler moved away, X itself.
+std::string probed_name(const ChainFrameT& frame);
+
 // REQUIRES: nothing; a crash without anything usable gives an empty chain. `crash` null: the scheduler's
 // process died without a word from the kernel.
 CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,

@@ -103,5 +103,17 @@ TEST(Chain, AStallTakesQueueingAndDispatchNotTheWatchdog) {
   EXPECT_THAT(chain.dropped, testing::SizeIs(2));
 }
 
+TEST(Chain, AFunctionsColdPartIsProbedAsTheFunction) {
+  CrashDetectedT crash;
+  crash.kind = CrashKind::KernelPanic;
+  add_frame(&crash, "panic");
+  add_frame(&crash, "__handle_sysrq.cold", "", 0x40);
+  add_frame(&crash, "__handle_sysrq", "", 0x80);
+  auto chain = extract_chain(&crash, {}, [](const std::string&) { return true; });
+  ASSERT_EQ(chain.links.size(), 1u);
+  EXPECT_EQ(chain.links[0].function, "__handle_sysrq");
+  EXPECT_EQ(chain.links[0].offset, 0u) << "the offset counts from another place";
+}
+
 }  // namespace
 }  // namespace ktstr

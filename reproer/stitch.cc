@@ -1,9 +1,11 @@
 #include "reproer/stitch.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <map>
 
+#include "reproer/chain.h"
 #include "reproer/decode.h"
 #include "reproer/value_plan.h"
 #include "runtime/text.h"
@@ -38,7 +40,14 @@ int subject_pid(const ProbeTargetT& t, const ProbeHitT& hit) {
 std::string text_of(const ProbeHitT& hit, size_t index, const ValueSpecT& spec) {
   const ProbeValueT* v = value_of(hit, index);
   if (!v) return {};
-  if (v->failed) return spec.name.ends_with("dsq.id") ? "none" : "not readable";
+  if (v->failed && spec.name.ends_with("dsq.id")) return "none";
+  if (v->failed && spec.offsets.empty() && spec.arg < hit.raw_args.size()) {  // text of user space, most likely
+    char address[40];
+    std::snprintf(address, sizeof(address), "0x%llx (not readable)",
+                  static_cast<unsigned long long>(hit.raw_args[spec.arg]));
+    return address;
+  }
+  if (v->failed) return "not readable";
   return decode_value(spec, v->data);
 }
 
@@ -108,7 +117,7 @@ class Stitcher {
   void find_path() {
     if (in_.plan->keep_by_task) return;
     if (in_.crash)
-      for (const auto& f : in_.crash->backtrace) path_.push_back(f->function);
+      for (const auto& f : in_.crash->backtrace) path_.push_back(probed_name(*f));
     if (!path_.empty() || !in_.trigger) return;
     for (const std::string& frame : in_.trigger->stack) {
       std::string name = frame.substr(0, frame.find('+'));

@@ -200,6 +200,12 @@ TEST_F(Stitch, AStaticFunctionsRegistersAreDoubted) {
   EXPECT_EQ(stitch(in_).calls[2]->note, "");
 }
 
+TEST_F(Stitch, TextThatCannotBeReadIsAnAddress) {
+  plan_.targets[0]->values[0]->format = ValueFormat::CString;
+  hit(0, 920).values[0]->failed = true;
+  EXPECT_EQ(text(*stitch(in_).calls[2], "p"), "0xff00 (not readable)");
+}
+
 TEST_F(Stitch, AHistoryIsOfThatCpuNewestFirstAndBounded) {
   trigger_.cpu = 2;
   for (uint64_t ns : {500, 600, 700, 800}) hit(0, ns, 9, 5).cpu = 2;

@@ -1,7 +1,7 @@
 // The policy that all our schedulers start from: one shared FIFO queue that every CPU takes from.
 // A scheduler includes this, writes the callbacks that it wants to get wrong, and names them in its ops.
-// libbpf refuses a struct_ops program that no ops refers to, so one with an enqueue or dispatch of its own
-// defines OWN_ENQUEUE or OWN_DISPATCH first.
+// libbpf refuses a struct_ops program that no ops refers to, so one with an enqueue, dispatch or init of its own
+// defines OWN_ENQUEUE, OWN_DISPATCH or OWN_INIT first.
 #pragma once
 
 #include "bpf/scx_compat.bpf.h"
@@ -49,8 +49,10 @@ void BPF_PROG(fifo_dispatch, __s32 cpu, struct task_struct* prev) {
 }
 #endif
 
+#ifndef OWN_INIT
 SEC("struct_ops.s/fifo_init")
 __s32 BPF_PROG(fifo_init) { return scx_compat_has_dsqs() ? scx_bpf_create_dsq(SHARED_DSQ, -1) : 0; }
+#endif
 
 SEC("struct_ops/fifo_exit")
 void BPF_PROG(fifo_exit, struct scx_exit_info* ei) {
