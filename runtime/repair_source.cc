@@ -16,6 +16,18 @@ Error not_there(uint64_t seq) {
   return Error::system("event " + std::to_string(seq) + " was announced but is not in the log");
 }
 
+// Readable once the other side has refused us.
+std::unique_ptr<zmq::socket_t> watch_handshakes(zmq::context_t& context, zmq::socket_t& watched) {
+  char name[64];
+  std::snprintf(name, sizeof name, "inproc://handshakes-%p", static_cast<void*>(&watched));
+  if (zmq_socket_monitor(watched.handle(), name, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
+    throw zmq::error_t();
+  auto pair = std::make_unique<zmq::socket_t>(context, zmq::socket_type::pair);
+  pair->set(zmq::sockopt::linger, 0);
+  pair->connect(name);
+  return pair;
+}
+
 class LogRepair : public RepairSource {
  public:
   explicit LogRepair(LogReader log) : log_(std::move(log)) {}
@@ -40,7 +52,8 @@ class LogRepair : public RepairSource {
 
 class HubRepair : public RepairSource {
  public:
-  explicit HubRepair(std::unique_ptr<zmq::socket_t> socket) : socket_(std::move(socket)) {}
+  HubRepair(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<zmq::socket_t> handshakes)
+      : socket_(std::move(socket)), handshakes_(std::move(handshakes)) {}
 
   Result<EventBuffer> get(uint64_t seq, uint64_t newest) override {
     while (!ahead_.empty() && ahead_.front().seq() < seq) ahead_.pop_front();
@@ -63,8 +76,9 @@ class HubRepair : public RepairSource {
       uint64_t range[2] = {first, last};
       socket_->send(zmq::const_buffer(range, sizeof range), zmq::send_flags::none);
       zmq::message_t frame;
+      if (auto waited = wait_for_answer(); !waited || !*waited) return waited ? Status() : std::move(waited).error();
       do {
-        if (!socket_->recv(frame)) return {};  // no answer: asked again
+        if (!socket_->recv(frame)) return {};
         if (frame.size() == 0) {
           answered_ = ahead_.empty();
           continue;
@@ -80,7 +94,17 @@ class HubRepair : public RepairSource {
     return {};
   }
 
-  std::unique_ptr<zmq::socket_t> socket_;
+  // False: no answer in time, to be asked again. Error: the hub will not have us.
+  Result<bool> wait_for_answer() {
+    zmq::pollitem_t items[] = {{socket_->handle(), 0, ZMQ_POLLIN, 0}, {handshakes_->handle(), 0, ZMQ_POLLIN, 0}};
+    zmq::poll(items, 2, std::chrono::milliseconds(kReplyLimitMs));
+    if (!items[0].revents && items[1].revents)
+      return Error::invalid("the hub refuses this key")
+          .with_hint("it must be authorised there, and hold the public key of that server: ktstr-launch keygen");
+    return items[0].revents != 0;
+  }
+
+  std::unique_ptr<zmq::socket_t> socket_, handshakes_;
   std::deque<EventBuffer> ahead_;
   bool answered_ = false;  // "none of them is there"
 };
@@ -100,8 +124,9 @@ Result<std::unique_ptr<RepairSource>> RepairSource::from_hub(zmq::context_t& con
     socket->set(zmq::sockopt::sndtimeo, kReplyLimitMs);
     socket->set(zmq::sockopt::rcvtimeo, kReplyLimitMs);
     if (address.key) use_client_key(*socket, *address.key);
+    auto handshakes = watch_handshakes(context, *socket);
     socket->connect(address.repair);
-    return std::unique_ptr<RepairSource>(std::make_unique<HubRepair>(std::move(socket)));
+    return std::unique_ptr<RepairSource>(std::make_unique<HubRepair>(std::move(socket), std::move(handshakes)));
   } catch (const zmq::error_t& e) {
     return Error::system("connect to " + address.repair + ": " + e.what());
   }

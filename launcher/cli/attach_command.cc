@@ -83,13 +83,15 @@ int runs_command(bool json) {
   if (json) {
     auto list = nlohmann::json::array();
     for (const auto& r : runs)
-      list.push_back({{"run_id", r.run_id}, {"pid", r.pid}, {"log", r.log}, {"bus", r.bus_folder}, {"start_ns", r.start_ns}});
+      list.push_back({{"run_id", r.run_id}, {"pid", r.pid}, {"log", r.log}, {"bus", r.bus_folder}, {"start_ns", r.start_ns},
+                      {"replay", r.replay}, {"listen", r.listen}});
     std::printf("%s\n", list.dump(2).c_str());
     return 0;
   }
   if (runs.empty()) std::fprintf(stderr, "no run is live\n");
   for (const auto& r : runs)
-    std::printf("%-40s pid %-8d bus %s  log %s\n", r.run_id.c_str(), r.pid, r.bus_folder.c_str(), r.log.c_str());
+    std::printf("%-40s pid %-8d bus %s  log %s%s%s%s\n", r.run_id.c_str(), r.pid, r.bus_folder.c_str(), r.log.c_str(),
+                r.replay ? "  replay" : "", r.listen.empty() ? "" : "  listens at ", r.listen.c_str());
   return 0;
 }
 
@@ -97,6 +99,7 @@ int attach_command(const AttachCommandOptions& options) {
   constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
   auto run = find_live_run(folder_options(), options.run);
   if (!run) return report_error(run.error(), kUsage);
+  if (run->replay) return report_error(Error::invalid(run->run_id + " is a recorded run: nothing can be added to it"), kUsage);
   if (is_own_source(options.name))
     return report_error(Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself")
                             .with_hint("choose another --name"), kUsage);

@@ -16,6 +16,15 @@ constexpr char kFooter[] =
     "Exit codes: 0 all passed, 1 a test failed, 2 bad command line or spec, 3 infrastructure failure,\n"
     "4 inconclusive, 5 no test selected, 130/143 interrupted.\n";
 
+void add_print_options(CLI::App& command, EventPrintOptions& print) {
+  command.add_flag("--json", print.json, "one JSON object a line");
+  command.add_option("--type", print.types, "only these event types (ConsoleLine, …)");
+  command.add_option("--source", print.sources, "only these sources (guest, monitor, …)");
+  command.add_option("--vm", print.vms, "only these VMs (Host, Primary, Repro)");
+  command.add_option("--from", print.from_s, "seconds since the run's start");
+  command.add_option("--to", print.to_s, "seconds since the run's start");
+}
+
 }  // namespace
 
 int report_error(const Error& error, int code) {
@@ -62,6 +71,8 @@ int launch_main(int argc, char** argv) {
   run_cmd->add_option("--kernel", run.kernel, "cached series or release, image, or built source tree; else KTSTR_KERNEL, else the newest cached");
   run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
+  run_cmd->add_option("--listen", run.listen, "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
+  run_cmd->add_option("--keys", run.keys, "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
   run_cmd->add_option("--boot-timeout", run.boot_timeout_s,
                       "seconds that a silent boot may take, scaled by the host's speed (default 60)")
@@ -81,12 +92,19 @@ int launch_main(int argc, char** argv) {
   LogCommandOptions log;
   auto* log_cmd = app.add_subcommand("log", "print the events of a recorded run");
   log_cmd->add_option("LOG", log.log, "events.ktlog")->required();
-  log_cmd->add_flag("--json", log.json, "one JSON object a line");
-  log_cmd->add_option("--type", log.types, "only these event types (ConsoleLine, …)");
-  log_cmd->add_option("--source", log.sources, "only these sources (guest, monitor, …)");
-  log_cmd->add_option("--vm", log.vms, "only these VMs (Host, Primary, Repro)");
-  log_cmd->add_option("--from", log.from_s, "seconds since the run's start");
-  log_cmd->add_option("--to", log.to_s, "seconds since the run's start");
+  add_print_options(*log_cmd, log.print);
+
+  WatchCommandOptions watch;
+  auto* watch_cmd = app.add_subcommand("watch", "print the events of a live run as they come, from the first");
+  watch_cmd->add_option("RUN", watch.run, "a run id, a part of one, or latest")->capture_default_str();
+  watch_cmd->add_option("--connect", watch.connect, "tcp://HOST:PORT: a run on another machine (run --listen)");
+  watch_cmd->add_option("--key", watch.key, "with --connect: the client's key file (keygen)");
+  add_print_options(*watch_cmd, watch.print);
+
+  KeygenCommandOptions keygen;
+  auto* keygen_cmd = app.add_subcommand("keygen", "make a key for a remote client (and the server's, the first time)");
+  keygen_cmd->add_option("--out", keygen.out, "key folder (default: ~/.config/ktstr/keys)");
+  keygen_cmd->add_option("--name", keygen.name, "the client's name")->capture_default_str();
 
   ListCommandOptions list;
   auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
@@ -102,6 +120,12 @@ int launch_main(int argc, char** argv) {
   replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();
   replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")->capture_default_str();
   replay_cmd->add_option("--until", replay.until, "what was known after the event with this number");
+  replay_cmd->add_flag("--bus", replay.bus, "on a live bus, for collectors and tools (ktstr-launch runs lists it)");
+  replay_cmd->add_option("--speed", replay.speed, "with --bus: times the recorded speed, or max")->capture_default_str();
+  replay_cmd->add_option("--wait", replay.wait, "with --bus: begin when so many subscribers are there")->capture_default_str();
+  replay_cmd->add_option("--linger", replay.linger_s, "with --bus: seconds that the bus stays after the last event")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
 
   bool runs_json = false;
   auto* runs_cmd = app.add_subcommand("runs", "list live runs");
@@ -124,6 +148,8 @@ int launch_main(int argc, char** argv) {
   if (runs_cmd->parsed()) return runs_command(runs_json);
   if (attach_cmd->parsed()) return attach_command(attach);
   if (log_cmd->parsed()) return log_command(log);
+  if (watch_cmd->parsed()) return watch_command(watch);
+  if (keygen_cmd->parsed()) return keygen_command(keygen);
   if (fetch_cmd->parsed()) return kernel_fetch_command(kernel);
   if (list_cmd->parsed()) return kernel_list_command(kernel);
   return exit_code(ExitCode::kUsage);

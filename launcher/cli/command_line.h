@@ -26,19 +26,38 @@ struct RunCommandOptions {
   std::string accel = "auto";
   std::string out;
   std::vector<std::string> scheduler_dirs;
+  std::string listen, keys;  // tcp://HOST:PORT for remote clients, and the key folder
   double boot_timeout_s = 0;  // 0: the default
   bool quiet = false;
   std::vector<std::string> command;  // our argv, for the record
 };
 int run_command(const RunCommandOptions& options);
 
-struct LogCommandOptions {
-  std::string log;
+struct EventPrintOptions {
   bool json = false;
   std::vector<std::string> types, sources, vms;  // empty: all
   double from_s = 0, to_s = 1e18;                // host time since the run's start
 };
+struct LogCommandOptions {
+  std::string log;
+  EventPrintOptions print;
+};
 int log_command(const LogCommandOptions& options);
+
+struct WatchCommandOptions {
+  std::string run = "latest";  // run id, part of one, "latest"
+  std::string connect, key;    // or a remote bus, and the client's key file
+  EventPrintOptions print;
+};
+int watch_command(const WatchCommandOptions& options);
+
+struct KeygenCommandOptions {
+  std::string out;  // key folder; empty: key_folder()
+  std::string name = "client";
+};
+int keygen_command(const KeygenCommandOptions& options);
+// $XDG_CONFIG_HOME/ktstr/keys, ~/.config/ktstr/keys.
+std::string key_folder();
 
 struct ListCommandOptions {
   std::vector<std::string> specs;
@@ -57,8 +76,12 @@ struct ReplayCommandOptions {
   std::string log;
   std::string format = "text";
   uint64_t until = 0;  // 0: the whole log
+  bool bus = false;    // on a live bus, instead of a report
+  std::string speed = "1";
+  unsigned wait = 0;
+  double linger_s = 5;
 };
-// Becomes ktstr-reporter; returns only when that cannot be started.
+// Without `bus`: becomes ktstr-reporter; returns only when that cannot be started.
 int replay_command(const ReplayCommandOptions& options);
 
 struct AttachCommandOptions {

@@ -1,13 +1,85 @@
-// ktstr-launch replay LOG: the report of a recorded run, by the reporter itself.
+// ktstr-launch replay LOG: the report of a recorded run, by the reporter itself; or, with --bus, the run again on a live bus.
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <filesystem>
+#include <zmq.hpp>
+
 #include "launcher/cli/command_line.h"
+#include "launcher/hub/replay_bus.h"
+#include "launcher/run/live_runs.h"
 #include "runtime/result.h"
+#include "runtime/text.h"
 #include "schemas/exit_code.h"
 
 namespace ktstr {
+namespace {
+
+constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
+
+// "max", or a positive factor.
+Result<double> parse_speed(const std::string& text) {
+  if (text == "max") return 0.0;
+  char* end = nullptr;
+  double speed = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(speed > 0) || speed > 1e9)
+    return Error::invalid("--speed " + text + ": neither a positive number nor max");
+  return speed;
+}
+
+Result<std::string> recorded_run_id(const std::string& log) {
+  auto reader = LogReader::open(log);
+  if (!reader) return std::move(reader).error();
+  auto first = reader->next();
+  if (!first) return std::move(first).error();
+  if (!*first) return Error::invalid(reader->damage().empty() ? log + ": holds no event" : reader->damage());
+  return std::string(str((**first)->run_id()));
+}
+
+UniqueFd stop_signals() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, s);
+  ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int replay_on_bus(const ReplayCommandOptions& options) {
+  auto speed = parse_speed(options.speed);
+  if (!speed) return report_error(speed.error(), kUsage);
+  auto run_id = recorded_run_id(options.log);
+  if (!run_id) return report_error(run_id.error(), kUsage);
+  std::error_code error;
+  std::string log = std::filesystem::absolute(options.log, error).string();
+  UniqueFd signals = stop_signals();
+  auto folder = BusFolder::create(folder_options());
+  if (!folder) return report_error(folder.error(), kInfra);
+  zmq::context_t zmq;
+  SystemClock clock;
+  auto bus = ReplayBus::open(zmq, {.address = BusAddress::in_folder(folder->path()), .log_path = log, .speed = *speed,
+                                   .subscribers = options.wait, .linger_s = options.linger_s, .stop_fd = signals.get()});
+  if (!bus) return report_error(bus.error(), kInfra);
+  LiveRun run{.run_id = *run_id, .bus_folder = folder->path(), .log = log, .pid = ::getpid(), .start_ns = clock.monotonic_ns()};
+  run.replay = true;
+  if (auto s = announce_run(run); !s) return report_error(s.error(), kInfra);
+  std::fprintf(stderr, "replaying %s on %s\n", printable(*run_id).c_str(), folder->path().c_str());
+  auto played = (*bus)->play(clock);
+  ::unlink((folder->path() + "/run.json").c_str());  // attached collectors leave
+  if (!played) return report_error(played.error(), kInfra);
+  std::fprintf(stderr, "%llu events replayed%s\n", static_cast<unsigned long long>(played->events),
+               played->stopped ? ", then stopped" : "");
+  if (played->forgotten > 0)
+    std::fprintf(stderr, "%llu events that clients sent were forgotten: a recorded run takes no more\n",
+                 static_cast<unsigned long long>(played->forgotten));
+  return played->damage.empty() ? 0 : report_error(Error::invalid(played->damage), kInfra);
+}
+
+}  // namespace
 
 int replay_command(const ReplayCommandOptions& options) {
+  if (options.bus) return replay_on_bus(options);
   std::vector<std::string> args = {program_folder() + "/ktstr-reporter", options.log, "--format", options.format};
   if (options.until != 0) {
     args.push_back("--until");
@@ -17,7 +89,7 @@ int replay_command(const ReplayCommandOptions& options) {
   for (auto& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   ::execv(argv[0], argv.data());
-  return report_error(Error::from_errno("start " + args[0]), exit_code(ExitCode::kInfrastructure));
+  return report_error(Error::from_errno("start " + args[0]), kInfra);
 }
 
 }  // namespace ktstr

@@ -101,6 +101,16 @@ std::optional<Failure> prepare(const RunCommandOptions& options, RunEnvironment&
   return std::nullopt;
 }
 
+Result<std::optional<BusListen>> listen_address(const RunCommandOptions& options) {
+  if (options.listen.empty()) return std::optional<BusListen>();
+  auto address = BusAddress::remote(options.listen);
+  if (!address) return std::move(address).error().within("--listen");
+  // Whoever reaches the port could read the run and add to it: never without keys, not even on 127.0.0.1.
+  auto keys = read_server_keys(options.keys.empty() ? key_folder() : options.keys);
+  if (!keys) return std::move(keys).error().within("--listen " + options.listen + " needs keys");
+  return std::optional<BusListen>(BusListen{*address, *keys});
+}
+
 void set_switches(RunEnvironment& env) {
   for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"}) {
     std::string value = env_value(name);
@@ -140,12 +150,16 @@ int run_command(const RunCommandOptions& options) {
     filter.emplace(std::move(parsed).value());
   }
 
+  auto listen = listen_address(options);
+  if (!listen) return report_error(listen.error(), kUsage);
+
   SystemClock clock;
   Progress progress(stderr, ::isatty(2), options.quiet);
   RunEnvironment env;
   env.program_folder = program_folder();
   env.folders = folder_options();
   env.folders.out = options.out;
+  env.listen = *listen;
   env.folders.run_id = make_run_id(clock.realtime_ns(), std::random_device{}());
   env.boot_limit_ns = static_cast<uint64_t>(options.boot_timeout_s * 1e9);
   env.command = options.command;

@@ -12,7 +12,7 @@ constexpr int kOutHighWater = 1024;
 constexpr size_t kBatchEvents = 1024;
 constexpr size_t kBatchBytes = 4u << 20;
 // Larger events, and larger batches, are announced and not sent.
-constexpr size_t kMaxSentBytes = 64u << 10;
+constexpr size_t kMaxSentBytes = 16u << 10;
 constexpr size_t kMaxSentEvents = 64;
 constexpr std::chrono::milliseconds kHeartbeat{20};
 constexpr int kLastBatches = 64;
@@ -30,8 +30,6 @@ std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_
 }  // namespace
 
 Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& options) {
-  if (options.listen && !options.keys)
-    return Error::invalid("no bus listens at " + options.listen->events + " without keys").with_hint("ktstr-launch keygen");
   auto log = LogWriter::create(options.log_path);
   if (!log) return std::move(log).error();
   const BusAddress* binding = &options.address;
@@ -40,9 +38,9 @@ Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& 
     sockets.bind(context, options.address, nullptr);
     std::unique_ptr<KeyGuard> guard;
     if (options.listen) {
-      binding = &*options.listen;
-      guard = std::make_unique<KeyGuard>(context, *options.keys);
-      sockets.bind(context, *options.listen, guard.get());
+      binding = &options.listen->address;
+      guard = std::make_unique<KeyGuard>(context, options.listen->keys);
+      sockets.bind(context, *binding, guard.get());
     }
     auto repairs = std::move(sockets.repairs);
     std::unique_ptr<Hub> hub(new Hub(std::move(sockets), std::move(log).value(), options));

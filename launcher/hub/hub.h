@@ -33,6 +33,12 @@ class context_t;
 
 namespace ktstr {
 
+// A second set of endpoints, over TCP, for clients with keys.
+struct BusListen {
+  BusAddress address;  // BusAddress::remote
+  ServerKeys keys;
+};
+
 class Hub {
  public:
   struct Options {
@@ -40,9 +46,7 @@ class Hub {
     std::string log_path;
     std::string run_id;     // events of another run are refused
     uint64_t start_ns = 0;  // CLOCK_MONOTONIC at the run's start: the zero of host_ns
-    // Besides, for clients with keys: BusAddress::remote.
-    std::optional<BusAddress> listen;
-    std::optional<ServerKeys> keys;  // REQUIRED with `listen`
+    std::optional<BusListen> listen;
   };
 
   // Creates the log and binds all sockets before it returns.

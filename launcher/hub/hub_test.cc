@@ -2,9 +2,13 @@
 #include "launcher/hub/hub.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 #include <zmq.hpp>
 
@@ -242,6 +246,186 @@ TEST_F(HubTest, TheRepairSocketAnswersAPlainReq) {
   EXPECT_TRUE(ask({0, 3}).empty());
   EXPECT_TRUE(ask({1}).empty()) << "a request of 8 bytes";
   EXPECT_EQ(ask({2, 2}), (std::vector<uint64_t>{2}));
+}
+
+uint64_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  uint64_t size = 0, resident = 0;
+  in >> size >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A subscriber in a process of its own: reads the first event, stops itself, and once continued reads on to `events`.
+pid_t start_stopping_subscriber(const std::string& folder, const std::string& log, uint64_t events) {
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  zmq::context_t context;
+  auto sub = Subscriber::connect(context, BusAddress::in_folder(folder), log).value();
+  for (uint64_t n = 0; n < events;) {
+    auto e = sub.receive();
+    if (!e || (*e && (**e).seq() != n + 1)) _exit(1);
+    if (!*e) usleep(500);
+    if (*e && ++n == 1) raise(SIGSTOP);
+  }
+  _exit(0);
+}
+
+TEST_F(HubTest, AStoppedProcessCostsTheHubNoMemoryAndMissesNothing) {
+  auto pub = publisher();
+  ASSERT_TRUE(pub.publish(numbered(1)));
+  // 300 MB, singly, so that each event is really sent over PUB: none of it may pile up for one who does not read.
+  constexpr uint64_t kEvents = 20'000;
+  pid_t reader = start_stopping_subscriber(folder_, log(), kEvents);
+  int status = 0;
+  ASSERT_EQ(waitpid(reader, &status, WUNTRACED), reader);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  uint64_t before = resident_bytes();
+  for (uint64_t i = 2; i <= kEvents; ++i) {
+    ASSERT_TRUE(pub.publish(numbered(i, "run", 15'000)));
+    while (hub_->last_seq() < i) std::this_thread::yield();
+  }
+  uint64_t after = resident_bytes();
+  EXPECT_LT(after, before + (64u << 20)) << "grew by " << (after - before) / 1024 << " KiB";
+  kill(reader, SIGCONT);
+  ASSERT_EQ(waitpid(reader, &status, 0), reader);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the reader missed events";
+}
+
+// A hub that takes nothing for a while, then everything.
+TEST(PublisherTest, AFloodingProducerIsHeldAndSaysSo) {
+  char name[] = "/tmp/ktstr-held-XXXXXX";
+  std::string folder = mkdtemp(name);
+  zmq::context_t context;
+  zmq::socket_t in(context, zmq::socket_type::pull);
+  in.set(zmq::sockopt::rcvhwm, 10);
+  in.set(zmq::sockopt::linger, 0);
+  in.bind(BusAddress::in_folder(folder).ingest);
+  constexpr uint64_t kEvents = 5000;
+  std::atomic<bool> held{false};
+  std::thread flood([&] {
+    auto pub = Publisher::connect(context, BusAddress::in_folder(folder)).value();
+    pub.set_give_up([&] { return held = true, false; });
+    for (uint64_t i = 1; i <= kEvents; ++i) EXPECT_TRUE(pub.publish(numbered(i, "run", 5000)));
+    EXPECT_GT(pub.held_back(), 0u);
+  });
+  while (!held) std::this_thread::yield();
+  uint64_t lines = 0, told = 0;
+  zmq::message_t message;
+  while (lines < kEvents) {
+    ASSERT_TRUE(in.recv(message));
+    auto event = EventBuffer::from_bytes({static_cast<const uint8_t*>(message.data()), message.size()});
+    ASSERT_TRUE(event);
+    if (event->type() == Payload::CollectorLine) ++lines;
+    if (auto* t = event->as<ProducerHeld>()) {
+      ++told;
+      EXPECT_GE(t->held_ns(), 1'000'000'000u);
+      EXPECT_GE(t->events(), 1u);
+      EXPECT_EQ(str((*event)->source()), "test");
+    }
+  }
+  flood.join();
+  EXPECT_EQ(told, 1u) << "said so, once";
+  std::filesystem::remove_all(folder);
+}
+
+// A hub that also listens on TCP.
+class RemoteHubTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/ktstr-remote-XXXXXX";
+    folder_ = mkdtemp(name);
+    key_ = read_client_key(generate_client_key(keys(), "alpha").value()).value();
+    for (int i = 0; i < 50 && !hub_; ++i) {
+      // Three free ports in a row.
+      address_ = BusAddress::remote("tcp://127.0.0.1:" + std::to_string(20'000 + (getpid() * 3 + i * 7) % 40'000)).value();
+      std::filesystem::remove(log());
+      auto hub = Hub::start(context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .run_id = "run",
+                                       .listen = BusListen{address_, read_server_keys(keys()).value()}});
+      if (hub) hub_ = std::move(hub).value();
+    }
+    ASSERT_TRUE(hub_);
+    auto pub = Publisher::connect(context_, BusAddress::in_folder(folder_)).value();
+    for (uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(pub.publish(numbered(i)));
+    while (hub_->last_seq() < 100) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  void TearDown() override {
+    hub_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  std::string log() const { return folder_ + "/events.ktlog"; }
+  std::string keys() const { return folder_ + "/keys"; }
+  // The first event over the repair socket; its error when none comes.
+  Result<EventBuffer> first(const BusAddress& address) {
+    return RepairSource::from_hub(remote_, address).value()->get(1, 1);
+  }
+  // What comes to somebody who only listens, without a key, for a while.
+  bool hears_without_key() {
+    zmq::socket_t sub(remote_, zmq::socket_type::sub);
+    sub.set(zmq::sockopt::subscribe, "");
+    sub.set(zmq::sockopt::linger, 0);
+    sub.set(zmq::sockopt::rcvtimeo, 500);
+    sub.connect(address_.events);
+    zmq::message_t message;
+    return sub.recv(message).has_value();
+  }
+
+  zmq::context_t context_, remote_;
+  std::string folder_;
+  BusAddress address_;
+  ClientKey key_;
+  std::unique_ptr<Hub> hub_;
+};
+
+TEST_F(RemoteHubTest, AClientWithItsKeyHearsAllAndAdds) {
+  address_.key = key_;
+  auto sub = Subscriber::connect(remote_, address_, "").value();
+  auto pub = Publisher::connect(remote_, address_).value();
+  auto next = [&]() -> std::optional<EventBuffer> {
+    for (int i = 0; i < 20'000; ++i) {
+      auto e = sub.receive();
+      if (!e) break;
+      if (*e) return std::move(*e);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return std::nullopt;
+  };
+  for (uint64_t i = 1; i <= 100; ++i) {
+    auto e = next();
+    ASSERT_TRUE(e && e->seq() == i) << i;
+  }
+  ASSERT_TRUE(pub.publish(numbered(101)));
+  auto e = next();
+  ASSERT_TRUE(e);
+  EXPECT_EQ(str(e->as<CollectorLine>()->text()), "101");
+  // One of ktstr's own names is not for a client over the network.
+  ASSERT_TRUE(pub.publish(make_event({.run_id = "run", .source = "collector"}, CollectorLineT())));
+  e = next();
+  ASSERT_TRUE(e && e->as<ClientRefused>());
+  EXPECT_TRUE(str(e->as<ClientRefused>()->reason()).starts_with("name: "));
+}
+
+TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
+  address_.key = key_;
+  ASSERT_TRUE(first(address_)) << "the test shows nothing";
+  // A key that this server does not know.
+  auto stranger = read_client_key(generate_client_key(folder_ + "/other", "alpha").value()).value();
+  address_.key = ClientKey{key_.server_public, stranger.own_public, stranger.own_secret};
+  auto refused = first(address_);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("refuses this key"), std::string::npos) << refused.error().message();
+  // No key at all. What it sends reaches nobody either.
+  EXPECT_FALSE(hears_without_key());
+  {
+    zmq::socket_t raw(remote_, zmq::socket_type::push);
+    raw.set(zmq::sockopt::linger, 200);
+    raw.connect(address_.ingest);
+    auto event = numbered(1);
+    (void)raw.send(zmq::const_buffer(event.bytes().data(), event.bytes().size()), zmq::send_flags::dontwait);
+  }
+  address_.key = key_;
+  EXPECT_TRUE(first(address_)) << "and the rightful client still does";
+  EXPECT_EQ(hub_->last_seq(), 100u);
+  EXPECT_EQ(hub_->refused(), 0u);
 }
 
 TEST_F(HubTest, StopsUnderAProducerThatNeverCeases) {

@@ -43,7 +43,7 @@ std::unique_ptr<zmq::socket_t> RepairServer::make_socket(zmq::context_t& context
   auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::router);
   socket->set(zmq::sockopt::sndhwm, kAnswersInFlight);
   socket->set(zmq::sockopt::rcvhwm, kAnswersInFlight);
-  socket->set(zmq::sockopt::maxmsgsize, int64_t{64});
+  socket->set(zmq::sockopt::maxmsgsize, int64_t{4096});  // a request has 16 bytes, the handshake of CURVE several hundred
   socket->set(zmq::sockopt::linger, 0);
   return socket;
 }

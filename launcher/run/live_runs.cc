@@ -31,6 +31,8 @@ Result<LiveRun> read_announcement(const std::string& folder) {
   run.log = text_field("log");
   run.pid = static_cast<int>(number_field("pid"));
   run.start_ns = number_field("start_ns");
+  run.listen = text_field("listen");
+  run.replay = json.value("replay", nlohmann::json()) == true;
   if (run.run_id.empty() || run.log.empty()) return Error::invalid(folder + "/run.json lacks run_id or log");
   return run;
 }
@@ -38,7 +40,8 @@ Result<LiveRun> read_announcement(const std::string& folder) {
 }  // namespace
 
 Status announce_run(const LiveRun& run) {
-  nlohmann::json json = {{"run_id", run.run_id}, {"log", run.log}, {"pid", run.pid}, {"start_ns", run.start_ns}};
+  nlohmann::json json = {{"run_id", run.run_id}, {"log", run.log}, {"pid", run.pid}, {"start_ns", run.start_ns},
+                         {"replay", run.replay}, {"listen", run.listen}};
   std::string path = run.bus_folder + "/run.json";
   {
     std::ofstream out(path + ".new");

@@ -16,6 +16,8 @@ struct LiveRun {
   std::string log;         // events.ktlog
   int pid = 0;             // ktstr-launch
   uint64_t start_ns = 0;   // CLOCK_MONOTONIC at the run's start: the zero of Stamp.host_ns
+  bool replay = false;     // a recorded run on a live bus
+  std::string listen;      // "tcp://…", for remote clients
 };
 
 // Writes run.json into run.bus_folder.

@@ -15,7 +15,8 @@ namespace ktstr {
 class RunBus {
  public:
   static Result<std::unique_ptr<RunBus>> open(const std::string& folder, const std::string& log_path,
-                                              const std::string& run_id, const Clock& clock);
+                                              const std::string& run_id, const Clock& clock,
+                                              const std::optional<BusListen>& listen = std::nullopt);
 
   template <typename T>
   void publish(T payload, Vm vm = Vm::Host, uint8_t attempt = 0) {

@@ -112,11 +112,12 @@ Status TestRun::begin() {
   auto bus_folder = BusFolder::create(env_.folders);
   if (!bus_folder) return std::move(bus_folder).error();
   bus_folder_.emplace(std::move(bus_folder).value());
-  auto bus = RunBus::open(bus_folder_->path(), result_.log, run_id_, *env_.clock);
+  auto bus = RunBus::open(bus_folder_->path(), result_.log, run_id_, *env_.clock, env_.listen);
   if (!bus) return std::move(bus).error();
   bus_ = std::move(bus).value();
   if (auto s = announce_run({.run_id = run_id_, .bus_folder = bus_folder_->path(), .log = result_.log,
-                             .pid = ::getpid(), .start_ns = bus_->start_ns()});
+                             .pid = ::getpid(), .start_ns = bus_->start_ns(),
+                             .listen = env_.listen ? env_.listen->address.events : ""});
       !s)
     return s;
   scale_ = time_scale({.tcg = env_.accelerator.name == "tcg", .vcpus = vcpu_count(*spec_.topology),

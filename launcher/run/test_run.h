@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/hub/hub.h"
 #include "launcher/run/folders.h"
 #include "launcher/run/progress.h"
 #include "runtime/clock.h"
@@ -30,6 +31,7 @@ struct RunEnvironment {
   std::vector<std::string> command;                               // our argv
   std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
   bool verbose_console = false;
+  std::optional<BusListen> listen;  // for remote clients
   int signal_fd = -1;  // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
   const Clock* clock = nullptr;
