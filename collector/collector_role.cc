@@ -1,14 +1,27 @@
 #include "collector/collector_role.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 
 namespace ktstr {
 namespace {
+
+constexpr std::chrono::milliseconds kPumpPeriod{5};
+constexpr size_t kMaxCommandName = 64;
+
+// Names that a client may give a command: they become part of a file's name.
+bool plain_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxCommandName && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+         });
+}
 
 std::string socket_name(Vm vm, bool console) {
   return std::string(console ? "console." : "channel.") + (vm == Vm::Primary ? "primary" : "repro") + ".sock";
@@ -64,7 +77,12 @@ CollectorRole::Session& CollectorRole::session(Key key) {
         IntakeOptions{.vm = key.first,
                       .attempt = key.second,
                       .head = [this] { return context_->head(); },
-                      .publish = [this](EventBuffer event) { context_->publish_event(std::move(event)); }});
+                      .publish =
+                          [this, key](EventBuffer event) {
+                            if (auto* end = event.as<GuestCommandExited>())
+                              sessions_[key].sender.ended(str(end->name()));
+                            context_->publish_event(std::move(event));
+                          }});
     if (auto it = accelerators_.find(key); it != accelerators_.end()) s.intake->set_accelerator(it->second);
   }
   return s;
@@ -74,7 +92,11 @@ void CollectorRole::read(Key key, Carrier carrier) {
   Session& s = session(key);
   if (!s.carriers[carrier].fd) return;
   read_once(s, carrier);
-  finish_if_over(s);
+  if (s.intake->guest_finished()) {
+    s.sender.say_goodbye();  // the guest powers off once it knows that all arrived
+    pump(key, s);
+  }
+  finish_if_over(key);
 }
 
 // One bounded read: publishing blocks under back-pressure, so a guest is never read faster than the hub
@@ -95,10 +117,6 @@ bool CollectorRole::read_once(Session& s, Carrier carrier) {
     return true;
   }
   s.intake->on_channel({reinterpret_cast<const uint8_t*>(buffer), size});
-  if (s.intake->guest_finished() && !s.answered) {
-    s.answered = true;
-    (void)!::write(fd, "K", 1);  // the guest powers off once it knows that all arrived
-  }
   return true;
 }
 
@@ -112,10 +130,70 @@ void CollectorRole::close(Session& s, Carrier carrier) {
     s.intake->end_channel();
 }
 
-void CollectorRole::finish_if_over(Session& s, const std::string& note) {
+void CollectorRole::finish_if_over(Key key, const std::string& note) {
+  Session& s = session(key);
   if (s.finished || !s.intake->ended()) return;
   s.finished = true;
+  for (const std::string& name : std::set<std::string>(s.sender.waiting()))
+    command_failed(key, name, "the VM ended before the command did");
   s.intake->finish(note);
+}
+
+void CollectorRole::command_failed(Key key, const std::string& name, const std::string& error) {
+  GuestCommandExitedT fact;
+  fact.name = name;
+  fact.exit_code = 127;
+  fact.error = error;
+  context_->publish(std::move(fact), key.first, key.second);
+}
+
+// The newest VM of the wanted kind gets it. Its files, if it brings any, stand in the bus folder, where only this user can write: they
+// are neither in the log nor for a remote client to send.
+void CollectorRole::on_command(const EventBuffer& event) {
+  const auto& request = *event.as<GuestCommandRequested>();
+  const std::string name(str(request.name()));
+  UniqueFd bundle;
+  if (plain_name(name)) {
+    const std::string path = context_->bus_folder() + "/guest." + name + ".bundle";
+    bundle = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (bundle) ::unlink(path.c_str());
+  }
+  const Vm vm = request.vm() == Vm::Repro ? Vm::Repro : Vm::Primary;
+  Key key{vm, 0};
+  Session* live = nullptr;
+  for (auto& [k, s] : sessions_)
+    if (k.first == vm && s.carriers[kChannel].fd && !s.finished) key = k, live = &s;
+  if (!plain_name(name))
+    return command_failed(key, name.substr(0, kMaxCommandName), "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
+  if (!live) return command_failed(key, name, std::string("no ") + (vm == Vm::Primary ? "primary" : "probe") + " VM is running");
+  if (auto added = live->sender.add(event, std::move(bundle)); !added)
+    return command_failed(key, name, added.error().message());
+  pump(key, *live);
+}
+
+// Writes what the guest takes now; the rest goes out on a timer.
+void CollectorRole::pump(Key key, Session& s) {
+  const int fd = s.carriers[kChannel].fd.get();
+  bool more = false;
+  while (fd >= 0) {
+    auto bytes = s.sender.next();
+    for (auto& failure : s.sender.take_failures()) command_failed(key, failure.name, failure.error);
+    if (bytes.empty()) break;
+    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      more = errno == EAGAIN;  // all else: the reading side tells of the end
+      break;
+    }
+    s.sender.sent(static_cast<size_t>(n));
+  }
+  if (more && pump_timer_ < 0) pump_timer_ = context_->every(kPumpPeriod, [this] { pump_all(); });
+}
+
+void CollectorRole::pump_all() {
+  const int timer = std::exchange(pump_timer_, -1);
+  context_->cancel(timer);
+  for (auto& [key, s] : sessions_) pump(key, s);
 }
 
 void CollectorRole::on_event(const EventBuffer& event, Context&) {
@@ -126,6 +204,8 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
       it->second.intake->set_accelerator(accelerators_[key]);
   } else if (event.as<VmExited>()) {
     on_vm_exited(key);
+  } else if (event.as<GuestCommandRequested>()) {
+    on_command(event);
   }
 }
 
@@ -146,7 +226,7 @@ void CollectorRole::on_vm_exited(Key key) {
       close(s, carrier);
     }
   }
-  finish_if_over(s, note);
+  finish_if_over(key, note);
 }
 
 }  // namespace ktstr

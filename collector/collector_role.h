@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "collector/guest_sender.h"
 #include "collector/vm_intake.h"
 #include "runtime/process.h"
 #include "runtime/unique_fd.h"
@@ -40,7 +41,8 @@ class CollectorRole : public Role {
   struct Session {
     std::unique_ptr<VmIntake> intake;
     std::array<Connection, 2> carriers;
-    bool finished = false, answered = false;
+    GuestSender sender;
+    bool finished = false;
   };
   using Key = std::pair<Vm, uint8_t>;
 
@@ -50,7 +52,11 @@ class CollectorRole : public Role {
   void read(Key key, Carrier carrier);
   bool read_once(Session& session, Carrier carrier);
   void close(Session& session, Carrier carrier);
-  void finish_if_over(Session& session, const std::string& note = {});
+  void finish_if_over(Key key, const std::string& note = {});
+  void on_command(const EventBuffer& request);
+  void command_failed(Key key, const std::string& name, const std::string& error);
+  void pump_all();
+  void pump(Key key, Session& session);
   void on_vm_exited(Key key);
 
   Context* context_ = nullptr;
@@ -60,6 +66,7 @@ class CollectorRole : public Role {
                                       {Vm::Repro, kChannel, {}}}};
   std::map<Key, Session> sessions_;
   std::map<Key, std::string> accelerators_;
+  int pump_timer_ = -1;  // while a guest takes less than there is to say
 };
 
 }  // namespace ktstr

@@ -2,6 +2,7 @@
 #include "collector/collector_role.h"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -79,6 +80,22 @@ class CollectorRoleTest : public testing::Test {
     append_frame(make_event({.run_id = "run", .source = "guest"}, GuestFinishedT{}).bytes(), frame);
     return frame;
   }
+  // Payloads of the frames that the guest would read.
+  static std::vector<std::string> from_host(const UniqueFd& channel) {
+    std::vector<uint8_t> bytes(1 << 20);
+    FrameDecoder decoder;
+    for (ssize_t n; (n = ::read(channel.get(), bytes.data(), bytes.size())) > 0;)
+      decoder.feed(std::span(bytes).first(static_cast<size_t>(n)));
+    std::vector<std::string> payloads;
+    while (auto p = decoder.next()) payloads.emplace_back(p->begin(), p->end());
+    return payloads;
+  }
+  void command(const std::string& name) {
+    GuestCommandRequestedT request;
+    request.name = name;
+    request.argv = {"/bin/true"};
+    role_->on_event(make_event({.run_id = "run", .source = "client"}, std::move(request)), *context_);
+  }
   void vm_exited(Vm vm, uint8_t attempt) {
     role_->on_event(make_event({.vm = vm, .attempt = attempt}, VmExitedT{}), *context_);
   }
@@ -101,8 +118,7 @@ TEST_F(CollectorRoleTest, AVmIsOverWhenBothConnectionsEnded) {
   context_->turn();
   EXPECT_EQ(count(Payload::ConsoleLine), 1u);
   EXPECT_EQ(count(Payload::GuestFinished), 1u);
-  char answer = 0;
-  EXPECT_EQ(::read(channel.get(), &answer, 1), 1);  // the guest may power off
+  EXPECT_EQ(from_host(channel), (std::vector<std::string>{"K"}));  // the guest may power off
   console.reset();
   context_->turn();
   EXPECT_EQ(count(Payload::CollectorDrained), 0u);
@@ -112,6 +128,42 @@ TEST_F(CollectorRoleTest, AVmIsOverWhenBothConnectionsEnded) {
   EXPECT_EQ(last().vm(), Vm::Primary);
   vm_exited(Vm::Primary, 0);
   EXPECT_EQ(count(Payload::CollectorDrained), 1u);
+}
+
+TEST_F(CollectorRoleTest, ACommandAndItsFilesGoToTheGuestAndTheBundleIsGone) {
+  UniqueFd console = connect("console.primary.sock"), channel = connect("channel.primary.sock");
+  context_->turn();
+  std::vector<uint8_t> bundle;
+  FileEmbeddedT file;
+  file.role = "command";
+  file.path = file.guest_path = "/ktstr/cmd/trace/x";
+  append_frame(make_event({.run_id = "run", .source = "trace"}, std::move(file)).bytes(), bundle);
+  const std::string path = folder_ + "/guest.trace.bundle";
+  UniqueFd out(::open(path.c_str(), O_WRONLY | O_CREAT, 0600));
+  send(out, bundle);
+  command("trace");
+  EXPECT_FALSE(std::filesystem::exists(path));
+  auto heard = from_host(channel);
+  ASSERT_EQ(heard.size(), 2u);
+  EXPECT_NE(heard[0].find("/ktstr/cmd/trace/x"), std::string::npos);
+  EXPECT_NE(heard[1].find("/bin/true"), std::string::npos);
+  // The VM ends before the command does: its client is told.
+  channel.reset();
+  console.reset();
+  context_->turn();
+  ASSERT_EQ(count(Payload::GuestCommandExited), 1u);
+  EXPECT_EQ(last().type(), Payload::CollectorDrained);
+}
+
+TEST_F(CollectorRoleTest, ACommandWithoutAVmOrWithABadNameIsAnswered) {
+  command("early");
+  ASSERT_EQ(count(Payload::GuestCommandExited), 1u);
+  EXPECT_NE(str(last().as<GuestCommandExited>()->error()).find("no primary VM"), std::string_view::npos);
+  UniqueFd channel = connect("channel.primary.sock");
+  context_->turn();
+  command("../../etc");
+  ASSERT_EQ(count(Payload::GuestCommandExited), 2u);
+  EXPECT_TRUE(from_host(channel).empty());
 }
 
 TEST_F(CollectorRoleTest, AnAttemptThatNeverConnectedKeepsItsNumber) {

@@ -10,6 +10,17 @@ T unpacked(const Table& table) {
   return object;
 }
 
+// A command in the guest has a name of its own; the guest may say any, so where it comes from is told.
+std::string line_source(std::string_view command, std::string_view source) {
+  return command.empty() ? std::string(source) : std::string(command.substr(0, 64)) + " (guest)";
+}
+
+std::string end_text(const GuestCommandExited& end) {
+  std::string text = end.signal() != 0 ? "ended by signal " + std::to_string(end.signal())
+                                       : "ended, exit code " + std::to_string(end.exit_code());
+  return end.error() ? text + ": " + std::string(str(end.error())) : text;
+}
+
 }  // namespace
 
 RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{})) {}
@@ -65,7 +76,12 @@ bool RunModel::fold(const EventBuffer& event) {
     case Payload::CollectorLine:
       if (event.vm() == Vm::Repro) break;
       primary_->timeline.collector_line(Moment::of(event), str(event.as<CollectorLine>()->text()),
-                                        str(event->source()));
+                                        line_source(str(event.as<CollectorLine>()->name()), str(event->source())));
+      break;
+    case Payload::GuestCommandExited:
+      if (event.vm() == Vm::Repro) break;
+      primary_->timeline.collector_line(Moment::of(event), end_text(*event.as<GuestCommandExited>()),
+                                        line_source(str(event.as<GuestCommandExited>()->name()), ""));
       break;
     case Payload::ReproRequested:
       repro_requested_ = true;

@@ -1,82 +1,89 @@
-// ktstr-launch runs; ktstr-launch attach RUN --name NAME -- CMD…
+// ktstr-launch runs; ktstr-launch attach RUN --name NAME [--guest] -- CMD…
 //
-// An attached command is an extra collector: its lines become CollectorLine events under its own source name, with the
-// time at which they were read. It ends with the command, or with the run.
+// An attached command is an extra collector: its lines become CollectorLine events, with the time at which they were read. On the host
+// they stand under the source name NAME; it ends with the command, or with the run. With --guest the command runs in the VM:
+// cli/guest_attach.cc.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <zmq.hpp>
 
+#include "ktstr/client.h"
+#include "launcher/cli/attach_parts.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/run/live_runs.h"
-#include "runtime/bus.h"
 #include "runtime/child.h"
-#include "runtime/clock.h"
+#include "runtime/line_splitter.h"
 #include "runtime/text.h"
+#include "schemas/envelope.h"
 #include "schemas/exit_code.h"
 
 namespace ktstr {
 namespace {
 
+using std::chrono::milliseconds;
+
+constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
 constexpr size_t kMaxLine = 4096;
-// Splits what it is fed into lines of bounded length and publishes each.
-class LineFeed {
- public:
-  LineFeed(Publisher& publisher, EventHead head, const Clock& clock, uint64_t start_ns)
-      : publisher_(publisher), head_(std::move(head)), clock_(clock), start_ns_(start_ns) {}
 
-  Status feed(std::string_view bytes) {
-    for (char c : bytes) {
-      if (c != '\n' && line_.size() < kMaxLine) {
-        line_ += c;
-        continue;
-      }
-      if (auto s = flush(); !s) return s;
-      if (c != '\n') line_ += c;
-    }
-    return {};
-  }
-  Status flush() {
-    if (line_.empty()) return {};
-    CollectorLineT t;
-    t.text = std::move(line_);
-    line_.clear();
-    ++lines_;
-    head_.host_ns = clock_.monotonic_ns() - start_ns_;
-    return publisher_.publish(make_event(head_, std::move(t)));
-  }
-  uint64_t lines() const { return lines_; }
-
- private:
-  Publisher& publisher_;
-  EventHead head_;
-  const Clock& clock_;
-  uint64_t start_ns_, lines_ = 0;
-  std::string line_;
-};
-
-Status feed_until_end(Child& child, int output, LineFeed& feed, const LiveRun& run) {
+// Reads the command's output into the stream until it ends, or the run does. Returns the number of lines.
+Result<uint64_t> feed_until_end(Child& child, int output, Client& client) {
+  LineSplitter splitter(kMaxLine);
+  Status status;
+  auto publish = [&](std::string_view text, bool truncated) {
+    if (!status) return;
+    CollectorLineT line;
+    line.text = text;
+    line.truncated = truncated;
+    status = client.publish(std::move(line));
+  };
   char chunk[65536];
-  while (true) {
-    pollfd p{output, POLLIN, 0};
-    ::poll(&p, 1, 200);
-    if (p.revents) {
-      ssize_t n = ::read(output, chunk, sizeof chunk);
-      if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) return feed.flush();
-      if (n > 0)
-        if (auto s = feed.feed({chunk, static_cast<size_t>(n)}); !s) return s;
+  for (bool open = true; open && status;) {
+    pollfd fds[] = {{output, POLLIN, 0}, {client.fd(), POLLIN, 0}};
+    ::poll(fds, 2, 200);
+    if (fds[0].revents) {
+      const ssize_t n = ::read(output, chunk, sizeof chunk);
+      open = n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+      if (n > 0) splitter.feed({chunk, static_cast<size_t>(n)}, publish);
     }
-    if (::access((run.bus_folder + "/run.json").c_str(), F_OK) != 0) {
-      child.terminate(std::chrono::milliseconds(2000));
-      return {};  // the run has ended
+    if (auto heard = drain(client); !heard) return std::move(heard).error();
+    if (!client.run_alive()) {
+      child.terminate(milliseconds(2000));
+      return splitter.lines();
     }
   }
+  if (status) splitter.flush(publish);
+  if (!status) return std::move(status).error();
+  return splitter.lines();
+}
+
+int attach_on_host(const AttachCommandOptions& options, Client& client) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return report_error(Error::from_errno("pipe"), kInfra);
+  UniqueFd read_end(ends[0]), write_end(ends[1]);
+  auto child = Child::spawn({.argv = options.command, .stdout_fd = write_end.get(), .stderr_fd = write_end.get(),
+                             .own_session = false});
+  if (!child) return report_error(child.error(), kUsage);
+  write_end.reset();
+  auto lines = feed_until_end(*child, read_end.get(), client);
+  if (!lines) return report_error(lines.error(), kInfra);
+  std::fprintf(stderr, "%llu lines into %s as %s\n", static_cast<unsigned long long>(*lines),
+               client.run().run_id.c_str(), printable(options.name).c_str());
+  auto exit = child->wait(milliseconds(5000));
+  return exit && exit->signal == 0 ? exit->exit_code : 0;
 }
 
 }  // namespace
+
+Status drain(Client& client) {
+  while (true) {
+    auto event = client.next();
+    if (!event) return std::move(event).error();
+    if (!*event) return {};
+  }
+}
 
 int runs_command(bool json) {
   auto runs = find_live_runs(folder_options());
@@ -96,43 +103,18 @@ int runs_command(bool json) {
 }
 
 int attach_command(const AttachCommandOptions& options) {
-  constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
   auto run = find_live_run(folder_options(), options.run);
   if (!run) return report_error(run.error(), kUsage);
   if (run->replay) return report_error(Error::invalid(run->run_id + " is a recorded run: nothing can be added to it"), kUsage);
   if (is_own_source(options.name))
     return report_error(Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself")
                             .with_hint("choose another --name"), kUsage);
-  // A name is held by a lock on its file, so that a killed collector frees it.
-  std::string claim = run->bus_folder + "/source." + options.name;
-  if (options.name.find('/') != std::string::npos) return report_error(Error::invalid("--name may hold no '/'"), kUsage);
-  UniqueFd held(::open(claim.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  if (!held) return report_error(Error::from_errno("join " + run->run_id), kInfra);
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  if (::fcntl(held.get(), F_SETLK, &lock) != 0)
-    return report_error(Error::invalid("the source name \"" + options.name + "\" is taken in this run")
-                            .with_hint("choose another --name"), kUsage);
-
-  zmq::context_t zmq;
-  auto publisher = Publisher::connect(zmq, BusAddress::in_folder(run->bus_folder));
-  if (!publisher) return report_error(publisher.error(), kInfra);
-  publisher->set_give_up([&] { return ::access((run->bus_folder + "/run.json").c_str(), F_OK) != 0; });
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return report_error(Error::from_errno("pipe"), kInfra);
-  UniqueFd read_end(ends[0]), write_end(ends[1]);
-  auto child = Child::spawn({.argv = options.command, .stdout_fd = write_end.get(), .stderr_fd = write_end.get(),
-                             .own_session = false});
-  if (!child) return report_error(child.error(), kUsage);
-  write_end.reset();
-  SystemClock clock;
-  LineFeed feed(*publisher, {.run_id = run->run_id, .source = options.name}, clock, run->start_ns);
-  auto status = feed_until_end(*child, read_end.get(), feed, *run);
-  std::fprintf(stderr, "%llu lines into %s as %s\n", static_cast<unsigned long long>(feed.lines()),
-               run->run_id.c_str(), printable(options.name).c_str());
-  if (!status) return report_error(status.error(), kInfra);
-  auto exit = child->wait(std::chrono::milliseconds(5000));
-  return exit && exit->signal == 0 ? exit->exit_code : 0;
+  auto client = Client::connect({.run_id = run->run_id, .bus = run->bus_folder, .log = run->log, .pid = run->pid,
+                                 .start_ns = run->start_ns},
+                                {.name = options.name, .await_join = true});
+  if (!client)
+    return report_error(client.error(), client.error().kind() == ErrorKind::kInvalid ? kUsage : kInfra);
+  return options.guest ? attach_in_guest(options, *client) : attach_on_host(options, *client);
 }
 
 }  // namespace ktstr

@@ -49,13 +49,14 @@ class VirtioCarrier : public FdCarrier {
   VirtioCarrier(UniqueFd fd, std::string device) : FdCarrier(std::move(fd)), device_(std::move(device)) {}
   std::string name() const override { return "virtserialport " + device_; }
 
-  // The driver does not tell when the host took the last buffer, so the collector answers GuestFinished with
-  // a byte.
-  bool flush(int limit_ms) override {
-    pollfd p{fd_.get(), POLLIN, 0};
-    if (::poll(&p, 1, limit_ms) != 1 || (p.revents & POLLIN) == 0) return false;
-    char answer;
-    return ::read(fd_.get(), &answer, 1) == 1;
+  // The driver does not tell when the host took the last buffer, so the collector answers GuestFinished.
+  bool flush(int) override { return false; }
+  int input_fd() const override { return fd_.get(); }
+  Result<size_t> read(std::span<uint8_t> bytes) override {
+    const ssize_t n = ::read(fd_.get(), bytes.data(), bytes.size());
+    if (n > 0) return static_cast<size_t>(n);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return size_t{0};
+    return n == 0 ? Error::system("event channel: the host has gone") : Error::from_errno("event channel: read");
   }
 
  private:

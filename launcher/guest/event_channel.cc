@@ -1,5 +1,7 @@
 #include "launcher/guest/event_channel.h"
 
+#include <poll.h>
+
 #include "schemas/frame_codec.h"
 
 namespace ktstr::guest {
@@ -48,6 +50,34 @@ bool EventChannel::write_out(int limit_ms, size_t until) {
   return reached && !broken_;
 }
 
-bool EventChannel::drain(int limit_ms) { return write_out(limit_ms, 0) && carrier_->flush(limit_ms); }
+bool EventChannel::drain(int limit_ms) {
+  if (!write_out(limit_ms, 0)) return false;
+  return carrier_->input_fd() < 0 ? carrier_->flush(limit_ms) : await_goodbye(limit_ms);
+}
+
+bool EventChannel::read_input() {
+  uint8_t chunk[32 * 1024];
+  // Bounded: a host that floods us must not keep us from our own work.
+  for (int i = 0; i < 16; ++i) {
+    auto n = carrier_->read(chunk);
+    if (!n) return false;
+    if (*n == 0) return true;
+    input_.feed(std::span(chunk, *n));
+  }
+  return true;
+}
+
+bool EventChannel::await_goodbye(int limit_ms) {
+  const uint64_t deadline = now_ns() + static_cast<uint64_t>(limit_ms) * kMs;
+  while (true) {
+    const bool open = take_input([](const EventBuffer&) {});
+    if (input_.goodbye()) return true;
+    const uint64_t now = now_ns();
+    if (!open || now >= deadline) return false;
+    pollfd p{carrier_->input_fd(), POLLIN, 0};
+    ::poll(&p, 1, static_cast<int>((deadline - now + kMs - 1) / kMs));
+    if ((p.revents & (POLLHUP | POLLERR)) != 0 && (p.revents & POLLIN) == 0) return false;
+  }
+}
 
 }  // namespace ktstr::guest

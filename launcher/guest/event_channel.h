@@ -10,6 +10,7 @@
 
 #include "launcher/guest/carrier.h"
 #include "launcher/guest/guest_clock.h"
+#include "launcher/guest/host_input.h"
 #include "schemas/envelope.h"
 
 namespace ktstr::guest {
@@ -35,8 +36,18 @@ class EventChannel {
 
   // Writes what goes without waiting.
   void pump();
-  // Writes all, and waits until the host has it. False: not within the limit.
+  // Writes all, and waits until the host has it. False: not within the limit. Commands that come meanwhile are dropped.
   bool drain(int limit_ms);
+
+  // What the host says: -1 when nothing can come. Readable: take_input().
+  int input_fd() const { return carrier_->input_fd(); }
+  // Reads what is there and hands out each event. False: nothing more will come, ever.
+  template <typename OnEvent>
+  bool take_input(OnEvent&& on_event) {
+    const bool open = read_input();
+    while (auto event = input_.next()) on_event(*event);
+    return open;
+  }
 
   bool idle() const { return queue_.size() == sent_; }
   uint64_t frames() const { return frames_; }
@@ -47,9 +58,12 @@ class EventChannel {
   static constexpr size_t kBatch = 32u << 10;  // what the driver takes at once
   static constexpr int kBlockMs = 20'000;
   bool write_out(int limit_ms, size_t until);
+  bool read_input();
+  bool await_goodbye(int limit_ms);
 
   std::unique_ptr<Carrier> carrier_;
   EventHead head_{.source = "guest"};
+  HostInput input_;
   std::vector<uint8_t> queue_;
   size_t sent_ = 0;  // bytes of queue_ that are out
   bool broken_ = false;

@@ -1,0 +1,62 @@
+// What the host says to one guest, over the event channel's other direction: commands of clients, with their files, and the
+// answer to GuestFinished. Pure of sockets: bytes are asked for and marked as sent by the adapter.
+//
+// A command's files come as a bundle, a file of channel frames, each a FileEmbedded event with the role "command". It is read one
+// frame at a time, as fast as the guest takes it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+#include "runtime/unique_fd.h"
+#include "schemas/envelope.h"
+
+namespace ktstr {
+
+class GuestSender {
+ public:
+  static constexpr size_t kMaxCommands = 64;  // of one VM, that have not ended
+  static constexpr uint64_t kMaxBundleBytes = 256u << 20;
+
+  // `bundle`: may be empty (the program is in the guest already). Errors: the VM has said its last word, too many commands, one of
+  // this name runs. REQUIRES: request.type() is GuestCommandRequested.
+  Status add(const EventBuffer& request, UniqueFd bundle);
+  // The guest says that a command has ended.
+  void ended(std::string_view name) { waiting_.erase(std::string(name)); }
+  // The guest has said its last word: what has not begun is dropped, and it is told that all has arrived.
+  void say_goodbye();
+  // Commands that were asked for and whose end has not been told.
+  const std::set<std::string>& waiting() const { return waiting_; }
+
+  // The next bytes to write; empty: nothing to say. Valid until sent(). A bundle that turns out damaged is dropped, and its command
+  // is moved to `failed()`.
+  std::span<const uint8_t> next();
+  void sent(size_t bytes);
+
+  struct Failure {
+    std::string name, error;
+  };
+  std::vector<Failure> take_failures() { return std::exchange(failures_, {}); }
+
+ private:
+  struct Item {
+    std::string name;
+    UniqueFd bundle;
+    std::vector<uint8_t> request;  // frame
+  };
+  Result<bool> load_from_bundle(Item& item);
+
+  std::deque<Item> items_;
+  std::vector<uint8_t> frame_;  // in hand
+  size_t sent_ = 0;             // bytes of it that are out
+  std::set<std::string> waiting_;
+  std::vector<Failure> failures_;
+  bool goodbye_ = false, goodbye_said_ = false;
+};
+
+}  // namespace ktstr

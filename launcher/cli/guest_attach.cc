@@ -1,0 +1,156 @@
+// ktstr-launch attach RUN --name NAME --guest -- CMD…
+//
+// The guest holds next to no programs, so the host's go there: the program and its libraries, found as the guest's loader will look for
+// them. They are left as a bundle of channel frames in the bus folder (0700: only this user can), and GuestCommandRequested
+// tells the collector of it. So the log is not filled with libraries, and a client from elsewhere can run what is in the guest but
+// cannot bring files. Limits: programs that load more at run time (interpreters with their modules, dlopen) need it in the guest.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "launcher/cli/attach_parts.h"
+#include "launcher/vm/program_files.h"
+#include "runtime/text.h"
+#include "schemas/envelope.h"
+#include "schemas/exit_code.h"
+#include "schemas/frame_codec.h"
+
+namespace ktstr {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
+constexpr size_t kPiece = 256 << 10;
+constexpr uint64_t kMaxFiles = 128u << 20;  // they stand in the guest's memory
+constexpr size_t kMaxName = 64;
+
+// The program that a shell would find; empty: none.
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0 ? name : "";
+  std::string path = env_value("PATH");
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find(':', begin), path.size());
+    const std::string candidate = path.substr(begin, end - begin) + "/" + name;
+    if (end > begin && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+    begin = end + 1;
+  }
+  return "";
+}
+
+// One file as FileEmbedded frames.
+Status append_file(const ProgramFile& file, const EventHead& head, std::ofstream& bundle) {
+  std::ifstream in(file.host_path, std::ios::binary);
+  std::vector<char> piece(kPiece);
+  uint64_t offset = 0;
+  do {
+    in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    FileEmbeddedT fact;
+    fact.role = "command";
+    fact.path = file.host_path;
+    fact.guest_path = file.guest_path;
+    fact.offset = offset;
+    fact.mode = 0755;
+    fact.data.assign(piece.begin(), piece.begin() + in.gcount());
+    offset += static_cast<uint64_t>(in.gcount());
+    std::vector<uint8_t> frame;
+    append_frame(make_event(head, std::move(fact)).bytes(), frame);
+    bundle.write(reinterpret_cast<const char*>(frame.data()), static_cast<std::streamsize>(frame.size()));
+  } while (in);
+  if (in.bad() || offset == 0) return Error::system("cannot read " + file.host_path);
+  return {};
+}
+
+Status write_bundle(const std::string& program, const std::string& guest_path, const EventHead& head,
+                    const std::string& path) {
+  auto files = collect_program_files(program, guest_path);
+  if (!files) return std::move(files).error();
+  uint64_t size = 0;
+  std::error_code ec;
+  for (const ProgramFile& file : *files) size += fs::file_size(file.host_path, ec);
+  if (size > kMaxFiles)
+    return Error::exhausted(program + " and its libraries are " + std::to_string(size >> 20) + " MiB; " +
+                            std::to_string(kMaxFiles >> 20) + " go into a guest")
+        .with_hint("link it statically, or strip it");
+  // Under its own name only once it is whole: the collector takes what stands there.
+  const std::string part = path + ".part";
+  {
+    std::ofstream bundle(part, std::ios::binary | std::ios::trunc);
+    for (const ProgramFile& file : *files)
+      if (auto s = append_file(file, head, bundle); !s) return s;
+    if (!bundle.flush()) return Error::from_errno("write " + part);
+  }
+  if (::rename(part.c_str(), path.c_str()) != 0) return Error::from_errno("write " + path);
+  return {};
+}
+
+struct Ended {
+  uint64_t lines = 0;
+  int code = 0;
+};
+
+// Hears the command's lines and its end. Only what comes after our own request counts: a command of this name may have run before.
+Result<Ended> follow(const std::string& name, Client& client) {
+  Ended ended;
+  bool asked = false;
+  while (true) {
+    auto event = client.next(milliseconds(200));
+    if (!event) return std::move(event).error();
+    if (!*event) {
+      if (!client.run_alive()) return Error::system("the run ended before the command did");
+      continue;
+    }
+    if (auto* request = (*event)->as<GuestCommandRequested>(); request && (*event)->source() == name) asked = true;
+    if (!asked) continue;
+    if (auto* line = (*event)->as<CollectorLine>(); line && str(line->name()) == name) {
+      ++ended.lines;
+      std::FILE* to = line->stream() == OutputStream::Stderr ? stderr : stdout;
+      std::fprintf(to, "%s\n", printable(str(line->text())).c_str());
+      std::fflush(to);
+    }
+    if (auto* exit = (*event)->as<GuestCommandExited>(); exit && str(exit->name()) == name) {
+      if (exit->error() && exit->pid() == 0) return Error::invalid(printable(str(exit->error())));
+      if (exit->error()) std::fprintf(stderr, "note: %s\n", printable(str(exit->error())).c_str());
+      ended.code = exit->signal() ? 128 + exit->signal() : exit->exit_code();
+      return ended;
+    }
+    if ((*event)->as<RunFinished>()) return Error::system("the run ended before the command did");
+  }
+}
+
+}  // namespace
+
+int attach_in_guest(const AttachCommandOptions& options, Client& client) {
+  const std::string& name = options.name;
+  const bool plain = name.size() <= kMaxName && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+                       return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+                     });
+  if (!plain)
+    return report_error(Error::invalid("--name of a command in the guest takes letters, digits, '_', '-' and '.'"), kUsage);
+  GuestCommandRequestedT request;
+  request.name = name;
+  request.argv = options.command;
+  // What is not on the host may be in the guest: /ktstr/sched/…, a payload.
+  if (const std::string program = find_program(options.command[0]); !program.empty()) {
+    request.argv[0] = "/ktstr/cmd/" + name + "/" + fs::path(program).filename().string();
+    EventHead head{.run_id = client.run().run_id, .source = name};
+    if (auto s = write_bundle(program, request.argv[0], head, client.run().bus + "/guest." + name + ".bundle"); !s)
+      return report_error(s.error(), kUsage);
+  } else if (options.command[0][0] != '/') {
+    return report_error(Error::not_found(options.command[0] + " is not on this host")
+                            .with_hint("a program that is only in the guest is named by its absolute path there"), kUsage);
+  }
+  if (auto s = client.publish(std::move(request)); !s) return report_error(s.error(), kInfra);
+  auto ended = follow(name, client);
+  if (!ended) return report_error(ended.error(), kInfra);
+  std::fprintf(stderr, "%llu lines into %s as %s, from the guest\n", static_cast<unsigned long long>(ended->lines),
+               client.run().run_id.c_str(), name.c_str());
+  return ended->code;
+}
+
+}  // namespace ktstr
