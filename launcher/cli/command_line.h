@@ -88,6 +88,7 @@ struct AttachCommandOptions {
   std::string run;   // run id, part of one, "latest"
   std::string name;  // source name of the lines
   std::vector<std::string> command;
+  bool guest = false;  // run it in the VM
 };
 int attach_command(const AttachCommandOptions& options);
 int runs_command(bool json);
