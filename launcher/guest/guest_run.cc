@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -41,8 +42,7 @@ GuestRun::GuestRun(EventLoop& loop, EventChannel& channel)
              {.programs_seen = [this] { stage(Stage::ProgramsSeen); },
               .note = [this](const std::string& text) { note(text); }}),
       scheduler_(loop, channel),
-      cores_(loop),
-      commands_(loop, channel) {}
+      cores_(loop) {}
 
 GuestRun::~GuestRun() = default;
 
@@ -70,9 +70,9 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   if (result != Attach::kFailed && !detached_) run_workload();
   phase("teardown");
   settle();
-  if (workload_) {
-    workload_->stop(scaled(kGraceNs));
-    workload_->report(channel_);
+  if (scenario_) {
+    scenario_->stop(scaled(kGraceNs));
+    scenario_->report();
   }
   end_scheduler();
   end_probe();
@@ -94,7 +94,6 @@ void GuestRun::prepare() {
   for (const std::string& text : apply_kernel_settings(plan_->verbose_console)) note(text);
   for (const std::string& text : enable_cgroup_controllers()) note(text);
   watch_children();
-  watch_host();
   if (auto armed = cores_.arm(); !armed) note("no backtraces of dying processes: " + armed.error().message());
   if (auto on = tracer_.start(); !on) note("sched_ext dump: " + on.error().message());
   loop_.every(kTickNs, [this] {
@@ -119,29 +118,18 @@ void GuestRun::watch_children() {
   });
 }
 
-// Commands of clients of the bus. A host that has gone is not listened to any more: its fd would be readable for ever.
-void GuestRun::watch_host() {
-  const int fd = channel_.input_fd();
-  if (fd < 0) return;
-  loop_.watch(fd, EPOLLIN, [this, fd](uint32_t events) {
-    const bool open = channel_.take_input([this](const EventBuffer& event) { commands_.on_event(event); });
-    if (!open || (events & EPOLLIN) == 0) loop_.unwatch(fd);
-  });
-}
-
 void GuestRun::reap() {
   int status = 0;
   pid_t pid;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+  rusage usage{};
+  while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
     if (pid == scheduler_.pid()) {
       scheduler_.on_end(status);
       probe_.scheduler_ended();
     } else if (pid == probe_.pid()) {
       probe_.on_end(status);
-    } else if (commands_.on_end(pid, status)) {
-      continue;
-    } else if (workload_) {
-      workload_->on_end(pid, status);
+    } else if (scenario_) {
+      scenario_->on_end(pid, status, usage);
     }
   }
 }
@@ -231,20 +219,21 @@ void GuestRun::look_at_state() {
 
 void GuestRun::run_workload() {
   phase("workload");
-  workload_ = std::make_unique<Workload>(loop_, *plan_->spec);
-  if (auto status = workload_->start(); !status) {
+  scenario_ = std::make_unique<Scenario>(
+      loop_, channel_, cores_,
+      ScenarioOptions{.spec = *plan_->spec,
+                      .time_scale = std::max(1.0, static_cast<double>(plan_->time_scale)),
+                      .phase = [this](const std::string& name) { phase(name.c_str()); }});
+  if (auto status = scenario_->start(); !status) {
     fail(Stage::WorkloadStarted, "workload: " + status.error().message());
-    workload_->stop(scaled(kGraceNs));
-    workload_.reset();
+    scenario_->stop(scaled(kGraceNs));
     return;
   }
-  stage(Stage::WorkloadStarted, std::to_string(workload_->workers()) + " workers");
+  stage(Stage::WorkloadStarted, std::to_string(scenario_->workers()) + " workers");
   // The kernel's word counts: a scheduler may go on after its process has ended (a pinned link, a daemon).
-  auto over = [this] { return detached_; };
-  // The duration is a span of the guest's own clock: it is not scaled.
-  loop_.run_until(over, now_ns() + plan_->spec->duration_ns);
-  workload_->ask_to_stop();
-  stage(Stage::WorkloadFinished, over() ? "ended early: sched_ext is not enabled any more" : "");
+  scenario_->run([this] { return detached_; });
+  scenario_->ask_to_stop();
+  stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
 }
 
 // After a detach: the kernel's dump, its console output and the scheduler's own words are worth waiting for.
@@ -300,13 +289,13 @@ void GuestRun::end_probe() {
 }
 
 void GuestRun::finish() {
-  commands_.stop(scaled(kGraceNs));
   tracer_.poll();
   stage(Stage::GuestFinished);
   GuestFinishedT fact;
   fact.clean = !failed_;
   fact.frames_sent = channel_.frames();
   fact.lines_dropped = scheduler_.dropped_lines() + channel_.dropped();
+  if (scenario_) fact.lines_dropped += scenario_->dropped_lines();
   channel_.send(std::move(fact));
   channel_.drain(kDrainMs);
 }

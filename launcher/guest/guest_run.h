@@ -8,11 +8,10 @@
 #include "launcher/guest/dump_tracer.h"
 #include "launcher/guest/event_channel.h"
 #include "launcher/guest/event_loop.h"
-#include "launcher/guest/guest_commands.h"
 #include "launcher/guest/probe_link.h"
+#include "launcher/guest/scenario.h"
 #include "launcher/guest/sched_ext_state.h"
 #include "launcher/guest/scheduler_process.h"
-#include "launcher/guest/workload.h"
 #include "runtime/unique_fd.h"
 #include "schemas/guest_generated.h"
 
@@ -32,7 +31,6 @@ class GuestRun {
 
   bool read_plan();
   void watch_children();
-  void watch_host();
   void reap();
   void prepare();
   Attach attach();
@@ -61,8 +59,7 @@ class GuestRun {
   ProbeLink probe_;
   SchedulerProcess scheduler_;
   CoreCatcher cores_;
-  GuestCommands commands_;
-  std::unique_ptr<Workload> workload_;
+  std::unique_ptr<Scenario> scenario_;
   UniqueFd child_signals_;
 
   uint64_t seq_before_ = 0;  // enable_seq before the scheduler started

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,9 +15,15 @@ class LatencyHistogram {
     ++buckets_[index(ns)];
     ++count_;
     if (ns > max_) max_ = ns;
+    const double delta = static_cast<double>(ns) - mean_;
+    mean_ += delta / static_cast<double>(count_);
+    squares_ += delta * (static_cast<double>(ns) - mean_);
   }
   uint64_t count() const { return count_; }
   uint64_t max() const { return max_; }
+
+  double mean() const { return mean_; }
+  double stddev() const { return count_ < 2 ? 0 : std::sqrt(squares_ / static_cast<double>(count_)); }
 
   // Smallest latency that `percent` of all do not exceed; 0 when there are none.
   uint64_t percentile(unsigned percent) const {
@@ -48,6 +55,7 @@ class LatencyHistogram {
   uint32_t buckets_[kBuckets] = {};
   uint64_t count_ = 0;
   uint64_t max_ = 0;
+  double mean_ = 0, squares_ = 0;  // running mean, and sum of squared distances from it
 };
 
 }  // namespace ktstr::guest

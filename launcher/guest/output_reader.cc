@@ -22,33 +22,29 @@ bool OutputReader::read_some() {
   }
   last_byte_ns_ = now_ns();
   splitter_.feed(std::string_view(buffer, static_cast<size_t>(n)),
-                 [this](std::string_view text, bool truncated) { on_line(text, truncated); });
+                 [this](std::string_view text, bool truncated) { take_line(text, truncated); });
   return true;
 }
 
 void OutputReader::drain(bool last) {
-  // Bounded: a surviving child of the scheduler may write for ever.
+  // Bounded: a surviving child of the program may write for ever.
   for (int i = 0; i < 1024 && pipe_ && read_some(); ++i) {
   }
-  if (last) splitter_.flush([this](std::string_view text, bool truncated) { on_line(text, truncated); });
+  if (last) splitter_.flush([this](std::string_view text, bool truncated) { take_line(text, truncated); });
 }
 
-void OutputReader::on_line(std::string_view text, bool truncated) {
+void OutputReader::take_line(std::string_view text, bool truncated) {
   const uint64_t second = last_byte_ns_ / kSecond;
   if (second != second_) {
     second_ = second;
     lines_this_second_ = 0;
   }
   if (text.find_first_not_of(" \t") != std::string_view::npos) last_line_ = text.substr(0, 300);
-  if (++lines_this_second_ > kLinesPerSecond) {
+  if (++lines_this_second_ > lines_per_second_) {
     ++dropped_;
     return;
   }
-  SchedulerLineT fact;
-  fact.stream = stream_;
-  fact.text = text;
-  fact.truncated = truncated;
-  channel_.send(std::move(fact), last_byte_ns_);
+  on_line_(text, truncated, last_byte_ns_);
 }
 
 void OutputReader::close() {

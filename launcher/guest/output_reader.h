@@ -1,10 +1,11 @@
-// One output stream of the scheduler: a pipe whose lines become SchedulerLine events.
+// One output stream of a program: a pipe, read by line.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
-#include "launcher/guest/event_channel.h"
 #include "launcher/guest/event_loop.h"
 #include "runtime/line_splitter.h"
 #include "runtime/unique_fd.h"
@@ -13,8 +14,11 @@ namespace ktstr::guest {
 
 class OutputReader {
  public:
-  OutputReader(EventLoop& loop, EventChannel& channel, OutputStream stream)
-      : loop_(loop), channel_(channel), stream_(stream) {}
+  // `text` is valid during the call.
+  using OnLine = std::function<void(std::string_view text, bool truncated, uint64_t guest_ns)>;
+
+  explicit OutputReader(EventLoop& loop, OnLine on_line, uint64_t lines_per_second = 20'000, size_t max_line = 4096)
+      : loop_(loop), on_line_(std::move(on_line)), lines_per_second_(lines_per_second), splitter_(max_line) {}
   ~OutputReader() { close(); }
 
   // The reading end, non-blocking.
@@ -27,20 +31,18 @@ class OutputReader {
   const std::string& last_line() const { return last_line_; }  // last one that was not blank
 
  private:
-  // A scheduler that floods its output keeps running, at its own pace; what is above the rate is dropped and
+  // A program that floods its output keeps running, at its own pace; what is above the rate is dropped and
   // counted.
-  static constexpr uint64_t kLinesPerSecond = 20'000;
-  static constexpr size_t kMaxLine = 4096;
 
   bool read_some();
-  void on_line(std::string_view text, bool truncated);
+  void take_line(std::string_view text, bool truncated);
   void close();
 
   EventLoop& loop_;
-  EventChannel& channel_;
-  OutputStream stream_;
+  OnLine on_line_;
+  const uint64_t lines_per_second_;
   UniqueFd pipe_;
-  LineSplitter splitter_{kMaxLine};
+  LineSplitter splitter_;
   std::string last_line_;
   uint64_t last_byte_ns_ = 0;
   uint64_t second_ = 0, lines_this_second_ = 0;

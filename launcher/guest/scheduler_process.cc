@@ -13,6 +13,7 @@
 
 #include "launcher/guest/fd_passing.h"
 #include "launcher/guest/notify_filter.h"
+#include "launcher/guest/output_pipe.h"
 
 namespace ktstr::guest {
 namespace {
@@ -64,18 +65,6 @@ void set_limit(int resource, rlim_t value) {
   ::_exit(127);
 }
 
-struct Pipe {
-  UniqueFd read, write;
-};
-
-Result<Pipe> make_pipe() {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return Error::from_errno("pipe");
-  ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
-  ::fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);  // a dump fits, even while init is busy
-  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
-}
-
 }  // namespace
 
 std::string ProcessEnd::to_string() const {
@@ -84,8 +73,8 @@ std::string ProcessEnd::to_string() const {
 }
 
 Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
-  auto out = make_pipe();
-  auto err = make_pipe();
+  auto out = make_output_pipe();
+  auto err = make_output_pipe();
   int report[2];
   if (!out || !err || ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) != 0)
     return Error::from_errno("pipes of the scheduler");
@@ -130,6 +119,14 @@ Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
   out_.start(std::move(out->read));
   err_.start(std::move(err->read));
   return {};
+}
+
+void SchedulerProcess::line(OutputStream stream, std::string_view text, bool truncated, uint64_t guest_ns) {
+  SchedulerLineT fact;
+  fact.stream = stream;
+  fact.text = text;
+  fact.truncated = truncated;
+  channel_.send(std::move(fact), guest_ns);
 }
 
 void SchedulerProcess::on_end(int wait_status) {

@@ -24,7 +24,9 @@ struct ProcessEnd {
 class SchedulerProcess {
  public:
   SchedulerProcess(EventLoop& loop, EventChannel& channel)
-      : out_(loop, channel, OutputStream::Stdout), err_(loop, channel, OutputStream::Stderr) {}
+      : channel_(channel),
+        out_(loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stdout, text, cut, ns); }),
+        err_(loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stderr, text, cut, ns); }) {}
 
   // Returns once exec succeeded; its failure is the error ("start /ktstr/sched/scx_x: No such file or
   // directory"). With `filtered`, listener() is the filter's listener afterwards.
@@ -52,6 +54,9 @@ class SchedulerProcess {
   }
 
  private:
+  void line(OutputStream stream, std::string_view text, bool truncated, uint64_t guest_ns);
+
+  EventChannel& channel_;
   OutputReader out_, err_;
   UniqueFd listener_;
   pid_t pid_ = -1;

@@ -22,22 +22,29 @@ struct Telemetry {
   uint64_t migrations = 0;
   uint64_t wakeups = 0;
   uint64_t cpus[kMaxCpus / 64] = {};
+  uint64_t outside[kMaxCpus / 64] = {};  // seen on while the group's cpuset did not allow it
   LatencyHistogram wake;
 };
 
 struct WorkerSlot {
   Telemetry telemetry;
   std::atomic<uint32_t> finished{0};
-  // The hand-over ring (PipeIo, FutexPingPong): where the predecessor leaves the token, and when it did.
+  // The hand-over ring (PipeIo, CachePipe, FutexPingPong): where the predecessor leaves the token, and when.
   std::atomic<uint32_t> token{0};
   std::atomic<uint64_t> handed_ns{0};
+  // Of the first worker of a group (FutexFanOut, FanOutCompute, MutexContention), for all of the group.
+  std::atomic<uint32_t> round{0};    // fan-out: grows with each message. A futex
+  std::atomic<uint32_t> answers{0};  // fan-out: receivers that are through with this round. A futex
+  std::atomic<uint32_t> lock{0};     // the mutex: 0 free, 1 held, 2 held and waited for. A futex
 };
 
-// For all workers of a VM.
+// For all workers of a batch.
 struct WorkloadControl {
   std::atomic<uint32_t> go{0};  // futex: workers wait until all stand in their groups
   std::atomic<uint32_t> stop{0};
   std::atomic<uint64_t> go_ns{0};  // when they were let go: waiting to run for the first time is a gap too
+  // CPUs that the group's cpuset allows; while it is being changed, those of before and after.
+  std::atomic<uint64_t> allowed[kMaxCpus / 64];
 };
 
 }  // namespace ktstr::guest

@@ -1,25 +1,22 @@
-// The declared workload: cgroups, workers forked into them, their reports.
+// The declared workload: cgroups, batches of workers in them, and what steps do to both.
 #pragma once
-
-#include <sys/types.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "launcher/guest/event_channel.h"
-#include "launcher/guest/event_loop.h"
-#include "launcher/guest/worker.h"
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
-#include "schemas/spec_generated.h"
+#include "launcher/guest/cgroups.h"
+#include "launcher/guest/worker_batch.h"
 
 namespace ktstr::guest {
 
 class Workload {
  public:
-  Workload(EventLoop& loop, const TestSpecT& spec) : loop_(loop), spec_(spec) {}
-  ~Workload();
+  // Gives the program of a Custom group. Its fds stay the giver's.
+  using ProgramOf = std::function<Result<WorkerProgram>(const std::string& payload)>;
+
+  Workload(EventLoop& loop, const TestSpecT& spec, Cgroups& cgroups, ProgramOf program_of)
+      : loop_(loop), spec_(spec), cgroups_(cgroups), program_of_(std::move(program_of)) {}
 
   // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing
   // running.
@@ -30,39 +27,30 @@ class Workload {
   void stop(uint64_t grace_ns);
   void report(EventChannel& channel) const;
 
+  // Operations of a step.
+  Status spawn(const CgroupSpecT& group, uint32_t step);
+  // Ends the workers that are in the group; those that do not end within `grace_ns` are killed.
+  void stop_group(const std::string& cgroup, uint64_t grace_ns);
+  Status set_cpuset(const std::string& cgroup, const std::string& cpus);
+  Status swap_cpusets(const std::string& a, const std::string& b);
+  Status set_affinity(const std::string& cgroup, const std::string& cpus);
+  Status move_all(const std::string& from, const std::string& to);
+
   // The reaper found a child: true if it was a worker.
-  bool on_end(pid_t pid, int wait_status);
+  bool on_end(pid_t pid, int wait_status, const rusage& usage);
   size_t running() const;
-  size_t workers() const { return members_.size(); }
+  size_t workers() const;
 
  private:
-  struct Member {
-    const CgroupSpecT* group = nullptr;
-    uint32_t index = 0;
-    WorkerSlot* slot = nullptr;
-    WorkerSetup setup;
-    pid_t pid = -1;
-    bool ended = false, killed = false;
-    int exit_code = 0;
-    uint64_t run_ns = 0, wait_ns = 0;  // schedstat at the end
-  };
-
-  Status map_slots(size_t count);
-  Status make_group(const CgroupSpecT& group, UniqueFd& folder);
-  Status make_rings(size_t first, size_t count);
-  Status fork_member(Member& member, int group_folder);
-  void close_gap(Telemetry& telemetry) const;
-  void read_schedstat(Member& member) const;
-  void signal_running(int signo);
+  Status add_batch(const CgroupSpecT& group, uint32_t step);
+  void allow(const std::string& cgroup, const std::string& cpus, bool keep_old);
 
   EventLoop& loop_;
   const TestSpecT& spec_;
-  WorkloadControl* control_ = nullptr;
-  WorkerSlot* slots_ = nullptr;
-  size_t mapped_bytes_ = 0;
-  uint64_t stop_ns_ = 0;  // when they were told to end
-  std::vector<Member> members_;
-  std::vector<UniqueFd> pipes_;
+  Cgroups& cgroups_;
+  ProgramOf program_of_;
+  std::vector<std::unique_ptr<WorkerBatch>> batches_;
+  std::map<std::string, uint32_t> next_index_;  // per cgroup name
 };
 
 }  // namespace ktstr::guest

@@ -1,0 +1,34 @@
+// What a payload states on KTSTR_CHECK_FD: a JSON object a line becomes a CheckReported (README.md).
+#pragma once
+
+#include <string_view>
+
+#include "launcher/guest/event_channel.h"
+#include "launcher/guest/event_loop.h"
+#include "launcher/guest/output_reader.h"
+#include "schemas/event_generated.h"
+
+namespace ktstr::guest {
+
+// One line. What is no such object gives a nameless Inconclusive check that says so: it must not pass unseen.
+CheckReportedT parse_check(std::string_view line, bool truncated);
+
+class CheckReader {
+ public:
+  CheckReader(EventLoop& loop, EventChannel& channel)
+      : channel_(channel), reader_(loop, [this](auto text, bool cut, uint64_t ns) { line(text, cut, ns); }, kPerSecond, kMaxLine) {}
+  // Our end of the socket.
+  void start(UniqueFd socket) { reader_.start(std::move(socket)); }
+  void drain(bool last) { reader_.drain(last); }
+
+ private:
+  static constexpr uint64_t kPerSecond = 1000, kMost = 10'000;
+  static constexpr size_t kMaxLine = 16 * 1024;
+  void line(std::string_view text, bool truncated, uint64_t guest_ns);
+
+  EventChannel& channel_;
+  OutputReader reader_;
+  uint64_t seen_ = 0;
+};
+
+}  // namespace ktstr::guest
