@@ -33,6 +33,9 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   if (auto s = archive.add_bytes("/ktstr/plan.bin", pack_plan(request)); !s) return s;
   if (const auto& scheduler = request.spec->scheduler)
     if (auto s = archive.add_program(scheduler->guest_path, scheduler->host_path); !s) return s;
+  for (const auto& payload : request.spec->payloads)
+    if (auto s = archive.add_program(payload->guest_path, payload->host_path); !s)
+      return std::move(s).error().within("payload " + payload->name);
   return archive.write(path);
 }
 
