@@ -42,7 +42,8 @@ GuestRun::GuestRun(EventLoop& loop, EventChannel& channel)
              {.programs_seen = [this] { stage(Stage::ProgramsSeen); },
               .note = [this](const std::string& text) { note(text); }}),
       scheduler_(loop, channel),
-      cores_(loop) {}
+      cores_(loop),
+      commands_(loop, channel) {}
 
 GuestRun::~GuestRun() = default;
 
@@ -94,6 +95,7 @@ void GuestRun::prepare() {
   for (const std::string& text : apply_kernel_settings(plan_->verbose_console)) note(text);
   for (const std::string& text : enable_cgroup_controllers()) note(text);
   watch_children();
+  watch_host();
   if (auto armed = cores_.arm(); !armed) note("no backtraces of dying processes: " + armed.error().message());
   if (auto on = tracer_.start(); !on) note("sched_ext dump: " + on.error().message());
   loop_.every(kTickNs, [this] {
@@ -118,6 +120,16 @@ void GuestRun::watch_children() {
   });
 }
 
+// Commands of clients of the bus. A host that has gone is not listened to any more: its fd would be readable for ever.
+void GuestRun::watch_host() {
+  const int fd = channel_.input_fd();
+  if (fd < 0) return;
+  loop_.watch(fd, EPOLLIN, [this, fd](uint32_t events) {
+    const bool open = channel_.take_input([this](const EventBuffer& event) { commands_.on_event(event); });
+    if (!open || (events & EPOLLIN) == 0) loop_.unwatch(fd);
+  });
+}
+
 void GuestRun::reap() {
   int status = 0;
   pid_t pid;
@@ -128,6 +140,8 @@ void GuestRun::reap() {
       probe_.scheduler_ended();
     } else if (pid == probe_.pid()) {
       probe_.on_end(status);
+    } else if (commands_.on_end(pid, status)) {
+      continue;
     } else if (scenario_) {
       scenario_->on_end(pid, status, usage);
     }
@@ -289,6 +303,7 @@ void GuestRun::end_probe() {
 }
 
 void GuestRun::finish() {
+  commands_.stop(scaled(kGraceNs));
   tracer_.poll();
   stage(Stage::GuestFinished);
   GuestFinishedT fact;

@@ -8,6 +8,7 @@
 #include "launcher/guest/dump_tracer.h"
 #include "launcher/guest/event_channel.h"
 #include "launcher/guest/event_loop.h"
+#include "launcher/guest/guest_commands.h"
 #include "launcher/guest/probe_link.h"
 #include "launcher/guest/scenario.h"
 #include "launcher/guest/sched_ext_state.h"
@@ -31,6 +32,7 @@ class GuestRun {
 
   bool read_plan();
   void watch_children();
+  void watch_host();
   void reap();
   void prepare();
   Attach attach();
@@ -59,6 +61,7 @@ class GuestRun {
   ProbeLink probe_;
   SchedulerProcess scheduler_;
   CoreCatcher cores_;
+  GuestCommands commands_;
   std::unique_ptr<Scenario> scenario_;
   UniqueFd child_signals_;
 
