@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "reporter/pin_corpus.h"
 #include "reporter/vm_record.h"
+#include "schemas/pin_corpus.h"
 
 namespace ktstr {
 
