@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "launcher/cli/pin_command.h"
 #include "launcher/run/folders.h"
 #include "runtime/result.h"
 #include "runtime/text.h"
@@ -74,6 +75,10 @@ int launch_main(int argc, char** argv) {
   run_cmd->add_option("--listen", run.listen, "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
   run_cmd->add_option("--keys", run.keys, "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
+  run_cmd->add_option("--repro-tries", run.repro_tries, "repeat a crash so often in the second VM, and tell the rate")
+      ->check(CLI::Range(1, 100));
+  run_cmd->add_option("--repro-history", run.repro_history, "show the last N calls of each probed function")
+      ->check(CLI::Range(1, 64));
   run_cmd->add_option("--boot-timeout", run.boot_timeout_s,
                       "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
@@ -127,6 +132,10 @@ int launch_main(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
 
+  PinCommandOptions pin;
+  auto* pin_cmd = app.add_subcommand("pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it");
+  pin_cmd->add_option("LOG", pin.log, "events.ktlog")->required();
+
   bool runs_json = false;
   auto* runs_cmd = app.add_subcommand("runs", "list live runs");
   runs_cmd->add_flag("--json", runs_json, "as JSON");
@@ -143,6 +152,7 @@ int launch_main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
   }
   if (run_cmd->parsed()) return run_command(run);
+  if (pin_cmd->parsed()) return pin_command(pin);
   if (tests_cmd->parsed()) return list_command(list);
   if (show_cmd->parsed()) return show_command(show);
   if (replay_cmd->parsed()) return replay_command(replay);

@@ -28,6 +28,8 @@ struct RunCommandOptions {
   std::vector<std::string> scheduler_dirs;
   std::string listen, keys;  // tcp://HOST:PORT for remote clients, and the key folder
   double boot_timeout_s = 0;  // 0: the default
+  uint32_t repro_tries = 0;    // 0: as the spec says
+  uint32_t repro_history = 0;  // 0: as the spec says
   bool quiet = false;
   std::vector<std::string> command;  // our argv, for the record
 };

@@ -46,6 +46,8 @@ Result<std::vector<TestSpecT>> load_tests(const RunCommandOptions& options) {
   }
   if (!errors.empty()) return Error::invalid(errors);
   for (auto& test : tests) {
+    if (options.repro_tries) test.repro_tries = options.repro_tries;
+    if (options.repro_history) test.probe_history = options.repro_history;
     if (auto& s = test.scheduler; s && s->guest_path.empty())
       s->guest_path = "/ktstr/sched/" + std::filesystem::path(s->host_path).filename().string();
   }
