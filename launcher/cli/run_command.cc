@@ -11,6 +11,7 @@
 #include <random>
 
 #include "launcher/cli/command_line.h"
+#include "launcher/cli/test_program.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/test_run.h"
@@ -37,12 +38,12 @@ Result<std::vector<TestSpecT>> load_tests(const RunCommandOptions& options) {
   std::vector<TestSpecT> tests;
   std::string errors;
   for (const auto& path : options.specs) {
-    auto loaded = load_spec(path, {.binaries = &finder});
+    auto loaded = load_tests_of(path, {.binaries = &finder});
     if (!loaded) {
       errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
       continue;
     }
-    for (auto& test : *loaded) tests.push_back(std::move(test));
+    for (auto& test : *loaded) tests.push_back(std::move(test.spec));
   }
   if (!errors.empty()) return Error::invalid(errors);
   for (auto& test : tests) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launcher/cli/command_line.h"
+#include "launcher/cli/test_program.h"
 #include "runtime/text.h"
 #include "schemas/exit_code.h"
 #include "schemas/filter.h"
@@ -17,7 +18,7 @@ Result<std::vector<LoadedTest>> load_all(const std::vector<std::string>& specs) 
   std::vector<LoadedTest> tests;
   std::string errors;
   for (const auto& path : specs) {
-    auto loaded = load_tests(path, {});
+    auto loaded = load_tests_of(path, {});
     if (!loaded) {
       errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
       continue;

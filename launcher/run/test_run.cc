@@ -123,7 +123,11 @@ Status TestRun::begin() {
   scale_ = time_scale({.tcg = env_.accelerator.name == "tcg", .vcpus = vcpu_count(*spec_.topology),
                        .host_cpus = env_.host.cpus, .load_1min = env_.load_1min});
 
-  std::vector<std::string> rerun = {"ktstr-launch", "run", spec_.file, "-E", "test(=" + spec_.name + ")"};
+  // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
+  std::string argument = spec_.file;
+  for (const auto& payload : spec_.payloads)
+    if (!spec_.body.empty() && payload->name == spec_.body) argument = payload->binary;
+  std::vector<std::string> rerun = {"ktstr-launch", "run", argument, "-E", "test(=" + spec_.name + ")"};
   result_.rerun = shell_quote(rerun);
   RunStartedT started;
   started.tool_version = kVersion;

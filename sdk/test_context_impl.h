@@ -1,0 +1,45 @@
+// What a body's context stands on: the plan in the VM, the socket on which checks are told, the workers that run.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ktstr/result.h"
+#include "ktstr/test.h"
+#include "sdk/test_registry.h"
+
+namespace ktstr {
+
+struct CheckLine {
+  std::string name;
+  TestVerdict verdict = TestVerdict::kPass;
+  std::string observed, threshold, detail;
+};
+
+struct TestContext::Impl {
+  // In the VM: reads /ktstr/plan.bin and takes the socket that KTSTR_CHECK_FD names.
+  static Result<std::unique_ptr<Impl>> open(const RegisteredTest& test);
+
+  void send_check(const CheckLine& check);
+  void send_result(const TestResult& result);
+  void send_worker(const WorkerResult& worker);
+  void send(const std::string& json);
+  void stop_all();
+
+  std::string test, file;
+  unsigned line = 0;
+  CpuTopology topology;
+  std::chrono::nanoseconds duration{0};
+  double time_scale = 1;
+  bool has_scheduler = false;
+  std::string cgroup_root = "/sys/fs/cgroup";
+  int check_fd = -1;  // -1: outside of a VM; lines go to stdout
+  unsigned failed = 0, checks = 0;
+  std::vector<std::shared_ptr<Workers::State>> workers;
+  std::set<std::string> recut;  // cgroups whose cpuset changed after workers were started in them
+};
+
+}  // namespace ktstr
