@@ -23,6 +23,7 @@ struct Options {
   int ready_fd = -1;
   uint64_t start_ns = 0;
   int parent = 0;
+  uint64_t recorded_until = 0;
 };
 
 // The parent-death signal that the launcher gives its helpers (launcher/run/helpers.cc): apart from SIGTERM, which
@@ -154,7 +155,8 @@ class Loop : public Context {
       auto event = subscriber_->receive();
       if (!event) return std::move(event).error();
       if (!*event) return {};
-      role_.on_event(**event, *this);
+      bool recorded = (**event).seq() <= options_.recorded_until && (**event).vm() == Vm::Primary;
+      if (!recorded) role_.on_event(**event, *this);
       if ((**event).type() == Payload::RunFinished) stop(0);
     }
     more_events_ = true;
@@ -216,6 +218,8 @@ int run_process(int argc, char** argv, Role& role) {
   app.add_option("--ready-fd", options.ready_fd, "write READY here once started");
   app.add_option("--start-ns", options.start_ns, "CLOCK_MONOTONIC at the run's start: the zero of host_ns");
   app.add_option("--parent", options.parent, "pid of the launcher: end with it");
+  app.add_option("--recorded-until", options.recorded_until,
+                 "facts of the primary VM up to this event are a recorded run's: not for this process");
   role.add_options(app);
   try {
     app.parse(argc, argv);

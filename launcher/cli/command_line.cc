@@ -73,6 +73,7 @@ int launch_main(int argc, char** argv) {
   run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
   run_cmd->add_option("--listen", run.listen, "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
+  run_cmd->add_flag("--embed", run.embed, "put scheduler, libraries, payloads and spec into the log, so that it can be repeated elsewhere");
   run_cmd->add_option("--keys", run.keys, "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
   run_cmd->add_option("--repro-tries", run.repro_tries, "repeat a crash so often in the second VM, and tell the rate")
@@ -83,6 +84,16 @@ int launch_main(int argc, char** argv) {
                       "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
   run_cmd->add_flag("-q,--quiet", run.quiet, "no progress");
+
+  ReproCommandOptions repro;
+  repro.run.command.assign(argv, argv + argc);
+  auto* repro_cmd = app.add_subcommand("repro", "repeat a recorded crash: boot only the probe VM, from a log (run --embed)");
+  repro_cmd->add_option("LOG", repro.log, "events.ktlog")->required();
+  repro_cmd->add_option("--kernel", repro.run.kernel, "image or source tree of the same release (default: the cached one)");
+  repro_cmd->add_option("--accel", repro.run.accel, "auto, kvm or tcg")->capture_default_str();
+  repro_cmd->add_option("--out", repro.run.out, "folder for the new log and report");
+  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as of run")->check(CLI::Range(1.0, 86400.0));
+  repro_cmd->add_flag("-q,--quiet", repro.run.quiet, "no progress");
 
   KernelCommandOptions kernel;
   auto* kernel_cmd = app.add_subcommand("kernel", "the cache of kernels");
@@ -152,6 +163,7 @@ int launch_main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
   }
   if (run_cmd->parsed()) return run_command(run);
+  if (repro_cmd->parsed()) return repro_command(repro);
   if (pin_cmd->parsed()) return pin_command(pin);
   if (tests_cmd->parsed()) return list_command(list);
   if (show_cmd->parsed()) return show_command(show);

@@ -27,6 +27,7 @@ struct RunCommandOptions {
   std::string out;
   std::vector<std::string> scheduler_dirs;
   std::string listen, keys;  // tcp://HOST:PORT for remote clients, and the key folder
+  bool embed = false;        // the log holds scheduler, payloads and spec, for `repro` elsewhere
   double boot_timeout_s = 0;  // 0: the default
   uint32_t repro_tries = 0;    // 0: as the spec says
   uint32_t repro_history = 0;  // 0: as the spec says
@@ -40,6 +41,12 @@ struct EventPrintOptions {
   std::vector<std::string> types, sources, vms;  // empty: all
   double from_s = 0, to_s = 1e18;                // host time since the run's start
 };
+struct ReproCommandOptions {
+  std::string log;  // of the run whose crash is to be repeated
+  RunCommandOptions run;  // kernel, accel, out, quiet, boot_timeout_s
+};
+int repro_command(const ReproCommandOptions& options);
+
 struct LogCommandOptions {
   std::string log;
   EventPrintOptions print;

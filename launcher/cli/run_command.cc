@@ -163,6 +163,7 @@ int run_command(const RunCommandOptions& options) {
   env.folders = folder_options();
   env.folders.out = options.out;
   env.listen = *listen;
+  env.embed = options.embed;
   env.folders.run_id = make_run_id(clock.realtime_ns(), std::random_device{}());
   env.boot_limit_ns = static_cast<uint64_t>(options.boot_timeout_s * 1e9);
   env.command = options.command;
@@ -208,6 +209,57 @@ int run_command(const RunCommandOptions& options) {
     if (stop) break;
   }
   print_end(results);
+  return exit_code(code);
+}
+
+// Only the probe VM, from the log of a run that was recorded elsewhere.
+int repro_command(const ReproCommandOptions& options) {
+  auto cache_dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
+  auto recorded = read_recorded_run({.log = options.log, .store = std::filesystem::path(*cache_dir).parent_path().string() + "/files"});
+  if (!recorded) return report_error(recorded.error(), kUsage);
+  const KernelInfoT* kernel = recorded->started.kernel.get();
+  if (!kernel) return report_error(Error::invalid(options.log + ": does not tell the kernel"), kUsage);
+  RunCommandOptions run = options.run;
+  if (run.kernel.empty()) {
+    auto cached = KernelCache(*cache_dir).find(kernel->release);
+    if (cached && !*cached)
+      return report_error(Error::not_found("the kernel " + printable(kernel->release) + " of this run is not cached")
+                              .with_hint("ktstr-launch kernel fetch " + printable(kernel->release) + "; or name its image with --kernel"),
+                          kUsage);
+    run.kernel = kernel->release;
+  }
+
+  SystemClock clock;
+  Progress progress(stderr, ::isatty(2), run.quiet);
+  RunEnvironment env;
+  env.program_folder = program_folder();
+  env.folders = folder_options();
+  env.folders.out = run.out;
+  env.folders.run_id = make_run_id(clock.realtime_ns(), std::random_device{}());
+  env.boot_limit_ns = static_cast<uint64_t>(run.boot_timeout_s * 1e9);
+  env.command = run.command;
+  env.recorded = &*recorded;
+  env.progress = &progress;
+  env.clock = &clock;
+  set_switches(env);
+  auto failure = prepare(run, env);
+  progress.clear();
+  if (failure) return report_error(failure->error, failure->code);
+  if (options.run.kernel.empty()) env.kernel.origin = "as recorded";
+  if (env.kernel.release != kernel->release)
+    return report_error(Error::invalid("the run was on " + printable(kernel->release) + ", this is " + env.kernel.release), kUsage);
+  auto artifacts = make_artifact_folder(env.folders);
+  if (!artifacts) return report_error(artifacts.error(), kInfra);
+  env.artifacts = *artifacts;
+  BusFolder::sweep(env.folders);
+  progress.say("repeating " + printable(recorded->started.run_id) + " on " + env.kernel.release + ", " + env.accelerator.name);
+  UniqueFd signals = catch_signals();
+  env.signal_fd = signals.get();
+  auto result = run_test(*recorded->started.spec, env);
+  if (!result) return report_error(result.error(), kInfra);
+  ExitCode code = result->code;
+  print_end({{recorded->started.spec->name, std::move(*result)}});
   return exit_code(code);
 }
 

@@ -14,16 +14,23 @@ namespace ktstr {
 
 class RunBus {
  public:
-  static Result<std::unique_ptr<RunBus>> open(const std::string& folder, const std::string& log_path,
-                                              const std::string& run_id, const Clock& clock,
-                                              const std::optional<BusListen>& listen = std::nullopt);
+  struct Options {
+    std::string folder, log_path, run_id;
+    std::optional<BusListen> listen;
+    uint64_t past_ns = 0;  // the run began so long ago: its first facts were recorded then
+  };
+  static Result<std::unique_ptr<RunBus>> open(const Options& options, const Clock& clock);
 
   template <typename T>
   void publish(T payload, Vm vm = Vm::Host, uint8_t attempt = 0) {
     EventHead head{.run_id = run_id_, .source = "launcher", .vm = vm, .attempt = attempt,
                    .host_ns = clock_.monotonic_ns() - start_ns_};
+    publish_event(make_event(head, std::move(payload)));
+  }
+  // As it is; of this run.
+  void publish_event(const EventBuffer& event) {
     // The hub is in this process: a publish only fails when the hub has, which failure() tells.
-    if (auto s = publisher_->publish(make_event(head, std::move(payload))); !s) lost_ = s.error().message();
+    if (auto s = publisher_->publish(event); !s) lost_ = s.error().message();
   }
   int fd() const { return subscriber_->fd(); }
   Result<std::optional<EventBuffer>> receive() { return subscriber_->receive(); }
@@ -33,8 +40,8 @@ class RunBus {
   uint64_t elapsed_ns() const { return clock_.monotonic_ns() - start_ns_; }
 
  private:
-  RunBus(std::string run_id, const Clock& clock)
-      : run_id_(std::move(run_id)), clock_(clock), start_ns_(clock.monotonic_ns()) {}
+  RunBus(std::string run_id, const Clock& clock, uint64_t past_ns)
+      : run_id_(std::move(run_id)), clock_(clock), start_ns_(clock.monotonic_ns() - past_ns) {}
 
   std::string run_id_;
   const Clock& clock_;

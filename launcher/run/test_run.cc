@@ -45,6 +45,7 @@ class TestRun {
   };
 
   Status begin();
+  Status tell_recorded();
   Status start_helpers();
   void boot(Vm vm, uint8_t attempt, const ProbePlanT* plan);
   void enter(State state);
@@ -100,6 +101,7 @@ class TestRun {
   std::optional<ExitCode> verdict_;
   int interrupted_ = 0;
   std::string fatal_;  // the log takes nothing more
+  uint64_t recorded_until_ = 0;  // the last fact of a recorded first VM; 0: it is booted
 };
 
 Status TestRun::begin() {
@@ -112,7 +114,8 @@ Status TestRun::begin() {
   auto bus_folder = BusFolder::create(env_.folders);
   if (!bus_folder) return std::move(bus_folder).error();
   bus_folder_.emplace(std::move(bus_folder).value());
-  auto bus = RunBus::open(bus_folder_->path(), result_.log, run_id_, *env_.clock, env_.listen);
+  auto bus = RunBus::open({.folder = bus_folder_->path(), .log_path = result_.log, .run_id = run_id_, .listen = env_.listen,
+                           .past_ns = env_.recorded ? env_.recorded->last_host_ns : 0}, *env_.clock);
   if (!bus) return std::move(bus).error();
   bus_ = std::move(bus).value();
   if (auto s = announce_run({.run_id = run_id_, .bus_folder = bus_folder_->path(), .log = result_.log,
@@ -128,7 +131,7 @@ Status TestRun::begin() {
   for (const auto& payload : spec_.payloads)
     if (!spec_.body.empty() && payload->name == spec_.body) argument = payload->binary;
   std::vector<std::string> rerun = {"ktstr-launch", "run", argument, "-E", "test(=" + spec_.name + ")"};
-  result_.rerun = shell_quote(rerun);
+  result_.rerun = shell_quote(env_.recorded ? env_.command : rerun);
   RunStartedT started;
   started.tool_version = kVersion;
   started.schema_version = kSchemaVersion;
@@ -147,7 +150,29 @@ Status TestRun::begin() {
   started.command = env_.command;
   started.rerun = result_.rerun;
   started.time_scale = static_cast<float>(scale_);
+  hash_programs(*started.spec);
+  if (env_.recorded) started.origin = env_.recorded->started.run_id;
+  started.files_embedded = env_.embed;
   bus_->publish(std::move(started));
+  if (env_.recorded) return tell_recorded();
+  if (env_.embed) return embed_files(spec_, [&](FileEmbeddedT piece) { bus_->publish(std::move(piece)); });
+  return {};
+}
+
+// The first VM as it was recorded. Done when its last fact is in the log.
+Status TestRun::tell_recorded() {
+  for (const EventBuffer& event : env_.recorded->events) bus_->publish_event(with_run_id(event, run_id_));
+  while (recorded_until_ == 0) {
+    auto event = bus_->receive();
+    if (!event) return std::move(event).error();
+    if (!bus_->failure().empty()) return Error::system(bus_->failure());
+    if (!*event) {
+      pollfd p{bus_->fd(), POLLIN, 0};
+      ::poll(&p, 1, 20);
+    } else if ((**event).type() == Payload::VmSettled) {
+      recorded_until_ = (**event).seq();
+    }
+  }
   return {};
 }
 
@@ -156,6 +181,8 @@ Status TestRun::start_helpers() {
     HelperOptions options{.program_folder = env_.program_folder, .bus_folder = bus_folder_->path(),
                           .log_path = result_.log, .run_id = run_id_, .start_ns = bus_->start_ns()};
     if (std::string_view(name) == "reporter") options.extra_args = {"--report-file", result_.report};
+    if (recorded_until_ != 0 && (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
+      options.extra_args = {"--recorded-until", std::to_string(recorded_until_)};
     auto helper = start_helper(name, options);
     if (!helper) {
       // Without ears there is no point in a VM; without the others the report says what is missing.
@@ -187,7 +214,8 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   qemu_exit_ = {};
   vm_start_ = stage_since_ = now();
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the probe VM on ") + env_.kernel.release);
-  auto session = VmSession::boot({.vm = vm, .attempt = attempt, .spec = &spec_, .probe_plan = plan, .run_id = run_id_,
+  auto session = VmSession::boot({.vm = vm, .attempt = attempt, .spec = &spec_, .probe_plan = plan,
+                                  .files = env_.recorded ? &env_.recorded->files : nullptr, .run_id = run_id_,
                                   .program_folder = env_.program_folder, .bus_folder = bus_folder_->path(),
                                   .qemu = env_.qemu, .qemu_version = env_.host.qemu, .accelerator = env_.accelerator.name,
                                   .kernel = env_.kernel.path, .time_scale = scale_,
@@ -455,7 +483,10 @@ void TestRun::finish() {
 Result<TestResult> TestRun::run() {
   if (auto s = begin(); !s) return std::move(s).error();
   if (auto s = start_helpers(); !s) return std::move(s).error();
-  boot(Vm::Primary, 0, nullptr);
+  if (env_.recorded)
+    enter(State::kAwaitAnswer);
+  else
+    boot(Vm::Primary, 0, nullptr);
   while (state_ != State::kDone) turn();
   for (Helper& h : helpers_)
     // A failed log takes no RunFinished, so nobody would hear of it.

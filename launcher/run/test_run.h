@@ -10,6 +10,7 @@
 #include "launcher/hub/hub.h"
 #include "launcher/run/folders.h"
 #include "launcher/run/progress.h"
+#include "launcher/run/recorded_run.h"
 #include "runtime/clock.h"
 #include "runtime/result.h"
 #include "schemas/event_generated.h"
@@ -32,6 +33,8 @@ struct RunEnvironment {
   std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
   bool verbose_console = false;
   std::optional<BusListen> listen;  // for remote clients
+  bool embed = false;               // the log gets all that is needed to repeat the run
+  const RecordedRun* recorded = nullptr;  // its first VM is not booted again: only the probe VM
   int signal_fd = -1;  // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
   const Clock* clock = nullptr;

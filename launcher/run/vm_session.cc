@@ -31,6 +31,12 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
   if (auto s = archive.add_file("/ktstr/probe", request.program_folder + "/ktstr-probe", 0755); !s) return s;
   if (auto s = archive.add_bytes("/ktstr/plan.bin", pack_plan(request)); !s) return s;
+  if (request.files && !request.files->empty()) {
+    for (const auto& file : *request.files)
+      if (!file.guest_path.empty())
+        if (auto s = archive.add_file(file.guest_path, file.host_path, 0755); !s) return s;
+    return archive.write(path);
+  }
   if (const auto& scheduler = request.spec->scheduler)
     if (auto s = archive.add_program(scheduler->guest_path, scheduler->host_path); !s) return s;
   for (const auto& payload : request.spec->payloads)
