@@ -73,7 +73,8 @@ std::string in_one_line(const DecodedCallT& call) {
                        pid.empty() ? v->entry : fmt::format("{}[{}]", comm, pid));
   }
   out += changed;
-  if (!call.retval.empty()) out += fmt::format("{}returns {}", out.empty() ? "" : "; ", call.retval);
+  const std::string result = call.retval.substr(0, call.retval.find(" (where"));
+  if (!result.empty()) out += fmt::format("{}returns {}", out.empty() ? "" : "; ", result);
   return out;
 }
 
