@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "runtime/qmp_client.h"
 #include "runtime/unique_fd.h"
@@ -16,6 +20,34 @@ namespace ktstr {
 namespace {
 
 constexpr char kHeld = 'h', kReleased = 'r';
+
+// The command line as others see it. It is ours to overwrite, and the guard's copy says who it is.
+struct CommandLine {
+  char* begin = nullptr;
+  size_t size = 0;
+};
+
+CommandLine own_command_line() {
+  std::ifstream file("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  const size_t name_end = text.rfind(')');
+  if (name_end == text.npos) return {};
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string skipped;
+  for (int field = 3; field < 48; ++field) fields >> skipped;  // proc(5): 48 arg_start, 49 arg_end
+  uint64_t begin = 0, end = 0;
+  if (!(fields >> begin >> end) || begin == 0 || end <= begin) return {};
+  return {reinterpret_cast<char*>(begin), end - begin};
+}
+
+void rename_process(const CommandLine& line) {
+  constexpr char kName[] = "ktstr-guard";
+  if (line.size > sizeof kName) {
+    std::memset(line.begin, 0, line.size);
+    std::memcpy(line.begin, kName, sizeof kName);
+  }
+  ::prctl(PR_SET_NAME, kName);
+}
 
 // The guard's life: async-signal-safe calls only, since it is forked from a process with threads.
 [[noreturn]] void guard(int commands, int qmp, int limit_ms) {
@@ -64,6 +96,7 @@ class QmpHold : public VmHold {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return Error::from_errno("pipe");
     UniqueFd read_end(ends[0]), write_end(ends[1]);
+    const CommandLine line = own_command_line();
     const pid_t pid = ::fork();
     if (pid < 0) return Error::from_errno("fork");
     if (pid == 0) {
@@ -74,6 +107,7 @@ class QmpHold : public VmHold {
       ::dup2(b, kQmp);
       ::close_range(kQmp + 1, ~0u, 0);
       for (int fd = 0; fd < kCommands; ++fd) ::close(fd);
+      rename_process(line);
       ::signal(SIGHUP, SIG_IGN);
       ::signal(SIGTERM, SIG_IGN);
       guard(kCommands, kQmp, limit_ms);

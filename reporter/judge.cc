@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "reporter/checks.h"
+#include "reporter/monitor_checks.h"
 #include "reporter/names.h"
 #include "schemas/crash_signature.h"
 #include "schemas/error_pin.h"
@@ -175,6 +176,7 @@ Judgement judge(const RunModel& model) {
   CheckResults checks;
   if (cause.kind == FailureKind::kNone && why_doubt.empty()) {
     checks = run_checks(model);
+    if (model.primary().workload_finished) checks.add(monitor_checks(model));
     if (!checks.violated.empty()) {
       j.kind = FailureKind::kWorkload;
       set(j, ExitCode::kTestFailed);
@@ -183,6 +185,14 @@ Judgement judge(const RunModel& model) {
                                              : fmt::format("{} checks failed", checks.violated.size());
       j.detail = checks.violated;
     }
+  }
+  if (j.kind == FailureKind::kNone && checks.skipped && checks.violated.empty() && !model.interrupted()) {
+    const bool allowed = model.switch_value("KTSTR_NO_SKIPS") != "1";
+    set(j, allowed ? ExitCode::kPass : ExitCode::kTestFailed);
+    if (allowed) j.outcome = Outcome::Skip;
+    j.summary = (allowed ? "" : "skipped, which --no-skips fails: ") + *checks.skipped;
+    j.reason = allowed ? *checks.skipped : "skipped";
+    return j;
   }
   if (j.kind == FailureKind::kNone && !model.interrupted()) {
     std::string unknown = !why_doubt.empty()       ? why_doubt

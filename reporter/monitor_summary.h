@@ -1,8 +1,12 @@
 // The monitor's samples folded into what `--- monitor ---` says. Constant memory per CPU, domain and counter.
 //
 // Averages and maxima are taken over samples in which a sched_ext scheduler is enabled (over all samples when
-// the test runs the kernel's own scheduler). Thresholds look at ticks of 100 ms, whatever the sampling rate,
-// so that "sustained over 5 samples" means half a second.
+// the test runs the kernel's own scheduler). Thresholds look at the workload alone, in ticks of 100 ms whatever the
+// sampling rate, so that "sustained over 5 samples" means half a second.
+//
+// Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread waited, or
+// the guest's clock hardly moved), memory that is not initialised or makes no sense, and dispatch_keep_last while no
+// task waits anywhere: a CPU that keeps its only task has nothing better to do.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +17,25 @@
 #include <vector>
 
 #include "schemas/event_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 
+// What the test's spec allows. A threshold of 0 is switched off.
 struct MonitorThresholds {
-  double imbalance = 4.0;       // most loaded CPU's nr_running over the least loaded's (at least 1)
-  uint32_t local_dsq = 50;      // tasks on one local DSQ
-  double fallback_rate = 200;   // select_cpu_fallback per second
-  double keep_last_rate = 100;  // dispatch_keep_last per second
-  unsigned sustained = 5;       // ticks in a row
+  double imbalance = 0;       // most loaded CPU's nr_running over the least loaded's (at least 1)
+  uint32_t local_dsq = 0;     // tasks on one local DSQ
+  bool stuck = false;         // a busy CPU's run queue clock that stands still
+  double fallback_rate = 0;   // select_cpu_fallback per second
+  double keep_last_rate = 0;  // dispatch_keep_last per second, while other tasks wait
+  unsigned sustained = 0;     // ticks in a row; 0: nothing is checked
+  bool enforce = false;       // a violation fails the test
   uint64_t tick_ns = 100'000'000;
+
+  static MonitorThresholds of(const TestSpecT& spec);
+  bool any() const {
+    return sustained > 0 && (imbalance > 0 || local_dsq > 0 || stuck || fallback_rate > 0 || keep_last_rate > 0);
+  }
 };
 
 // One condition: how long it held.
@@ -71,12 +84,14 @@ class MonitorSummary {
  public:
   // `scx`: the test runs a sched_ext scheduler.
   void expect_scx(bool scx) { scx_ = scx; }
+  void set_thresholds(const MonitorThresholds& thresholds) { thresholds_ = thresholds; }
   // Returns the sample's load when it counts (see above), to add it to a phase as well.
   struct Load {
     double imbalance, nr_running, dsq;
     uint32_t dsq_max;
   };
-  std::optional<Load> fold(const MonitorSample& sample, uint64_t host_ns);
+  // `in_workload`: thresholds apply.
+  std::optional<Load> fold(const MonitorSample& sample, uint64_t host_ns, bool in_workload = true);
   // The last words: programs and domains as they ended.
   void fold(const MonitorStopped& stopped, uint64_t host_ns);
   static void add(LoadAverage& average, const Load& load);
@@ -100,6 +115,12 @@ class MonitorSummary {
   const std::map<DsqKey, uint32_t>& dsqs() const { return dsqs_; }  // the greatest depth seen
   const std::map<unsigned, VcpuUse>& vcpus() const { return vcpus_; }
 
+  struct MapUse {
+    std::string name;
+    uint32_t type = 0, key_bytes = 0, value_bytes = 0, entries = 0;
+  };
+  const std::map<uint32_t, MapUse>& maps() const { return maps_; }  // by id
+
   const MonitorThresholds& thresholds() const { return thresholds_; }
   const Sustained& imbalance() const { return imbalance_; }
   const Sustained& local_dsq() const { return local_dsq_; }
@@ -108,7 +129,12 @@ class MonitorSummary {
   const Sustained& stuck() const { return stuck_; }
   int stuck_cpu() const { return stuck_cpu_; }
   uint64_t ticks() const { return ticks_; }
-  bool sustained(const Sustained& s) const { return s.longest >= thresholds_.sustained; }
+  // Ticks that said nothing: the host did not run the guest.
+  uint64_t exempt_ticks() const { return exempt_ticks_; }
+  uint64_t senseless_samples() const { return senseless_; }
+  bool sustained(const Sustained& s) const {
+    return thresholds_.sustained > 0 && s.longest >= thresholds_.sustained;
+  }
   bool any_sustained() const;
 
  private:
@@ -116,8 +142,18 @@ class MonitorSummary {
   void fold_domains(const flatbuffers::Vector<flatbuffers::Offset<DomainSample>>* domains, uint64_t host_ns);
   void fold_schedstats(const MonitorSample& sample);
   void fold_programs(const flatbuffers::Vector<flatbuffers::Offset<ProgramSample>>* programs);
+  void fold_maps(const MonitorSample& sample);
   void fold_queues(const MonitorSample& sample);
+  static bool tasks_wait(const MonitorSample& sample);
   void tick(const MonitorSample& sample, const Load& load, uint64_t host_ns);
+  void stuck_tick(const MonitorSample& sample, uint64_t elapsed, bool first);
+  // Of the thread that runs a vCPU, since the last tick.
+  struct HostShare {
+    uint64_t run_ns = 0, wait_ns = 0;
+    bool known = false;
+  };
+  HostShare host_share(const MonitorSample& sample, unsigned cpu) const;
+  void remember_threads(const MonitorSample& sample);
 
   MonitorThresholds thresholds_;
   bool scx_ = true;
@@ -135,12 +171,19 @@ class MonitorSummary {
   std::map<unsigned, VcpuUse> vcpus_;
 
   Sustained imbalance_, local_dsq_, fallback_, keep_last_, stuck_;
-  std::vector<unsigned> stuck_runs_;  // per CPU, ticks in a row
-  std::vector<uint64_t> rq_clocks_;   // at the last tick
+  struct CpuWatch {
+    unsigned stuck = 0;       // ticks in a row
+    uint64_t ran_ns = 0;      // of the vCPU's thread, since the clock moved
+    uint64_t rq_clock = 0;    // at the last tick
+  };
+  std::vector<CpuWatch> watch_;
+  std::map<unsigned, HostShare> threads_;  // totals at the last tick, by thread id
   int stuck_cpu_ = -1;
+  bool shared_thread_ = false;  // one host thread runs all vCPUs
   uint64_t last_tick_ns_ = 0, last_tick_clock_ = 0;
   int64_t tick_fallback_ = 0, tick_keep_last_ = 0;
-  uint64_t ticks_ = 0;
+  uint64_t ticks_ = 0, exempt_ticks_ = 0, senseless_ = 0;
+  std::map<uint32_t, MapUse> maps_;
 };
 
 }  // namespace ktstr

@@ -7,8 +7,15 @@
 namespace ktstr {
 namespace {
 
+MonitorThresholds all_on() {
+  return {.imbalance = 4, .local_dsq = 50, .stuck = true, .fallback_rate = 200, .keep_last_rate = 100, .sustained = 5};
+}
+
 struct Feed {
+  explicit Feed(const MonitorThresholds& thresholds = all_on()) { summary.set_thresholds(thresholds); }
   MonitorSummary summary;
+  std::vector<VcpuThreadT> threads;
+  bool in_workload = true;
   uint64_t ms = 1000;
   uint64_t guest_ms = 1000;
 
@@ -38,8 +45,9 @@ struct Feed {
       c->value = value;
       s.counters.push_back(std::move(c));
     }
+    for (const VcpuThreadT& thread : threads) s.vcpus.push_back(std::make_unique<VcpuThreadT>(thread));
     EventBuffer event = make_event(EventHead{.run_id = "r", .source = "monitor"}, std::move(s));
-    summary.fold(*event.as<MonitorSample>(), ms * 1'000'000);
+    summary.fold(*event.as<MonitorSample>(), ms * 1'000'000, in_workload);
     ms += 100;
     guest_ms += 100;
   }
@@ -102,6 +110,85 @@ TEST(MonitorSummary, FallbackRate) {
     feed.sample({{1}}, {{"SELECT_CPU_FALLBACK", i * 25}, {"DISPATCH_KEEP_LAST", i * 5}});
   EXPECT_TRUE(feed.summary.sustained(feed.summary.fallback()));    // 250/s
   EXPECT_FALSE(feed.summary.sustained(feed.summary.keep_last()));  // 50/s
+}
+
+TEST(MonitorSummary, OnlyTheWorkloadIsJudged) {
+  Feed feed;
+  feed.in_workload = false;
+  for (int i = 0; i < 20; ++i) feed.sample({{9, 99}, {1}});
+  EXPECT_EQ(feed.summary.ticks(), 0u);
+  EXPECT_FALSE(feed.summary.any_sustained());
+  EXPECT_EQ(feed.summary.load().samples, 20u);
+}
+
+TEST(MonitorSummary, EachThresholdCanBeSwitchedOff) {
+  MonitorThresholds off = all_on();
+  off.imbalance = 0;
+  off.local_dsq = 0;
+  Feed feed(off);
+  for (int i = 0; i < 20; ++i) feed.sample({{9, 99}, {1}});
+  EXPECT_FALSE(feed.summary.any_sustained());
+  off = all_on();
+  off.sustained = 0;
+  Feed none(off);
+  for (int i = 0; i < 20; ++i) none.sample({{9, 99}, {1}});
+  EXPECT_FALSE(none.summary.any_sustained());
+  EXPECT_FALSE(none.summary.thresholds().any());
+}
+
+TEST(MonitorSummary, KeepingTheOnlyTaskIsNoFault) {
+  Feed alone, others_wait;
+  for (int i = 0; i < 8; ++i) {
+    alone.sample({{1}, {1}}, {{"DISPATCH_KEEP_LAST", i * 500}});
+    others_wait.sample({{1}, {3}}, {{"DISPATCH_KEEP_LAST", i * 500}});
+  }
+  EXPECT_FALSE(alone.summary.any_sustained());
+  EXPECT_TRUE(others_wait.summary.sustained(others_wait.summary.keep_last()));
+}
+
+TEST(MonitorSummary, ACpuThatTheHostDidNotRunIsNotStuck) {
+  Feed waited, ran, shared;
+  for (uint64_t i = 0; i < 12; ++i) {
+    const uint64_t tick = 100'000'000;
+    VcpuThreadT zero, one;
+    zero.tid = 7;
+    zero.name = "CPU 0/KVM";
+    one.tid = 8;
+    one.name = "CPU 1/KVM";
+    one.run_ns = zero.run_ns = i * tick;
+    ran.threads = {zero, one};
+    zero.run_ns = i * tick / 10;
+    zero.wait_ns = i * tick * 9 / 10;
+    waited.threads = {zero, one};
+    zero.name = "ALL CPUs/TCG";  // one thread for two CPUs: a turn may take 100 ms, no more
+    zero.run_ns = i * tick;
+    zero.wait_ns = 0;
+    shared.threads = {zero};
+    for (Feed* feed : {&waited, &ran, &shared}) feed->sample({{2, 0, 777}, {1}});
+  }
+  EXPECT_FALSE(waited.summary.any_sustained());
+  EXPECT_TRUE(ran.summary.sustained(ran.summary.stuck()));
+  EXPECT_TRUE(shared.summary.sustained(shared.summary.stuck()));
+  EXPECT_LT(shared.summary.stuck().longest, ran.summary.stuck().longest);
+}
+
+TEST(MonitorSummary, AGuestThatWasNotRunSaysNothing) {
+  Feed feed;
+  for (int i = 0; i < 20; ++i) {
+    feed.sample({{9}, {1}});
+    feed.guest_ms -= 95;
+  }
+  EXPECT_FALSE(feed.summary.any_sustained());
+  EXPECT_EQ(feed.summary.ticks(), 0u);
+  EXPECT_EQ(feed.summary.exempt_ticks(), 19u);
+}
+
+TEST(MonitorSummary, MemoryThatMakesNoSenseIsNotJudged) {
+  Feed feed;
+  for (int i = 0; i < 20; ++i) feed.sample({{0xdeadbeef}, {1}});
+  EXPECT_FALSE(feed.summary.any_sustained());
+  EXPECT_EQ(feed.summary.senseless_samples(), 20u);
+  EXPECT_EQ(feed.summary.load().samples, 0u);
 }
 
 }  // namespace

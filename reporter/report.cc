@@ -54,7 +54,9 @@ Report make_report(const RunModel& model) {
   Report report{.judgement = judge(model), .text = {}};
   const Judgement& j = report.judgement;
   Page page;
-  if (j.outcome == Outcome::Pass) {
+  if (j.outcome == Outcome::Skip) {
+    page.linef("SKIP {}  {}", model.spec().name, clipped(j.summary));
+  } else if (j.outcome == Outcome::Pass) {
     passing_line(model, j, page);
     if (model.switch_value("KTSTR_VERBOSE") == "1") console_section(model, page);
   } else {

@@ -29,8 +29,10 @@ void RunModel::start(const RunStarted& started) {
   if (run_) return;  // the first one counts
   run_ = unpacked<RunStartedT>(started);
   primary_ = std::make_unique<VmRecord>(
-      VmRecord::Options{.primary = true, .verbose = verbose(), .scx = run_->spec->scheduler != nullptr});
+      VmRecord::Options{.primary = true, .verbose = verbose(), .scx = run_->spec->scheduler != nullptr,
+                        .thresholds = MonitorThresholds::of(*run_->spec)});
   const TestSpecT& spec = *run_->spec;
+  primary_->expect(spec);
   corpus_ =
       PinCorpus(!spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty());
 }

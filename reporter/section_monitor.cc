@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "reporter/monitor_checks.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
 #include "runtime/text.h"
@@ -189,35 +190,66 @@ void attribution(const VmRecord& vm, Page& page) {
 }
 
 // One condition as a flag: yes only when it held as long as the threshold says.
-std::string flag(const MonitorSummary& m, const Sustained& s) { return m.sustained(s) ? "yes" : "no"; }
+std::string flag(const MonitorSummary& m, bool held) {
+  if (!m.thresholds().any()) return "not checked";
+  return held ? "yes" : m.ticks() < m.thresholds().sustained ? "not known" : "no";
+}
 
-void verdict(const RunModel& model, const MonitorSummary& m, Page& page) {
-  const MonitorThresholds& t = m.thresholds();
-  std::vector<std::string> held;
-  auto look = [&](const Sustained& s, const char* what, double limit) {
-    if (!m.sustained(s)) return;
-    held.push_back(fmt::format("{} above {:.0f} for {} ticks of {} ms, worst {:.1f}", what, limit, s.longest,
-                               t.tick_ns / 1'000'000, s.worst));
+std::string limits(const MonitorThresholds& t) {
+  std::string text;
+  const auto add = [&](bool on, std::string what) {
+    if (on) text += (text.empty() ? "" : ", ") + what;
   };
-  look(m.imbalance(), "imbalance ratio", t.imbalance);
-  look(m.local_dsq(), "local DSQ depth", t.local_dsq);
-  look(m.fallback(), "select_cpu_fallback rate", t.fallback_rate);
-  look(m.keep_last(), "dispatch_keep_last rate", t.keep_last_rate);
-  if (m.sustained(m.stuck()))
-    held.push_back(fmt::format("rq clock of busy CPU {} stood still for {} ticks while the guest ran",
-                               m.stuck_cpu(), m.stuck().longest));
-  if (m.ticks() < t.sustained) {
-    page.linef("verdict: could not be evaluated: {} ticks of {} ms under a scheduler, {} are needed",
-               m.ticks(), t.tick_ns / 1'000'000, t.sustained);
-  } else if (held.empty()) {
-    page.linef("verdict: ok (no threshold exceeded over {} samples in a row)", t.sustained);
-  } else {
-    bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
-    page.linef("verdict: {} exceeded (reported only{})",
-               held.size() == 1 ? "a threshold was" : "thresholds were",
+  add(t.imbalance > 0, fmt::format("imbalance {:g}", t.imbalance));
+  add(t.local_dsq > 0, fmt::format("local DSQ {}", t.local_dsq));
+  add(t.fallback_rate > 0, fmt::format("fallback {:g}/s", t.fallback_rate));
+  add(t.keep_last_rate > 0, fmt::format("keep_last {:g}/s", t.keep_last_rate));
+  add(t.stuck, "stuck CPU");
+  return text;
+}
+
+void verdict(const RunModel& model, const VmRecord& vm, Page& page) {
+  const MonitorThresholds& t = vm.monitor.thresholds();
+  if (!t.any()) return page.line("verdict: no threshold is set");
+  const MonitorFindings found = monitor_findings(vm);
+  const char* reported = t.enforce ? "" : " (reported only: enforce = false)";
+  if (!found.exceeded.empty()) {
+    const bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
+    page.linef("verdict: {} exceeded{}{}", found.exceeded.size() == 1 ? "a threshold was" : "thresholds were", reported,
                emulated ? "; emulated CPUs share one host thread, judge with care" : "");
-    for (const std::string& text : held) page.line("  " + text);
+    for (const std::string& text : found.exceeded) page.line("  " + text);
+  } else if (found.unknown.empty()) {
+    page.linef("verdict: ok{}: nothing above {} for {} samples in a row", reported, limits(t), t.sustained);
+  } else {
+    page.linef("verdict: could not be evaluated{}: {}", reported, found.unknown.front());
   }
+  if (!found.exceeded.empty() || found.unknown.size() > 1)
+    for (size_t i = found.exceeded.empty() ? 1 : 0; i < found.unknown.size(); ++i)
+      page.line("  could not be evaluated: " + found.unknown[i]);
+}
+
+// What the spec told the monitor to change.
+void changes(const VmRecord& vm, Page& page) {
+  for (const MapWrittenT& write : vm.map_writes) {
+    const std::string what = write.map + (write.field.empty() ? "" : " " + write.field);
+    page.linef("map write {}: {}", what,
+               write.error.empty() ? write.before + " -> " + write.after : "not done: " + write.error);
+  }
+  if (!vm.watchdog) return;
+  if (!vm.watchdog->error.empty())
+    page.linef("watchdog timeout: not changed: {}", vm.watchdog->error);
+  else
+    page.linef("watchdog timeout: {} -> {}", human_ns(vm.watchdog->before_ns), human_ns(vm.watchdog->after_ns));
+}
+
+void maps(const MonitorSummary& m, Page& page) {
+  std::string text;
+  size_t shown = 0;
+  for (const auto& [id, map] : m.maps()) {
+    if (++shown > 16) continue;
+    text += fmt::format("  {} {} x {} B", map.name, map.entries, map.key_bytes + map.value_bytes);
+  }
+  if (shown) page.linef("maps (entries x size):{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
 }
 
 }  // namespace
@@ -233,6 +265,8 @@ void monitor_section(const RunModel& model, Page& page) {
                       : vm.monitor_attached ? "attached, but no sample was taken"
                                             : "the monitor did not attach";
     page.linef("no samples: {}", why);
+    changes(vm, page);
+    frozen_part(vm, page);
     page.line("verdict: could not be evaluated");
     return;
   }
@@ -244,14 +278,16 @@ void monitor_section(const RunModel& model, Page& page) {
                  : "");
   if (l.samples == 0) {
     page.line("no sample was taken while a scheduler was enabled: there is nothing to summarise");
+    changes(vm, page);
+    frozen_part(vm, page);
     page.line("verdict: could not be evaluated");
     return;
   }
   page.linef("max imbalance ratio: {:.2f}", l.imbalance_max);
   page.linef("max local DSQ depth: {}", l.dsq_max);
-  page.linef("sustained violation: {}", m.any_sustained() ? "yes" : "no");
-  page.linef("stuck CPU: {}",
-             m.sustained(m.stuck()) ? fmt::format("yes (CPU {})", m.stuck_cpu()) : flag(m, m.stuck()));
+  page.linef("sustained violation: {}", flag(m, m.any_sustained()));
+  page.linef("stuck CPU: {}{}", flag(m, m.sustained(m.stuck())),
+             m.sustained(m.stuck()) ? fmt::format(" (CPU {})", m.stuck_cpu()) : "");
   page.linef("averages: imbalance {:.2f}, nr_running {:.2f} per cpu, local dsq {:.2f} per cpu",
              l.mean(l.imbalance_sum), l.mean(l.nr_running_sum), l.mean(l.dsq_sum));
   counters(m, page);
@@ -259,13 +295,17 @@ void monitor_section(const RunModel& model, Page& page) {
   schedstats(m, page);
   queues(m, page);
   programs(m, page);
+  maps(m, page);
   vcpus(m, page);
+  changes(vm, page);
+  frozen_part(vm, page);
   attribution(vm, page);
   if (!vm.monitor_absent.empty()) page.linef("absent on this kernel: {}", fmt::join(vm.monitor_absent, ", "));
   if (vm.monitor_stopped)
     for (const auto& part : vm.monitor_stopped->parts_failed)
       page.linef("samples without {}: {}", part->name, part->value);
-  verdict(model, m, page);
+  if (m.senseless_samples()) page.linef("samples that made no sense: {}", m.senseless_samples());
+  verdict(model, vm, page);
 }
 
 }  // namespace ktstr

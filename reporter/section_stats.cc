@@ -32,12 +32,53 @@ std::string end_name(VmEnd end) {
   return "unknown";
 }
 
+void payload_table(const ScenarioRecord& scenario, Page& page) {
+  Table table({"payload", "command", "runs", "end", "time", "lines"});
+  for (const PayloadRecord& p : scenario.payloads()) {
+    const auto& end = p.first_bad ? p.first_bad : p.last;
+    table.row({p.name, p.command, std::to_string(p.started), end ? payload_end_text(*end) : "not recorded",
+               end ? human_ns(end->duration_ns) : "-", std::to_string(p.lines)});
+  }
+  if (!table.empty()) table.print(page);
+  for (const PayloadRecord& p : scenario.payloads()) {
+    if (!p.first_bad || p.lines == 0) continue;
+    auto lines = p.tail.lines();
+    page.linef("  last words of payload {} ({} of {} lines):", p.name, lines.size(), p.lines);
+    for (std::string_view text : lines) page.line("    " + std::string(text));
+  }
+}
+
+void check_table(const ScenarioRecord& scenario, Page& page) {
+  Table table({"check", "outcome", "observed", "threshold", "where", "detail"});
+  for (const CheckReportedT& c : scenario.checks()) {
+    const char* outcome = c.outcome == Outcome::Pass           ? "pass"
+                          : c.outcome == Outcome::Fail         ? "FAIL"
+                          : c.outcome == Outcome::Skip         ? "skip"
+                                                               : "inconclusive";
+    table.row({c.name.empty() ? "(result)" : c.name, outcome, c.observed.empty() ? "-" : c.observed,
+               c.threshold.empty() ? "-" : c.threshold,
+               c.file.empty() ? "-" : fmt::format("{}:{}", c.file, c.line), c.detail});
+  }
+  if (!table.empty()) table.print(page);
+  if (scenario.checks_in_all() > scenario.checks().size())
+    page.linef("  … ({} more checks) …", scenario.checks_in_all() - scenario.checks().size());
+}
+
 }  // namespace
 
+static void worker_table(const WorkerStats& workers, Page& page);
+
 void stats_section(const RunModel& model, Page& page) {
-  const WorkerStats& workers = model.primary().workers;
-  if (workers.reports() == 0) return;
+  const VmRecord& vm = model.primary();
+  const ScenarioRecord& scenario = vm.scenario;
+  if (vm.workers.reports() == 0 && scenario.payloads().empty() && scenario.checks().empty()) return;
   page.title("stats");
+  if (vm.workers.reports() > 0) worker_table(vm.workers, page);
+  payload_table(scenario, page);
+  check_table(scenario, page);
+}
+
+void worker_table(const WorkerStats& workers, Page& page) {
   Table table({"cgroup", "work", "workers", "cpus", "run", "spread", "gap", "migrations", "iterations",
                "wake p99/max"});
   for (const CgroupStats& c : workers.cgroups()) {

@@ -62,9 +62,12 @@ unsigned cpu_count(const TestSpecT& spec) {
 }
 
 uint64_t scenario_ns(const RunModel& model) {
-  const PhaseRecord* workload = model.primary().timeline.find("workload");
-  if (!workload || !workload->end) return 0;
-  return static_cast<uint64_t>(std::max<int64_t>(between(workload->start, *workload->end), 0));
+  const VmRecord& vm = model.primary();
+  const PhaseRecord* workload = vm.timeline.find("workload");
+  if (!workload) return 0;
+  // Steps are phases within it.
+  const std::optional<Moment>& end = vm.scenario_end ? vm.scenario_end : workload->end;
+  return end ? static_cast<uint64_t>(std::max<int64_t>(between(workload->start, *end), 0)) : 0;
 }
 
 void timeline_section(const RunModel& model, Page& page) {
@@ -81,11 +84,16 @@ void timeline_section(const RunModel& model, Page& page) {
                                human_ns(vm.attached->elapsed_ns))
                  : "");
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
-  if (run.time_scale != 1.0f) page.linef("deadlines:  scaled by {:.2f}", static_cast<double>(run.time_scale));
+  if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))
+    page.linef("deadlines:  scaled by {:.2f}{}", static_cast<double>(run.time_scale),
+               run.host && run.host->speed > 0
+                   ? fmt::format("; this host's speed is {:.2f} ({})", static_cast<double>(run.host->speed),
+                                 run.host->speed_note)
+                   : "");
   const PhaseRecord* workload = vm.timeline.find("workload");
   if (!workload)
     page.linef("scenario:   did not start (asked for {})", human_ns(run.spec->duration_ns));
-  else if (!workload->end)
+  else if (!workload->end && !vm.scenario_end)
     page.linef("scenario:   did not end (asked for {})", human_ns(run.spec->duration_ns));
   else
     page.linef("scenario:   {} of {}", human_ns(scenario_ns(model)), human_ns(run.spec->duration_ns));

@@ -14,6 +14,8 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
 void timeline_section(const RunModel& model, Page& page);
 void scheduler_log_section(const RunModel& model, Page& page);
 void monitor_section(const RunModel& model, Page& page);
+// A part of it: the guest as it stood when the scheduler died.
+void frozen_part(const VmRecord& vm, Page& page);
 void dump_section(const RunModel& model, Page& page);
 void repro_section(const RunModel& model, const Judgement& judgement, Page& page);
 // Not one of the eight: the whole console, under KTSTR_VERBOSE=1 or RUST_BACKTRACE.

@@ -28,6 +28,7 @@ VmRecord::VmRecord(Options o)
       scheduler_log(o.primary ? kLogLimits : kReproLimits),
       dump(o.primary ? kDumpLimits : kReproLimits) {
   monitor.expect_scx(o.scx);
+  monitor.set_thresholds(o.thresholds);
 }
 
 void VmRecord::finish() { scheduler_log.finish(); }
@@ -44,7 +45,10 @@ void VmRecord::reach(Stage s, const EventBuffer& event) {
     timeline.begin("workload", now);
     timeline.zero(now);
   }
-  if (s == Stage::WorkloadFinished) timeline.begin("teardown", now);
+  if (s == Stage::WorkloadFinished) {
+    timeline.begin("teardown", now);
+    if (!scenario_end) scenario_end = now;
+  }
 }
 
 void VmRecord::fold(const EventBuffer& event) {
@@ -57,18 +61,30 @@ void VmRecord::fold(const EventBuffer& event) {
       if (dump.empty()) {
         scheduler_gone();
         timeline.mark(Moment::of(event), "the kernel dumps sched_ext's state: the scheduler is thrown out");
-        if (stage == Stage::WorkloadStarted) timeline.begin("after the exit", Moment::of(event));
+        if (stage == Stage::WorkloadStarted) {
+          timeline.begin("after the exit", Moment::of(event));
+          if (!scenario_end) scenario_end = Moment::of(event);
+        }
       }
       dump.push(std::string(text));
       dump_tasks.line(text);
       return;
     }
+    case Payload::OpApplied:
+    case Payload::PayloadStarted:
+    case Payload::PayloadLine:
+    case Payload::PayloadExited:
+    case Payload::CheckReported:
+      return fold_scenario(event);
     case Payload::WorkerReport:
       return workers.fold(*event.as<WorkerReport>());
     case Payload::MonitorAttached:
     case Payload::MonitorUnavailable:
     case Payload::MonitorSample:
     case Payload::MonitorStopped:
+    case Payload::GuestFrozen:
+    case Payload::MapWritten:
+    case Payload::WatchdogSet:
       return fold_monitor(event);
     case Payload::SchedulerLine:
     case Payload::SchedulerStarted:
@@ -171,6 +187,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
         detached_early = true;
         scheduler_gone();
         if (stage == Stage::WorkloadStarted && dump.empty()) timeline.begin("after the exit", now);
+        if (stage == Stage::WorkloadStarted && !scenario_end) scenario_end = now;
       }
       detached_state = state;
       return;
@@ -187,7 +204,25 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
   switch (event.type()) {
     case Payload::MonitorSample:
       waits.fold(*event.as<MonitorSample>(), event->stamp()->host_ns());
-      timeline.sample(monitor.fold(*event.as<MonitorSample>(), event->stamp()->host_ns()));
+      timeline.sample(monitor.fold(*event.as<MonitorSample>(), event->stamp()->host_ns(),
+                                   stage == Stage::WorkloadStarted && !detached_early));
+      return;
+    case Payload::GuestFrozen:
+      frozen = unpacked<GuestFrozenT>(*event.as<GuestFrozen>());
+      timeline.mark(Moment::of(event), frozen->held_ns ? "the monitor held the VM to look at it" : "the monitor looked at the dying scheduler");
+      return;
+    case Payload::MapWritten: {
+      constexpr size_t kMaxWrites = 1024;
+      auto write = unpacked<MapWrittenT>(*event.as<MapWritten>());
+      std::string what = write.map + (write.field.empty() ? "" : " " + write.field);
+      timeline.mark(Moment::of(event), write.error.empty()
+                                           ? what + " written: " + write.before + " -> " + write.after
+                                           : what + " not written: " + write.error);
+      if (map_writes.size() < kMaxWrites) map_writes.push_back(std::move(write));
+      return;
+    }
+    case Payload::WatchdogSet:
+      watchdog = unpacked<WatchdogSetT>(*event.as<WatchdogSet>());
       return;
     case Payload::MonitorAttached:
       monitor_attached = true;
@@ -200,6 +235,22 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
     default:
       monitor_stopped = unpacked<MonitorStoppedT>(*event.as<MonitorStopped>());
       monitor.fold(*event.as<MonitorStopped>(), event->stamp()->host_ns());
+  }
+}
+
+void VmRecord::fold_scenario(const EventBuffer& event) {
+  Moment now = Moment::of(event);
+  scenario.fold(event, spec_);
+  if (event.type() == Payload::OpApplied) {
+    auto* op = event.as<OpApplied>();
+    std::string error(str(op->error()).substr(0, 512));
+    timeline.mark(now, "step " + std::to_string(op->step()) + ": " + std::string(str(op->op()).substr(0, 512)) +
+                           (error.empty() ? "" : ": failed: " + error));
+  } else if (event.type() == Payload::PayloadStarted) {
+    timeline.mark(now, "payload " + std::string(str(event.as<PayloadStarted>()->name()).substr(0, 128)) + " started");
+  } else if (event.type() == Payload::PayloadExited) {
+    auto exit = unpacked<PayloadExitedT>(*event.as<PayloadExited>());
+    timeline.mark(now, "payload " + exit.name.substr(0, 128) + ": " + payload_end_text(exit));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "reporter/line_log.h"
 #include "reporter/load_failure.h"
 #include "reporter/monitor_summary.h"
+#include "reporter/scenario_record.h"
 #include "reporter/stall_watch.h"
 #include "reporter/timeline.h"
 #include "reporter/worker_stats.h"
@@ -36,10 +37,16 @@ struct VmRecord {
     bool primary = true;   // the primary's texts are kept whole where they fit, of a repro only the tails
     bool verbose = false;  // keep the whole console
     bool scx = true;       // the test runs a sched_ext scheduler
+    MonitorThresholds thresholds = {};
   };
   explicit VmRecord(Options options);
 
   void fold(const EventBuffer& event);
+  // The test that it runs, while it lives; before the first event.
+  void expect(const TestSpecT& spec) {
+    spec_ = &spec;
+    workers.expect(spec);
+  }
   // No event follows. Called once, before a report is made.
   void finish();
 
@@ -83,20 +90,27 @@ struct VmRecord {
   std::vector<CrashDetectedT> other_crashes;  // at most a few
 
   WorkerStats workers;
+  ScenarioRecord scenario;
   bool monitor_attached = false;
   std::vector<std::string> monitor_absent;
   std::string monitor_unavailable;
   std::optional<MonitorStoppedT> monitor_stopped;
   MonitorSummary monitor;
   StallWatch waits;
+  std::optional<GuestFrozenT> frozen;     // at the scheduler's death: the last one
+  std::vector<MapWrittenT> map_writes;
+  std::optional<WatchdogSetT> watchdog;
   Timeline timeline;
+  std::optional<Moment> scenario_end;  // of the workload: its end, or the scheduler's
 
  private:
+  const TestSpecT* spec_ = nullptr;
   void console_line(std::string_view text);
   void reach(Stage s, const EventBuffer& event);
   void scheduler_gone() {
     if (!stage_at_end) stage_at_end = stage;
   }
+  void fold_scenario(const EventBuffer& event);
   void fold_crash(const CrashDetected& seen);
   void fold_program(const BpfProgram& program);
   void fold_scheduler(const EventBuffer& event);

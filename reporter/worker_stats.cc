@@ -1,16 +1,66 @@
 #include "reporter/worker_stats.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "schemas/envelope.h"
 
 namespace ktstr {
 
+double CgroupStats::throughput_cv() const {
+  return rate_mean > 0 ? std::sqrt(rate_squares / static_cast<double>(rates)) / rate_mean : 0;
+}
+
+void WorkerStats::expect(const TestSpecT& spec) {
+  auto add = [&](const CgroupSpecT& group, uint32_t step) {
+    if (group.work == WorkType::FutexFanOut || group.work == WorkType::FanOutCompute)
+      fan_outs_.push_back({group.name, step, group.fan_out + 1});
+  };
+  for (const auto& group : spec.cgroups) add(*group, 0);
+  for (size_t i = 0; i < spec.steps.size(); ++i)
+    for (const auto& op : spec.steps[i]->ops)
+      if (op->group) add(*op->group, static_cast<uint32_t>(i + 1));
+}
+
+// Workers of a group are numbered on through its batches, each of which is made of whole groups.
+bool WorkerStats::is_messenger(const WorkerReport& report) const {
+  if (report.work() != WorkType::FutexFanOut && report.work() != WorkType::FanOutCompute) return false;
+  for (const FanOut& f : fan_outs_)
+    if (f.step == report.step() && f.cgroup == str(report.cgroup())) return report.index() % f.size == 0;
+  return false;
+}
+
+void WorkerStats::fold_rates(const WorkerReport& report, CgroupStats& c) {
+  const auto iterations = static_cast<double>(report.iterations());
+  const uint64_t worker = report.index();
+  if (report.run_ns() > 0) {
+    const double rate = iterations * 1e9 / static_cast<double>(report.run_ns());
+    c.work_rate.smallest(rate, worker);
+    const double delta = rate - c.rate_mean;
+    c.rate_mean += delta / static_cast<double>(++c.rates);
+    c.rate_squares += delta * (rate - c.rate_mean);
+  } else {
+    ++c.no_cpu_time;
+  }
+  if (report.wall_ns() > 0)
+    c.iteration_rate.smallest(iterations * 1e9 / static_cast<double>(report.wall_ns()), worker);
+  else
+    ++c.no_wall;
+  if (report.iterations() > 0)
+    c.migration_ratio.largest(static_cast<double>(report.migrations()) / iterations, worker);
+  if (report.wake_max_ns() == 0) return;
+  c.wake_p99.largest(static_cast<double>(report.wake_p99_ns()), worker);
+  if (report.wake_mean_ns() > 0)
+    c.wake_cv.largest(static_cast<double>(report.wake_stddev_ns()) / static_cast<double>(report.wake_mean_ns()), worker);
+}
+
 void WorkerStats::fold(const WorkerReport& report) {
   ++reports_;
   std::string_view name = str(report.cgroup()).substr(0, 256);
   auto it =
-      std::find_if(cgroups_.begin(), cgroups_.end(), [&](const CgroupStats& c) { return c.name == name; });
+      std::find_if(cgroups_.begin(), cgroups_.end(), [&](const CgroupStats& c) {
+        return c.name == name && c.work == report.work();
+      });
   if (it == cgroups_.end()) {
     if (cgroups_.size() >= kMaxCgroups) {
       it = cgroups_.end() - 1;
@@ -25,8 +75,11 @@ void WorkerStats::fold(const WorkerReport& report) {
                    ? 100.0 * static_cast<double>(report.run_ns()) / static_cast<double>(report.wall_ns())
                    : 0;
   run = std::clamp(run, 0.0, 100.0);
-  c.run_min_pct = c.workers == 0 ? run : std::min(c.run_min_pct, run);
-  c.run_max_pct = std::max(c.run_max_pct, run);
+  if (!is_messenger(report)) {
+    c.run_min_pct = c.any_run ? std::min(c.run_min_pct, run) : run;
+    c.run_max_pct = std::max(c.run_max_pct, run);
+    c.any_run = true;
+  }
   ++c.workers;
   if (report.cpus()) {
     for (uint16_t cpu : *report.cpus())
@@ -44,7 +97,18 @@ void WorkerStats::fold(const WorkerReport& report) {
   c.wakeups += report.wakeups();
   c.wake_p99_ns = std::max(c.wake_p99_ns, report.wake_p99_ns());
   c.wake_max_ns = std::max(c.wake_max_ns, report.wake_max_ns());
-  if (report.iterations() == 0) {
+  // A program of its own counts no iterations: it made progress when it ran.
+  const bool custom = report.work() == WorkType::Custom;
+  if (!custom) fold_rates(report, c);
+  if (auto* cpus = report.outside_cpus(); cpus && cpus->size() > 0) {
+    if (c.outside++ == 0) {
+      c.first_outside = report.index();
+      c.cpuset = std::string(str(report.cpuset()).substr(0, 256));
+    }
+    for (uint16_t cpu : *cpus)
+      if (c.outside_cpus.size() < 8192) c.outside_cpus.insert(cpu);
+  }
+  if (custom ? report.run_ns() == 0 : report.iterations() == 0) {
     if (c.starved++ == 0) c.first_starved = report.index();
   }
   if (report.killed()) ++c.killed;

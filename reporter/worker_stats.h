@@ -1,5 +1,5 @@
-// Worker reports folded per cgroup: what `--- stats ---` prints and what the workload checks look at. One
-// record a cgroup, however many workers.
+// Worker reports folded per cgroup and work: what `--- stats ---` prints and what the workload checks look at. One
+// record each, however many workers.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,28 @@
 
 namespace ktstr {
 
+// The worst worker by one measure.
+struct Worst {
+  bool any = false;
+  double value = 0;
+  uint64_t worker = 0;
+  void largest(double v, uint64_t w) {
+    if (!any || v > value) *this = {true, v, w};
+  }
+  void smallest(double v, uint64_t w) {
+    if (!any || v < value) *this = {true, v, w};
+  }
+};
+
 struct CgroupStats {
   std::string name;
   WorkType work = WorkType::CpuSpin;
   uint64_t workers = 0;
   std::set<unsigned> cpus;  // CPUs that its workers were seen on
-  double run_min_pct = 0;   // share of the wall time on a CPU, least and most favoured worker
-  double run_max_pct = 0;
-  uint64_t gap_ns = 0;  // longest gap of any worker, and where
+  bool any_run = false;
+  double run_min_pct = 0;  // share of the wall time on a CPU, least and most favoured worker of those that do the
+  double run_max_pct = 0;  // same: the messenger of a fan-out is left out
+  uint64_t gap_ns = 0;     // longest gap of any worker, and where
   uint64_t gap_at_ns = 0;
   int gap_cpu = -1;
   uint64_t gap_worker = 0;
@@ -33,12 +47,29 @@ struct CgroupStats {
   uint64_t killed = 0;  // did not end when asked
   uint64_t failed = 0;  // ended with a non-zero code
 
+  Worst wake_p99, wake_cv;               // of workers that were woken
+  Worst work_rate;                       // least iterations per second of CPU time
+  Worst iteration_rate;                  // least iterations per second of wall time
+  Worst migration_ratio;                 // most migrations per iteration
+  uint64_t no_cpu_time = 0, no_wall = 0; // workers whose rates cannot be told
+  uint64_t outside = 0;                  // workers seen on a CPU that their cgroup did not allow
+  uint64_t first_outside = 0;
+  std::set<unsigned> outside_cpus;
+  std::string cpuset;  // of that worker, at the end
+  // Iterations per CPU second over the workers.
+  uint64_t rates = 0;
+  double rate_mean = 0, rate_squares = 0;
+
   // Percentage points between the most and the least favoured worker.
   double spread_pct() const { return run_max_pct - run_min_pct; }
+  // Coefficient of variation of the workers' throughput; REQUIRES: rates >= 1.
+  double throughput_cv() const;
 };
 
 class WorkerStats {
  public:
+  // How many receivers a messenger has, by cgroup: tells the messengers among the workers.
+  void expect(const TestSpecT& spec);
   void fold(const WorkerReport& report);
   const std::vector<CgroupStats>& cgroups() const { return cgroups_; }
   uint64_t reports() const { return reports_; }
@@ -48,7 +79,16 @@ class WorkerStats {
   static constexpr size_t kMaxCgroups = 1024;
 
  private:
+  struct FanOut {
+    std::string cgroup;
+    uint32_t step;
+    uint32_t size;
+  };
+  static void fold_rates(const WorkerReport& report, CgroupStats& c);
+  bool is_messenger(const WorkerReport& report) const;
+
   std::vector<CgroupStats> cgroups_;  // in the order of their first report
+  std::vector<FanOut> fan_outs_;
   uint64_t reports_ = 0;
 };
 

@@ -34,6 +34,13 @@ SyntheticRun::SyntheticRun(const std::string& test, const std::string& scheduler
   r.spec->cgroups.back()->name = "cg_0";
   r.spec->cgroups.back()->workers = 2;
   r.spec->cgroups.back()->work = WorkType::YieldHeavy;
+  // What an author gets who says nothing of them; but many a story has no samples, so they are not enforced.
+  r.spec->max_imbalance_ratio = 4;
+  r.spec->max_local_dsq_depth = 50;
+  r.spec->fail_on_stall = true;
+  r.spec->sustained_samples = 5;
+  r.spec->max_fallback_rate = 200;
+  r.spec->max_keep_last_rate = 100;
   r.kernel = std::make_unique<KernelInfoT>();
   r.kernel->release = "7.3.4+deb13-cloud-amd64";
   r.kernel->origin = "newest cached";

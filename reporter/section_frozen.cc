@@ -1,0 +1,130 @@
+// The part of `--- monitor ---` that shows the guest as it stood when the scheduler died.
+#include <algorithm>
+
+#include "reporter/names.h"
+#include "reporter/sections.h"
+#include "runtime/text.h"
+
+namespace ktstr {
+namespace {
+
+constexpr size_t kMaxDsqs = 16, kMaxTasksShown = 6, kMaxMaps = 16, kMaxEntriesShown = 4, kMaxFieldsShown = 16;
+constexpr uint64_t kLocalDsq = (1ull << 63) | 2;  // SCX_DSQ_LOCAL
+
+std::string task_text(const TaskSeenT& task, int guilty) {
+  std::string text = fmt::format("{}{}[{}]", task.pid == guilty && guilty != 0 ? ">" : "", task.comm, task.pid);
+  if (!task.state.empty() && task.state != "R") text += " " + task.state;
+  if (task.wait_ns) text += " waits " + human_ns(task.wait_ns);
+  return text;
+}
+
+template <typename Tasks>
+std::string tasks_text(const Tasks& tasks, uint64_t left_out, int guilty) {
+  std::string text;
+  size_t shown = 0;
+  for (const auto& task : tasks) {
+    if (shown == kMaxTasksShown && task->pid != guilty) continue;
+    text += (shown++ ? ", " : "") + task_text(*task, guilty);
+  }
+  const uint64_t more = tasks.size() - shown + left_out;
+  return more ? text + fmt::format(", and {} more", more) : text;
+}
+
+std::string queue_name(const FrozenDsqT& dsq) {
+  if (dsq.id == kLocalDsq) return fmt::format("local DSQ of CPU {}", dsq.place);
+  if (dsq.kind == DsqKind::Global) return fmt::format("global DSQ (node {})", dsq.place);
+  if (dsq.kind == DsqKind::Bypass) return fmt::format("bypass DSQ of CPU {}", dsq.place);
+  return fmt::format("DSQ {:#x}", dsq.id);
+}
+
+void cpus(const GuestFrozenT& f, int guilty, Page& page) {
+  for (const auto& cpu : f.cpus) {
+    std::string text = fmt::format("  CPU {}: ", cpu->cpu);
+    text += cpu->idle ? "idle" : cpu->curr ? task_text(*cpu->curr, guilty) + " runs" : "?";
+    std::vector<const TaskSeenT*> waiting;  // runnable, and on no queue of sched_ext: said here, else with its queue
+    for (const auto& task : cpu->tasks)
+      if (task->dsq_id == 0 && (!cpu->curr || task->pid != cpu->curr->pid)) waiting.push_back(task.get());
+    text += fmt::format(", {} runnable ({} of sched_ext)", cpu->nr_running, cpu->scx_nr_running);
+    if (!waiting.empty()) text += "; in no DSQ: " + tasks_text(waiting, 0, guilty);
+    page.line(text);
+  }
+}
+
+void dsqs(const GuestFrozenT& f, int guilty, Page& page) {
+  std::string empty;
+  size_t shown = 0, more = 0;
+  for (const auto& dsq : f.dsqs) {
+    if (dsq->depth == 0 && dsq->tasks.empty()) {
+      empty += (empty.empty() ? "" : ", ") + queue_name(*dsq);
+      if (empty.size() > 200) empty.resize(200);
+    } else if (++shown <= kMaxDsqs) {
+      page.linef("  {}: {} {}: {}", queue_name(*dsq), dsq->depth, dsq->depth == 1 ? "task" : "tasks",
+                 tasks_text(dsq->tasks, dsq->tasks_left_out, guilty));
+    } else {
+      ++more;
+    }
+  }
+  if (more) page.linef("  and {} more DSQs that hold tasks", more);
+  if (!empty.empty()) page.linef("  empty: {}", empty);
+}
+
+bool is_zero(const std::string& value) { return value == "0" || value == "false" || value == "\"\"" || value == "0x0"; }
+
+// One line an entry: the fields that are not zero.
+std::string entry_text(const FrozenEntryT& entry) {
+  std::string text;
+  size_t shown = 0, more = entry.fields_left_out;
+  for (const auto& field : entry.fields) {
+    if (is_zero(field->value)) continue;
+    if (shown == kMaxFieldsShown) {
+      ++more;
+      continue;
+    }
+    text += (shown++ ? "  " : "") + field->name + " " + field->value;
+  }
+  if (more) text += fmt::format("  and {} more", more);
+  return text;
+}
+
+void maps(const GuestFrozenT& f, Page& page) {
+  size_t shown = 0, more = 0;
+  for (const auto& map : f.maps) {
+    std::vector<std::string> lines;
+    size_t left = map->entries_left_out;
+    for (const auto& entry : map->entries) {
+      std::string text = entry_text(*entry);
+      if (text.empty()) continue;
+      if (lines.size() == kMaxEntriesShown) {
+        ++left;
+        continue;
+      }
+      lines.push_back(entry->key.empty() ? text : "[" + entry->key + "] " + text);
+    }
+    if (lines.empty() && map->note.empty()) continue;
+    if (++shown > kMaxMaps) {
+      ++more;
+      continue;
+    }
+    page.linef("  map {} ({}){}{}", map->name, map->type_name, map->note.empty() ? "" : ": ", map->note);
+    for (const std::string& line : lines) page.line("    " + line);
+    if (left) page.linef("    and {} more entries", left);
+  }
+  if (more) page.linef("  and {} more maps", more);
+}
+
+}  // namespace
+
+void frozen_part(const VmRecord& vm, Page& page) {
+  if (!vm.frozen) return;
+  const GuestFrozenT& f = *vm.frozen;
+  const int guilty = !vm.crash ? 0 : vm.crash->stall_task_pid ? vm.crash->stall_task_pid : vm.crash->task_pid;
+  page.linef("at the exit ({}){}{}{}:", f.reason,
+             f.held_ns ? ", with the VM held for " + human_ns(f.held_ns) : "", f.note.empty() ? "" : "; " + f.note,
+             f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
+  cpus(f, guilty, page);
+  dsqs(f, guilty, page);
+  maps(f, page);
+  for (const std::string& what : f.absent) page.linef("  absent: {}", what);
+}
+
+}  // namespace ktstr
