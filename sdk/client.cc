@@ -39,6 +39,11 @@ uint64_t number_of(const nlohmann::json& object, const char* key) {
   return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
 }
 
+bool flag_of(const nlohmann::json& object, const char* key) {
+  auto it = object.find(key);
+  return it != object.end() && it->is_boolean() && it->get<bool>();
+}
+
 // Ours alone, so that a refusal finds us: 16 hex digits.
 std::string make_token() {
   std::random_device random;
@@ -61,7 +66,8 @@ Result<std::vector<RunInfo>> live_runs(const FindOptions& options) {
   for (const auto& entry : json) {
     if (!entry.is_object()) continue;
     runs.push_back({.run_id = text_of(entry, "run_id"), .bus = text_of(entry, "bus"), .log = text_of(entry, "log"),
-                    .pid = static_cast<int>(number_of(entry, "pid")), .start_ns = number_of(entry, "start_ns")});
+                    .pid = static_cast<int>(number_of(entry, "pid")), .start_ns = number_of(entry, "start_ns"),
+                    .replay = flag_of(entry, "replay")});
   }
   return runs;
 }
@@ -114,7 +120,7 @@ Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options)
   joined.schema_version = kSchemaVersion;
   joined.client = client.state_->token;
   if (auto sent = client.publish(std::move(joined)); !sent) return std::move(sent).error();
-  if (options.await_join)
+  if (options.await_join && !run.replay)
     if (auto taken = client.await_join(); !taken) return std::move(taken).error();
   return client;
 }

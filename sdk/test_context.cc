@@ -1,4 +1,5 @@
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ namespace ktstr {
 namespace {
 
 constexpr char kPlan[] = "/ktstr/plan.bin";
+volatile sig_atomic_t stop_flag = 0;
+
 constexpr char kSchedExtState[] = "/sys/kernel/sched_ext/state";
 
 std::string env(const char* name) {
@@ -41,6 +44,13 @@ std::string cpu_range(unsigned first, unsigned count) {
 }
 
 }  // namespace
+
+void catch_stop_request() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_flag = 1; };
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+bool stop_requested() { return stop_flag != 0; }
 
 std::string CpuTopology::all() const { return cpu_range(0, cpus()); }
 std::string CpuTopology::llc(unsigned index) const {
@@ -140,7 +150,7 @@ bool TestContext::run_for(std::chrono::nanoseconds time) {
   using std::chrono::steady_clock;
   const auto until = steady_clock::now() + time;
   while (true) {
-    if (impl_->has_scheduler && !scheduler_attached()) return false;
+    if (stop_requested() || (impl_->has_scheduler && !scheduler_attached())) return false;
     const auto left = until - steady_clock::now();
     if (left <= left.zero()) return true;
     ::poll(nullptr, 0, static_cast<int>(std::min<int64_t>(

@@ -19,6 +19,10 @@ struct CheckLine {
   std::string observed, threshold, detail;
 };
 
+// ktstr-init asks the body to end (SIGTERM: the scheduler is gone, or time is up): run_for() returns, so that workers still report.
+void catch_stop_request();
+bool stop_requested();
+
 struct TestContext::Impl {
   // In the VM: reads /ktstr/plan.bin and takes the socket that KTSTR_CHECK_FD names.
   static Result<std::unique_ptr<Impl>> open(const RegisteredTest& test);

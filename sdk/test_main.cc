@@ -53,6 +53,7 @@ int run_body(const std::string& name) {
     std::fprintf(stderr, "%s\n", impl.error().to_string().c_str());
     return kUsage;
   }
+  catch_stop_request();
   TestContext ctx(std::move(impl).value());
   TestResult result = call(*test, ctx);
   ctx.impl().stop_all();

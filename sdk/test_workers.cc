@@ -207,6 +207,7 @@ Workers Cgroup::spawn(unsigned count, WorkFunction work) {
       break;
     }
     if (pid == 0) {
+      ::signal(SIGTERM, SIG_DFL);
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != body) ::_exit(1);
       ::prctl(PR_SET_NAME, (name_ + "/" + std::to_string(i)).substr(0, 15).c_str());

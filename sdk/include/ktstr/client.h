@@ -31,10 +31,11 @@ struct RunInfo {
   std::string log;        // events.ktlog
   int pid = 0;            // ktstr-launch
   uint64_t start_ns = 0;  // CLOCK_MONOTONIC of the host at the run's start: the zero of Stamp.host_ns
+  bool replay = false;    // a recorded run on a bus: what is stated there is forgotten
 };
 
 struct FindOptions {
-  std::string ktstr_launch;  // empty: $KTSTR_LAUNCH, else "ktstr-launch" in PATH
+  std::string ktstr_launch = {};  // empty: $KTSTR_LAUNCH, else "ktstr-launch" in PATH
   std::chrono::milliseconds patience{0};  // how long to wait for a run to start
 };
 
@@ -64,7 +65,7 @@ class StreamEvent {
 };
 
 struct ClientOptions {
-  std::string name;   // our source name: 1 to 64 bytes, none of ktstr's own. Empty: a listener that never publishes
+  std::string name = {};  // our source name: 1 to 64 bytes, none of ktstr's own. Empty: a listener that never publishes
   uint64_t from_seq = 1;  // the first event to hand out
   bool await_join = false;  // connect() returns once the hub has taken us in, or with its refusal
 };

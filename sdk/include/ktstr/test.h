@@ -260,7 +260,7 @@ class TestContext {
   bool scheduler_attached() const;            // sched_ext says enabled, at this moment
 
   Cgroup cgroup(const std::string& name);  // made if it is not there
-  // Sleeps; false, and at once, when the scheduler went away meanwhile (of a test that has one).
+  // Sleeps; false, and at once, when the scheduler went away meanwhile (of a test that has one), or the test is ended.
   bool run_for(std::chrono::nanoseconds time);
   // Applies each, then holds; each is told in the report. False: ended early, as run_for().
   bool run_steps(const std::vector<TestStep>& steps);
