@@ -121,6 +121,7 @@ void set_switches(RunEnvironment& env) {
     bool on = std::string_view(name) == "RUST_BACKTRACE" ? value == "1" || value == "full" : value == "1";
     env.verbose_console = env.verbose_console || on;
   }
+  env.own_view = env_value("KTSTR_OWN_VIEW") == "1";
 }
 
 // The last lines of a run: counts when there were several tests, what failed and how to run it again, the files.

@@ -13,6 +13,7 @@
 
 #include "launcher/guest/guest_files.h"
 #include "launcher/guest/mounts.h"
+#include "launcher/guest/own_view.h"
 
 namespace ktstr::guest {
 namespace {
@@ -75,6 +76,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
     scenario_->stop(scaled(kGraceNs));
     scenario_->report();
   }
+  if (plan_->own_view) state_own_view();
   end_scheduler();
   end_probe();
   finish();
@@ -261,6 +263,15 @@ void GuestRun::settle() {
   };
   loop_.run_until(quiet, since + scaled(kSettleNs));
   if (!scheduler_.running()) scheduler_ended();
+}
+
+// Some of the monitor's samples stand on either side of it, with nothing going on.
+void GuestRun::state_own_view() {
+  constexpr uint64_t kQuiet = 300 * kMs;
+  loop_.run_until([] { return false; }, now_ns() + kQuiet);
+  GuestViewT view = take_own_view();
+  loop_.run_until([] { return false; }, now_ns() + kQuiet);
+  channel_.send(std::move(view));
 }
 
 void GuestRun::end_scheduler() {

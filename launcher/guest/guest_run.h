@@ -39,6 +39,7 @@ class GuestRun {
   Status wait_attached(uint64_t started_ns);
   void run_workload();
   void settle();
+  void state_own_view();
   void end_scheduler();
   void end_probe();
   void finish();

@@ -219,7 +219,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                   .program_folder = env_.program_folder, .bus_folder = bus_folder_->path(),
                                   .qemu = env_.qemu, .qemu_version = env_.host.qemu, .accelerator = env_.accelerator.name,
                                   .kernel = env_.kernel.path, .time_scale = scale_,
-                                  .verbose_console = env_.verbose_console});
+                                  .verbose_console = env_.verbose_console, .own_view = env_.own_view});
   if (!session) {
     boot_error_ = session.error().to_string();
     session_.reset();

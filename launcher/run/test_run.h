@@ -32,6 +32,7 @@ struct RunEnvironment {
   std::vector<std::string> command;                               // our argv
   std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
   bool verbose_console = false;
+  bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
   std::optional<BusListen> listen;  // for remote clients
   bool embed = false;               // the log gets all that is needed to repeat the run
   const RecordedRun* recorded = nullptr;  // its first VM is not booted again: only the probe VM

@@ -21,6 +21,7 @@ std::string pack_plan(const VmRequest& request) {
   if (request.probe_plan) plan.probe_plan = std::make_unique<ProbePlanT>(clone_native(*request.probe_plan));
   plan.time_scale = static_cast<float>(request.time_scale);
   plan.verbose_console = request.verbose_console;
+  plan.own_view = request.own_view;
   flatbuffers::FlatBufferBuilder fbb;
   FinishGuestPlanBuffer(fbb, GuestPlan::Pack(fbb, &plan));
   return {reinterpret_cast<const char*>(fbb.GetBufferPointer()), fbb.GetSize()};

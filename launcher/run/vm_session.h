@@ -30,6 +30,7 @@ struct VmRequest {
   std::string kernel;
   double time_scale = 1;
   bool verbose_console = false;
+  bool own_view = false;  // the guest states what it sees itself (GuestView)
 };
 
 class VmSession {
