@@ -385,6 +385,41 @@ TEST(Judge, ExpectedErrorThatDoesNotHappen) {
   run.complete();
   EXPECT_EQ(ExitCode::kTestFailed, verdict(run).code);
   EXPECT_THAT(verdict(run).summary, HasSubstr("did not happen"));
+  EXPECT_THAT(verdict(run).detail, ::testing::Contains(HasSubstr("bug is fixed")));
+}
+
+TEST(Judge, AMissedPinSaysWhatItLooksLike) {
+  SyntheticRun run;
+  run.spec().expect_err = true;
+  run.spec().expect_scx_bpf_error_contains = "budget of 700 enqueues spent";
+  SyntheticRun::add_demo_crash(run);
+  run.add(FactsCompletedT{}, Vm::Host);
+  const Judgement j = verdict(run);
+  EXPECT_EQ(Outcome::Fail, j.outcome);
+  EXPECT_THAT(j.detail, ::testing::Contains(::testing::AllOf(HasSubstr("error text drifted"), HasSubstr("nearest text"),
+                                                HasSubstr("budget of 500 enqueues spent"))));
+}
+
+TEST(Judge, APinnedTextFromAnEmulatorArtefactIsNoPass) {
+  SyntheticRun run("pinned", "demo");
+  run.spec().expect_err = true;
+  run.spec().expect_scx_bpf_error_contains = "enqueued";
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  SchedulerLineT line;
+  line.text = "[demo] enqueued=3";
+  run.add(std::move(line));
+  CrashDetectedT crash;
+  crash.kind = CrashKind::KernelOops;
+  crash.reason = "Oops";
+  crash.artefact = "int3 in kernel text";
+  run.add(std::move(crash));
+  run.power_off();
+  run.complete();
+  const Judgement j = verdict(run);
+  EXPECT_EQ(ExitCode::kInconclusive, j.code) << j.summary;
+  EXPECT_THAT(j.detail, ::testing::Contains(HasSubstr("not a pass")));
 }
 
 TEST(Judge, ExpectedErrorFromTheWrongPlace) {
