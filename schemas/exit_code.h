@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kInfrastructure = 3,  // no finding possible: QEMU or the boot failed, a needed helper was lost, the disk is full
   kInconclusive = 4,    // ran, but cannot be judged: emulator artefact, run not finished, a check without its data
   kNoTests = 5,         // the selection is empty
+  kFilter = 6,          // bad -E expression: nothing was booted
   kInterrupted = 130,   // SIGINT
   kTerminated = 143,    // SIGTERM
 };
@@ -23,7 +24,8 @@ constexpr int exit_code(ExitCode code) { return static_cast<int>(code); }
 
 // The code of a run of two tests: an interruption wins, then a finding, then a broken machine, then a doubt.
 constexpr ExitCode merge_exit_codes(ExitCode a, ExitCode b) {
-  for (ExitCode code : {ExitCode::kInterrupted, ExitCode::kTerminated, ExitCode::kUsage, ExitCode::kTestFailed,
+  for (ExitCode code : {ExitCode::kInterrupted, ExitCode::kTerminated, ExitCode::kUsage, ExitCode::kFilter,
+                        ExitCode::kTestFailed,
                         ExitCode::kInfrastructure, ExitCode::kInconclusive, ExitCode::kNoTests}) {
     if (a == code || b == code) return code;
   }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kFooter[] =
     "Exit codes: 0 all passed, 1 a test failed, 2 bad command line or spec, 3 infrastructure failure,\n"
-    "4 inconclusive, 5 no test selected, 130/143 interrupted.\n";
+    "4 inconclusive, 5 no test selected, 6 bad -E expression, 130/143 interrupted.\n";
 
 void add_print_options(CLI::App& command, EventPrintOptions& print) {
   command.add_flag("--json", print.json, "one JSON object a line");
@@ -67,9 +67,11 @@ int launch_main(int argc, char** argv) {
   RunCommandOptions run;
   run.command.assign(argv, argv + argc);
   auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
-  run_cmd->add_option("SPEC", run.specs, "test specs (TOML)")->required();
+  run_cmd->add_option("SPEC", run.specs, "test specs (TOML), folders of them, test binaries")->required();
   run_cmd->add_option("-E,--filter", run.filter, "run only these tests: test(name), test(=exact), test(/regex/)");
-  run_cmd->add_option("--kernel", run.kernel, "cached series or release, image, or built source tree; else KTSTR_KERNEL, else the newest cached");
+  run_cmd->add_option("--kernel", run.kernels, "cached series or release, image, or built source tree; several times: each test on each; else KTSTR_KERNEL, else the newest cached")
+      ->allow_extra_args(false);
+  run_cmd->add_flag("--no-skips", run.no_skips, "a test that is skipped fails the run");
   run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
   run_cmd->add_option("--listen", run.listen, "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
@@ -89,7 +91,7 @@ int launch_main(int argc, char** argv) {
   repro.run.command.assign(argv, argv + argc);
   auto* repro_cmd = app.add_subcommand("repro", "repeat a recorded crash: boot only the probe VM, from a log (run --embed)");
   repro_cmd->add_option("LOG", repro.log, "events.ktlog")->required();
-  repro_cmd->add_option("--kernel", repro.run.kernel, "image or source tree of the same release (default: the cached one)");
+  repro_cmd->add_option("--kernel", repro.run.kernels, "image or source tree of the same release (default: the cached one)")->expected(1);
   repro_cmd->add_option("--accel", repro.run.accel, "auto, kvm or tcg")->capture_default_str();
   repro_cmd->add_option("--out", repro.run.out, "folder for the new log and report");
   repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as of run")->check(CLI::Range(1.0, 86400.0));
@@ -124,13 +126,14 @@ int launch_main(int argc, char** argv) {
 
   ListCommandOptions list;
   auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
-  tests_cmd->add_option("SPEC", list.specs, "test specs (TOML)")->required();
+  tests_cmd->add_option("SPEC", list.specs, "test specs (TOML), folders of them, test binaries")->required();
   tests_cmd->add_option("-E,--filter", list.filter, "only these tests");
+  tests_cmd->add_option("--kernel", list.kernels, "as of run: several make each test one on each")->allow_extra_args(false);
   tests_cmd->add_flag("--json", list.json, "as JSON");
   ShowCommandOptions show;
   auto* show_cmd = app.add_subcommand("show", "a test's resolved attributes, and where each came from");
   show_cmd->add_option("TEST", show.test, "the test's name")->required();
-  show_cmd->add_option("SPEC", show.specs, "test specs (TOML)")->required();
+  show_cmd->add_option("SPEC", show.specs, "test specs (TOML), folders of them, test binaries")->required();
   ReplayCommandOptions replay;
   auto* replay_cmd = app.add_subcommand("replay", "the report of a recorded run, from its log alone");
   replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();

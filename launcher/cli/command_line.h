@@ -22,7 +22,8 @@ int kernel_list_command(const KernelCommandOptions& options);
 struct RunCommandOptions {
   std::vector<std::string> specs;
   std::string filter;  // -E
-  std::string kernel;  // --kernel
+  std::vector<std::string> kernels;  // --kernel
+  bool no_skips = false;
   std::string accel = "auto";
   std::string out;
   std::vector<std::string> scheduler_dirs;
@@ -70,6 +71,7 @@ std::string key_folder();
 
 struct ListCommandOptions {
   std::vector<std::string> specs;
+  std::vector<std::string> kernels;
   std::string filter;
   bool json = false;
 };

@@ -11,12 +11,16 @@
 #include <random>
 
 #include "launcher/cli/command_line.h"
-#include "launcher/cli/test_program.h"
+#include "launcher/cli/run_end.h"
+#include "launcher/cli/spec_files.h"
+#include "launcher/cli/test_plan.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/test_run.h"
 #include "launcher/vm/accelerator.h"
+#include "launcher/vm/host_speed.h"
 #include "runtime/text.h"
+#include "schemas/clone.h"
 #include "schemas/filter.h"
 #include "schemas/test_spec.h"
 
@@ -31,22 +35,13 @@ struct Failure {
   int code;
 };
 
-Result<std::vector<TestSpecT>> load_tests(const RunCommandOptions& options) {
+Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options) {
   BinarySearchDirs dirs{.scheduler_dirs = options.scheduler_dirs,
                         .build_schedulers_dir = program_folder() + "/../schedulers", .path = env_value("PATH")};
   DirBinaryFinder finder(dirs);
-  std::vector<TestSpecT> tests;
-  std::string errors;
-  for (const auto& path : options.specs) {
-    auto loaded = load_tests_of(path, {.binaries = &finder});
-    if (!loaded) {
-      errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
-      continue;
-    }
-    for (auto& test : *loaded) tests.push_back(std::move(test.spec));
-  }
-  if (!errors.empty()) return Error::invalid(errors);
-  for (auto& test : tests) {
+  auto tests = load_all_tests(options.specs, {.binaries = &finder});
+  if (!tests) return tests;
+  for (auto& [test, settings] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
     if (options.repro_history) test.probe_history = options.repro_history;
     if (auto& s = test.scheduler; s && s->guest_path.empty())
@@ -77,31 +72,53 @@ UniqueFd catch_signals() {
   return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-// Kernel, QEMU and accelerator: the same for all tests of the run.
-std::optional<Failure> prepare(const RunCommandOptions& options, RunEnvironment& env) {
-  auto cache_dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
-  if (!cache_dir) return Failure{std::move(cache_dir).error(), kInfra};
+Result<std::string> kernel_cache_dir() {
+  return KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+}
+
+// QEMU, accelerator and the host's speed: the same for all tests of the run. `env.kernel` is set.
+std::optional<Failure> prepare(const RunCommandOptions& options, const std::string& cache_dir, RunEnvironment& env) {
   auto wish = parse_accelerator(options.accel);
   if (!wish) return Failure{std::move(wish).error(), kUsage};
-  auto kernel = resolve_kernel(KernelCache(*cache_dir), {.flag = options.kernel, .environment = env_value("KTSTR_KERNEL")});
-  if (!kernel) return Failure{std::move(kernel).error(), kUsage};
-  env.kernel = std::move(kernel->info);
   auto qemu = find_qemu(env_value("KTSTR_QEMU"), env_value("PATH"));
   if (!qemu) return Failure{std::move(qemu).error(), kInfra};
   env.qemu = *qemu;
   auto version = qemu_version(*qemu);
   if (!version) return Failure{std::move(version).error(), kInfra};
   env.host = host_info(*version);
+  const std::string folder = std::filesystem::path(cache_dir).parent_path().string() + "/accelerator";
   auto accelerator = choose_accelerator(
       {.wish = *wish, .qemu = *qemu, .kernel = env.kernel.path,
        .kernel_id = env.kernel.build_id.empty() ? env.kernel.release : env.kernel.build_id,
-       .cache_dir = std::filesystem::path(*cache_dir).parent_path().string() + "/accelerator",
+       .cache_dir = folder,
        .progress = [&](const std::string& line) { env.progress->step(line); }});
   if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
   env.accelerator = std::move(accelerator).value();
   double load[1] = {0};
   if (::getloadavg(load, 1) == 1) env.load_1min = load[0];
+  env.progress->step("measuring how fast this host runs a guest's CPU");
+  auto speed = measure_host_speed({.qemu = env.qemu, .accelerator = env.accelerator.name, .folder = folder});
+  if (speed) env.host.speed = static_cast<float>(speed->speed);
+  env.host.speed_note = speed ? speed->note : "not measured: " + speed.error().message();
   return std::nullopt;
+}
+
+Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache_dir) {
+  auto kernel = resolve_kernel(KernelCache(cache_dir), {.flag = wish, .environment = env_value("KTSTR_KERNEL")});
+  if (!kernel) return std::move(kernel).error();
+  return std::move(kernel->info);
+}
+
+// What of the command line shapes a test: it stands in the command that reruns one.
+std::vector<std::string> rerun_options(const RunCommandOptions& options) {
+  std::vector<std::string> out;
+  for (const std::string& kernel : options.kernels) out.insert(out.end(), {"--kernel", kernel});
+  if (options.kernels.empty() && !env_value("KTSTR_KERNEL").empty())
+    out.insert(out.end(), {"--kernel", env_value("KTSTR_KERNEL")});
+  if (options.accel != "auto") out.insert(out.end(), {"--accel", options.accel});
+  for (const std::string& folder : options.scheduler_dirs) out.insert(out.end(), {"--scheduler-dir", folder});
+  if (options.no_skips) out.push_back("--no-skips");
+  return out;
 }
 
 Result<std::optional<BusListen>> listen_address(const RunCommandOptions& options) {
@@ -124,24 +141,6 @@ void set_switches(RunEnvironment& env) {
   env.own_view = env_value("KTSTR_OWN_VIEW") == "1";
 }
 
-// The last lines of a run: counts when there were several tests, what failed and how to run it again, the files.
-void print_end(const std::vector<std::pair<std::string, TestResult>>& results) {
-  size_t failed = 0;
-  for (const auto& [name, result] : results) failed += result.code != ExitCode::kPass;
-  if (results.size() > 1) {
-    std::printf("\n");
-    for (const auto& [name, result] : results)
-      if (result.code != ExitCode::kPass)
-        std::printf("FAILED %s: %s\n  rerun: %s\n", name.c_str(), printable(result.summary).c_str(), result.rerun.c_str());
-    std::printf("%zu passed, %zu failed\n", results.size() - failed, failed);
-  }
-  for (const auto& [name, result] : results) {
-    if (result.code != ExitCode::kPass) std::printf("report: %s\n", result.report.c_str());
-    std::printf("log: %s\n", result.log.c_str());
-  }
-  std::fflush(stdout);
-}
-
 }  // namespace
 
 int run_command(const RunCommandOptions& options) {
@@ -150,7 +149,7 @@ int run_command(const RunCommandOptions& options) {
   std::optional<Filter> filter;
   if (!options.filter.empty()) {
     auto parsed = Filter::parse(options.filter);
-    if (!parsed) return report_error(parsed.error(), kUsage);
+    if (!parsed) return report_error(parsed.error(), exit_code(ExitCode::kFilter));
     filter.emplace(std::move(parsed).value());
   }
 
@@ -170,65 +169,75 @@ int run_command(const RunCommandOptions& options) {
   env.command = options.command;
   env.progress = &progress;
   env.clock = &clock;
+  env.rerun_options = rerun_options(options);
   set_switches(env);
-  if (auto failure = prepare(options, env)) {
+  if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");
+  auto cache_dir = kernel_cache_dir();
+  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
+  auto plan = plan_tests({.tests = std::move(*tests), .kernels = options.kernels, .filter = filter ? &*filter : nullptr,
+                          .host_memory_mb = host_info("").memory_mb,
+                          .resolve = [&](const std::string& wish) { return kernel_for(wish, *cache_dir); }});
+  if (!plan) return report_error(plan.error(), kUsage);
+  if (plan->tests.empty())
+    return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
+  env.kernel = clone_native(plan->kernels[plan->tests.front().kernel]);
+  if (auto failure = prepare(options, *cache_dir, env)) {
     progress.clear();
     return report_error(failure->error, failure->code);
-  }
-  if (filter) {
-    std::erase_if(*tests, [&](const TestSpecT& t) {
-      return !filter->matches({.test = t.name, .kernel = env.kernel.release,
-                               .scheduler = t.scheduler ? t.scheduler->name : "none"});
-    });
-  }
-  if (tests->empty()) {
-    progress.clear();
-    return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
   }
   auto artifacts = make_artifact_folder(env.folders);
   if (!artifacts) return report_error(artifacts.error(), kInfra);
   env.artifacts = *artifacts;
   BusFolder::sweep(env.folders);
-  progress.say("kernel " + env.kernel.release + " (" + env.kernel.origin + "), " + env.accelerator.name + ": " +
-               env.accelerator.reason);
+  for (const KernelInfoT& kernel : plan->kernels) progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
+  progress.say(env.accelerator.name + ": " + env.accelerator.reason);
   UniqueFd signals = catch_signals();
   env.signal_fd = signals.get();
 
-  std::vector<std::pair<std::string, TestResult>> results;
+  std::vector<EndedTest> ended;
   ExitCode code = ExitCode::kPass;
-  for (const auto& test : *tests) {
+  for (const auto& [loaded, kernel, skip] : plan->tests) {
+    const TestSpecT& test = loaded.spec;
+    if (!skip.empty()) {
+      if (options.no_skips) code = merge_exit_codes(code, ExitCode::kTestFailed);
+      ended.push_back({.name = test.name, .result = {}, .skip = skip});
+      continue;
+    }
+    env.kernel = clone_native(plan->kernels[kernel]);
     auto result = run_test(test, env);
     if (!result) {
       report_error(std::move(result).error().within(test.name), kInfra);
       code = merge_exit_codes(code, ExitCode::kInfrastructure);
-      results.emplace_back(test.name, TestResult{});
+      ended.push_back({.name = test.name, .result = {}, .skip = {}});
       continue;
     }
     code = merge_exit_codes(code, result->code);
     bool stop = result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated;
-    results.emplace_back(test.name, std::move(result).value());
+    ended.push_back({.name = test.name, .result = std::move(result).value(), .skip = {}});
     if (stop) break;
   }
-  print_end(results);
+  std::fputs(run_end_text(ended, options.no_skips).c_str(), stdout);
+  std::fflush(stdout);
   return exit_code(code);
 }
 
 // Only the probe VM, from the log of a run that was recorded elsewhere.
 int repro_command(const ReproCommandOptions& options) {
-  auto cache_dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+  auto cache_dir = kernel_cache_dir();
   if (!cache_dir) return report_error(cache_dir.error(), kInfra);
   auto recorded = read_recorded_run({.log = options.log, .store = std::filesystem::path(*cache_dir).parent_path().string() + "/files"});
   if (!recorded) return report_error(recorded.error(), kUsage);
   const KernelInfoT* kernel = recorded->started.kernel.get();
   if (!kernel) return report_error(Error::invalid(options.log + ": does not tell the kernel"), kUsage);
   RunCommandOptions run = options.run;
-  if (run.kernel.empty()) {
+  std::string wish = run.kernels.empty() ? "" : run.kernels.back();
+  if (wish.empty()) {
     auto cached = KernelCache(*cache_dir).find(kernel->release);
     if (cached && !*cached)
       return report_error(Error::not_found("the kernel " + printable(kernel->release) + " of this run is not cached")
                               .with_hint("ktstr-launch kernel fetch " + printable(kernel->release) + "; or name its image with --kernel"),
                           kUsage);
-    run.kernel = kernel->release;
+    wish = kernel->release;
   }
 
   SystemClock clock;
@@ -244,10 +253,13 @@ int repro_command(const ReproCommandOptions& options) {
   env.progress = &progress;
   env.clock = &clock;
   set_switches(env);
-  auto failure = prepare(run, env);
+  auto image = kernel_for(wish, *cache_dir);
+  if (!image) return report_error(image.error(), kUsage);
+  env.kernel = std::move(*image);
+  auto failure = prepare(run, *cache_dir, env);
   progress.clear();
   if (failure) return report_error(failure->error, failure->code);
-  if (options.run.kernel.empty()) env.kernel.origin = "as recorded";
+  if (options.run.kernels.empty()) env.kernel.origin = "as recorded";
   if (env.kernel.release != kernel->release)
     return report_error(Error::invalid("the run was on " + printable(kernel->release) + ", this is " + env.kernel.release), kUsage);
   auto artifacts = make_artifact_folder(env.folders);
@@ -260,7 +272,10 @@ int repro_command(const ReproCommandOptions& options) {
   auto result = run_test(*recorded->started.spec, env);
   if (!result) return report_error(result.error(), kInfra);
   ExitCode code = result->code;
-  print_end({{recorded->started.spec->name, std::move(*result)}});
+  std::vector<EndedTest> ended;
+  ended.push_back({.name = recorded->started.spec->name, .result = std::move(*result), .skip = {}});
+  std::fputs(run_end_text(ended, false).c_str(), stdout);
+  std::fflush(stdout);
   return exit_code(code);
 }
 

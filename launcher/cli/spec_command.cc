@@ -3,7 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "launcher/cli/command_line.h"
-#include "launcher/cli/test_program.h"
+#include "launcher/cli/spec_files.h"
+#include "launcher/cli/test_plan.h"
 #include "runtime/text.h"
 #include "schemas/exit_code.h"
 #include "schemas/filter.h"
@@ -12,22 +13,6 @@
 
 namespace ktstr {
 namespace {
-
-// Binaries are not looked for: a list must work on a machine that has none.
-Result<std::vector<LoadedTest>> load_all(const std::vector<std::string>& specs) {
-  std::vector<LoadedTest> tests;
-  std::string errors;
-  for (const auto& path : specs) {
-    auto loaded = load_tests_of(path, {});
-    if (!loaded) {
-      errors += (errors.empty() ? "" : "\n") + loaded.error().to_string();
-      continue;
-    }
-    for (auto& test : *loaded) tests.push_back(std::move(test));
-  }
-  if (!errors.empty()) return Error::invalid(errors);
-  return tests;
-}
 
 std::string scheduler_name(const TestSpecT& spec) { return spec.scheduler ? spec.scheduler->name : "none"; }
 
@@ -38,6 +23,10 @@ nlohmann::ordered_json to_json(const TestSpecT& spec) {
           {"line", spec.line},
           {"scheduler", scheduler_name(spec)},
           {"vcpus", t.llcs * t.cores * t.threads},
+          {"memory_mb", spec.memory_mb},
+          {"kernel", spec.kernel.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(spec.kernel)},
+          {"base_name", spec.base_name},
+          {"matrix", spec.matrix},
           {"duration_s", static_cast<double>(spec.duration_ns) / 1e9},
           {"expect_err", spec.expect_err}};
 }
@@ -45,13 +34,18 @@ nlohmann::ordered_json to_json(const TestSpecT& spec) {
 }  // namespace
 
 int list_command(const ListCommandOptions& options) {
-  auto tests = load_all(options.specs);
+  // Binaries are not looked for, kernels neither: a list must work on a machine that has none.
+  auto tests = load_all_tests(options.specs, {});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
+  *tests = expand_kernels(std::move(*tests), options.kernels);
   if (!options.filter.empty()) {
     auto filter = Filter::parse(options.filter);
-    if (!filter) return report_error(filter.error(), exit_code(ExitCode::kUsage));
+    if (!filter) return report_error(filter.error(), exit_code(ExitCode::kFilter));
+    const std::string common = options.kernels.size() == 1 ? options.kernels[0] : "";
     std::erase_if(*tests, [&](const LoadedTest& t) {
-      return !filter->matches({.test = t.spec.name, .kernel = "", .scheduler = scheduler_name(t.spec)});
+      return !filter->matches({.test = t.spec.name,
+                               .kernel = t.spec.kernel.empty() ? common : t.spec.kernel,
+                               .scheduler = scheduler_name(t.spec)});
     });
   }
   if (tests->empty()) return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
@@ -68,7 +62,7 @@ int list_command(const ListCommandOptions& options) {
 }
 
 int show_command(const ShowCommandOptions& options) {
-  auto tests = load_all(options.specs);
+  auto tests = load_all_tests(options.specs, {});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
   std::string names;
   for (const auto& test : *tests) {

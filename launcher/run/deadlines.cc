@@ -7,6 +7,14 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000u;
 
+// A test's body may take longer than the duration; the guest ends it.
+uint64_t workload_ns(const TestSpecT& spec) {
+  uint64_t longest = spec.duration_ns + (spec.body.empty() ? 0 : 60 * kSecond);
+  for (const auto& payload : spec.payloads)
+    if (payload->name == spec.body && !spec.body.empty()) longest = std::max(longest, payload->timeout_ns);
+  return longest;
+}
+
 }  // namespace
 
 Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOptions& options) {
@@ -28,7 +36,7 @@ Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOption
     case Stage::SchedulerAttached:
       return scaled("workload start", 60 * kSecond);
     case Stage::WorkloadStarted:
-      return scaled("workload", spec.duration_ns + 60 * kSecond);
+      return scaled("workload", workload_ns(spec) + 60 * kSecond);
     case Stage::WorkloadFinished:
     case Stage::GuestFinished:
       return scaled("shutdown", 60 * kSecond);
@@ -39,8 +47,10 @@ Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOption
 double time_scale(const HostSpeed& speed) {
   double scale = 1;
   if (speed.tcg) scale *= 1 + static_cast<double>(speed.vcpus) / 16;
-  double cpus = std::max(1u, speed.host_cpus);
-  if (speed.load_1min > cpus) scale *= std::min(8.0, speed.load_1min / cpus);
+  const double cpus = std::max(1u, speed.host_cpus);
+  const double by_load = speed.load_1min / cpus;
+  const double by_speed = speed.speed > 0 ? 1 / speed.speed : 1;
+  scale *= std::clamp(std::max(by_load, by_speed), 1.0, 8.0);
   return scale;
 }
 

@@ -31,8 +31,10 @@ struct HostSpeed {
   uint32_t vcpus = 4;
   uint32_t host_cpus = 2;
   double load_1min = 0;  // of the host, before the run
+  double speed = 0;      // of one guest CPU, measured (vm/host_speed.h); 0: not measured
 };
-// >= 1. Software emulation runs every vCPU on one host thread; a loaded host gives that thread a share only.
+// >= 1. Software emulation runs every vCPU on one host thread; a slow or loaded host slows that thread down: what was
+// measured counts, or the load average where it says worse things of the minute before.
 double time_scale(const HostSpeed& speed);
 
 }  // namespace ktstr

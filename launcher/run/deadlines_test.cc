@@ -23,6 +23,10 @@ TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {
   double idle = time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 0.5});
   EXPECT_GT(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 8}), idle);
   EXPECT_LE(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .load_1min = 1e9}), 8 * idle);
+  // What was measured counts as well; a fast host is no reason to hurry.
+  EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 0.5}), 2 * idle);
+  EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 10}), idle);
+  EXPECT_LE(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 1e-9}), 8 * idle);
 }
 
 }  // namespace

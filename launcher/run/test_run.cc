@@ -124,13 +124,15 @@ Status TestRun::begin() {
       !s)
     return s;
   scale_ = time_scale({.tcg = env_.accelerator.name == "tcg", .vcpus = vcpu_count(*spec_.topology),
-                       .host_cpus = env_.host.cpus, .load_1min = env_.load_1min});
+                       .host_cpus = env_.host.cpus, .load_1min = env_.load_1min,
+                       .speed = static_cast<double>(env_.host.speed)});
 
   // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
   std::string argument = spec_.file;
   for (const auto& payload : spec_.payloads)
     if (!spec_.body.empty() && payload->name == spec_.body) argument = payload->binary;
   std::vector<std::string> rerun = {"ktstr-launch", "run", argument, "-E", "test(=" + spec_.name + ")"};
+  rerun.insert(rerun.end(), env_.rerun_options.begin(), env_.rerun_options.end());
   result_.rerun = shell_quote(env_.recorded ? env_.command : rerun);
   RunStartedT started;
   started.tool_version = kVersion;
@@ -301,6 +303,8 @@ void TestRun::on_event(const EventBuffer& event) {
     case Payload::Verdict:
       verdict_ = static_cast<ExitCode>(event.as<Verdict>()->exit_code());
       result_.summary = str(event.as<Verdict>()->summary());
+      result_.outcome = event.as<Verdict>()->outcome();
+      result_.signature = str(event.as<Verdict>()->signature());
       break;
     default:
       break;

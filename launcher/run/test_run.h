@@ -30,6 +30,7 @@ struct RunEnvironment {
   double load_1min = 0;
   uint64_t boot_limit_ns = 0;  // 0: the default (run/deadlines.h)
   std::vector<std::string> command;                               // our argv
+  std::vector<std::string> rerun_options;  // of the command line, that a rerun of one test needs too
   std::vector<std::pair<std::string, std::string>> environment;   // switches that shape the report
   bool verbose_console = false;
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
@@ -43,10 +44,12 @@ struct RunEnvironment {
 
 struct TestResult {
   ExitCode code = ExitCode::kInfrastructure;
+  Outcome outcome = Outcome::Inconclusive;
   std::string log;      // events.ktlog; empty when none was begun
   std::string report;   // report.txt
   std::string summary;  // Verdict.summary
   std::string rerun;    // the command that reruns this test
+  std::string signature = {};  // of the crash
 };
 
 // REQUIRES: main thread. Errors are those that keep a report from existing at all; each is an infrastructure failure.
