@@ -1,0 +1,301 @@
+// The monitor against real kernels: what it reads is what the guest itself says; it freezes the dying scheduler; it
+// writes where the spec says; what it finds decides.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "schemas/clone.h"
+#include "tests/e2e/harness.h"
+
+namespace ktstr::e2e {
+namespace {
+
+template <typename T, typename Table>
+std::vector<T> all_of(const std::vector<EventBuffer>& log, Vm vm = Vm::Primary) {
+  std::vector<T> out;
+  for (const EventBuffer& event : log) {
+    if (const Table* table = event.vm() == vm ? event.as<Table>() : nullptr) {
+      T object;
+      table->UnPackTo(&object);
+      out.push_back(std::move(object));
+    }
+  }
+  return out;
+}
+
+// Counters only grow: what the guest says must lie between the monitor's looks before and after it.
+struct Between {
+  int64_t before = 0, after = 0;
+  bool seen = false;
+};
+void expect_between(const std::string& what, const Between& monitor, int64_t guest) {
+  ASSERT_TRUE(monitor.seen) << what << ": the monitor does not know it";
+  EXPECT_LE(monitor.before, guest) << what;
+  EXPECT_GE(monitor.after, guest) << what;
+}
+
+class OwnView {
+ public:
+  explicit OwnView(const std::vector<EventBuffer>& log) {
+    auto views = all_of<GuestViewT, GuestView>(log);
+    if (views.size() != 1) return;
+    view_ = std::move(views[0]);
+    valid_ = true;
+    samples_ = all_of<MonitorSampleT, MonitorSample>(log);
+    stopped_ = all_of<MonitorStoppedT, MonitorStopped>(log);
+  }
+  bool valid() const { return valid_; }
+  const GuestViewT& view() const { return view_; }
+  std::string file(const std::string& path) const {
+    for (const auto& f : view_.files)
+      if (f->path == path) return f->text;
+    return {};
+  }
+  // The last sample well before the view, and the first well after it, of those that `pick` finds something in.
+  template <typename Pick>
+  Between find(Pick pick) const {
+    constexpr uint64_t kApart = 50'000'000;  // the clocks differ by a little
+    Between out;
+    bool after = false;
+    for (const MonitorSampleT& sample : samples_) {
+      const std::optional<int64_t> value = pick(sample);
+      if (!value) continue;
+      if (sample.guest_clock_ns + kApart < view_.guest_ns) {
+        out.before = *value;
+      } else if (sample.guest_clock_ns > view_.guest_ns + kApart && !after) {
+        out.after = *value;
+        out.seen = after = true;
+      }
+    }
+    return out;
+  }
+  const std::vector<MonitorStoppedT>& stopped() const { return stopped_; }
+  const std::vector<MonitorSampleT>& samples() const { return samples_; }
+
+ private:
+  GuestViewT view_;
+  std::vector<MonitorSampleT> samples_;
+  std::vector<MonitorStoppedT> stopped_;
+  bool valid_ = false;
+};
+
+void compare_events(const OwnView& own) {
+  std::istringstream lines(own.file("/sys/kernel/sched_ext/root/events"));
+  std::string name;
+  int64_t value = 0;
+  int seen = 0;
+  while (lines >> name >> value) {
+    ++seen;
+    const std::string counter = name.substr(std::string("SCX_EV_").size());
+    expect_between(name, own.find([&](const MonitorSampleT& s) -> std::optional<int64_t> {
+      for (const auto& c : s.counters)
+        if (c->name == counter) return c->value;
+      return std::nullopt;
+    }), value);
+  }
+  EXPECT_GE(seen, 9);
+}
+
+// "cpu0 222 0 1090 …" and "domain0 MC 3 9 9 …" (version 17).
+void compare_schedstat(const OwnView& own) {
+  std::istringstream lines(own.file("/proc/schedstat"));
+  std::string line;
+  uint16_t cpu = 0;
+  int cpus = 0, domains = 0;
+  const auto field = [&](auto get) {
+    return own.find([&, get](const MonitorSampleT& s) -> std::optional<int64_t> {
+      for (const auto& c : s.cpus)
+        if (c->cpu == cpu && c->stats) return static_cast<int64_t>(get(*c->stats));
+      return std::nullopt;
+    });
+  };
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::string head;
+    words >> head;
+    if (head.starts_with("cpu")) {
+      ++cpus;
+      cpu = static_cast<uint16_t>(std::stoi(head.substr(3)));
+      int64_t v[9] = {};
+      for (int64_t& value : v) words >> value;
+      expect_between(head + " yields", field([](const RunQueueStatsT& s) { return s.yields; }), v[0]);
+      expect_between(head + " switches", field([](const RunQueueStatsT& s) { return s.switches; }), v[2]);
+      expect_between(head + " idle", field([](const RunQueueStatsT& s) { return s.idle_switches; }), v[3]);
+      expect_between(head + " wakeups", field([](const RunQueueStatsT& s) { return s.wakeups; }), v[4]);
+      expect_between(head + " local", field([](const RunQueueStatsT& s) { return s.local_wakeups; }), v[5]);
+      expect_between(head + " run", field([](const RunQueueStatsT& s) { return s.run_ns; }), v[6]);
+      expect_between(head + " wait", field([](const RunQueueStatsT& s) { return s.wait_ns; }), v[7]);
+      expect_between(head + " slices", field([](const RunQueueStatsT& s) { return s.slices; }), v[8]);
+    } else if (head.starts_with("domain")) {
+      ++domains;
+      const auto level = static_cast<size_t>(std::stoi(head.substr(6)));
+      std::string name, span;
+      words >> name >> span;
+      std::vector<int64_t> values;
+      for (int64_t value = 0; words >> value;) values.push_back(value);
+      ASSERT_GE(values.size(), 33u) << line;
+      const char* const types[] = {"not_idle", "idle", "newly_idle"};
+      for (size_t type = 0; type < 3; ++type) {
+        const std::string counter = std::string("lb_count.") + types[type];
+        Between found = own.find([&](const MonitorSampleT& s) -> std::optional<int64_t> {
+          size_t at = 0;
+          for (const auto& d : s.domains) {
+            if (d->cpu != cpu || at++ != level) continue;
+            EXPECT_EQ(d->name, name);
+            for (const auto& c : d->counters)
+              if (c->name == counter) return c->value;
+            return 0;  // zeroes are left out
+          }
+          return std::nullopt;
+        });
+        // Domains are in full samples only, and the VM may have ended before the next one.
+        if (!found.seen) continue;
+        expect_between(line.substr(0, 12) + " " + counter, found, values[type * 11]);
+      }
+    }
+  }
+  EXPECT_EQ(cpus, 2);
+  EXPECT_EQ(domains, 2);
+}
+
+void compare_programs(const OwnView& own) {
+  ASSERT_EQ(own.stopped().size(), 1u);
+  const auto& last = own.stopped()[0].programs;
+  EXPECT_EQ(last.size(), own.view().programs.size());
+  for (const auto& guest : own.view().programs) {
+    const auto it = std::find_if(last.begin(), last.end(), [&](const auto& p) { return p->id == guest->id; });
+    ASSERT_NE(it, last.end()) << guest->name;
+    const ProgramSampleT& monitor = **it;
+    EXPECT_TRUE(monitor.name.starts_with(guest->name)) << monitor.name << " " << guest->name;  // the guest's is cut
+    EXPECT_EQ(monitor.tag, guest->tag);
+    EXPECT_EQ(monitor.insns, guest->insns);
+    EXPECT_EQ(monitor.jited_bytes, guest->jited_bytes);
+    EXPECT_EQ(monitor.verified_insns, guest->verified_insns);
+    Between runs{0, static_cast<int64_t>(monitor.run_count), true}, time{0, static_cast<int64_t>(monitor.run_ns), true};
+    for (const MonitorSampleT& s : own.samples()) {
+      for (const auto& p : s.programs) {
+        if (p->id != guest->id) continue;
+        const bool earlier = s.guest_clock_ns + 50'000'000 < own.view().guest_ns;
+        if (earlier) {
+          runs.before = static_cast<int64_t>(p->run_count);
+          time.before = static_cast<int64_t>(p->run_ns);
+        }
+        runs.after = std::max(runs.after, static_cast<int64_t>(p->run_count));
+        time.after = std::max(time.after, static_cast<int64_t>(p->run_ns));
+      }
+    }
+    EXPECT_LE(runs.before, static_cast<int64_t>(guest->run_count)) << guest->name;
+    EXPECT_LE(time.before, static_cast<int64_t>(guest->run_ns)) << guest->name;
+    // The last look at programs may be from before the view.
+    EXPECT_LE(static_cast<int64_t>(guest->run_count), runs.after + 1000) << guest->name;
+  }
+}
+
+// KTSTR_TEST_KERNEL adds a kernel: tests/own_view_on_kernels goes through all series.
+std::vector<std::string> kernels() {
+  if (const char* one = std::getenv("KTSTR_TEST_KERNEL")) return {one};
+  return {"7.3", "6.16"};
+}
+
+class MonitorOn : public testing::TestWithParam<std::string> {};
+
+TEST_P(MonitorOn, SaysWhatTheGuestItselfSays) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .work = "Mixed", .duration_s = 2}));
+  auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"}, {"KTSTR_OWN_VIEW=1"});
+  ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
+  const OwnView own(read_log(scratch.path() + "/out/t/events.ktlog"));
+  ASSERT_TRUE(own.valid());
+  compare_events(own);
+  compare_schedstat(own);
+  compare_programs(own);
+}
+
+// One VM tells of it all: a write sets the scheduler's counter to where it gives up, so it dies when told.
+TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
+  Scratch scratch;
+  std::string spec = scratch.write(
+      "spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"1000000000\"",
+                              .test = "auto_repro = false\nwatchdog_timeout_s = 7\n[[test.bpf_map_write]]\nmap = \".bss.stats\"\n"
+                                      "field = \"stats.enqueued\"\nvalue = 2000000000\nat_s = 1\n",
+                              .duration_s = 20}));
+  auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"});
+  const std::string folder = scratch.path() + "/out/t";
+  EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
+  const auto log = read_log(folder + "/events.ktlog");
+  const auto written = all_of<MapWrittenT, MapWritten>(log);
+  ASSERT_EQ(written.size(), 1u);
+  EXPECT_EQ(written[0].error, "");
+  EXPECT_GE(std::stoll(written[0].after), 2'000'000'000);
+  const auto watchdog = all_of<WatchdogSetT, WatchdogSet>(log);
+  ASSERT_EQ(watchdog.size(), 1u);
+  EXPECT_EQ(watchdog[0].error, "");
+  EXPECT_EQ(watchdog[0].before_ns, 30'000'000'000u);
+  EXPECT_EQ(watchdog[0].after_ns, 7'000'000'000u);
+
+  const auto frozen = all_of<GuestFrozenT, GuestFrozen>(log);
+  ASSERT_EQ(frozen.size(), 1u);
+  EXPECT_GT(frozen[0].held_ns, 0u) << frozen[0].note;
+  EXPECT_EQ(frozen[0].reason, "sched_ext exit 1025 (error_bpf)");
+  EXPECT_EQ(frozen[0].ops_name, "demo");
+  EXPECT_EQ(frozen[0].cpus.size(), 2u);
+  EXPECT_TRUE(frozen[0].absent.empty()) << frozen[0].absent[0];
+  const auto shared = std::find_if(frozen[0].dsqs.begin(), frozen[0].dsqs.end(), [](const auto& d) { return d->id == 0x100; });
+  EXPECT_NE(shared, frozen[0].dsqs.end());
+  const auto map = std::find_if(frozen[0].maps.begin(), frozen[0].maps.end(), [](const auto& m) { return m->name == ".bss.stats"; });
+  ASSERT_NE(map, frozen[0].maps.end());
+  ASSERT_EQ((*map)->entries.size(), 1u);
+  EXPECT_EQ((*map)->entries[0]->fields[0]->name, "stats.enqueued");
+  EXPECT_GE(std::stoll((*map)->entries[0]->fields[0]->value), 2'000'000'000);
+
+  EXPECT_EQ(frozen[0].artifact, "frozen.json");
+  const auto artifact = nlohmann::json::parse(read_file(folder + "/frozen.json"), nullptr, false);
+  ASSERT_TRUE(artifact.is_object());
+  EXPECT_EQ(artifact["payload"]["ops_name"], "demo");
+  EXPECT_NE(run.out.find("at the exit (sched_ext exit 1025 (error_bpf)), with the VM held for "), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("map write .bss.stats stats.enqueued: "), std::string::npos) << run.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, MonitorOn, testing::ValuesIn(kernels()), [](const testing::TestParamInfo<std::string>& kernel) {
+  std::string name = kernel.param;
+  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
+  return "v" + name;
+});
+
+TEST(Monitor, AShorterWatchdogFindsTheStallSooner) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_stall", .test = "auto_repro = false\nwatchdog_timeout_s = 1\n",
+                                                           .duration_s = 20}));
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  const auto log = read_log(scratch.path() + "/out/t/events.ktlog");
+  const auto watchdog = all_of<WatchdogSetT, WatchdogSet>(log);
+  ASSERT_EQ(watchdog.size(), 1u);
+  EXPECT_EQ(watchdog[0].before_ns, 2'000'000'000u);  // the scheduler's own
+  EXPECT_EQ(watchdog[0].after_ns, 1'000'000'000u);
+  const auto crash = all_of<CrashDetectedT, CrashDetected>(log);
+  ASSERT_FALSE(crash.empty());
+  EXPECT_EQ(crash[0].exit_kind, 1026u);
+  EXPECT_LT(crash[0].stall_ns, 2'000'000'000u);
+  EXPECT_NE(run.out.find("waits "), std::string::npos) << run.out;
+}
+
+TEST(Monitor, AnImbalanceThatLastsFailsTheTest) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml",
+                                   "[[test]]\nname = \"t\"\nllcs = 1\ncores = 2\nthreads = 1\nduration_s = 2\n"
+                                   "[[test.cgroup]]\nname = \"many\"\ncpuset = \"0\"\nworkers = 7\nwork = \"CpuSpin\"\n"
+                                   "[[test.cgroup]]\nname = \"one\"\ncpuset = \"1\"\nworkers = 1\nwork = \"CpuSpin\"\n");
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
+  EXPECT_TRUE(run.out.starts_with("BUG SUMMARY: monitor: imbalance ratio up to ")) << run.out;
+  EXPECT_NE(run.out.find("above 4 for "), std::string::npos) << run.out;
+}
+
+}  // namespace
+}  // namespace ktstr::e2e
