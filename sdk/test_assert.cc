@@ -43,6 +43,9 @@ class Judge {
     most("max_gap_ms", workers, [](const auto& w) { return ms(w.longest_gap_ns); }, " ms", ctx_.time_scale());
     most("max_migration_ratio", workers,
          [](const auto& w) { return per(static_cast<double>(w.migrations), static_cast<double>(w.iterations)); });
+    most("max_p99_wake_latency_ns", workers, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); }, " ns");
+    most("max_wake_latency_cv", workers,
+         [](const auto& w) { return per(static_cast<double>(w.wake_stddev_ns), static_cast<double>(w.wake_mean_ns)); });
     least("min_work_rate", workers, work_rate, "/s");
     least("min_iteration_rate", workers, [](const auto& w) { return per(static_cast<double>(w.iterations), seconds(w.wall_ns)); }, "/s");
     if (auto limit = number("max_spread_pct")) {
@@ -64,7 +67,8 @@ class Judge {
   // What a body cannot know is not passed over.
   void refuse_the_rest() {
     static constexpr std::string_view kHere[] = {"not_starved", "isolation", "max_gap_ms", "max_migration_ratio", "min_work_rate",
-                                                 "min_iteration_rate", "max_spread_pct", "max_throughput_cv"};
+                                                 "min_iteration_rate", "max_spread_pct", "max_throughput_cv",
+                                                 "max_p99_wake_latency_ns", "max_wake_latency_cv"};
     for (const auto& [name, value] : wanted_.values())
       if (std::find(std::begin(kHere), std::end(kHere), name) == std::end(kHere))
         ctx_.error(name + " cannot be judged in a body: give it to KTSTR_TEST, by its name or in .assertions");

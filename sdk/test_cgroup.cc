@@ -41,9 +41,11 @@ Cgroup TestContext::cgroup(const std::string& name) {
 std::string Cgroup::path() const { return ctx_->impl().cgroup_root + "/" + name_; }
 
 Cgroup& Cgroup::set_cpuset(const std::string& cpus) {
+  ctx_->impl().allow(name_, cpus, /*keep_old=*/true);
   if (auto failure = write_file(path() + "/cpuset.cpus", cpus.empty() ? "\n" : cpus); !failure.empty())
     ctx_->error("cgroup " + name_ + ": set cpuset: " + failure);
-  ctx_->impl().recut.insert(name_);
+  else
+    ctx_->impl().allow(name_, cpus, /*keep_old=*/false);
   return *this;
 }
 
@@ -60,7 +62,7 @@ void Cgroup::move_all_to(const Cgroup& other) {
     std::ifstream procs(path() + "/cgroup.procs");
     std::vector<int> pids;
     for (int pid; procs >> pid;) pids.push_back(pid);
-    if (pids.empty()) return;
+    if (pids.empty()) return ctx_->impl().moved(name_, other.name());
     for (int pid : pids) {
       const std::string failure = write_file(other.path() + "/cgroup.procs", std::to_string(pid));
       if (!failure.empty() && errno != ESRCH) return ctx_->error("cgroup " + name_ + ": move tasks: " + failure);

@@ -91,19 +91,20 @@ Result<std::unique_ptr<TestContext::Impl>> TestContext::Impl::open(const Registe
   return impl;
 }
 
-void TestContext::Impl::send(const std::string& json) {
+bool TestContext::Impl::send(const std::string& json) {
   std::string text = json + "\n";
   if (check_fd < 0) {
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
-    return;
+    return false;
   }
   for (size_t done = 0; done < text.size();) {
     const ssize_t n = ::send(check_fd, text.data() + done, text.size() - done, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;  // init has gone: nobody is left to be told
+    if (n <= 0) return false;  // init has gone: nobody is left to be told
     done += static_cast<size_t>(n);
   }
+  return true;
 }
 
 namespace {
@@ -126,8 +127,8 @@ void TestContext::Impl::send_check(const CheckLine& check) {
              {"line", line}}));
 }
 
-void TestContext::Impl::send_result(const TestResult& result) {
-  send(dump({{"outcome", verdict_name(result.verdict)}, {"detail", result.detail.substr(0, 4096)}, {"file", file}, {"line", line}}));
+bool TestContext::Impl::send_result(const TestResult& result) {
+  return send(dump({{"outcome", verdict_name(result.verdict)}, {"detail", result.detail.substr(0, 4096)}, {"file", file}, {"line", line}}));
 }
 
 TestContext::TestContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -174,8 +175,10 @@ bool TestContext::check(const std::string& name, bool ok, const std::string& obs
   return ok;
 }
 
-void TestContext::error(const std::string& what) {
-  impl_->send_check({.name = "operation", .verdict = TestVerdict::kFail, .observed = {}, .threshold = {}, .detail = what});
+void TestContext::error(const std::string& what) { impl_->operation_failed(what); }
+
+void TestContext::Impl::operation_failed(const std::string& what) {
+  send_check({.name = "operation", .verdict = TestVerdict::kFail, .observed = {}, .threshold = {}, .detail = what});
 }
 
 }  // namespace ktstr

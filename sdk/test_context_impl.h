@@ -2,8 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -28,9 +26,13 @@ struct TestContext::Impl {
   static Result<std::unique_ptr<Impl>> open(const RegisteredTest& test);
 
   void send_check(const CheckLine& check);
-  void send_result(const TestResult& result);
-  void send_worker(const WorkerResult& worker);
-  void send(const std::string& json);
+  void operation_failed(const std::string& what);
+  // False: nobody was told.
+  bool send_result(const TestResult& result);
+  // The CPUs that workers in this group may run on, from now on. `keep_old`: the change is under way.
+  void allow(const std::string& cgroup, const std::string& cpus, bool keep_old);
+  void moved(const std::string& from, const std::string& to);
+  bool send(const std::string& json);
   void stop_all();
 
   std::string test, file;
@@ -43,7 +45,6 @@ struct TestContext::Impl {
   int check_fd = -1;  // -1: outside of a VM; lines go to stdout
   unsigned failed = 0, checks = 0;
   std::vector<std::shared_ptr<Workers::State>> workers;
-  std::set<std::string> recut;  // cgroups whose cpuset changed after workers were started in them
 };
 
 }  // namespace ktstr

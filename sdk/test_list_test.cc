@@ -7,6 +7,7 @@
 #include "schemas/spec_attributes.h"
 #include "schemas/test_spec.h"
 #include "sdk/test_registry.h"
+#include "sdk/test_work.h"
 
 namespace ktstr {
 namespace {
@@ -85,6 +86,28 @@ TEST(TestList, SchedulersThatDifferHaveBlocksOfTheirOwn) {
   EXPECT_EQ((*tests)[1].spec.scheduler->args, std::vector<std::string>{"--b"});
   EXPECT_NE((*tests)[0].spec.scheduler->name, (*tests)[1].spec.scheduler->name);
   EXPECT_EQ((*tests)[0].spec.scheduler->name, (*tests)[2].spec.scheduler->name);
+}
+
+TEST(WorkGroup, ABodysWorkHasTheParametersThatASpecGivesIt) {
+  for (WorkType type : EnumValuesWorkType()) {
+    if (type == WorkType::Sequence || type == WorkType::Custom) continue;
+    const unsigned workers = 20;  // fits pairs, fives and fours
+    const std::string name = EnumNameWorkType(type);
+    auto tests = parse_tests("[[test]]\nname = \"t\"\n[[test.cgroup]]\nname = \"g\"\nworkers = 20\nwork = \"" + name + "\"\n", "x", {});
+    ASSERT_TRUE(tests) << tests.error().to_string();
+    const CgroupSpecT& spec = *(*tests)[0].spec.cgroups[0];
+    auto mine = work_group(name, workers, {});
+    ASSERT_TRUE(mine) << mine.error().to_string();
+    EXPECT_EQ(mine->work, spec.work);
+    EXPECT_EQ(mine->burst_ns, spec.burst_ns) << name;
+    // A spec leaves out what its type does not look at.
+    for (auto field : {&CgroupSpecT::size_kb, &CgroupSpecT::stride, &CgroupSpecT::fan_out, &CgroupSpecT::contenders,
+                       &CgroupSpecT::hold_iters, &CgroupSpecT::work_iters, &CgroupSpecT::spin_iters, &CgroupSpecT::touches})
+      EXPECT_TRUE(spec.*field == 0 || (*mine).*field == spec.*field) << name << ": " << spec.*field << ", a body: " << (*mine).*field;
+  }
+  EXPECT_FALSE(work_group("PipeIo", 3, {}));
+  EXPECT_FALSE(work_group("CpuSpni", 1, {}));
+  EXPECT_FALSE(work_group("CpuSpin", 1, {.policy = "fifo"}));
 }
 
 TEST(CpuTopology, PlacesAreCpuLists) {

@@ -43,6 +43,8 @@ std::optional<WorkerReportT> parse_body_worker(std::string_view line) {
   r.index = static_cast<uint32_t>(number(*worker, "index"));
   r.pid = static_cast<uint32_t>(number(*worker, "pid"));
   r.work = WorkType::Custom;
+  for (WorkType type : EnumValuesWorkType())
+    if (auto name = worker->find("work"); name != worker->end() && name->is_string() && *name == EnumNameWorkType(type)) r.work = type;
   r.iterations = number(*worker, "iterations");
   r.cpus = cpus(*worker, "cpus");
   r.outside_cpus = cpus(*worker, "outside_cpus");
@@ -50,8 +52,17 @@ std::optional<WorkerReportT> parse_body_worker(std::string_view line) {
   r.run_ns = number(*worker, "run_ns");
   r.wait_ns = number(*worker, "wait_ns");
   r.longest_gap_ns = number(*worker, "longest_gap_ns");
+  r.gap_at_ns = number(*worker, "gap_at_ns");
   r.gap_cpu = signed_number(*worker, "gap_cpu");
   r.migrations = number(*worker, "migrations");
+  r.wakeups = number(*worker, "wakeups");
+  r.wake_p50_ns = number(*worker, "wake_p50_ns");
+  r.wake_p99_ns = number(*worker, "wake_p99_ns");
+  r.wake_max_ns = number(*worker, "wake_max_ns");
+  r.wake_mean_ns = number(*worker, "wake_mean_ns");
+  r.wake_stddev_ns = number(*worker, "wake_stddev_ns");
+  if (auto cpuset = worker->find("cpuset"); cpuset != worker->end() && cpuset->is_string())
+    r.cpuset = cpuset->get<std::string>().substr(0, 1024);
   r.exit_code = signed_number(*worker, "exit_code");
   return r;
 }

@@ -84,6 +84,12 @@ void run_worker(const WorkerSetup& setup) {
   wait_for_go(*setup.control);
   WorkerLoop loop(setup);
   loop.start();
+  if (setup.function) {
+    (*setup.function)(loop);
+    loop.look();
+    setup.self->finished.store(1);
+    return;
+  }
   std::unique_ptr<Work> work;
   for (auto* make : {make_plain_work, make_memory_work, make_peer_work, make_churn_work})
     if (!work) work = make(loop);

@@ -1,10 +1,16 @@
 // One worker process: does its WorkType until told to stop, and keeps its telemetry.
 #pragma once
 
+#include <functional>
+
 #include "launcher/guest/worker_slot.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
+
+class WorkerLoop;
+// Work of one's own (ktstr/test.h): called once, to go on until the loop is stopping.
+using WorkerFunction = std::function<void(WorkerLoop&)>;
 
 struct WorkerSetup {
   const CgroupSpecT* group = nullptr;  // what to do
@@ -18,6 +24,8 @@ struct WorkerSetup {
   // Of FutexFanOut, FanOutCompute and MutexContention.
   WorkerSlot* head = nullptr;  // the group's first worker
   uint32_t place = 0;          // 0: it is the first: the messenger
+  const WorkerFunction* function = nullptr;  // instead of the group's work
+  uint32_t index = 0;                        // in the batch
 };
 
 // Does this work hand a byte to the next one by a pipe?

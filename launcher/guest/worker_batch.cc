@@ -16,6 +16,7 @@
 
 #include "launcher/guest/cgroups.h"
 #include "launcher/guest/futex.h"
+#include "launcher/guest/guest_clock.h"
 #include "launcher/guest/guest_files.h"
 #include "launcher/guest/ring_layout.h"
 
@@ -44,8 +45,10 @@ void close_all_but(int a, int b) {
   nudge.sa_handler = [](int) {};  // no SA_RESTART: it ends a blocked call
   ::sigaction(SIGUSR1, &nudge, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a peer that ended first
+  ::signal(SIGTERM, SIG_IGN);  // for the body that started it (ktstr/test.h), not for it
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, name.c_str());
-  close_all_but(setup.pipe_in, setup.pipe_out);
+  if (!setup.function) close_all_but(setup.pipe_in, setup.pipe_out);
   run_worker(setup);
   ::_exit(0);
 }
@@ -175,6 +178,8 @@ Status WorkerBatch::fork(int folder, const WorkerProgram* program) {
     m.slot = &slots_[i];
     m.setup.group = &group_;
     m.setup.control = control_;
+    if (function_) m.setup.function = &function_;
+    m.setup.index = i;
     m.setup.self = m.setup.next = m.setup.head = m.slot;
   }
   Status status = make_rings();
@@ -290,7 +295,15 @@ void WorkerBatch::read_schedstat(Member& member) const {
   member.wait_ns = wait;
 }
 
-void WorkerBatch::report(EventChannel& channel) const {
+std::vector<pid_t> WorkerBatch::pids() const {
+  std::vector<pid_t> all;
+  for (const Member& m : members_)
+    if (m.pid > 0) all.push_back(m.pid);
+  return all;
+}
+
+std::vector<WorkerReportT> WorkerBatch::reports() const {
+  std::vector<WorkerReportT> all;
   auto list = [](const uint64_t (&words)[kMaxCpus / 64]) {
     std::vector<uint16_t> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus; ++cpu)
@@ -326,8 +339,9 @@ void WorkerBatch::report(EventChannel& channel) const {
     r.killed = m.killed;
     r.cpuset = cpuset_;
     r.step = step_;
-    channel.send(std::move(r));
+    all.push_back(std::move(r));
   }
+  return all;
 }
 
 }  // namespace ktstr::guest

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "launcher/guest/event_channel.h"
 #include "launcher/guest/event_loop.h"
 #include "launcher/guest/worker.h"
 #include "runtime/result.h"
 #include "runtime/unique_fd.h"
+#include "schemas/event_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
@@ -32,6 +32,8 @@ class WorkerBatch {
       : loop_(loop), group_(group), first_index_(first_index), step_(step), place_(group.name) {}
   ~WorkerBatch();
 
+  // Instead of the group's work. Before fork().
+  void set_function(WorkerFunction function) { function_ = std::move(function); }
   // Forks all workers into the cgroup at `folder`, where they wait. An error leaves nothing running.
   Status fork(int folder, const WorkerProgram* program);
   void go(uint64_t go_ns);
@@ -40,7 +42,7 @@ class WorkerBatch {
   // Waits for them until `deadline_ns`, kills the rest and waits `after_ns` more.
   void stop(uint64_t deadline_ns, uint64_t after_ns);
   bool stopped() const { return stop_ns_ != 0; }
-  void report(EventChannel& channel) const;
+  std::vector<WorkerReportT> reports() const;
 
   // The CPUs that its cgroup allows from now on; both lists count while the change is under way.
   void allow(const std::vector<unsigned>& cpus, bool keep_old, const std::string& text);
@@ -51,6 +53,7 @@ class WorkerBatch {
   bool on_end(pid_t pid, int wait_status, const rusage& usage);
   size_t running() const;
   size_t workers() const { return members_.size(); }
+  std::vector<pid_t> pids() const;
 
   // The cgroup that it is in now; its reports keep the name that it was started under.
   const std::string& place() const { return place_; }
@@ -80,6 +83,7 @@ class WorkerBatch {
 
   EventLoop& loop_;
   const CgroupSpecT& group_;
+  WorkerFunction function_;
   uint32_t first_index_, step_;
   std::string place_, cpuset_;
   WorkloadControl* control_ = nullptr;

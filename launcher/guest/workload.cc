@@ -63,7 +63,8 @@ void Workload::stop(uint64_t grace_ns) {
 }
 
 void Workload::report(EventChannel& channel) const {
-  for (const auto& batch : batches_) batch->report(channel);
+  for (const auto& batch : batches_)
+    for (WorkerReportT& report : batch->reports()) channel.send(std::move(report));
 }
 
 Status Workload::spawn(const CgroupSpecT& group, uint32_t step) {

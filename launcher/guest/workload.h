@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launcher/guest/cgroups.h"
+#include "launcher/guest/event_channel.h"
 #include "launcher/guest/worker_batch.h"
 
 namespace ktstr::guest {

@@ -186,11 +186,13 @@ struct WorkerResult {
   int pid = 0;
   uint64_t iterations = 0;
   uint64_t wall_ns = 0, run_ns = 0, wait_ns = 0;  // its time; on a CPU; runnable and waiting
-  uint64_t longest_gap_ns = 0;                    // between two looks at the clock
+  uint64_t longest_gap_ns = 0;                    // longest time that it could have run and did not
   int gap_cpu = -1;
   uint64_t migrations = 0;
   std::vector<unsigned> cpus;          // it was seen on
   std::vector<unsigned> outside_cpus;  // … while its cgroup did not allow them
+  uint64_t wakeups = 0;                // of work that sleeps or waits for a peer: asked-for time to running
+  uint64_t wake_p50_ns = 0, wake_p99_ns = 0, wake_max_ns = 0, wake_mean_ns = 0, wake_stddev_ns = 0;
   int exit_code = 0;                   // 128 and the signal when it was killed
 };
 
@@ -200,7 +202,7 @@ class WorkLoop {
   virtual ~WorkLoop() = default;
   virtual bool running() const = 0;  // false once the body says stop
   virtual void iteration() = 0;      // one round is done: counted, with a look at clock and CPU
-  virtual void sleep(std::chrono::nanoseconds time) = 0;  // does not count as a gap
+  virtual void sleep(std::chrono::nanoseconds time) = 0;  // no gap; its wake-up latency is kept
   virtual unsigned index() const = 0;
 };
 using WorkFunction = std::function<void(WorkLoop&)>;
@@ -220,6 +222,16 @@ class Workers {
   std::shared_ptr<State> state_;
 };
 
+// Parameters of the standard work types, and how their workers are scheduled. 0 of a count: the type's own default (docs/specs.md).
+struct WorkOptions {
+  double burst_ms = 5, pause_ms = 5;
+  unsigned size_kb = 0, stride = 0, fan_out = 0, contenders = 0, hold_iters = 0, work_iters = 0, spin_iters = 0, touches = 0;
+  int nice = 0;
+  std::string policy = {};  // "Batch", "Idle", "Fifo", "RoundRobin", "Ext", "Normal"; empty: inherited
+  unsigned priority = 1;    // of Fifo and RoundRobin
+  std::string affinity = {};
+};
+
 // A cgroup below the root. A handle: copies mean the same group.
 class Cgroup {
  public:
@@ -230,8 +242,9 @@ class Cgroup {
   Cgroup& clear_cpuset();  // all CPUs again
   // Worker processes in this group, running until they are stopped.
   Workers spawn(unsigned count, WorkFunction work);
-  // … doing one of the standard work types: "CpuSpin", "YieldHeavy", "Bursty", "Mixed", "ForkExit".
-  Workers spawn(unsigned count, const std::string& work);
+  // … doing one of the standard work types: "CpuSpin", "PipeIo", "MutexContention", … (docs/specs.md; Sequence and Custom only where they
+  // are declared).
+  Workers spawn(unsigned count, const std::string& work, const WorkOptions& options = {});
   void add_task(int pid);
   void move_all_to(const Cgroup& other);
   void remove();  // its tasks must be gone
