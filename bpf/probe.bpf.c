@@ -190,13 +190,19 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   return 0;
 }
 
+// Half of all hits would be returns, and those before the trigger are of use for a history only.
+static __always_inline bool wants_return(void) {
+  struct ktstr_state* s = the_state();
+  return s && (config.all_returns || *(volatile __u32*)&s->frozen);
+}
+
 // At the return the registers are gone: the arguments come from the entry. Of a function that calls itself only the
 // innermost call is kept.
 static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
   __u64 now = bpf_ktime_get_ns();
   struct ktstr_call_key key = {(__s32)bpf_get_current_pid_tgid(), target};
   struct ktstr_call* call = bpf_map_lookup_elem(&calls, &key);
-  struct ktstr_target* t = call ? bpf_map_lookup_elem(&targets, &target) : 0;
+  struct ktstr_target* t = call && wants_return() ? bpf_map_lookup_elem(&targets, &target) : 0;
   struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
 
   if (h) {
@@ -256,7 +262,7 @@ SEC("fexit/bpf_fentry_test1")
 int on_fexit(void* ctx) {
   __u64 now = bpf_ktime_get_ns();
   __u32 target = bpf_get_attach_cookie(ctx);
-  struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
+  struct ktstr_target* t = wants_return() ? bpf_map_lookup_elem(&targets, &target) : 0;
   struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
   __u64 ret = 0;
 

@@ -41,7 +41,7 @@ struct ktstr_config {
   ktstr_u32 ring_slots;   /* hits a CPU keeps; a power of two */
   ktstr_u32 cpus;         /* rings */
   ktstr_u32 by_subject;   /* keep the last hit of each target about each task */
-  ktstr_u32 unused;
+  ktstr_u32 all_returns;  /* take returns before the trigger, too; else only those of the crashing task after it */
 };
 
 enum ktstr_kind { KTSTR_KPROBE = 0, KTSTR_CALLBACK = 1, KTSTR_SUBPROG = 2 };

@@ -206,9 +206,8 @@ void Reproer::take(TryVerdict verdict) {
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
   } else if (from_memory_) {
     shown_.hits = repro_.hits.size();
-    shown_.trigger += std::string(shown_.trigger.empty() ? "" : "; ") +
-                      "the guest died with its probes: what they saw was read out of its memory" +
-                      (fault_end ? ", times count from its last hit" : "");
+    best_->detail += "; the guest died with its probes, what they saw was read out of its memory";
+    if (fault_end) best_->detail += " (times count from the last hit)";
   }
 }
 

@@ -64,7 +64,7 @@ bpf_program* ProbeObject::program(const char* name) const {
   return bpf_object__find_program_by_name(object_, name);
 }
 
-Status ProbeObject::load(bool event_trigger) {
+Status ProbeObject::load(const Parts& parts) {
   auto how = bpf_options<bpf_object_open_opts>();
   how.object_name = "ktstr_probe";
   std::vector<char> log(1 << 18);
@@ -86,8 +86,20 @@ Status ProbeObject::load(bool event_trigger) {
   auto* config = static_cast<ktstr_config*>(
       bpf_map__initial_value(bpf_object__find_map_by_name(object_, ".rodata.config"), &bytes));
   if (!config || bytes < sizeof(*config)) return Error::invalid("probe object: no config");
-  *config = {slots_, cpus_, plan_.keep_by_task, 0};
-  bpf_program__set_autoload(program("on_exit_event"), event_trigger);
+  *config = {slots_, cpus_, plan_.keep_by_task, plan_.history > 1 || plan_.keep_by_task};
+  auto wanted = [&](auto is) { return std::any_of(plan_.targets.begin(), plan_.targets.end(), is); };
+  const bool kernel = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe; });
+  const bool returns = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe && t->want_return; });
+  const bool fault = std::any_of(plan_.trigger_ladder.begin(), plan_.trigger_ladder.end(),
+                                 [](const auto& step) { return step.ends_with(kFaultMark); });
+  const std::pair<const char*, bool> programs[] = {{"on_exit_event", parts.event_trigger},
+                                                   {"on_exit_function", !parts.event_trigger},
+                                                   {"on_fault", fault},
+                                                   {"on_kernel_multi", kernel && !parts.singles},
+                                                   {"on_kernel_single", kernel && parts.singles},
+                                                   {"on_return_multi", returns && !parts.singles},
+                                                   {"on_return_single", returns && parts.singles}};
+  for (const auto& [name, load] : programs) bpf_program__set_autoload(program(name), load);
   if (int err = bpf_object__load(object_); err != 0) {
     bpf_object__close(object_);
     object_ = nullptr;
@@ -170,7 +182,8 @@ Capture ProbeObject::capture(const std::vector<int>& clones) {
     ns += info.run_time_ns;
     c.missed += info.recursion_misses;
   };
-  for (const char* name : {"on_kernel_multi", "on_kernel_single", "on_return_multi", "on_return_single"}) count(bpf_program__fd(program(name)));
+  for (const char* name : {"on_kernel_multi", "on_kernel_single", "on_return_multi", "on_return_single"})
+    if (bpf_program__autoload(program(name))) count(bpf_program__fd(program(name)));
   for (int fd : clones) count(fd);
   c.cost_ns = runs ? ns / runs : 0;
   return c;

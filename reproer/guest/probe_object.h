@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bpf/probe_abi.h"
@@ -13,6 +14,9 @@ struct bpf_object;
 struct bpf_program;
 
 namespace ktstr::probe {
+
+// A step of the plan's trigger ladder that is for crashes of the kernel itself ends so.
+inline constexpr std::string_view kFaultMark = "#fault";
 
 // The rings as they stand, oldest hit first.
 struct Capture {
@@ -30,9 +34,13 @@ class ProbeObject {
   // `plan` must outlive this.
   explicit ProbeObject(const ProbePlanT& plan) : plan_(plan) {}
 
-  // Loads the programs and writes the plan's targets. `event_trigger`: the kernel has the tracepoint.
-  // kUnsupported with the verifier's last words when refused; may be tried again then.
-  Status load(bool event_trigger);
+  struct Parts {
+    bool event_trigger = false;  // the kernel has the tracepoint
+    bool singles = false;        // a probe each, where kprobe.multi is refused
+  };
+  // Loads the programs that the plan needs (each takes the verifier's time) and writes the plan's targets.
+  // kUnsupported with the verifier's last words when refused. May be called again as long as nothing is attached.
+  Status load(const Parts& parts);
 
   bpf_program* program(const char* name) const;
   int types() const { return types_.get(); }  // fd of the object's BTF

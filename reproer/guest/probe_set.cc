@@ -15,8 +15,6 @@ namespace ktstr::probe {
 namespace {
 
 constexpr char kTracefs[] = "/sys/kernel/tracing";
-constexpr std::string_view kFaultMark = "#fault";
-
 }  // namespace
 
 void ProbeSet::fail(uint32_t target, std::string reason) {
@@ -29,10 +27,13 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
   std::unique_ptr<ProbeSet> set(new ProbeSet(plan));
   set->attached_.resize(plan.targets.size());
   set->failed_.resize(plan.targets.size());
-  const bool event =
-      ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
-  Status status = set->object_.load(event);
-  if (!status && event) status = set->object_.load(false);
+  ProbeObject::Parts& parts = set->parts_;
+  parts.event_trigger = ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
+  Status status = set->object_.load(parts);
+  if (!status && parts.event_trigger) {
+    parts.event_trigger = false;
+    status = set->object_.load(parts);
+  }
   if (!status) return status.error();
   return set;
 }
@@ -63,15 +64,7 @@ void ProbeSet::attach_kernel() {
       cookies.push_back(i);
     }
   }
-  // Returns first: a call whose entry was seen shall not be one whose return is missed.
-  attach_returns(symbols, cookies);
-  if (!symbols.empty()) {
-    if (attach_multi("on_kernel_multi", symbols, cookies, false)) {
-      for (__u64 i : cookies) attached_[i] = 1;
-    } else {
-      for (__u64 i : cookies) attach_single(*plan_.targets[i]);
-    }
-  }
+  if (!symbols.empty()) attach_functions(symbols, cookies);
   attach_trigger();
   attach_fault_triggers();
   if (!symbols.empty()) stats_ = UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME));
@@ -90,24 +83,26 @@ bool ProbeSet::attach_multi(const char* program, const std::vector<const char*>&
   return link != nullptr;
 }
 
-// One kretprobe.multi; where that is refused a kretprobe each; a function without either is shown by its entry alone.
-void ProbeSet::attach_returns(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies) {
-  std::vector<const char*> names;
+void ProbeSet::attach_functions(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies) {
+  std::vector<const char*> returning;
   std::vector<uint64_t> places;
   for (size_t k = 0; k < symbols.size(); ++k) {
     if (!plan_.targets[cookies[k]]->want_return) continue;
-    names.push_back(symbols[k]);
+    returning.push_back(symbols[k]);
     places.push_back(cookies[k]);
   }
-  if (names.empty() || attach_multi("on_return_multi", names, places, true)) return;
-  for (size_t k = 0; k < names.size(); ++k) {
-    auto how = bpf_options<bpf_kprobe_opts>();
-    how.bpf_cookie = places[k];
-    how.retprobe = true;
-    if (bpf_link* link =
-            bpf_program__attach_kprobe_opts(object_.program("on_return_single"), names[k], &how))
-      links_.push_back(link);
+  if (attach_multi("on_kernel_multi", symbols, cookies, false)) {
+    for (uint64_t i : cookies) attached_[i] = 1;
+    // Refused: the functions are shown by their entries alone.
+    if (!returning.empty()) attach_multi("on_return_multi", returning, places, true);
+    return;
   }
+  parts_.singles = true;
+  if (auto loaded = object_.load(parts_); !loaded) {
+    for (uint64_t i : cookies) fail(static_cast<uint32_t>(i), loaded.error().message());
+    return;
+  }
+  for (uint64_t i : cookies) attach_single(*plan_.targets[i]);
 }
 
 void ProbeSet::attach_single(const ProbeTargetT& target) {
@@ -118,16 +113,19 @@ void ProbeSet::attach_single(const ProbeTargetT& target) {
   if (!link) return fail(target.id, std::string("kprobe refused: ") + std::strerror(errno));
   links_.push_back(link);
   attached_[target.id] = 1;
+  if (!target.want_return) return;
+  how.retprobe = true;
+  link = bpf_program__attach_kprobe_opts(object_.program("on_return_single"), target.function.c_str(), &how);
+  if (link) links_.push_back(link);
 }
 
 void ProbeSet::attach_trigger() {
-  bpf_program* event = object_.program("on_exit_event");
-  if (bpf_program__autoload(event)) {
-    if (bpf_link* link = bpf_program__attach(event)) {
+  if (parts_.event_trigger) {
+    if (bpf_link* link = bpf_program__attach(object_.program("on_exit_event"))) {
       links_.push_back(link);
       trigger_ = "tp_btf/sched_ext_exit";
-      return;
     }
+    return;
   }
   for (const std::string& step : plan_.trigger_ladder) {
     if (step.ends_with(kFaultMark)) continue;

@@ -35,7 +35,7 @@ class ProbeSet {
   explicit ProbeSet(const ProbePlanT& plan) : plan_(plan), object_(plan) {}
   bool attach_multi(const char* program, const std::vector<const char*>& symbols,
                     const std::vector<uint64_t>& cookies, bool returns);
-  void attach_returns(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies);
+  void attach_functions(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies);
   void attach_single(const ProbeTargetT& target);
   void attach_trigger();
   void attach_fault_triggers();
@@ -43,6 +43,7 @@ class ProbeSet {
 
   const ProbePlanT& plan_;
   ProbeObject object_;
+  ProbeObject::Parts parts_;
   std::vector<bpf_link*> links_;
   std::vector<int> clones_;        // program fds
   std::vector<uint8_t> attached_;  // per target
