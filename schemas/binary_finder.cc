@@ -59,10 +59,10 @@ Result<std::string> DirBinaryFinder::find(const std::string& binary, const std::
     }
   }
   if (!refused.empty())
-    return Error::invalid("scheduler binary " + in_quotes(binary) +
+    return Error::invalid("binary " + in_quotes(binary) +
                           " is not a file that can be run: " + refused)
         .with_hint("chmod +x it, or name the program itself");
-  return Error::not_found("scheduler binary " + in_quotes(binary) + " not found; looked for: " + looked)
+  return Error::not_found("binary " + in_quotes(binary) + " not found; looked for: " + looked)
       .with_hint(binary.find('/') != std::string::npos ? "a path is relative to the spec's folder"
                                                        : "give its path, or its folder with --scheduler-dir");
 }

@@ -45,7 +45,7 @@ TEST_F(BinaryFinderTest, APathIsRelativeToTheSpecAndNothingElseIsTried) {
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(missing.error().message(),
-            "scheduler binary \"deep/scx_b\" not found; looked for: " + (dir_ / "specs/deep/scx_b"));
+            "binary \"deep/scx_b\" not found; looked for: " + (dir_ / "specs/deep/scx_b"));
 }
 
 TEST_F(BinaryFinderTest, NotFoundNamesEveryPlace) {
