@@ -6,6 +6,7 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
+constexpr size_t kMaxCommandName = 64;
 
 // Extra sources in the guest ("probe", a user's collector) keep their name when it is one.
 std::string sane_source(std::string_view name) {
@@ -18,10 +19,16 @@ std::string sane_source(std::string_view name) {
   return sane ? std::string(name) : "guest";
 }
 
-bool cut(std::string& text) {
-  if (text.size() <= kMaxLine) return false;
-  text.resize(kMaxLine);
+bool cut(std::string& text, size_t most = kMaxLine) {
+  if (text.size() <= most) return false;
+  text.resize(most);
   return true;
+}
+
+// The name that a client gave its command, as the guest repeats it.
+std::string_view command_name(const Event& event) {
+  auto* line = event.payload_as_CollectorLine();
+  return line ? str(line->name()) : std::string_view();
 }
 
 std::string_view line_text(const Event& event) {
@@ -67,7 +74,8 @@ Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
 
   const Event& ev = event->get();
   const std::string source = sane_source(str(ev.source()));
-  if (str(ev.run_id()) == options_.run_id && str(ev.source()) == source && line_text(ev).size() <= kMaxLine)
+  if (str(ev.run_id()) == options_.run_id && str(ev.source()) == source && line_text(ev).size() <= kMaxLine &&
+      command_name(ev).size() <= kMaxCommandName)
     return event;
   EventHead head{.run_id = options_.run_id, .source = source, .guest_ns = ev.stamp()->guest_ns()};
   if (auto* line = event->as<SchedulerLine>()) {
@@ -85,7 +93,8 @@ Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
   if (auto* line = event->as<CollectorLine>()) {
     CollectorLineT fact;
     line->UnPackTo(&fact);
-    cut(fact.text);
+    fact.truncated = cut(fact.text) || fact.truncated;
+    cut(fact.name, kMaxCommandName);
     return make_event(head, std::move(fact));
   }
   EventT whole;

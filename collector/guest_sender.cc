@@ -31,7 +31,11 @@ Result<bool> read_whole(int fd, void* into, size_t size) {
 Status GuestSender::add(const EventBuffer& request, UniqueFd bundle) {
   std::string name(str(request.as<GuestCommandRequested>()->name()));
   if (goodbye_) return Error::invalid("the VM's run is over");
-  if (waiting_.contains(name)) return Error::invalid("a command of this name runs in the VM");
+  // Without a program it asks the one that runs to end.
+  auto* argv = request.as<GuestCommandRequested>()->argv();
+  const bool stops = !argv || argv->size() == 0;
+  if (stops && !waiting_.contains(name)) return Error::not_found("no command of this name runs in the VM");
+  if (!stops && waiting_.contains(name)) return Error::invalid("a command of this name runs in the VM");
   if (waiting_.size() >= kMaxCommands)
     return Error::exhausted(std::to_string(kMaxCommands) + " commands run in the VM already");
   struct stat info {};

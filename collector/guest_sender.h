@@ -24,7 +24,7 @@ class GuestSender {
   static constexpr uint64_t kMaxBundleBytes = 256u << 20;
 
   // `bundle`: may be empty (the program is in the guest already). Errors: the VM has said its last word, too many commands, one of
-  // this name runs. REQUIRES: request.type() is GuestCommandRequested.
+  // this name runs. A request without argv asks the one of this name that runs to end. REQUIRES: request.type() is GuestCommandRequested.
   Status add(const EventBuffer& request, UniqueFd bundle);
   // The guest says that a command has ended.
   void ended(std::string_view name) { waiting_.erase(std::string(name)); }

@@ -64,6 +64,16 @@ TEST_F(GuestSenderTest, FilesGoBeforeTheirCommand) {
   EXPECT_TRUE(sender_.add(request("a"), {}));
 }
 
+TEST_F(GuestSenderTest, ARequestWithoutAProgramIsForOneThatRuns) {
+  GuestCommandRequestedT stop;
+  stop.name = "a";
+  auto event = make_event({.run_id = "r", .source = "a"}, std::move(stop));
+  EXPECT_FALSE(sender_.add(event, {}));
+  ASSERT_TRUE(sender_.add(request("a"), {}));
+  EXPECT_TRUE(sender_.add(event, {}));
+  EXPECT_EQ(take_all().size(), 2u);
+}
+
 TEST_F(GuestSenderTest, ADamagedBundleFailsItsCommandAndNoOther) {
   std::vector<uint8_t> bytes;
   append_frame(piece(1000).bytes(), bytes);

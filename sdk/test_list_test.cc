@@ -88,6 +88,15 @@ TEST(TestList, SchedulersThatDifferHaveBlocksOfTheirOwn) {
   EXPECT_EQ((*tests)[0].spec.scheduler->name, (*tests)[2].spec.scheduler->name);
 }
 
+TEST(TestList, TheBuildersDefaultsAreThoseOfASpec) {
+  auto bare = round_trip({{"t", "x.cc", 3, [] { return TestOptions{}; }, nothing}});
+  auto built = round_trip({{"t", "x.cc", 3, [] { return TestOptions{.assertions = Assert::default_checks()}; }, nothing}});
+  ASSERT_TRUE(bare && built);
+  EXPECT_EQ((*built)[0].spec.max_gap_ns, (*bare)[0].spec.max_gap_ns);
+  EXPECT_EQ((*built)[0].spec.max_spread_pct, (*bare)[0].spec.max_spread_pct);
+  EXPECT_EQ((*built)[0].spec.not_starved, (*bare)[0].spec.not_starved);
+}
+
 TEST(WorkGroup, ABodysWorkHasTheParametersThatASpecGivesIt) {
   for (WorkType type : EnumValuesWorkType()) {
     if (type == WorkType::Sequence || type == WorkType::Custom) continue;

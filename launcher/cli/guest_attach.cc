@@ -5,6 +5,8 @@
 // tells the collector of it. So the log is not filled with libraries, and a client from elsewhere can run what is in the guest but
 // cannot bring files. Limits: programs that load more at run time (interpreters with their modules, dlopen) need it in the guest.
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include "launcher/cli/attach_parts.h"
 #include "launcher/vm/program_files.h"
 #include "runtime/text.h"
+#include "runtime/unique_fd.h"
 #include "schemas/envelope.h"
 #include "schemas/exit_code.h"
 #include "schemas/frame_codec.h"
@@ -94,11 +97,29 @@ struct Ended {
   int code = 0;
 };
 
+// Ctrl-C ends the command in the guest, not only our listening; a second one makes it end.
+UniqueFd catch_interrupts() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, s);
+  ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+Status pass_on_interrupts(int signal_fd, const std::string& name, Client& client) {
+  signalfd_siginfo info;
+  if (::read(signal_fd, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return {};
+  GuestCommandRequestedT stop;
+  stop.name = name;
+  return client.publish(std::move(stop));
+}
+
 // Hears the command's lines and its end. Only what comes after our own request counts: a command of this name may have run before.
-Result<Ended> follow(const std::string& name, Client& client) {
+Result<Ended> follow(const std::string& name, int signal_fd, Client& client) {
   Ended ended;
   bool asked = false;
   while (true) {
+    if (auto told = pass_on_interrupts(signal_fd, name, client); !told) return std::move(told).error();
     auto event = client.next(milliseconds(200));
     if (!event) return std::move(event).error();
     if (!*event) {
@@ -145,8 +166,9 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
     return report_error(Error::not_found(options.command[0] + " is not on this host")
                             .with_hint("a program that is only in the guest is named by its absolute path there"), kUsage);
   }
+  UniqueFd signals = catch_interrupts();
   if (auto s = client.publish(std::move(request)); !s) return report_error(s.error(), kInfra);
-  auto ended = follow(name, client);
+  auto ended = follow(name, signals.get(), client);
   if (!ended) return report_error(ended.error(), kInfra);
   std::fprintf(stderr, "%llu lines into %s as %s, from the guest\n", static_cast<unsigned long long>(ended->lines),
                client.run().run_id.c_str(), name.c_str());

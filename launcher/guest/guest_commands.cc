@@ -82,8 +82,20 @@ Status GuestCommands::write_piece(const FileEmbedded& piece) {
   return {};
 }
 
+// A request without a program: the one of this name that runs is asked to end, then made to.
+bool GuestCommands::ask_to_end(const std::string& name) {
+  for (auto& [pid, command] : commands_) {
+    if (command->name != name) continue;
+    ::kill(-pid, command->asked ? SIGKILL : SIGTERM);
+    command->asked = true;
+    return true;
+  }
+  return false;
+}
+
 void GuestCommands::start(const GuestCommandRequested& request) {
   const std::string name(str(request.name()));
+  if ((!request.argv() || request.argv()->size() == 0) && ask_to_end(name)) return;
   std::string error = std::exchange(file_error_, {});
   std::vector<std::string> argv;
   if (request.argv())

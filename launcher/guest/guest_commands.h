@@ -47,10 +47,12 @@ class GuestCommands {
     std::string name;
     std::array<Output, 2> outputs;  // stdout, stderr
     uint64_t second = 0, lines_this_second = 0, dropped = 0;
+    bool asked = false;  // to end
   };
 
   Status write_piece(const FileEmbedded& piece);
   void start(const GuestCommandRequested& request);
+  bool ask_to_end(const std::string& name);
   Result<pid_t> spawn(const std::vector<std::string>& argv, Command& command);
   bool read_output(Command& command, size_t which);
   void on_line(Command& command, size_t which, std::string_view text, bool truncated);

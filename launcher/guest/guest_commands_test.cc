@@ -1,6 +1,7 @@
 #include "launcher/guest/guest_commands.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -115,6 +116,17 @@ TEST_F(GuestCommandsTest, StopEndsWhatRunsAndItsChildren) {
   });
   commands_.stop(20 * kSecond);
   EXPECT_EQ(commands_.running(), 0u);
+}
+
+TEST_F(GuestCommandsTest, ARequestWithoutAProgramEndsTheOneThatRuns) {
+  script("/ktstr/cmd/trace/x", "sleep 1000\n");
+  request({"/ktstr/cmd/trace/x"});
+  ASSERT_EQ(commands_.running(), 1u);
+  request({});
+  until_ended();
+  auto events = said();
+  ASSERT_NE(events.back().as<GuestCommandExited>(), nullptr);
+  EXPECT_EQ(events.back().as<GuestCommandExited>()->signal(), SIGTERM);
 }
 
 TEST_F(GuestCommandsTest, PiecesMakeAFileAndAPathThatLeadsElsewhereIsRefused) {

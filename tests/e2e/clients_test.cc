@@ -1,5 +1,6 @@
 // Extra collectors on a live VM: one in Python, written from docs/protocol.md alone, and commands in the guest.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <filesystem>
 
@@ -55,6 +56,16 @@ TEST(Clients, APythonCollectorAndCommandsInTheGuestStandInLogReportAndReplay) {
   EXPECT_NE(missing.exit_code, 0);
   EXPECT_NE(missing.err.find("No such file"), std::string::npos) << missing.err;
 
+  // Ctrl-C ends the command in the guest.
+  Running lasting(scratch, launch_argv({"attach", "latest", "--name", "lasting", "--guest", "--", "sleep", "1000"}), env);
+  ASSERT_TRUE(wait_until([&] {
+    for (const auto& e : read_log(log))
+      if (auto* r = e.as<GuestCommandRequested>(); r && str(r->name()) == "lasting") return true;
+    return false;
+  }, std::chrono::milliseconds(60'000)));
+  lasting.signal(SIGINT);
+  EXPECT_EQ(lasting.finish(std::chrono::milliseconds(60'000)).exit_code, 128 + SIGTERM);
+
   Running forks(scratch, launch_argv({"attach", "latest", "--name", "forks", "--guest", "--", "sh", "-c",
                                       "echo forking; while :; do (:); done"}), env);
   auto output = run.finish();
@@ -77,6 +88,17 @@ TEST(Clients, APythonCollectorAndCommandsInTheGuestStandInLogReportAndReplay) {
     EXPECT_NE(report.find(name), std::string::npos) << name << "\n" << report;
   auto replay = launch(scratch, {"replay", log});
   EXPECT_EQ(replay.out, report) << "a replay is the report, byte for byte";
+
+  // The same collector on the recorded run: it sees what it saw.
+  Running bus(scratch, launch_argv({"replay", log, "--bus", "--speed", "max", "--wait", "1", "--linger", "20"}), env);
+  Running again(scratch, {"/usr/bin/python3", std::string(KTSTR_SOURCE) + "/examples/python-collector/collector.py", "latest",
+                          "--wait", "20", "--launch", std::string(KTSTR_BIN) + "/ktstr-launch"},
+                python_env);
+  auto seen = again.finish(std::chrono::milliseconds(60'000));
+  EXPECT_EQ(seen.exit_code, 0) << seen.err;
+  EXPECT_EQ(seen.out, heard.out);
+  bus.signal(SIGTERM);
+  bus.finish(std::chrono::milliseconds(30'000));
 }
 
 }  // namespace
