@@ -57,6 +57,34 @@ json stats_json(const WorkerStats& workers) {
   return out;
 }
 
+json payloads_json(const ScenarioRecord& scenario) {
+  json out = json::array();
+  for (const PayloadRecord& p : scenario.payloads()) {
+    json one = {{"name", printable(p.name)}, {"command", printable(p.command)}, {"runs", p.started}, {"lines", p.lines}};
+    if (const auto& end = p.first_bad ? p.first_bad : p.last)
+      one.update({{"exit_code", end->exit_code},
+                  {"signal", end->signal},
+                  {"duration_ns", end->duration_ns},
+                  {"stopped", end->stopped},
+                  {"timed_out", end->timed_out}});
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+json checks_json(const ScenarioRecord& scenario) {
+  json out = json::array();
+  for (const CheckReportedT& c : scenario.checks())
+    out.push_back({{"name", printable(c.name)},
+                   {"outcome", outcome_name(c.outcome)},
+                   {"observed", printable(c.observed)},
+                   {"threshold", printable(c.threshold)},
+                   {"detail", printable(c.detail)},
+                   {"file", printable(c.file)},
+                   {"line", c.line}});
+  return out;
+}
+
 json monitor_json(const MonitorSummary& m) {
   json counters = json::object();
   for (const auto& [name, track] : m.counters()) counters[printable(name)] = track.total();
@@ -138,6 +166,8 @@ std::string render_json(const JudgedRun& run) {
     out["stage"] = stage_name(vm.stage);
     out["rerun"] = printable(r.rerun);
     out["stats"] = stats_json(vm.workers);
+    if (!vm.scenario.payloads().empty()) out["payloads"] = payloads_json(vm.scenario);
+    if (!vm.scenario.checks().empty()) out["checks"] = checks_json(vm.scenario);
     out["monitor"] = monitor_json(vm.monitor);
     if (vm.crash) out["crash"] = crash_json(*vm.crash);
     if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());

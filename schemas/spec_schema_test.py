@@ -6,6 +6,7 @@ Usage: spec_schema_test.py ROOT. Exit 0: all good, 1: a finding, 77: no validato
 import copy
 import json
 import pathlib
+import re
 import sys
 import tomllib
 
@@ -79,6 +80,14 @@ def main(root):
     for path in specs:
         for error in validator.iter_errors(tomllib.loads(path.read_text())):
             failures.append(f"{path}: {error.json_path}: {error.message}")
+    # The examples of the manuals are specs too.
+    for manual in ("README.md", "docs/specs.md"):
+        for text in re.findall(r"```toml\n(.*?)```", (root / manual).read_text(), re.S):
+            if "[[test]]" not in text:
+                continue
+            specs.append(root / manual)
+            for error in validator.iter_errors(tomllib.loads(text)):
+                failures.append(f"{manual}: {error.json_path}: {error.message}")
     if not specs:
         failures.append("no spec found to try")
 
