@@ -21,9 +21,10 @@ std::string backend(const std::string& id, uint32_t mb, uint32_t offset_mb, int 
 
 // The guest learns of a shared L3 only where its kernel looks for it: CPUID leaf 4 on Intel, 0x8000001d on
 // AMD (with topoext). TCG's own "max" says AMD without topoext, and every CPU seems to have an L3 of its own;
-// so TCG plays a late Intel. Under KVM the vendor stays the host's.
+// so TCG plays an Intel. An early one (Westmere): programs choose code by model number (GCC's target_clones), and would take
+// a late one's AVX-512 for granted, which TCG has not: SIGILL in stress-ng. Under KVM the vendor stays the host's.
 std::string cpu_model(const TopologyRequest& request) {
-  if (!request.kvm) return "max,vendor=GenuineIntel,family=6,model=143,stepping=4,l3-cache=on";
+  if (!request.kvm) return "max,vendor=GenuineIntel,family=6,model=44,stepping=2,l3-cache=on";
   return std::string("max,host-cache-info=off,l3-cache=on") + (request.host_amd ? ",topoext=on" : "");
 }
 
