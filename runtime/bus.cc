@@ -9,7 +9,7 @@ namespace {
 // Messages: bounds memory on either side of a pipe. The hub's side of ingest is as narrow (launcher/hub/hub.cc).
 constexpr int kSendHighWater = 256;
 constexpr int kReceiveHighWater = 4096;
-constexpr std::chrono::seconds kSayHeldAfter{1};
+constexpr std::chrono::milliseconds kSayHeldAfter{1000};
 
 }  // namespace
 
@@ -29,65 +29,76 @@ Result<BusAddress> BusAddress::remote(const std::string& endpoint) {
   return BusAddress{at(1), at(0), at(2), {}};
 }
 
-Publisher::Publisher(std::unique_ptr<zmq::socket_t> socket) : socket_(std::move(socket)) {}
+Publisher::Publisher(std::optional<PushSocket> local, std::unique_ptr<zmq::socket_t> remote)
+    : local_(std::move(local)), remote_(std::move(remote)) {}
 Publisher::Publisher(Publisher&&) noexcept = default;
 Publisher& Publisher::operator=(Publisher&&) noexcept = default;
 Publisher::~Publisher() = default;
 
 Result<Publisher> Publisher::connect(zmq::context_t& context, const BusAddress& address) {
+  if (address.ingest.starts_with("ipc://")) {
+    auto local = PushSocket::connect(address.ingest);
+    if (!local) return std::move(local).error();
+    return Publisher(std::move(local).value(), nullptr);
+  }
   try {
     auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::push);
     socket->set(zmq::sockopt::sndhwm, kSendHighWater);
-    socket->set(zmq::sockopt::sndtimeo, 1000);
     // What is queued at the end is still delivered, unless the hub is gone for good.
     socket->set(zmq::sockopt::linger, 5000);
     if (address.key) use_client_key(*socket, *address.key);
     socket->connect(address.ingest);
-    return Publisher(std::move(socket));
+    return Publisher(std::nullopt, std::move(socket));
   } catch (const zmq::error_t& e) {
     return Error::system("connect to " + address.ingest + ": " + e.what());
   }
 }
 
-bool Publisher::try_send(const EventBuffer& event, bool wait) {
+Result<bool> Publisher::try_send(const EventBuffer& event, std::chrono::milliseconds patience) {
   auto bytes = event.bytes();
+  if (local_) return local_->send(bytes, patience);
   try {
-    auto flags = wait ? zmq::send_flags::none : zmq::send_flags::dontwait;
-    return socket_->send(zmq::const_buffer(bytes.data(), bytes.size()), flags).has_value();
+    remote_->set(zmq::sockopt::sndtimeo, static_cast<int>(patience.count()));
+    return remote_->send(zmq::const_buffer(bytes.data(), bytes.size()), zmq::send_flags::none).has_value();
   } catch (const zmq::error_t& e) {
-    if (e.num() != EINTR) throw;
+    if (e.num() != EINTR) return Error::system(e.what());
     return false;
   }
 }
 
 Status Publisher::send_waiting(const EventBuffer& event) {
-  using Clock = std::chrono::steady_clock;
-  auto begin = Clock::now();
+  auto begin = std::chrono::steady_clock::now();
   auto looked = begin;
-  while (!try_send(event, true)) {
-    if (Clock::now() - looked < kSayHeldAfter) continue;  // a signal, not the time-out
-    looked = Clock::now();
+  while (true) {
+    auto sent = try_send(event, kSayHeldAfter);
+    if (!sent) return std::move(sent).error();
+    auto now = std::chrono::steady_clock::now();
+    if (*sent) {
+      ++held_events_;
+      held_ += now - begin;
+      return {};
+    }
+    if (now - looked < kSayHeldAfter) continue;  // a signal, not the time-out
+    looked = now;
     ++held_back_;
-    if (give_up_ && give_up_()) return Error::system("publish: the hub takes nothing more");
+    if (give_up_ && give_up_()) return Error::system("the hub takes nothing more");
   }
-  ++held_events_;
-  held_ += Clock::now() - begin;
-  return {};
 }
 
 Status Publisher::publish(const EventBuffer& event) {
-  try {
-    if (try_send(event, false)) return {};
-    if (auto s = send_waiting(event); !s || held_ < kSayHeldAfter) return s;
-    ProducerHeldT held;
-    held.events = std::exchange(held_events_, 0);
-    held.held_ns = static_cast<uint64_t>(std::exchange(held_, {}).count());
-    // host_ns 0: the hub says when it came.
-    auto told = make_event({.run_id = std::string(str(event->run_id())), .source = std::string(str(event->source()))}, held);
-    return try_send(told, false) ? Status() : send_waiting(told);
-  } catch (const zmq::error_t& e) {
-    return Error::system(std::string("publish: ") + e.what());
-  }
+  auto send = [this](const EventBuffer& e) -> Status {
+    auto sent = try_send(e, std::chrono::milliseconds(0));
+    if (!sent) return std::move(sent).error().within("publish");
+    if (*sent) return {};
+    auto waited = send_waiting(e);
+    return waited ? std::move(waited) : std::move(waited).error().within("publish");
+  };
+  if (auto s = send(event); !s || held_ < kSayHeldAfter) return s;
+  ProducerHeldT held;
+  held.events = std::exchange(held_events_, 0);
+  held.held_ns = static_cast<uint64_t>(std::exchange(held_, {}).count());
+  // host_ns 0: the hub says when it came.
+  return send(make_event({.run_id = std::string(str(event->run_id())), .source = std::string(str(event->source()))}, held));
 }
 
 Subscriber::Subscriber(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<RepairSource> repair)

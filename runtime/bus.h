@@ -12,6 +12,7 @@
 #include <string>
 
 #include "runtime/curve_keys.h"
+#include "runtime/push_socket.h"
 #include "runtime/repair_source.h"
 #include "runtime/result.h"
 #include "schemas/envelope.h"
@@ -33,7 +34,8 @@ struct BusAddress {
   static Result<BusAddress> remote(const std::string& endpoint);
 };
 
-// Lossless: a full hub blocks the caller (back-pressure), nothing is dropped. Once that has taken a second in all, the
+// Lossless: a full hub blocks the caller (back-pressure), nothing is dropped, and on the hub's own host what was published is
+// recorded even if the publisher ends at once. REQUIRES: on that host the hub is there when connect() is called. Once that has taken a second in all, the
 // publisher says so (ProducerHeld, under the source of the event that waited).
 class Publisher {
  public:
@@ -49,11 +51,13 @@ class Publisher {
   uint64_t held_back() const { return held_back_; }
 
  private:
-  explicit Publisher(std::unique_ptr<zmq::socket_t> socket);
-  bool try_send(const EventBuffer& event, bool wait);
+  Publisher(std::optional<PushSocket> local, std::unique_ptr<zmq::socket_t> remote);
+  // False: the hub holds us back.
+  Result<bool> try_send(const EventBuffer& event, std::chrono::milliseconds patience);
   Status send_waiting(const EventBuffer& event);
 
-  std::unique_ptr<zmq::socket_t> socket_;
+  std::optional<PushSocket> local_;
+  std::unique_ptr<zmq::socket_t> remote_;
   std::function<bool()> give_up_;
   uint64_t held_back_ = 0;
   uint64_t held_events_ = 0;                // since the last ProducerHeld

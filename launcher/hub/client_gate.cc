@@ -40,6 +40,11 @@ void ClientGate::refuse_frames(size_t frames, const Sender& sender) {
          "", sender);
 }
 
+void ClientGate::refuse_peer(const std::string& what, const Sender& sender) {
+  std::string who = sender.description();
+  refuse("buffer: " + (who.empty() ? "a client" : who) + " " + what, "", sender);
+}
+
 std::string ClientGate::objection(const EventBuffer& event, const Sender& sender) {
   std::string_view source = str(event->source());
   if (!barred_.empty())

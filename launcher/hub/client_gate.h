@@ -34,6 +34,8 @@ class ClientGate {
   std::optional<EventBuffer> admit(std::span<const uint8_t> message, const Sender& sender);
   // A message that is no single frame.
   void refuse_frames(size_t frames, const Sender& sender);
+  // A peer that speaks something else than ZeroMQ, or sends too much at once: "process 4711 WHAT".
+  void refuse_peer(const std::string& what, const Sender& sender);
   void connection_opened(int connection);
   void connection_closed(int connection);
 

@@ -7,7 +7,7 @@ namespace ktstr {
 namespace {
 
 // Messages in a pipe. Few: an event may have 16 MiB, and a producer that is ahead of the log is to be held, not stored.
-constexpr int kIntakeHighWater = 256;
+constexpr int kRemoteHighWater = 64;
 constexpr int kOutHighWater = 1024;
 constexpr size_t kBatchEvents = 1024;
 constexpr size_t kBatchBytes = 4u << 20;
@@ -20,7 +20,7 @@ constexpr int kLastBatches = 64;
 std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_type type) {
   auto socket = std::make_unique<zmq::socket_t>(context, type);
   bool in = type == zmq::socket_type::pull;
-  if (in) socket->set(zmq::sockopt::rcvhwm, kIntakeHighWater);
+  if (in) socket->set(zmq::sockopt::rcvhwm, kRemoteHighWater);
   if (in) socket->set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(kMaxEventBytes));
   if (!in) socket->set(zmq::sockopt::sndhwm, kOutHighWater);
   socket->set(zmq::sockopt::linger, in ? 0 : 500);
@@ -35,6 +35,9 @@ Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& 
   const BusAddress* binding = &options.address;
   try {
     Sockets sockets;
+    auto ingest = IngestSocket::bind(options.address.ingest);
+    if (!ingest) return std::move(ingest).error().within("bind the bus");
+    sockets.ingest = std::move(ingest).value();
     sockets.bind(context, options.address, nullptr);
     std::unique_ptr<KeyGuard> guard;
     if (options.listen) {
@@ -55,23 +58,28 @@ Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& 
 }
 
 void Hub::Sockets::bind(zmq::context_t& context, const BusAddress& address, const KeyGuard* guard) {
-  auto in = make_socket(context, zmq::socket_type::pull);
   auto out = make_socket(context, zmq::socket_type::pub);
   auto repair = RepairServer::make_socket(context);
-  if (guard)
+  if (guard) {
+    auto in = make_socket(context, zmq::socket_type::pull);
     for (auto* socket : {in.get(), out.get(), repair.get()}) guard->secure(*socket);
-  ConnectionWatch watch(context, *in, address.ingest);
-  in->bind(address.ingest);
+    ConnectionWatch watch(context, *in, address.ingest);
+    in->bind(address.ingest);
+    remote.emplace(Intake{std::move(in), std::move(watch)});
+  }
   out->bind(address.events);
   repair->bind(address.repair);
-  intakes.push_back({std::move(in), std::move(watch), guard != nullptr});
   outs.push_back(std::move(out));
   repairs.push_back(std::move(repair));
 }
 
 Hub::Hub(Sockets sockets, LogWriter log, const Options& options)
-    : intakes_(std::move(sockets.intakes)), outs_(std::move(sockets.outs)), log_(std::move(log)), run_id_(options.run_id),
-      start_ns_(options.start_ns), gate_(options.run_id) {
+    : ingest_(std::move(sockets.ingest)), remote_(std::move(sockets.remote)), outs_(std::move(sockets.outs)),
+      log_(std::move(log)), run_id_(options.run_id), start_ns_(options.start_ns), gate_(options.run_id) {
+  events_.message = [this](std::span<const uint8_t> bytes, size_t frames, const Sender& from) { take(bytes, frames, from); };
+  events_.opened = [this](int connection) { gate_.connection_opened(connection); };
+  events_.closed = [this](int connection) { gate_.connection_closed(connection); };
+  events_.broken = [this](const std::string& what, const Sender& from) { gate_.refuse_peer(what, from); };
   thread_ = std::thread([this] { serve(); });
 }
 
@@ -95,20 +103,22 @@ void Hub::fail(std::string why) {
 
 void Hub::serve() {
   int last_batches = 0;
-  std::vector<zmq::pollitem_t> items;
-  for (Intake& intake : intakes_) items.push_back({intake.socket->handle(), 0, ZMQ_POLLIN, 0});
+  std::vector<zmq::pollitem_t> items = {{nullptr, ingest_->fd(), ZMQ_POLLIN, 0}};
+  if (remote_) items.push_back({remote_->socket->handle(), 0, ZMQ_POLLIN, 0});
   while (true) {
     bool last_round = stopping_;
     try {
-      int ready = zmq::poll(items, last_round ? std::chrono::milliseconds(0) : kHeartbeat);
-      note_connections();
-      for (size_t i = 0; i < items.size(); ++i)
-        if (items[i].revents) take_batch(intakes_[i]);
+      // Under load nobody is waited for.
+      bool local = take_local();
+      bool busy = take_remote() || local;
+      commit(batch_);
+      refused_ = gate_.refused();
       // What was sent before stop() is taken in; a producer that never ceases is not waited for.
-      bool end = last_round && (ready == 0 || ++last_batches >= kLastBatches);
+      bool end = last_round && (!busy || ++last_batches >= kLastBatches);
       if (gate_.pending()) tell_refusals(end ? UINT64_MAX : elapsed_ns());
       if (end) return;
-      if (ready == 0) announce();
+      if (busy) continue;
+      if (zmq::poll(items, last_round ? std::chrono::milliseconds(0) : kHeartbeat) == 0) announce();
     } catch (const zmq::error_t& e) {
       if (e.num() == EINTR) continue;
       fail(std::string("the bus failed: ") + e.what());
@@ -117,45 +127,37 @@ void Hub::serve() {
   }
 }
 
-void Hub::note_connections() {
-  for (Intake& intake : intakes_) {
-    while (auto change = intake.connections.next()) {
-      if (change->closed)
-        gate_.connection_closed(change->connection);
-      else
-        gate_.connection_opened(change->connection);
-    }
+bool Hub::take_local() { return ingest_->receive(events_); }
+
+bool Hub::take_remote() {
+  if (!remote_) return false;
+  while (auto change = remote_->connections.next()) {
+    if (change->closed)
+      gate_.connection_closed(change->connection);
+    else
+      gate_.connection_opened(change->connection);
   }
+  size_t taken = 0;
+  while (taken < kBatchEvents) {
+    zmq::message_t message;
+    if (!remote_->socket->recv(message, zmq::recv_flags::dontwait)) break;
+    ++taken;
+    MessageSender sender(message, /*remote=*/true);
+    size_t frames = 1;
+    for (zmq::message_t rest; frames == 1 ? message.more() : rest.more(); ++frames) (void)remote_->socket->recv(rest);
+    take({static_cast<const uint8_t*>(message.data()), message.size()}, frames, sender);
+  }
+  return taken > 0;
 }
 
-size_t Hub::take_batch(Intake& intake) {
-  size_t taken = 0, bytes = 0;
-  uint64_t now = 0;
-  while (taken < kBatchEvents && bytes < kBatchBytes) {
-    zmq::message_t message;
-    if (!intake.socket->recv(message, zmq::recv_flags::dontwait)) break;
-    ++taken;
-    MessageSender sender(message, intake.remote);
-    if (message.more()) {
-      size_t frames = 1;
-      zmq::message_t rest;
-      do {
-        (void)intake.socket->recv(rest);
-        ++frames;
-      } while (rest.more());
-      gate_.refuse_frames(frames, sender);
-      continue;
-    }
-    bytes += message.size();
-    auto event = gate_.admit({static_cast<const uint8_t*>(message.data()), message.size()}, sender);
-    if (!event) continue;
-    if ((*event)->stamp()->host_ns() == 0) event->stamp_host_ns(now ? now : now = elapsed_ns());
-    batch_.push_back(std::move(*event));
-  }
-  refused_ = gate_.refused();
-  commit(batch_);
-  batch_.clear();
-  return taken;
+void Hub::take(std::span<const uint8_t> message, size_t frames, const Sender& sender) {
+  if (frames != 1) return gate_.refuse_frames(frames, sender);
+  auto event = gate_.admit(message, sender);
+  if (!event) return;
+  if ((*event)->stamp()->host_ns() == 0) event->stamp_host_ns(elapsed_ns());
+  batch_bytes_ += message.size();
+  batch_.push_back(std::move(*event));
+  if (batch_.size() >= kBatchEvents || batch_bytes_ >= kBatchBytes) commit(batch_);
 }
 
 void Hub::tell_refusals(uint64_t now_ns) {
@@ -175,12 +177,15 @@ void Hub::announce() {
 }
 
 void Hub::commit(std::vector<EventBuffer>& batch) {
-  if (batch.empty() || failed_) return;
-  if (auto s = log_.append(batch); !s) return fail(s.error().message());
+  std::vector<EventBuffer> events = std::move(batch);
+  batch.clear();
+  batch_bytes_ = 0;
+  if (events.empty() || failed_) return;
+  if (auto s = log_.append(events); !s) return fail(s.error().message());
   last_seq_ = log_.last_seq();
-  if (batch.size() > kMaxSentEvents) return announce();
+  if (events.size() > kMaxSentEvents) return announce();
   bool skipped = false;
-  for (const EventBuffer& event : batch) {
+  for (const EventBuffer& event : events) {
     auto bytes = event.bytes();
     skipped = bytes.size() > kMaxSentBytes;
     if (!skipped) send(bytes.data(), bytes.size());

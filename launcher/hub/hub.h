@@ -1,4 +1,4 @@
-// The hub: every event of a run passes here. PULL in, **append to the log, then** PUB out.
+// The hub: every event of a run passes here. PUSH sockets in, **append to the log, then** PUB out.
 //
 // Order and durability are one act: the sequence number is given at the append. Ingest is lossless (a full hub holds
 // its producers back); PUB drops for a slow subscriber, which repairs the gap from the log (runtime/bus.h).
@@ -20,6 +20,7 @@
 
 #include "launcher/hub/client_gate.h"
 #include "launcher/hub/connection_watch.h"
+#include "launcher/hub/ingest_socket.h"
 #include "launcher/hub/key_guard.h"
 #include "launcher/hub/repair_server.h"
 #include "runtime/bus.h"
@@ -62,25 +63,26 @@ class Hub {
   std::string failure() const;
 
  private:
-  // A PULL socket, and who is connected to it.
+  // A PULL socket for remote clients, and who is connected to it.
   struct Intake {
     std::unique_ptr<zmq::socket_t> socket;
     ConnectionWatch connections;
-    bool remote = false;
   };
-
   struct Sockets {
-    std::vector<Intake> intakes;
+    std::unique_ptr<IngestSocket> ingest;
+    std::optional<Intake> remote;
     std::vector<std::unique_ptr<zmq::socket_t>> outs, repairs;
     void bind(zmq::context_t& context, const BusAddress& address, const KeyGuard* guard);
   };
 
   Hub(Sockets sockets, LogWriter log, const Options& options);
   void serve();
-  void note_connections();
-  // One batch from one socket; returns the number of messages taken.
-  size_t take_batch(Intake& intake);
+  // What there is, up to a batch. False: nothing was there.
+  bool take_local();
+  bool take_remote();
+  void take(std::span<const uint8_t> message, size_t frames, const Sender& sender);
   void tell_refusals(uint64_t now_ns);
+  // Into the log, then to the subscribers; empties the batch.
   void commit(std::vector<EventBuffer>& batch);
   void announce();
   void send(const void* data, size_t size);
@@ -88,14 +90,17 @@ class Hub {
   uint64_t elapsed_ns() const { return clock_.monotonic_ns() - start_ns_; }
 
   std::unique_ptr<KeyGuard> guard_;  // outlives the sockets
-  std::vector<Intake> intakes_;
+  std::unique_ptr<IngestSocket> ingest_;
+  std::optional<Intake> remote_;
   std::vector<std::unique_ptr<zmq::socket_t>> outs_;
   LogWriter log_;
   std::string run_id_;
   uint64_t start_ns_;
   SystemClock clock_;
   ClientGate gate_;
+  IngestSocket::Events events_;
   std::vector<EventBuffer> batch_;
+  size_t batch_bytes_ = 0;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> last_seq_{0}, refused_{0};
   std::atomic<bool> failed_{false};

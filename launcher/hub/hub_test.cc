@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -426,6 +428,35 @@ TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
   EXPECT_TRUE(first(address_)) << "and the rightful client still does";
   EXPECT_EQ(hub_->last_seq(), 100u);
   EXPECT_EQ(hub_->refused(), 0u);
+}
+
+// libzmq would lose what the kernel holds for a peer that closes while it is held back.
+TEST_F(HubTest, AProducerThatFloodsAndEndsLosesNotItsLastWords) {
+  constexpr uint64_t kEach = 50'000;
+  std::vector<std::thread> producers;
+  for (int p = 0; p < 3; ++p)
+    producers.emplace_back([&] {
+      auto pub = publisher();
+      auto event = numbered(1, "run", 150);
+      for (uint64_t i = 0; i < kEach; ++i) EXPECT_TRUE(pub.publish(event));
+    });
+  for (auto& p : producers) p.join();
+  for (int i = 0; i < 10'000 && hub_->last_seq() < 3 * kEach; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(hub_->last_seq(), 3 * kEach);
+}
+
+TEST_F(HubTest, WhatIsNoZeroMqAtAllIsToldToo) {
+  auto sub = subscriber();
+  int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string path = folder_ + "/ingest.sock";
+  std::strcpy(address.sun_path, path.c_str());
+  ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::write(fd, "hello, hub\n", 11), 11);
+  auto refusal = next_refusal(sub);
+  EXPECT_NE(refusal.reason.find("process " + std::to_string(getpid()) + " is no ZeroMQ peer"), std::string::npos) << refusal.reason;
+  ::close(fd);
 }
 
 TEST_F(HubTest, StopsUnderAProducerThatNeverCeases) {

@@ -1,0 +1,54 @@
+// The receiving side of ZMTP 3 (rfc.zeromq.org/spec/23), mechanism NULL: what a PUSH socket of any ZeroMQ says to us, byte by byte.
+//
+// Knows no socket: bytes in, messages out, bytes to be sent back. Of what it is told it believes nothing: lengths are bounded, a
+// peer that speaks something else is an error once, and then silence.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ktstr {
+
+class ZmtpReceiver {
+ public:
+  struct Limits {
+    size_t message = 16u << 20;
+    size_t read = 256u << 10;  // room that is offered for one read
+  };
+  // Of the one message: its bytes, and how many frames it had (bytes are only given for one).
+  using Take = std::function<void(std::span<const uint8_t> bytes, size_t frames)>;
+
+  explicit ZmtpReceiver(Limits limits);
+
+  // What is to be sent to the peer; emptied by the caller. Not empty from the start: the greeting.
+  std::string& outgoing() { return outgoing_; }
+  // Where the next bytes go, then how many came.
+  std::span<uint8_t> room();
+  // Calls `take` for each whole message. False: the peer breaks the protocol, see error(); nothing more is taken.
+  bool received(size_t count, const Take& take);
+  const std::string& error() const { return error_; }
+
+ private:
+  enum class State { kGreeting, kHandshake, kMessages };
+
+  // One step on the bytes that are there; 0: more are needed. Else the bytes used.
+  size_t step(std::span<const uint8_t> bytes, const Take& take);
+  size_t greeting(std::span<const uint8_t> bytes);
+  bool command(std::span<const uint8_t> body);
+  bool ready(std::span<const uint8_t> properties);
+  size_t fail(std::string why);
+
+  Limits limits_;
+  State state_ = State::kGreeting;
+  std::vector<uint8_t> buffer_;
+  size_t begin_ = 0, end_ = 0;
+  size_t need_ = 0;    // bytes that the frame in hand takes in all; 0: not known
+  size_t frames_ = 0;  // of the message in hand, so far
+  std::string outgoing_, error_;
+};
+
+}  // namespace ktstr
