@@ -11,6 +11,8 @@
 #include "runtime/bus.h"
 #include "runtime/child.h"
 #include "runtime/clock.h"
+#include "runtime/curve_keys.h"
+#include "runtime/repair_source.h"
 #include "schemas/envelope.h"
 
 namespace ktstr {
@@ -85,7 +87,39 @@ Result<RunInfo> find_run(const std::string& wanted, const FindOptions& options) 
   }
 }
 
+namespace {
+
+Result<BusAddress> address_of(const RunInfo& run) {
+  if (run.endpoint.empty()) return BusAddress::in_folder(run.bus);
+  auto address = BusAddress::remote(run.endpoint);
+  if (!address) return address;
+  auto key = read_client_key(run.key_file);
+  if (!key) return std::move(key).error();
+  address->key = *key;
+  return address;
+}
+
+}  // namespace
+
+Result<RunInfo> remote_run(const std::string& endpoint, const std::string& key_file) {
+  RunInfo run{.endpoint = endpoint, .key_file = key_file};
+  auto address = address_of(run);
+  if (!address) return std::move(address).error();
+  zmq::context_t zmq;
+  auto hub = RepairSource::from_hub(zmq, *address);
+  if (!hub) return std::move(hub).error();
+  auto first = (*hub)->get(1, 1);
+  if (!first && first.error().kind() == ErrorKind::kInvalid) return std::move(first).error().within(endpoint);
+  if (!first)
+    return Error::timeout(endpoint + ": no run answers")
+        .with_hint("the run may have ended, or the key may belong to another server");
+  run.run_id = str((*first)->run_id());
+  return run;
+}
+
 struct Client::State {
+  BusAddress address;
+  bool finished = false;  // RunFinished was handed out
   RunInfo run;
   ClientOptions options;
   std::string token = make_token();
@@ -93,6 +127,11 @@ struct Client::State {
   std::optional<Publisher> publisher;
   std::optional<Subscriber> subscriber;
   SystemClock clock;
+
+  bool alive() const {
+    if (!run.endpoint.empty()) return !finished;
+    return ::access((run.bus + "/run.json").c_str(), F_OK) == 0;
+  }
 };
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -101,18 +140,22 @@ Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options) {
+  if (is_own_source(options.name))
+    return Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself").with_hint("choose another");
   auto state = std::make_unique<State>();
   state->run = run;
   state->options = options;
-  const BusAddress address = BusAddress::in_folder(run.bus);
-  auto subscriber = Subscriber::connect(state->zmq, address, run.log);
+  auto address = address_of(run);
+  if (!address) return std::move(address).error();
+  state->address = *address;
+  auto subscriber = Subscriber::connect(state->zmq, *address, run.log);
   if (!subscriber) return std::move(subscriber).error();
   state->subscriber.emplace(std::move(subscriber).value());
   if (options.name.empty()) return Client(std::move(state));
-  auto publisher = Publisher::connect(state->zmq, address);
+  auto publisher = Publisher::connect(state->zmq, *address);
   if (!publisher) return std::move(publisher).error();
   state->publisher.emplace(std::move(publisher).value());
-  state->publisher->set_give_up([folder = run.bus] { return ::access((folder + "/run.json").c_str(), F_OK) != 0; });
+  state->publisher->set_give_up([raw = state.get()] { return !raw->alive(); });
   Client client(std::move(state));
   ClientJoinedT joined;
   joined.name = options.name;
@@ -127,7 +170,7 @@ Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options)
 
 // Our own ClientJoined coming by is the hub's word. Heard through a subscription of its own, so that next() still begins at the start.
 Status Client::await_join() {
-  auto ear = Subscriber::connect(state_->zmq, BusAddress::in_folder(state_->run.bus), state_->run.log);
+  auto ear = Subscriber::connect(state_->zmq, state_->address, state_->run.log);
   if (!ear) return std::move(ear).error();
   const auto until = steady_clock::now() + kJoinLimit;
   while (steady_clock::now() < until) {
@@ -166,6 +209,7 @@ Result<std::optional<StreamEvent>> Client::next(milliseconds wait) {
     }
     if (auto* refused = (*event)->as<ClientRefused>(); refused && str(refused->client()) == state_->token)
       return refusal(*refused);
+    if ((*event)->type() == Payload::RunFinished) state_->finished = true;
     if ((*event)->seq() < state_->options.from_seq) continue;
     auto bytes = (*event)->bytes();
     return std::optional<StreamEvent>(std::in_place, std::vector<uint8_t>(bytes.begin(), bytes.end()));
@@ -185,12 +229,13 @@ Status Client::publish_payload(PayloadUnion payload, uint64_t guest_ns) {
   if (!state_->publisher) return Error::invalid("a client without a name publishes nothing");
   EventHead head{.run_id = state_->run.run_id,
                  .source = state_->options.name,
-                 .host_ns = state_->clock.monotonic_ns() - state_->run.start_ns,
+                 // Another machine's clock means nothing here: the hub fills in the time of arrival.
+                 .host_ns = state_->run.endpoint.empty() ? state_->clock.monotonic_ns() - state_->run.start_ns : 0,
                  .guest_ns = guest_ns};
   return state_->publisher->publish(make_event_impl(head, std::move(payload)));
 }
 
-bool Client::run_alive() const { return ::access((state_->run.bus + "/run.json").c_str(), F_OK) == 0; }
+bool Client::run_alive() const { return state_->alive(); }
 uint64_t Client::repaired() const { return state_->subscriber->repaired(); }
 const RunInfo& Client::run() const { return state_->run; }
 

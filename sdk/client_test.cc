@@ -2,11 +2,13 @@
 #include "ktstr/client.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <fstream>
+#include <thread>
 #include <zmq.hpp>
 
 #include "launcher/hub/hub.h"
+#include "runtime/curve_keys.h"
 #include "schemas/temp_dir_for_test.h"
 
 namespace ktstr {
@@ -101,6 +103,52 @@ TEST_F(ClientTest, ALongLineIsCutAndSaysSo) {
     EXPECT_TRUE(line->truncated());
     return;
   }
+}
+
+TEST(RemoteClient, HearsAndStatesFromAnotherMachine) {
+  TempDirForTest dir;
+  zmq::context_t zmq;
+  const std::string key = generate_client_key(dir / "keys", "alpha").value();
+  std::unique_ptr<Hub> hub;
+  std::string endpoint;
+  for (int i = 0; i < 50 && !hub; ++i) {  // a port may be taken
+    endpoint = "tcp://127.0.0.1:" + std::to_string(20'000 + (::getpid() * 3 + i * 7) % 40'000);
+    dir.write("bus/x", "");
+    auto started = Hub::start(zmq, {.address = BusAddress::in_folder(dir / "bus"), .log_path = dir / "events.ktlog", .run_id = "run",
+                                    .listen = BusListen{BusAddress::remote(endpoint).value(), read_server_keys(dir / "keys").value()}});
+    if (started) hub = std::move(started).value();
+  }
+  ASSERT_TRUE(hub);
+  auto own = Publisher::connect(zmq, BusAddress::in_folder(dir / "bus")).value();
+  RunStartedT started;
+  started.tool_version = "1";
+  started.run_id = "run";
+  started.spec = std::make_unique<TestSpecT>();
+  started.spec->name = "t";
+  started.spec->topology = std::make_unique<TopologyT>();
+  ASSERT_TRUE(own.publish(make_event({.run_id = "run", .source = "launcher"}, std::move(started))));
+  while (hub->last_seq() < 1) std::this_thread::yield();
+
+  auto run = remote_run(endpoint, key);
+  ASSERT_TRUE(run) << run.error().message();
+  EXPECT_EQ(run->run_id, "run");
+  auto client = Client::connect(*run, {.name = "far", .await_join = true});
+  ASSERT_TRUE(client) << client.error().message();
+  ASSERT_TRUE(client->line("from afar"));
+  bool heard = false;
+  while (!heard) {
+    auto event = client->next(seconds(20));
+    ASSERT_TRUE(event && *event);
+    auto* line = (*event)->as<CollectorLine>();
+    heard = line && line->text()->string_view() == "from afar";
+    EXPECT_TRUE(!heard || (*event)->get().stamp()->host_ns() > 0) << "the hub's time of arrival";
+  }
+  ASSERT_TRUE(own.publish(make_event({.run_id = "run", .source = "launcher"}, RunFinishedT{})));
+  EXPECT_TRUE(client->run_alive());
+  while (client->run_alive()) ASSERT_TRUE(client->next(seconds(20)));
+
+  EXPECT_FALSE(remote_run("tcp://nowhere", key));
+  EXPECT_FALSE(remote_run(endpoint, dir / "no.key"));
 }
 
 TEST(FindRun, AnAnswerThatIsNoListIsAnError) {

@@ -102,16 +102,25 @@ int runs_command(bool json) {
   return 0;
 }
 
-int attach_command(const AttachCommandOptions& options) {
+namespace {
+
+Result<RunInfo> find_target(const AttachCommandOptions& options) {
+  if (options.run.starts_with("tcp://")) {
+    if (options.key.empty()) return Error::invalid(options.run + " needs a key").with_hint("--key FILE; ktstr-launch keygen makes one");
+    return remote_run(options.run, options.key);
+  }
   auto run = find_live_run(folder_options(), options.run);
-  if (!run) return report_error(run.error(), kUsage);
-  if (run->replay) return report_error(Error::invalid(run->run_id + " is a recorded run: nothing can be added to it"), kUsage);
-  if (is_own_source(options.name))
-    return report_error(Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself")
-                            .with_hint("choose another --name"), kUsage);
-  auto client = Client::connect({.run_id = run->run_id, .bus = run->bus_folder, .log = run->log, .pid = run->pid,
-                                 .start_ns = run->start_ns},
-                                {.name = options.name, .await_join = true});
+  if (!run) return std::move(run).error();
+  if (run->replay) return Error::invalid(run->run_id + " is a recorded run: nothing can be added to it");
+  return RunInfo{.run_id = run->run_id, .bus = run->bus_folder, .log = run->log, .pid = run->pid, .start_ns = run->start_ns};
+}
+
+}  // namespace
+
+int attach_command(const AttachCommandOptions& options) {
+  auto run = find_target(options);
+  if (!run) return report_error(run.error(), run.error().kind() == ErrorKind::kTimeout ? kInfra : kUsage);
+  auto client = Client::connect(*run, {.name = options.name, .await_join = true});
   if (!client)
     return report_error(client.error(), client.error().kind() == ErrorKind::kInvalid ? kUsage : kInfra);
   return options.guest ? attach_in_guest(options, *client) : attach_on_host(options, *client);

@@ -155,7 +155,8 @@ int launch_main(int argc, char** argv) {
   runs_cmd->add_flag("--json", runs_json, "as JSON");
   AttachCommandOptions attach;
   auto* attach_cmd = app.add_subcommand("attach", "feed a command's output into a live run as events");
-  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, or latest")->required();
+  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, latest, or tcp://HOST:PORT")->required();
+  attach_cmd->add_option("--key", attach.key, "with tcp://: the client's key file (keygen)");
   attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
   attach_cmd->add_flag("--guest", attach.guest, "run it in the VM: the program and its libraries are brought there");
   attach_cmd->add_option("CMD", attach.command, "the command and its arguments, after --")->required();

@@ -100,6 +100,7 @@ struct AttachCommandOptions {
   std::string name;  // source name of the lines
   std::vector<std::string> command;
   bool guest = false;  // run it in the VM
+  std::string key;     // of a run elsewhere: `run` is tcp://HOST:PORT
 };
 int attach_command(const AttachCommandOptions& options);
 int runs_command(bool json);

@@ -156,14 +156,15 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
   GuestCommandRequestedT request;
   request.name = name;
   request.argv = options.command;
-  // What is not on the host may be in the guest: /ktstr/sched/…, a payload.
-  if (const std::string program = find_program(options.command[0]); !program.empty()) {
+  // What is not on the host may be in the guest: /ktstr/sched/…, a payload. Nothing can be brought to a VM on another machine.
+  const bool remote = !client.run().endpoint.empty();
+  if (const std::string program = remote ? "" : find_program(options.command[0]); !program.empty()) {
     request.argv[0] = "/ktstr/cmd/" + name + "/" + fs::path(program).filename().string();
     EventHead head{.run_id = client.run().run_id, .source = name};
     if (auto s = write_bundle(program, request.argv[0], head, client.run().bus + "/guest." + name + ".bundle"); !s)
       return report_error(s.error(), kUsage);
   } else if (options.command[0][0] != '/') {
-    return report_error(Error::not_found(options.command[0] + " is not on this host")
+    return report_error(Error::not_found(options.command[0] + (remote ? " cannot be brought to another machine's VM" : " is not on this host"))
                             .with_hint("a program that is only in the guest is named by its absolute path there"), kUsage);
   }
   UniqueFd signals = catch_interrupts();

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kListHead = "# ktstr test list 1\n";
 constexpr std::string_view kPlaceMark = "#@ ";
 constexpr std::chrono::milliseconds kListLimit{20'000};
-constexpr uint64_t kBodyGraceNs = 60'000'000'000;  // beside duration_s, for what a body does before and after
+constexpr uint64_t kBodyGraceNs = 30'000'000'000;  // beside duration_s, for what a body does before and after
 
 bool is_elf(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

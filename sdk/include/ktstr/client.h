@@ -32,6 +32,7 @@ struct RunInfo {
   int pid = 0;            // ktstr-launch
   uint64_t start_ns = 0;  // CLOCK_MONOTONIC of the host at the run's start: the zero of Stamp.host_ns
   bool replay = false;    // a recorded run on a bus: what is stated there is forgotten
+  std::string endpoint = {}, key_file = {};  // of a run on another machine; `bus` and `log` are empty then
 };
 
 struct FindOptions {
@@ -43,6 +44,10 @@ struct FindOptions {
 Result<std::vector<RunInfo>> live_runs(const FindOptions& options = {});
 // The run whose id is or holds `wanted`, the newest of several; "latest": any. kNotFound when there is none.
 Result<RunInfo> find_run(const std::string& wanted = "latest", const FindOptions& options = {});
+
+// A run on another machine (`ktstr-launch run --listen tcp://HOST:PORT`), with the client's key file that `ktstr-launch keygen` made there.
+// Errors: kInvalid, a bad endpoint or key; kTimeout, no run answers (none is live, or the key is not one of its).
+Result<RunInfo> remote_run(const std::string& endpoint, const std::string& key_file);
 
 // One event, owned and verified.
 class StreamEvent {
@@ -95,6 +100,7 @@ class Client {
     return publish_payload(std::move(payload), guest_ns);
   }
 
+  // Until the run's folder is gone; of a run elsewhere, until next() has handed out RunFinished.
   bool run_alive() const;
   uint64_t repaired() const;  // events that the bus did not bring, read from the log
   const RunInfo& run() const;
