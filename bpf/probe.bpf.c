@@ -18,7 +18,7 @@ struct pt_regs {
   unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
-const volatile struct ktstr_config config SEC(".rodata.config") = {1, 1, 0, 0};
+const volatile struct ktstr_config config SEC(".rodata.config") = {1, 1, 0, 0, 0x400, 0};
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -308,7 +308,7 @@ static __always_inline int trigger(void* ctx, __u64 kind) {
 
   if (!s)
     return 0;
-  if (kind < 0x400) {  // an orderly end: SCX_EXIT_ERROR is 0x400
+  if (kind < config.lowest_kind) {
     __sync_fetch_and_add(&s->ignored, 1);
     return 0;
   }

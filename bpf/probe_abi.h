@@ -42,6 +42,8 @@ struct ktstr_config {
   ktstr_u32 cpus;         /* rings */
   ktstr_u32 by_subject;   /* keep the last hit of each target about each task */
   ktstr_u32 all_returns;  /* take returns before the trigger, too; else only those of the crashing task after it */
+  ktstr_u32 lowest_kind;  /* exit kinds from here on are a trigger */
+  ktstr_u32 unused;
 };
 
 enum ktstr_kind { KTSTR_KPROBE = 0, KTSTR_CALLBACK = 1, KTSTR_SUBPROG = 2 };
@@ -121,7 +123,7 @@ struct ktstr_state {
   char comm[KTSTR_COMM];
   ktstr_s32 stack_bytes;  /* negative: errno */
   ktstr_u32 tail;         /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
-  ktstr_u64 ignored;      /* exits of an orderly kind (below 0x400) */
+  ktstr_u64 ignored;      /* exits of an orderly kind (below config.lowest_kind) */
   /* All above stands in one page; what follows need not. */
   ktstr_u64 stack[KTSTR_STACK_FRAMES];
   char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL];  /* "NAME+0x1f/0x40" of each; the kernel knows best */

@@ -109,7 +109,12 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
     page.linef("probe hits: {}{}", repro.hits,
                repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
   if (!repro.calls.empty()) {
-    page.line("crash chain, in call order (a → b: at the call, at its return):");
+    // Without a backtrace that leads to the cause there is no caller to name.
+    const bool nested = std::any_of(repro.calls.begin(), repro.calls.end(), [](const auto& c) { return !c->caller.empty(); });
+    page.line(nested || repro.calls.size() == 1
+                  ? "crash chain, in call order (a → b: at the call, at its return):"
+                  : "no backtrace leads to the cause: the last calls on the ways of a task through the scheduler, oldest first "
+                    "(a → b: at the call, at its return):");
     size_t number = 0;
     for (const auto& call : repro.calls) print_call(++number, *call, page);
   }

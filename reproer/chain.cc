@@ -98,18 +98,20 @@ void add_dispatch_path(CrashChain* chain, const std::vector<BpfProgramT>& progra
 // Who calls a callback in the kernel; names of all versions.
 struct Callers {
   const char* member;
+  int direct;  // so many of the functions call it themselves, and nothing else
   std::initializer_list<const char*> functions;
 };
 const Callers kCallers[] = {
     {"enqueue",
+     2,
      {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx", "put_prev_task_scx", "enqueue_task",
       "ttwu_do_activate", "try_to_wake_up", "wake_up_new_task"}},
-    {"dispatch", {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
-    {"select_cpu", {"select_task_rq_scx", "try_to_wake_up", "wake_up_new_task"}},
-    {"running", {"set_next_task_scx"}},
-    {"stopping", {"put_prev_task_scx", "dequeue_task_scx"}},
-    {"runnable", {"enqueue_task_scx"}},
-    {"quiescent", {"dequeue_task_scx"}},
+    {"dispatch", 5, {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
+    {"select_cpu", 1, {"select_task_rq_scx", "try_to_wake_up", "wake_up_new_task"}},
+    {"running", 0, {"set_next_task_scx"}},
+    {"stopping", 0, {"put_prev_task_scx", "dequeue_task_scx"}},
+    {"runnable", 0, {"enqueue_task_scx"}},
+    {"quiescent", 0, {"dequeue_task_scx"}},
 };
 
 void add_alternates(CrashChain* chain, const std::vector<BpfProgramT>& programs, const KernelHas& has) {
@@ -117,20 +119,28 @@ void add_alternates(CrashChain* chain, const std::vector<BpfProgramT>& programs,
     return std::any_of(links.begin(), links.end(),
                        [&](const ChainLink& l) { return !l.bpf && l.function == name; });
   };
+  auto add = [&](const Callers& c) {
+    for (const char* name : c.functions) {
+      if (known(chain->links, name) || known(chain->alternates, name) || !has(name)) continue;
+      ChainLink link;
+      link.function = name;
+      chain->alternates.push_back(std::move(link));
+    }
+  };
+  bool programs_seen = false;
   for (const BpfProgramT& p : programs) {
     const bool in_chain = std::any_of(chain->links.begin(), chain->links.end(),
                                       [&](const ChainLink& l) { return l.bpf && l.program == p.name; });
-    if (!in_chain) continue;
-    for (const Callers& c : kCallers) {
-      if (p.member != c.member) continue;
-      for (const char* name : c.functions) {
-        if (known(chain->links, name) || known(chain->alternates, name) || !has(name)) continue;
-        ChainLink link;
-        link.function = name;
-        chain->alternates.push_back(std::move(link));
-      }
-    }
+    programs_seen |= in_chain;
+    for (const Callers& c : kCallers)
+      if (in_chain && p.member == c.member) add(c);
   }
+  if (programs_seen) return;
+  // The kernel objected to what a callback had left behind: its callers are on the chain, it is not.
+  for (const Callers& c : kCallers)
+    if (std::any_of(c.functions.begin(), c.functions.begin() + c.direct,
+                    [&](const char* name) { return known(chain->links, name); }))
+      return add(c);
 }
 
 CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProgramT>& programs) {

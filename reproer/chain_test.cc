@@ -115,5 +115,19 @@ TEST(Chain, AFunctionsColdPartIsProbedAsTheFunction) {
   EXPECT_EQ(chain.links[0].offset, 0u) << "the offset counts from another place";
 }
 
+TEST(Chain, AKernelsOwnCheckHasAlternatesToo) {
+  CrashDetectedT crash;
+  crash.exit_kind = 0x400;
+  add_frame(&crash, "find_dsq_for_dispatch");
+  add_frame(&crash, "do_enqueue_task");
+  add_frame(&crash, "put_prev_task_scx");
+  auto chain = extract_chain(&crash, {program("enqueue", {"x_enqueue"})}, [](const std::string&) { return true; });
+  std::vector<std::string> names;
+  for (const ChainLink& l : chain.alternates) names.push_back(l.function);
+  EXPECT_THAT(names, testing::Contains("try_to_wake_up"));
+  EXPECT_THAT(names, testing::Not(testing::Contains("balance_one"))) << "dispatch was not on the way";
+  EXPECT_THAT(names, testing::Not(testing::Contains("put_prev_task_scx"))) << "on the chain already";
+}
+
 }  // namespace
 }  // namespace ktstr

@@ -101,6 +101,7 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   plan.history = in.history;
   plan.keep_by_task = chain.origin != ChainOrigin::kBacktrace;
   plan.trigger_ladder = trigger_ladder(in.kernel);
+  if (in.process_died) plan.trigger_ladder.push_back("#any");
   if (in.kernel_fault)
     for (const char* name : {"oops_enter", "vpanic", "panic"})
       plan.trigger_ladder.push_back(std::string(name) + "#fault");

@@ -25,6 +25,7 @@ struct PlanInputs {
   unsigned cpus = 1;
   uint32_t attempt = 1;
   uint32_t history = 1;
+  bool process_died = false;  // without a word from the kernel: an orderly exit is a trigger then
   bool kernel_fault = false;  // the first VM's kernel oopsed or panicked: that is a trigger too
 };
 

@@ -130,6 +130,7 @@ Reproer::Answer Reproer::request() {
     in.kernel_source = kernel.source;
     in.cpus = vcpus(*run_.spec);
     in.history = std::clamp(run_.spec->probe_history, 1u, kMaxHistory);
+    in.process_died = !primary_.crash;
     in.kernel_fault = primary_.crash && primary_.crash->kind != CrashKind::SchedExtExit;
     plan_ = plan_probes(chain, in);
     if (!types && !kernel.types_missing.empty()) {

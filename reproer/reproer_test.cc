@@ -254,6 +254,7 @@ TEST_F(Repro, ADeadProcessIsRepeatedWithTheCallbacksProbed) {
   send(std::move(e));
   auto r = std::get<ReproRequestedT>(settle());
   EXPECT_TRUE(r.plan->keep_by_task);
+  EXPECT_THAT(r.plan->trigger_ladder, testing::Contains("#any"));
   EXPECT_EQ(r.plan->targets[0]->function, "x_enqueue");
   SchedulerExitedT again;
   again.signal = 11;

@@ -101,7 +101,10 @@ class Stitcher {
       (known_off ? off_path : on_path).push_back(std::move(call));
     }
     if (!in_.plan->keep_by_task)
-      for (size_t i = 0; i + 1 < on_path.size(); ++i) on_path[i]->caller = on_path[i + 1]->function;
+      for (size_t i = 0; i < on_path.size(); ++i)
+        on_path[i]->caller = !path_.empty()           ? caller_on_path(on_path[i]->function)
+                             : i + 1 < on_path.size() ? on_path[i + 1]->function
+                                                      : "";
     std::reverse(on_path.begin(), on_path.end());
     if (in_.plan->keep_by_task)  // no nesting to go by: by time, what was not hit last
       std::stable_sort(on_path.begin(), on_path.end(), [](const auto& a, const auto& b) {
@@ -130,6 +133,14 @@ class Stitcher {
   size_t place_of(const ProbeTargetT& t) const {
     auto it = std::find(path_.begin(), path_.end(), t.function);
     return it == path_.end() ? 0 : static_cast<size_t>(it - path_.begin()) + 1;
+  }
+
+  // Who really called it in the second VM, probed or not; empty: the outermost.
+  std::string caller_on_path(const std::string& function) const {
+    auto at = std::find(path_.begin(), path_.end(), function);
+    for (; at != path_.end(); ++at)
+      if (*at != function && frame_noise(*at).empty()) return *at;
+    return "";
   }
 
   std::vector<const ProbeTargetT*> in_order() const {

@@ -92,7 +92,7 @@ TEST_F(Stitch, LastJourneyOfTheCrashingTask) {
   EXPECT_EQ(calls[2]->ns_before, 80u);
   EXPECT_EQ(calls[2]->pid, 131);
   EXPECT_EQ(calls[2]->caller, "x_enqueue");
-  EXPECT_EQ(calls[0]->caller, "");
+  EXPECT_EQ(calls[0]->caller, "") << "the outermost";
   for (const auto& c : calls) EXPECT_EQ(c->note, "");
 }
 
@@ -150,6 +150,18 @@ TEST_F(Stitch, TheSecondCrashMayComeAnotherWay) {
   EXPECT_EQ(text(*calls[0], "p->slice"), "(absent)") << "brief";
   EXPECT_EQ(calls[1]->function, "put_prev_task_scx");
   EXPECT_EQ(calls[2]->caller, "put_prev_task_scx");
+}
+
+TEST_F(Stitch, TheCallerIsTheRealOneThoughItWasNotProbed) {
+  trigger_.stack[3] = "some_other_caller+0x1/0x2";
+  trigger_.stack.push_back("do_enqueue_task+0x1/0x2");
+  hit(2, 890);
+  hit(1, 910);
+  hit(0, 920);
+  auto calls = stitch(in_).calls;
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_EQ(calls[1]->function, "x_enqueue");
+  EXPECT_EQ(calls[1]->caller, "some_other_caller");
 }
 
 TEST_F(Stitch, AnAlternateThatWasNotOnThePathIsSilent) {

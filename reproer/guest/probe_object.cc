@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kRingBudget = 24u << 20;  // bytes for all rings
 constexpr uint32_t kSubjects = 2048;
+constexpr uint32_t kFirstExit = 0x40, kFirstError = 0x400;  // SCX_EXIT_UNREG, SCX_EXIT_ERROR
 
 uint32_t ring_slots(uint32_t cpus) {
   uint32_t slots = 1024;
@@ -86,7 +87,10 @@ Status ProbeObject::load(const Parts& parts) {
   auto* config = static_cast<ktstr_config*>(
       bpf_map__initial_value(bpf_object__find_map_by_name(object_, ".rodata.config"), &bytes));
   if (!config || bytes < sizeof(*config)) return Error::invalid("probe object: no config");
-  *config = {slots_, cpus_, plan_.keep_by_task, plan_.history > 1 || plan_.keep_by_task};
+  const auto& ladder = plan_.trigger_ladder;
+  const bool any_exit = std::find(ladder.begin(), ladder.end(), kAnyExit) != ladder.end();
+  *config = {slots_, cpus_, plan_.keep_by_task, plan_.history > 1 || plan_.keep_by_task,
+             any_exit ? kFirstExit : kFirstError, 0};
   auto wanted = [&](auto is) { return std::any_of(plan_.targets.begin(), plan_.targets.end(), is); };
   const bool kernel = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe; });
   const bool returns = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe && t->want_return; });

@@ -17,6 +17,8 @@ namespace ktstr::probe {
 
 // A step of the plan's trigger ladder that is for crashes of the kernel itself ends so.
 inline constexpr std::string_view kFaultMark = "#fault";
+// A step that attaches to nothing: orderly exits are triggers, too (the scheduler's process dies).
+inline constexpr std::string_view kAnyExit = "#any";
 
 // The rings as they stand, oldest hit first.
 struct Capture {

@@ -128,7 +128,7 @@ void ProbeSet::attach_trigger() {
     return;
   }
   for (const std::string& step : plan_.trigger_ladder) {
-    if (step.ends_with(kFaultMark)) continue;
+    if (step.ends_with(kFaultMark) || step == kAnyExit) continue;
     const size_t mark = step.find('#');
     const std::string function = step.substr(0, mark);
     auto how = bpf_options<bpf_kprobe_opts>();
