@@ -39,7 +39,7 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   EXPECT_TRUE(has(repro, "p->scx\\.flags +u32 +[^\n]+ → [^\n]*SCX_TASK_RESET_RUNNABLE_AT")) << repro;
   const size_t earlier = repro.find("\nearlier calls of the same functions");
   ASSERT_NE(earlier, std::string::npos) << repro;
-  EXPECT_TRUE(has(repro.substr(earlier), "cg_0/[01]\\[[0-9]+\\], forks=50; returns 0\n")) << repro;
+  EXPECT_TRUE(has(repro.substr(earlier), "cg_0/[01]\\[[0-9]+\\], forks=[0-9]+; returns 0\n")) << repro;
 
   auto pin = launch(scratch, {"pin", scratch.path() + "/out/t/events.ktlog"});
   ASSERT_EQ(pin.exit_code, 0) << pin.err;
