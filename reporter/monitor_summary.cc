@@ -1,6 +1,7 @@
 #include "reporter/monitor_summary.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "schemas/envelope.h"
 
@@ -252,7 +253,8 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
     if (!first) {
       ++ticks_;
       const MonitorThresholds& t = thresholds_;
-      imbalance_.tick(t.imbalance > 0 && load.imbalance > t.imbalance, load.imbalance);
+      const double imbalance = bound_imbalance(sample);
+      imbalance_.tick(t.imbalance > 0 && imbalance > t.imbalance, imbalance);
       local_dsq_.tick(t.local_dsq > 0 && load.dsq_max > t.local_dsq, load.dsq_max);
       double seconds = static_cast<double>(elapsed) / 1e9;
       double fallback_rate = static_cast<double>(fallback - tick_fallback_) / seconds;
@@ -267,6 +269,37 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
   last_tick_clock_ = sample.guest_clock_ns();
   tick_fallback_ = fallback;
   tick_keep_last_ = keep_last;
+}
+
+// The ratio of nr_running less the tasks that wait in shared DSQs, taken from the fullest CPUs.
+double MonitorSummary::bound_imbalance(const MonitorSample& sample) {
+  std::vector<uint32_t> load;
+  bool idle = false;
+  for (const CpuSample* cpu : *sample.cpus()) {
+    if (cpu->rq_clock() == 0) continue;
+    idle = idle || cpu->idle();
+    load.push_back(std::max(cpu->nr_running(), 1u));
+  }
+  uint64_t shared = 0, waiting = 0, queues = 0;
+  if (sample.dsqs() && !idle) {
+    for (const DsqSample* dsq : *sample.dsqs()) {
+      if (dsq->kind() == DsqKind::Global) shared += dsq->depth();
+      if (dsq->kind() != DsqKind::User) continue;
+      ++queues;
+      waiting += dsq->depth();
+    }
+    if (queues < load.size()) shared += waiting;
+  }
+  std::sort(load.begin(), load.end(), std::greater<>());
+  // As if poured out: the fullest go down together.
+  for (size_t level = 1; level <= load.size() && shared > 0; ++level) {
+    const uint32_t floor = level < load.size() ? load[level] : 1;
+    const uint64_t step = std::min<uint64_t>(load[0] - floor, (shared + level - 1) / level);
+    for (size_t i = 0; i < level; ++i) load[i] -= static_cast<uint32_t>(step);
+    shared -= std::min<uint64_t>(shared, step * level);
+  }
+  if (load.empty()) return 1;
+  return static_cast<double>(load.front()) / static_cast<double>(load.back());
 }
 
 // Does a task wait while others run?

@@ -5,8 +5,10 @@
 // sampling rate, so that "sustained over 5 samples" means half a second.
 //
 // Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread waited, or
-// the guest's clock hardly moved), memory that is not initialised or makes no sense, and dispatch_keep_last while no
-// task waits anywhere: a CPU that keeps its only task has nothing better to do.
+// the guest's clock hardly moved), memory that is not initialised or makes no sense, dispatch_keep_last while no task
+// waits anywhere (a CPU that keeps its only task has nothing better to do), and, in the imbalance, tasks that wait in a
+// DSQ which CPUs share while none of them is idle: the kernel counts such a task on the CPU that it was last on, but the
+// next free CPU takes it. DSQs are shared when there are fewer of them than CPUs.
 #pragma once
 
 #include <cstdint>
@@ -145,6 +147,7 @@ class MonitorSummary {
   void fold_maps(const MonitorSample& sample);
   void fold_queues(const MonitorSample& sample);
   static bool tasks_wait(const MonitorSample& sample);
+  static double bound_imbalance(const MonitorSample& sample);
   void tick(const MonitorSample& sample, const Load& load, uint64_t host_ns);
   void stuck_tick(const MonitorSample& sample, uint64_t elapsed, bool first);
   // Of the thread that runs a vCPU, since the last tick.

@@ -15,6 +15,7 @@ struct Feed {
   explicit Feed(const MonitorThresholds& thresholds = all_on()) { summary.set_thresholds(thresholds); }
   MonitorSummary summary;
   std::vector<VcpuThreadT> threads;
+  std::vector<DsqSampleT> dsqs;
   bool in_workload = true;
   uint64_t ms = 1000;
   uint64_t guest_ms = 1000;
@@ -45,6 +46,7 @@ struct Feed {
       c->value = value;
       s.counters.push_back(std::move(c));
     }
+    for (const DsqSampleT& dsq : dsqs) s.dsqs.push_back(std::make_unique<DsqSampleT>(dsq));
     for (const VcpuThreadT& thread : threads) s.vcpus.push_back(std::make_unique<VcpuThreadT>(thread));
     EventBuffer event = make_event(EventHead{.run_id = "r", .source = "monitor"}, std::move(s));
     summary.fold(*event.as<MonitorSample>(), ms * 1'000'000, in_workload);
@@ -144,6 +146,28 @@ TEST(MonitorSummary, KeepingTheOnlyTaskIsNoFault) {
   }
   EXPECT_FALSE(alone.summary.any_sustained());
   EXPECT_TRUE(others_wait.summary.sustained(others_wait.summary.keep_last()));
+}
+
+// As sampled from a scheduler with one FIFO for all CPUs: six tasks, two run, four wait, five are counted on one CPU.
+TEST(MonitorSummary, TasksInAQueueThatCpusShareAreNobodysLoad) {
+  DsqSampleT queue;
+  queue.id = 0x100;
+  queue.depth = 4;
+  Feed shared, own_queues, idle, local;
+  shared.dsqs = local.dsqs = idle.dsqs = {queue};
+  own_queues.dsqs = {queue, queue};  // one for each CPU
+  for (int i = 0; i < 8; ++i) {
+    shared.sample({{5}, {1}});
+    own_queues.sample({{5}, {1}});
+    idle.sample({{6}, {0, 0, 0, true}});
+    local.sample({{10, 5}, {1}});
+  }
+  EXPECT_FALSE(shared.summary.any_sustained());
+  EXPECT_DOUBLE_EQ(shared.summary.load().imbalance_max, 5);  // what is printed stays as the kernel counts
+  EXPECT_TRUE(own_queues.summary.any_sustained());
+  EXPECT_TRUE(idle.summary.any_sustained());  // nobody takes them
+  EXPECT_TRUE(local.summary.any_sustained());  // 6 : 1 without those that are shared
+  EXPECT_DOUBLE_EQ(local.summary.imbalance().worst, 6);
 }
 
 TEST(MonitorSummary, ACpuThatTheHostDidNotRunIsNotStuck) {
