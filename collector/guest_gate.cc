@@ -39,6 +39,8 @@ std::string_view line_text(const Event& event) {
       return str(event.payload_as_DumpLine()->text());
     case Payload::CollectorLine:
       return str(event.payload_as_CollectorLine()->text());
+    case Payload::PayloadLine:
+      return str(event.payload_as_PayloadLine()->text());
     default:
       return {};
   }
@@ -86,6 +88,12 @@ Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
   }
   if (auto* line = event->as<DumpLine>()) {
     DumpLineT fact;
+    line->UnPackTo(&fact);
+    fact.truncated = cut(fact.text) || fact.truncated;
+    return make_event(head, std::move(fact));
+  }
+  if (auto* line = event->as<PayloadLine>()) {
+    PayloadLineT fact;
     line->UnPackTo(&fact);
     fact.truncated = cut(fact.text) || fact.truncated;
     return make_event(head, std::move(fact));

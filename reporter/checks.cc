@@ -11,6 +11,9 @@ namespace ktstr {
 
 namespace {
 
+// Below, one time slice more or less is points of spread: that tells nothing of the scheduler.
+constexpr uint64_t kLeastForSpreadNs = 900'000'000;
+
 class WorkerChecks {
  public:
   WorkerChecks(const RunModel& model, CheckResults& out) : vm_(model.primary()), spec_(model.spec()), out_(out) {
@@ -56,7 +59,7 @@ class WorkerChecks {
       violated("gap: worker {} of {} was off its CPU for {} on CPU {}, allowed {}{}", c.gap_worker, c.name,
                human_ns(c.gap_ns), c.gap_cpu, human_ns(spec_.max_gap_ns),
                scale_ > 1 ? fmt::format(" x{:.2f}", scale_) : "");
-    if (spec_.max_spread_pct > 0 && c.spread_pct() > static_cast<double>(spec_.max_spread_pct))
+    if (spec_.max_spread_pct > 0 && c.shortest_ns >= kLeastForSpreadNs && c.spread_pct() > static_cast<double>(spec_.max_spread_pct))
       violated("spread: {} ran its workers between {:.1f}% and {:.1f}% of the time, spread {:.1f} points, allowed {:.1f}",
                c.name, c.run_min_pct, c.run_max_pct, c.spread_pct(), static_cast<double>(spec_.max_spread_pct));
     if (spec_.isolation && c.outside > 0)

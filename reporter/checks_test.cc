@@ -164,6 +164,21 @@ TEST(Checks, SpreadComparesWorkersThatDoTheSame) {
   EXPECT_EQ(story(900'000'000).outcome, Outcome::Fail);
 }
 
+TEST(Checks, AMomentTellsNothingOfFairness) {
+  auto unfair = [](uint64_t wall_ns) {
+    auto busy = worker(0), idle = worker(1);
+    busy.wall_ns = idle.wall_ns = wall_ns;
+    busy.run_ns = wall_ns;
+    idle.run_ns = wall_ns / 2;
+    std::vector<WorkerReportT> both;
+    both.push_back(std::move(busy));
+    both.push_back(std::move(idle));
+    return judged([](TestSpecT& s) { s.max_spread_pct = 15; }, std::move(both)).outcome;
+  };
+  EXPECT_EQ(unfair(200'000'000), Outcome::Pass);
+  EXPECT_EQ(unfair(2'000'000'000), Outcome::Fail);
+}
+
 void add_payload(TestSpecT& spec, const std::string& name, int good = 0) {
   spec.payloads.push_back(std::make_unique<PayloadSpecT>());
   spec.payloads.back()->name = name;

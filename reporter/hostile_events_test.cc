@@ -26,6 +26,28 @@ TEST(HostileEvents, AnyVerifiedEventIsSurvived) {
   program.member = "enqueue";
   program.lines.push_back(std::make_unique<LineInfoT>());
   source.add(std::move(program));
+  PayloadStartedT started;
+  started.name = "p";
+  started.argv = {"/ktstr/payload/p/prog", "-x"};
+  source.add(std::move(started));
+  PayloadLineT line;
+  line.name = "p";
+  line.text = "words";
+  source.add(std::move(line));
+  PayloadExitedT exited;
+  exited.name = "p";
+  exited.exit_code = 3;
+  source.add(std::move(exited));
+  OpAppliedT op;
+  op.step = 1;
+  op.op = "stop g";
+  op.error = "no";
+  source.add(std::move(op));
+  CheckReportedT check;
+  check.name = "fair";
+  check.outcome = Outcome::Fail;
+  check.observed = "3";
+  source.add(std::move(check));
   const auto& events = source.events();
   size_t changed = 0;
   for (int round = 0; round < 60; ++round) {

@@ -80,6 +80,7 @@ void WorkerStats::fold(const WorkerReport& report) {
     c.run_max_pct = std::max(c.run_max_pct, run);
     c.any_run = true;
   }
+  c.shortest_ns = c.workers == 0 ? report.wall_ns() : std::min(c.shortest_ns, report.wall_ns());
   ++c.workers;
   if (report.cpus()) {
     for (uint16_t cpu : *report.cpus())

@@ -29,6 +29,7 @@ struct CgroupStats {
   WorkType work = WorkType::CpuSpin;
   uint64_t workers = 0;
   std::set<unsigned> cpus;  // CPUs that its workers were seen on
+  uint64_t shortest_ns = 0;  // wall time of the worker that was there for the shortest time
   bool any_run = false;
   double run_min_pct = 0;  // share of the wall time on a CPU, least and most favoured worker of those that do the
   double run_max_pct = 0;  // same: the messenger of a fan-out is left out

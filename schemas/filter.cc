@@ -308,6 +308,17 @@ Result<Filter> Filter::parse(std::string_view expression) {
   return Filter(std::move(*root));
 }
 
+Result<Filter> Filter::parse_any(const std::vector<std::string>& expressions) {
+  auto root = std::make_unique<Node>();
+  root->kind = Node::Kind::kOr;
+  for (const std::string& expression : expressions) {
+    auto one = parse(expression);
+    if (!one) return one;
+    root->children.push_back(std::move(one->root_));
+  }
+  return Filter(std::move(root));
+}
+
 bool Filter::matches(const FilterSubject& subject) const { return root_->matches(subject); }
 
 }  // namespace ktstr

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/result.h"
 
@@ -35,6 +36,8 @@ class Filter {
   // Errors (kInvalid): what is wrong, then the expression, then a line that points at the place; the hint
   // says what to write instead.
   static Result<Filter> parse(std::string_view expression);
+  // Matches what any of them matches; the first error. REQUIRES: not empty.
+  static Result<Filter> parse_any(const std::vector<std::string>& expressions);
 
   Filter(Filter&&) noexcept;
   Filter& operator=(Filter&&) noexcept;

@@ -94,6 +94,15 @@ TEST(FilterTest, EveryTwoOperatorExpressionAgreesWithAnOracle) {
   }
 }
 
+TEST(FilterTest, SeveralExpressionsAddUp) {
+  auto filter = Filter::parse_any({"test(=a)", "kernel(7.2) and scheduler(demo)"});
+  ASSERT_TRUE(filter.ok());
+  EXPECT_TRUE(filter->matches({"a", "6.16", "none"}));
+  EXPECT_TRUE(filter->matches({"b", "7.2.1", "demo"}));
+  EXPECT_FALSE(filter->matches({"b", "7.2.1", "none"}));
+  EXPECT_THAT(Filter::parse_any({"all()", "test("}).error().message(), HasSubstr("never closed"));
+}
+
 TEST(FilterTest, MistakesPointAtThePlace) {
   EXPECT_EQ(refusal("test(foo) and tset(bar)"),
             "filter expression: unknown condition \"tset\"\n"

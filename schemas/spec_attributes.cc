@@ -141,7 +141,7 @@ const Attribute kTestAttributes[] = {
      .max = 100,
      .unit = "percent",
      .doc = "Largest spread of run time between the workers of a cgroup, in points of the workload's time; "
-            "0: not checked.",
+            "needs a second of workload; 0: not checked.",
      .given = 15},
     {.name = "isolation",
      .kind = kBool,

@@ -444,7 +444,42 @@ TEST(TestSpecTest, LongAndManyThingsAreBounded) {
 }
 
 // Random damage to a good spec: any answer will do, but a crash, and a refusal without a message.
+constexpr std::string_view kRich = R"([scheduler.demo]
+binary = "scx_demo"
+[[test]]
+name = "rich"
+scheduler = "demo"
+llcs = 2
+cores = 2
+  [[test.cgroup]]
+  name = "a"
+  work = "FutexFanOut"
+  workers = 5
+  cpuset = "overlap:0/2:0.5"
+  policy = "Fifo"
+  [[test.cgroup]]
+  name = "b"
+  work = "Sequence"
+  phases = ["spin 5ms", "sleep 2.5ms"]
+  affinity = "range:0.25-1.0"
+  [[test.payload]]
+  name = "p"
+  binary = "scx_demo"
+  args = ["-x"]
+  timeout_s = 2
+  [[test.step]]
+  hold_frac = 0.5
+  ops = [{ spawn = "a", work = "IoSync" }, { swap_cpusets = "a", with = "b" }, { run = "p" }]
+  [[test.bpf_map_write]]
+  map = ".bss"
+  value = -1
+  [test.matrix]
+  threads = [1, 2]
+  kernel = ["7.3", "6.16"]
+)";
+
 TEST(TestSpecTest, DamagedSpecsNeverCrash) {
+  ASSERT_TRUE(parse(kRich).ok()) << parse(kRich).error().to_string();
   std::mt19937 random(1);
   auto below = [&](size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random); };
   const std::string_view kPieces[] = {
@@ -454,7 +489,7 @@ TEST(TestSpecTest, DamagedSpecsNeverCrash) {
       "a.b.c = 1", "true",   "1979-05-27"};
   int accepted = 0;
   for (int round = 0; round < 4000; ++round) {
-    std::string text(kGood);
+    std::string text(round % 2 == 0 ? kGood : kRich);
     for (size_t edits = 1 + below(4); edits > 0; --edits) {
       size_t at = below(text.size());
       switch (below(4)) {

@@ -68,7 +68,8 @@ int launch_main(int argc, char** argv) {
   run.command.assign(argv, argv + argc);
   auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
   run_cmd->add_option("SPEC", run.specs, "test specs (TOML), folders of them, test binaries")->required();
-  run_cmd->add_option("-E,--filter", run.filter, "run only these tests: test(name), test(=exact), test(/regex/)");
+  run_cmd->add_option("-E,--filter", run.filters, "run only these tests: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, not; several add up")
+      ->allow_extra_args(false);
   run_cmd->add_option("--kernel", run.kernels, "cached series or release, image, or built source tree; several times: each test on each; else KTSTR_KERNEL, else the newest cached")
       ->allow_extra_args(false);
   run_cmd->add_flag("--no-skips", run.no_skips, "a test that is skipped fails the run");
@@ -127,7 +128,7 @@ int launch_main(int argc, char** argv) {
   ListCommandOptions list;
   auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
   tests_cmd->add_option("SPEC", list.specs, "test specs (TOML), folders of them, test binaries")->required();
-  tests_cmd->add_option("-E,--filter", list.filter, "only these tests");
+  tests_cmd->add_option("-E,--filter", list.filters, "only these tests")->allow_extra_args(false);
   tests_cmd->add_option("--kernel", list.kernels, "as of run: several make each test one on each")->allow_extra_args(false);
   tests_cmd->add_flag("--json", list.json, "as JSON");
   ShowCommandOptions show;

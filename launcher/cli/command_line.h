@@ -21,7 +21,7 @@ int kernel_list_command(const KernelCommandOptions& options);
 
 struct RunCommandOptions {
   std::vector<std::string> specs;
-  std::string filter;  // -E
+  std::vector<std::string> filters;  // -E: a test that one of them selects
   std::vector<std::string> kernels;  // --kernel
   bool no_skips = false;
   std::string accel = "auto";
@@ -72,7 +72,7 @@ std::string key_folder();
 struct ListCommandOptions {
   std::vector<std::string> specs;
   std::vector<std::string> kernels;
-  std::string filter;
+  std::vector<std::string> filters;
   bool json = false;
 };
 int list_command(const ListCommandOptions& options);

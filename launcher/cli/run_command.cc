@@ -147,8 +147,8 @@ int run_command(const RunCommandOptions& options) {
   auto tests = load_tests(options);
   if (!tests) return report_error(tests.error(), kUsage);
   std::optional<Filter> filter;
-  if (!options.filter.empty()) {
-    auto parsed = Filter::parse(options.filter);
+  if (!options.filters.empty()) {
+    auto parsed = Filter::parse_any(options.filters);
     if (!parsed) return report_error(parsed.error(), exit_code(ExitCode::kFilter));
     filter.emplace(std::move(parsed).value());
   }
@@ -216,6 +216,8 @@ int run_command(const RunCommandOptions& options) {
     ended.push_back({.name = test.name, .result = std::move(result).value(), .skip = {}});
     if (stop) break;
   }
+  const size_t not_run = plan->tests.size() - ended.size();
+  if (not_run > 0) progress.say(std::to_string(not_run) + " of " + std::to_string(plan->tests.size()) + " tests were not run");
   std::fputs(run_end_text(ended, options.no_skips).c_str(), stdout);
   std::fflush(stdout);
   return exit_code(code);

@@ -38,8 +38,8 @@ int list_command(const ListCommandOptions& options) {
   auto tests = load_all_tests(options.specs, {});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
   *tests = expand_kernels(std::move(*tests), options.kernels);
-  if (!options.filter.empty()) {
-    auto filter = Filter::parse(options.filter);
+  if (!options.filters.empty()) {
+    auto filter = Filter::parse_any(options.filters);
     if (!filter) return report_error(filter.error(), exit_code(ExitCode::kFilter));
     const std::string common = options.kernels.size() == 1 ? options.kernels[0] : "";
     std::erase_if(*tests, [&](const LoadedTest& t) {
@@ -64,14 +64,18 @@ int list_command(const ListCommandOptions& options) {
 int show_command(const ShowCommandOptions& options) {
   auto tests = load_all_tests(options.specs, {});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
+  // A test's own name, or that of a whole matrix.
   std::string names;
-  for (const auto& test : *tests) {
-    if (test.spec.name == options.test) {
-      std::fputs(show_test(test).c_str(), stdout);
-      return 0;
+  size_t shown = 0;
+  for (bool whole : {false, true}) {
+    for (const auto& test : *tests) {
+      if ((whole ? test.spec.base_name : test.spec.name) != options.test) continue;
+      std::fputs(((shown++ ? "\n" : "") + show_test(test)).c_str(), stdout);
+      if (!whole) return 0;
     }
-    names += (names.empty() ? "" : ", ") + test.spec.name;
   }
+  if (shown) return 0;
+  for (const auto& test : *tests) names += (names.empty() ? "" : ", ") + test.spec.name;
   return report_error(Error::not_found("no test is called " + options.test).with_hint("there are: " + names),
                       exit_code(ExitCode::kNoTests));
 }
