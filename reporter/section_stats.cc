@@ -1,4 +1,6 @@
 // `--- stats ---` and `--- diagnostics ---`.
+#include <algorithm>
+
 #include "reporter/names.h"
 #include "reporter/sections.h"
 #include "runtime/text.h"
@@ -40,8 +42,11 @@ void payload_table(const ScenarioRecord& scenario, Page& page) {
                end ? human_ns(end->duration_ns) : "-", std::to_string(p.lines)});
   }
   if (!table.empty()) table.print(page);
+  // A body that tells of a failed check ends well by itself: what it printed is wanted all the same.
+  const bool failed = std::any_of(scenario.checks().begin(), scenario.checks().end(),
+                                  [](const CheckReportedT& c) { return c.outcome == Outcome::Fail; });
   for (const PayloadRecord& p : scenario.payloads()) {
-    if (!p.first_bad || p.lines == 0) continue;
+    if ((!p.first_bad && !failed) || p.lines == 0) continue;
     auto lines = p.tail.lines();
     page.linef("  last words of payload {} ({} of {} lines):", p.name, lines.size(), p.lines);
     for (std::string_view text : lines) page.line("    " + std::string(text));

@@ -161,8 +161,7 @@ bool TestContext::run_for(std::chrono::nanoseconds time) {
 
 bool TestContext::run_steps(const std::vector<TestStep>& steps) {
   for (const TestStep& step : steps) {
-    std::printf("step %s\n", step.name.c_str());
-    std::fflush(stdout);
+    impl_->send(dump({{"phase", step.name}}));
     if (step.apply) step.apply();
     if (!run_for(step.hold)) return false;
   }

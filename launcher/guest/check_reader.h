@@ -1,6 +1,8 @@
 // What a payload states on KTSTR_CHECK_FD: a JSON object a line becomes a CheckReported (README.md).
 #pragma once
 
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "launcher/guest/event_channel.h"
@@ -17,18 +19,21 @@ class CheckReader {
  public:
   CheckReader(EventLoop& loop, EventChannel& channel)
       : channel_(channel), reader_(loop, [this](auto text, bool cut, uint64_t ns) { line(text, cut, ns); }, kPerSecond, kMaxLine) {}
+  // A body's own steps begin phases; without this they are none of its.
+  void set_on_phase(std::function<void(const std::string&)> on_phase) { on_phase_ = std::move(on_phase); }
   // Our end of the socket.
   void start(UniqueFd socket) { reader_.start(std::move(socket)); }
   void drain(bool last) { reader_.drain(last); }
 
  private:
-  static constexpr uint64_t kPerSecond = 1000, kMost = 10'000;
+  static constexpr uint64_t kPerSecond = 1000, kMost = 10'000, kMostPhases = 100;
   static constexpr size_t kMaxLine = 16 * 1024;
   void line(std::string_view text, bool truncated, uint64_t guest_ns);
 
   EventChannel& channel_;
   OutputReader reader_;
-  uint64_t seen_ = 0;
+  std::function<void(const std::string&)> on_phase_;
+  uint64_t seen_ = 0, phases_ = 0;
 };
 
 }  // namespace ktstr::guest

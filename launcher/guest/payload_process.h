@@ -24,6 +24,7 @@ class PayloadProcess {
  public:
   PayloadProcess(EventLoop& loop, EventChannel& channel, const PayloadSpecT& spec);
 
+  void set_on_phase(std::function<void(const std::string&)> on_phase) { checks_.set_on_phase(std::move(on_phase)); }
   // Forked into the cgroup at `folder`. Its failure to exec is the error. Says PayloadStarted.
   Status start(int folder, const TestSpecT& test);
   // An end that is asked for is without blame.

@@ -76,6 +76,7 @@ Status Scenario::start_payload(const PayloadSpecT& spec) {
   auto folder = cgroups_.open(spec.cgroup);
   if (!folder) return std::move(folder).error();
   auto process = std::make_unique<PayloadProcess>(loop_, channel_, spec);
+  if (spec.name == options_.spec.body) process->set_on_phase(options_.phase);
   if (auto started = process->start(folder->get(), options_.spec); !started)
     return std::move(started).error().within("payload " + spec.name);
   payloads_.push_back(std::move(process));

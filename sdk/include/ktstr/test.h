@@ -275,7 +275,7 @@ class TestContext {
   Cgroup cgroup(const std::string& name);  // made if it is not there
   // Sleeps; false, and at once, when the scheduler went away meanwhile (of a test that has one), or the test is ended.
   bool run_for(std::chrono::nanoseconds time);
-  // Applies each, then holds; each is told in the report. False: ended early, as run_for().
+  // Applies each, then holds; each is a phase of the report's timeline. False: ended early, as run_for().
   bool run_steps(const std::vector<TestStep>& steps);
 
   // One check: a line in the report when it fails. Returns `ok`.

@@ -1,4 +1,4 @@
-#include "launcher/guest/body_worker.h"
+#include "launcher/guest/body_words.h"
 
 #include <nlohmann/json.hpp>
 
@@ -30,6 +30,15 @@ std::vector<uint16_t> cpus(const Json& object, const char* key) {
 }
 
 }  // namespace
+
+std::optional<std::string> parse_body_phase(std::string_view line) {
+  if (!line.starts_with("{\"phase\"")) return std::nullopt;
+  Json whole = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!whole.is_object()) return std::nullopt;
+  auto name = whole.find("phase");
+  if (name == whole.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) return std::nullopt;
+  return name->get<std::string>().substr(0, kMaxName);
+}
 
 std::optional<WorkerReportT> parse_body_worker(std::string_view line) {
   if (!line.starts_with("{\"worker\"")) return std::nullopt;
