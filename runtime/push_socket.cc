@@ -5,6 +5,11 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
 namespace ktstr {
 namespace {
 
@@ -14,6 +19,9 @@ using std::chrono::steady_clock;
 constexpr std::string_view kScheme = "ipc://";
 constexpr milliseconds kHandshakeLimit{20'000};
 constexpr size_t kGreeting = 64;
+// What makes a flood: so many messages, each within so short a time of the one before it.
+constexpr int kFlood = 32;
+constexpr std::chrono::microseconds kCloseTogether{20};
 
 std::string our_words() {
   std::string text(kGreeting, '\0');
@@ -74,6 +82,101 @@ Result<PushSocket> PushSocket::connect(const std::string& endpoint) {
   return PushSocket(std::move(fd));
 }
 
+// Gathers frames while its thread writes those gathered before.
+struct PushSocket::Flood {
+  explicit Flood(int fd_) : fd(fd_), thread([this] { serve(); }) {}
+  ~Flood() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    thread.join();
+  }
+
+  Result<bool> add(std::span<const uint8_t> header, std::span<const uint8_t> bytes, milliseconds patience) {
+    std::unique_lock lock(mutex);
+    auto fits = [&] { return failed || gathered.empty() || gathered.size() + header.size() + bytes.size() <= kGather; };
+    if (!fits() && (patience.count() == 0 || !changed.wait_for(lock, patience, fits))) return false;
+    if (failed) return Error::from_errno("the hub is gone", failed);
+    bool first = gathered.empty();
+    gathered.insert(gathered.end(), header.begin(), header.end());
+    gathered.insert(gathered.end(), bytes.begin(), bytes.end());
+    lock.unlock();
+    if (first) changed.notify_all();
+    return true;
+  }
+  bool empty() {
+    std::lock_guard lock(mutex);
+    return gathered.empty() && !writing;
+  }
+
+  void serve() {
+    std::unique_lock lock(mutex);
+    std::vector<uint8_t> piece;
+    while (true) {
+      changed.wait(lock, [&] { return stopping || !gathered.empty(); });
+      if (gathered.empty()) return;
+      piece.clear();
+      piece.swap(gathered);
+      writing = true;
+      lock.unlock();
+      changed.notify_all();
+      int error = write_all(piece);
+      lock.lock();
+      writing = false;
+      if (error == 0) continue;
+      failed = error;
+      gathered.clear();
+      changed.notify_all();
+      return;
+    }
+  }
+
+  // 0, or an errno.
+  int write_all(std::span<const uint8_t> piece) {
+    auto moved = steady_clock::now();
+    while (!piece.empty()) {
+      ssize_t n = ::send(fd, piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n > 0) {
+        piece = piece.subspan(static_cast<size_t>(n));
+        moved = steady_clock::now();
+        continue;
+      }
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return errno;
+      wait_for(fd, POLLOUT, steady_clock::now() + milliseconds(100));
+      std::lock_guard lock(mutex);
+      if (stopping && steady_clock::now() - moved > kLinger) return ETIMEDOUT;
+    }
+    return 0;
+  }
+
+  static constexpr size_t kGather = 256u << 10;
+  static constexpr milliseconds kLinger{5000};
+
+  int fd;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<uint8_t> gathered;
+  bool writing = false, stopping = false;
+  int failed = 0;
+  std::thread thread;
+};
+
+PushSocket::PushSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+PushSocket::PushSocket(PushSocket&&) noexcept = default;
+PushSocket::~PushSocket() = default;
+PushSocket& PushSocket::operator=(PushSocket&& other) noexcept {
+  flood_.reset();  // before the descriptor that it writes to
+  fd_ = std::move(other.fd_);
+  sent_ = other.sent_;
+  last_ = other.last_;
+  close_together_ = other.close_together_;
+  flood_ = std::move(other.flood_);
+  return *this;
+}
+
 Result<bool> PushSocket::send(std::span<const uint8_t> bytes, milliseconds patience) {
   uint8_t header[9];
   size_t header_size = 2;
@@ -85,9 +188,20 @@ Result<bool> PushSocket::send(std::span<const uint8_t> bytes, milliseconds patie
     header[0] = 2;
     for (size_t i = 0; i < 8; ++i) header[1 + i] = static_cast<uint8_t>(uint64_t{bytes.size()} >> (8 * (7 - i)));
   }
+  auto now = steady_clock::now();
+  close_together_ = now - last_ < kCloseTogether ? close_together_ + 1 : 0;
+  last_ = now;
+  // Frames that are gathered already go first; one that is half with the kernel is ended there.
+  bool gather = sent_ == 0 && (close_together_ >= kFlood || (flood_ && !flood_->empty()));
+  if (!gather) return send_now({header, header_size}, bytes, patience);
+  if (!flood_) flood_ = std::make_unique<Flood>(fd_.get());
+  return flood_->add({header, header_size}, bytes, patience);
+}
+
+Result<bool> PushSocket::send_now(std::span<const uint8_t> header, std::span<const uint8_t> bytes, milliseconds patience) {
   auto until = steady_clock::now() + patience;
   while (true) {
-    iovec parts[2] = {{header, header_size}, {const_cast<uint8_t*>(bytes.data()), bytes.size()}};
+    iovec parts[2] = {{const_cast<uint8_t*>(header.data()), header.size()}, {const_cast<uint8_t*>(bytes.data()), bytes.size()}};
     size_t skip = sent_;
     for (iovec& part : parts) {
       size_t cut = std::min(skip, part.iov_len);
@@ -102,7 +216,7 @@ Result<bool> PushSocket::send(std::span<const uint8_t> bytes, milliseconds patie
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EAGAIN) return Error::from_errno("the hub is gone");
     if (n > 0) sent_ += static_cast<size_t>(n);
-    if (sent_ == header_size + bytes.size()) {
+    if (sent_ == header.size() + bytes.size()) {
       sent_ = 0;
       return true;
     }

@@ -1,0 +1,183 @@
+// kill -9 of real processes around a hub: what anybody was told of is in the log, and the log is whole records.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <thread>
+#include <zmq.hpp>
+
+#include "launcher/hub/hub.h"
+#include "runtime/log_reader.h"
+
+namespace ktstr {
+namespace {
+
+class KillTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/ktstr-kill-XXXXXX";
+    folder_ = mkdtemp(name);
+  }
+  void TearDown() override {
+    for (pid_t pid : children_) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    std::filesystem::remove_all(folder_);
+  }
+  std::string log() const { return folder_ + "/events.ktlog"; }
+  BusAddress address() const { return BusAddress::in_folder(folder_); }
+
+  // REQUIRES: no thread runs in this process.
+  pid_t start(const std::function<void()>& life) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      life();
+      _exit(0);
+    }
+    children_.insert(pid);
+    return pid;
+  }
+  void kill_now(pid_t pid) {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    children_.erase(pid);
+  }
+
+  pid_t start_hub() {
+    pid_t pid = start([this] {
+      zmq::context_t context;
+      auto hub = Hub::start(context, {.address = address(), .log_path = log(), .run_id = "run"});
+      if (hub)
+        while (true) pause();
+    });
+    while (!std::filesystem::exists(folder_ + "/repair.sock")) usleep(1000);
+    return pid;
+  }
+  // Numbers its events 1, 2, ... under its own name.
+  pid_t start_producer(const std::string& source) {
+    return start([this, source] {
+      zmq::context_t context;
+      auto pub = Publisher::connect(context, address());
+      for (uint64_t i = 1; pub; ++i) {
+        CollectorLineT t;
+        t.text = std::to_string(i) + std::string(i % 500, '.');
+        if (!pub->publish(make_event({.run_id = "run", .source = source}, std::move(t)))) return;
+      }
+    });
+  }
+  // Writes the number of each event that it has heard to a pipe; the other end is returned.
+  int start_ear() {
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    start([&] {
+      zmq::context_t context;
+      auto sub = Subscriber::connect(context, address(), log());
+      while (sub) {
+        auto e = sub->receive();
+        if (!e) return;
+        if (!*e) {
+          usleep(200);
+          continue;
+        }
+        uint64_t seq = (**e).seq();
+        if (write(ends[1], &seq, sizeof seq) != sizeof seq) return;
+      }
+    });
+    close(ends[1]);
+    return ends[0];
+  }
+  static uint64_t heard_at_least(int ear, uint64_t wanted) {
+    uint64_t seq = 0;
+    while (seq < wanted && read(ear, &seq, sizeof seq) == sizeof seq) {
+    }
+    return seq;
+  }
+
+  // Reads the log to its end: consecutive numbers, and of each source every event from 1 on. The number of events.
+  uint64_t check_log() {
+    auto reader = LogReader::open(log());
+    EXPECT_TRUE(reader);
+    std::map<std::string, uint64_t, std::less<>> newest;
+    uint64_t n = 0;
+    while (true) {
+      auto e = reader->next();
+      EXPECT_TRUE(e);
+      if (!e || !*e) break;
+      EXPECT_EQ((**e).seq(), ++n);
+      if (auto* line = (**e).as<CollectorLine>()) {
+        EXPECT_EQ(std::stoull(std::string(str(line->text()))), ++newest[std::string(str((**e)->source()))]);
+      }
+    }
+    std::string damage = reader->damage();
+    EXPECT_TRUE(damage.empty() || damage.find("ends inside a record") != std::string::npos) << damage;
+    return n;
+  }
+
+  std::string folder_;
+  std::set<pid_t> children_;
+};
+
+TEST_F(KillTest, WhatASubscriberHeardSurvivesTheHub) {
+  for (uint64_t stage : {1u, 100u, 5'000u, 40'000u}) {
+    SCOPED_TRACE(stage);
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+    pid_t hub = start_hub();
+    pid_t one = start_producer("one"), two = start_producer("two");
+    int ear = start_ear();
+    heard_at_least(ear, stage);
+    kill_now(hub);
+    // What the subscriber hears after its hub is gone was told by the hub all the same.
+    kill_now(one);
+    kill_now(two);
+    usleep(50'000);
+    while (!children_.empty()) kill_now(*children_.begin());
+    uint64_t heard = heard_at_least(ear, UINT64_MAX);
+    close(ear);
+    uint64_t logged = check_log();
+    EXPECT_GE(logged, heard);
+    EXPECT_GE(logged, stage);
+  }
+}
+
+TEST_F(KillTest, AProducersDeathCostsNobodyElseAnything) {
+  pid_t hub = start_hub();
+  int ear = start_ear();
+  pid_t lasting = start_producer("lasting");
+  uint64_t heard = 0;
+  for (int i = 0; i < 10; ++i) {
+    pid_t victim = start_producer("victim-" + std::to_string(i));
+    heard = heard_at_least(ear, heard + 3'000);
+    kill_now(victim);
+  }
+  heard = heard_at_least(ear, heard + 3'000);
+  kill_now(lasting);
+  kill_now(hub);
+  EXPECT_GE(check_log(), heard);
+  close(ear);
+}
+
+TEST_F(KillTest, ASubscribersDeathCostsNobodyAnything) {
+  pid_t hub = start_hub();
+  pid_t producer = start_producer("one");
+  int lasting = start_ear();
+  uint64_t heard = 0;
+  for (int i = 0; i < 5; ++i) {
+    int ear = start_ear();
+    heard_at_least(ear, 1);
+    close(ear);  // it dies of SIGPIPE at its next word
+    heard = heard_at_least(lasting, heard + 3'000);
+  }
+  kill_now(producer);
+  kill_now(hub);
+  EXPECT_GE(check_log(), heard);
+  close(lasting);
+}
+
+}  // namespace
+}  // namespace ktstr
