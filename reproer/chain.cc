@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kStallKind = 0x402;  // SCX_EXIT_ERROR_STALL
 constexpr size_t kMaxKernelLinks = 14;  // the outermost kernel frames are far from the crash, and hot
 constexpr size_t kMaxLinks = 48;
+constexpr size_t kMaxSubprograms = 8;  // of a callback, where no backtrace leads
 
 const BpfProgramT* holder(const std::vector<BpfProgramT>& programs, const std::string& function,
                           const std::vector<const ChainFrameT*>& frames) {
@@ -61,12 +62,18 @@ void add_kernel(CrashChain* chain, const KernelHas& has, std::initializer_list<c
   }
 }
 
-// Innermost first: a program's subprograms, then its entry.
+// Innermost first: a program's subprograms, then its entry. Nothing tells which of many subprograms matter: the first
+// ones are taken, each costs time at every call.
 void add_callback(CrashChain* chain, const std::vector<BpfProgramT>& programs, const char* member) {
   for (const BpfProgramT& p : programs) {
     if (p.member != member) continue;
+    size_t left_out = 0;
     for (size_t i = p.functions.size(); i-- > 0;) {
       if (p.functions[i]->name.empty()) continue;
+      if (i > kMaxSubprograms) {
+        ++left_out;
+        continue;
+      }
       ChainLink link;
       link.function = p.functions[i]->name;
       link.bpf = true;
@@ -76,6 +83,9 @@ void add_callback(CrashChain* chain, const std::vector<BpfProgramT>& programs, c
       });
       if (!known) chain->links.push_back(std::move(link));
     }
+    if (left_out)
+      chain->dropped.emplace_back(std::to_string(left_out) + " more subprograms of " + p.name,
+                                  "no backtrace tells which of them matter, and each costs time");
   }
 }
 

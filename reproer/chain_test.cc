@@ -129,5 +129,21 @@ TEST(Chain, AKernelsOwnCheckHasAlternatesToo) {
   EXPECT_THAT(names, testing::Not(testing::Contains("put_prev_task_scx"))) << "on the chain already";
 }
 
+TEST(Chain, OfManySubprogramsWithoutABacktraceAFewAreTaken) {
+  std::vector<std::string> names{"x_enqueue"};
+  for (int i = 0; i < 30; ++i) names.push_back("step_" + std::to_string(i));
+  std::vector<const char*> list;
+  for (const std::string& n : names) list.push_back(n.c_str());
+  std::vector<BpfProgramT> programs;
+  programs.push_back(program("enqueue", list));
+  CrashDetectedT stall;
+  stall.exit_kind = 0x402;
+  auto chain = extract_chain(&stall, programs, [](const std::string&) { return false; });
+  ASSERT_EQ(chain.links.size(), 9u);
+  EXPECT_EQ(chain.links.back().function, "x_enqueue");
+  ASSERT_EQ(chain.dropped.size(), 1u);
+  EXPECT_EQ(chain.dropped[0].first, "22 more subprograms of x_enqueue");
+}
+
 }  // namespace
 }  // namespace ktstr

@@ -115,7 +115,8 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   std::unique_ptr<ValuePlanner> planner;
   if (in.kernel) planner = std::make_unique<ValuePlanner>(*in.kernel, in.cpus);
   auto add = [&](const ChainLink& link, uint32_t place) {
-    if (plan.targets.size() == kMaxTargets) return;
+    if (plan.targets.size() == kMaxTargets)
+      return place == UINT32_MAX ? void() : drop(link.function, "more functions than are probed at once");
     auto t = std::make_unique<ProbeTargetT>();
     t->id = static_cast<uint32_t>(plan.targets.size());
     t->function = link.function;
