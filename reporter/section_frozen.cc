@@ -89,6 +89,7 @@ std::string entry_text(const FrozenEntryT& entry) {
 void maps(const GuestFrozenT& f, Page& page) {
   size_t shown = 0, more = 0;
   for (const auto& map : f.maps) {
+    if (map->note == "no BTF: bytes") continue;  // strings of the object, mostly
     std::vector<std::string> lines;
     size_t left = map->entries_left_out;
     for (const auto& entry : map->entries) {

@@ -196,7 +196,30 @@ void compare_programs(const OwnView& own) {
   }
 }
 
-// KTSTR_TEST_KERNEL adds a kernel: tests/own_view_on_kernels goes through all series.
+// "KEY/FIELD=VALUE …" of a map's elements that are not zero.
+std::string map_of(const GuestFrozenT& frozen, const std::string& name) {
+  std::string out;
+  for (const auto& map : frozen.maps) {
+    if (map->name != name) continue;
+    for (const auto& entry : map->entries)
+      for (const auto& field : entry->fields)
+        if (field->value != "0") out += entry->key + "/" + field->name + "=" + field->value + " ";
+  }
+  return out;
+}
+
+int64_t sum_of(const GuestFrozenT& frozen, const std::string& name, const std::string& field_name) {
+  int64_t sum = 0;
+  for (const auto& map : frozen.maps) {
+    if (map->name != name) continue;
+    for (const auto& entry : map->entries)
+      for (const auto& field : entry->fields)
+        if (field->name == field_name) sum += std::stoll(field->value);
+  }
+  return sum;
+}
+
+// KTSTR_TEST_KERNEL replaces them: tests/monitor_on_kernels goes through all series.
 std::vector<std::string> kernels() {
   if (const char* one = std::getenv("KTSTR_TEST_KERNEL")) return {one};
   return {"7.3", "6.16"};
@@ -220,18 +243,22 @@ TEST_P(MonitorOn, SaysWhatTheGuestItselfSays) {
 TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   Scratch scratch;
   std::string spec = scratch.write(
-      "spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"1000000000\"",
+      "spec.toml", spec_text({.scheduler = "scx_maps", .args = "\"--fail-after\", \"1000000000\"",
                               .test = "auto_repro = false\nwatchdog_timeout_s = 7\n[[test.bpf_map_write]]\nmap = \".bss.stats\"\n"
-                                      "field = \"stats.enqueued\"\nvalue = 2000000000\nat_s = 1\n",
+                                      "field = \"stats.enqueued\"\nvalue = 2000000000\nat_s = 1\n"
+                                      "[[test.bpf_map_write]]\nmap = \"by_cpu\"\nkey = 1\nfield = \"sort\"\n"
+                                      "value = \"MAPS_USER\"\nat_s = 0.5\n",
+                              .work = "Mixed",
                               .duration_s = 20}));
   auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"});
   const std::string folder = scratch.path() + "/out/t";
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   const auto log = read_log(folder + "/events.ktlog");
   const auto written = all_of<MapWrittenT, MapWritten>(log);
-  ASSERT_EQ(written.size(), 1u);
-  EXPECT_EQ(written[0].error, "");
-  EXPECT_GE(std::stoll(written[0].after), 2'000'000'000);
+  ASSERT_EQ(written.size(), 2u);
+  EXPECT_EQ(written[0].error + written[1].error, "");
+  EXPECT_EQ(written[0].before + " " + written[0].after, "MAPS_NOBODY MAPS_USER");  // its time came first
+  EXPECT_GE(std::stoll(written[1].after), 2'000'000'000);
   const auto watchdog = all_of<WatchdogSetT, WatchdogSet>(log);
   ASSERT_EQ(watchdog.size(), 1u);
   EXPECT_EQ(watchdog[0].error, "");
@@ -244,20 +271,24 @@ TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   // Debian's 7.2 backport has damaged BTF: there the fixtures leave by scx_bpf_exit and use the global DSQ.
   EXPECT_TRUE(frozen[0].reason == "sched_ext exit 1025 (error_bpf)" || frozen[0].reason == "sched_ext exit 65 (unreg_bpf)")
       << frozen[0].reason;
-  EXPECT_EQ(frozen[0].ops_name, "demo");
+  EXPECT_EQ(frozen[0].ops_name, "maps");
   EXPECT_EQ(frozen[0].cpus.size(), 2u);
   EXPECT_TRUE(frozen[0].absent.empty()) << frozen[0].absent[0];
   EXPECT_FALSE(frozen[0].dsqs.empty());
-  const auto map = std::find_if(frozen[0].maps.begin(), frozen[0].maps.end(), [](const auto& m) { return m->name == ".bss.stats"; });
-  ASSERT_NE(map, frozen[0].maps.end());
-  ASSERT_EQ((*map)->entries.size(), 1u);
-  EXPECT_EQ((*map)->entries[0]->fields[0]->name, "stats.enqueued");
-  EXPECT_GE(std::stoll((*map)->entries[0]->fields[0]->value), 2'000'000'000);
+  EXPECT_EQ(map_of(frozen[0], ".bss.stats").substr(0, 15), "/stats.enqueued");
+  // Every enqueue is in each of the books: what they say adds up.
+  const int64_t enqueues = sum_of(frozen[0], "by_pid", "enqueues");
+  EXPECT_GT(enqueues, 10);
+  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_cpu", "enqueues")), static_cast<double>(enqueues), 2);  // CPUs may
+  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_sort", "value")), static_cast<double>(enqueues), 2);  // be amid one
+  EXPECT_GT(sum_of(frozen[0], "of_task", "enqueues"), 0);  // of the tasks that are still there
+  EXPECT_GT(sum_of(frozen[0], "recent", "value"), 0);
+  EXPECT_NE(map_of(frozen[0], "by_cpu").find("1, CPU 1/sort=MAPS_USER"), std::string::npos) << map_of(frozen[0], "by_cpu");
 
   EXPECT_EQ(frozen[0].artifact, "frozen.json");
   const auto artifact = nlohmann::json::parse(read_file(folder + "/frozen.json"), nullptr, false);
   ASSERT_TRUE(artifact.is_object());
-  EXPECT_EQ(artifact["payload"]["ops_name"], "demo");
+  EXPECT_EQ(artifact["payload"]["ops_name"], "maps");
   EXPECT_NE(run.out.find("at the exit (" + frozen[0].reason + "), with the VM held for "), std::string::npos) << run.out;
   EXPECT_NE(run.out.find("map write .bss.stats stats.enqueued: "), std::string::npos) << run.out;
 }
