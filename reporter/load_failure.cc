@@ -43,6 +43,8 @@ bool state_line(std::string_view t) {
                                                    "last_idx",
                                                    "regs=",
                                                    "parent ",
+                                                   "cur state:",
+                                                   "old state:",
                                                    "Func#",
                                                    "safe"};
   if (t.empty() || t.starts_with(";") || t.starts_with(" ")) return true;
@@ -63,6 +65,18 @@ bool insn_line(std::string_view t) {
   size_t i = 0;
   while (i < t.size() && digit(t[i])) ++i;
   return i > 0 && (t.substr(i).starts_with(": (") || t.substr(i).starts_with(": <"));
+}
+
+// A jump's line has no end until its target is known: an objection may follow on it. "10: (55) if r3 != 0x4d goto pc-5
+// infinite loop detected at insn 6". Empty: none.
+std::string_view after_jump(std::string_view t) {
+  size_t at = t.find("goto pc");
+  if (at == t.npos) return {};
+  at += 7;
+  while (at < t.size() && (t[at] == '+' || t[at] == '-' || digit(t[at]))) ++at;
+  if (at >= t.size() || t[at] != ' ') return {};
+  const std::string_view rest = t.substr(std::min(t.find_first_not_of(' ', at), t.size()));
+  return state_line(rest) || rest.starts_with("may_goto") ? std::string_view() : rest;
 }
 
 std::string clipped(std::string_view t) { return std::string(t.substr(0, 400)); }
@@ -117,9 +131,13 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     current_.where = at == text.npos ? "" : clipped(text.substr(at + 3));
     current_.reason.clear();
   } else if (insn_line(text)) {
+    const std::string_view objection = after_jump(text);
+    text.remove_suffix(objection.size());
     current_.insn = clipped(text.substr(0, text.find(';')));
     while (current_.insn.ends_with(' ')) current_.insn.pop_back();
-    current_.reason.clear();  // an objection stands after its instruction
+    current_.reason = clipped(objection);  // else it stands after its instruction
+  } else if (text.starts_with("Caller passes invalid args") && !current_.reason.empty()) {
+    current_.reason += "; " + clipped(text);  // the objection before is about the callee's parameter
   } else if (!state_line(text) && current_.reason.empty()) {
     current_.reason = clipped(text);
   }
