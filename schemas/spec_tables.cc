@@ -40,8 +40,8 @@ constexpr std::string_view kCpusForms =
   {.name = "policy", .kind = kText,                                                                        \
    .doc = "Scheduling policy: Inherit, Normal, Batch, Idle, Fifo, RoundRobin or Ext.",                     \
    .built_in = "\"Inherit\""},                                                                             \
-  {.name = "priority", .kind = kInteger, .min = 1, .max = 99, .unit = "",                                  \
-   .doc = "Of Fifo and RoundRobin.", .built_in = "1"},                                                     \
+  {.name = "priority", .kind = kInteger, .min = 1, .max = 98, .unit = "",                                  \
+   .doc = "Of Fifo and RoundRobin; init has 99.", .built_in = "1"},                                                     \
   {.name = "nice", .kind = kInteger, .min = -20, .max = 19, .unit = "", .doc = "Nice level.",              \
    .built_in = "0"},                                                                                       \
   {.name = "affinity", .kind = kText,                                                                      \

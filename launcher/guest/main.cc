@@ -8,8 +8,8 @@
 // says GuestFailed and powers off. It never exits: the kernel would panic. Limits     one run, then
 // power-off; x86-64.
 //
-// Runs as SCHED_FIFO 1, reset on fork: evidence must flow while the scheduler under test starves everything
-// else. It sleeps in epoll nearly always, so it hardly disturbs what is measured; its children are ordinary
+// Runs as SCHED_FIFO 99, reset on fork: evidence must flow while the scheduler under test, or a real-time worker,
+// starves everything else. It sleeps in epoll nearly always, so it hardly disturbs what is measured; its children are ordinary
 // tasks.
 #include <exception>
 

@@ -169,6 +169,21 @@ name = "late"
   EXPECT_NE(run.out.find("0 passed, 2 failed\n"), std::string::npos) << run.out;
 }
 
+// Real-time hogs on every CPU: the test ends in time all the same, and tells what they did.
+TEST(Workload, RealTimeHogsDoNotKeepTheTestFromEnding) {
+  Scratch scratch;
+  std::string spec = scratch.write("rt.toml", R"([[test]]
+name = "rt"
+cores = 2
+duration_s = 1
+enforce = false
+cgroup = [{ name = "rt", workers = 2, policy = "Fifo", priority = 98 }]
+)");
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+  EXPECT_NE(run.out.find("PASS rt"), std::string::npos) << run.out;
+}
+
 TEST(Workload, WhatIsWrongIsToldBeforeAnythingBoots) {
   Scratch scratch;
   std::string spec = scratch.write("x.toml", "[[test]]\nname = \"x\"\n[[test.payload]]\nname = \"p\"\nbinary = \"no-such-program\"\n"
