@@ -78,6 +78,15 @@ TEST(MonitorChecks, WhatCouldNotBeEvaluatedIsNoPass) {
             ExitCode::kPass);
 }
 
+TEST(MonitorChecks, ABodyMayBeOverBeforeAnythingCouldLast) {
+  const auto body = [](TestSpecT& s) { s.body = "my_tests"; };
+  const auto samples = [](int count) { return [count](SyntheticRun& run) { run.monitor_samples(count); }; };
+  EXPECT_THAT(told({.spec = body, .workload = samples(3)}).text, Not(HasSubstr("thresholds could not be evaluated")));
+  // One that lasted, and was not seen.
+  const auto unseen = [](SyntheticRun& run) { run.advance_ms(3000); };
+  EXPECT_THAT(told({.spec = body, .workload = unseen}).text, HasSubstr("thresholds could not be evaluated"));
+}
+
 TEST(MonitorChecks, AWriteThatWasNotDoneMakesAnotherTestOfIt) {
   const auto spec = [](TestSpecT& s) {
     s.bpf_map_write.push_back(std::make_unique<MapWriteT>());
