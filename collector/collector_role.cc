@@ -67,6 +67,7 @@ void CollectorRole::accept_waiting(Listener& l) {
     connection.seen = true;
     connection.fd = std::move(fd);
     context_->watch(connection.fd.get(), [this, key, carrier = l.carrier] { read(key, carrier); });
+    if (l.carrier == kChannel) release_held(key);
   }
 }
 
@@ -147,7 +148,7 @@ void CollectorRole::command_failed(Key key, const std::string& name, const std::
   context_->publish(std::move(fact), key.first, key.second);
 }
 
-// The newest VM of the wanted kind gets it. Its files, if it brings any, stand in the bus folder, where only this user can write: they
+// The newest VM of the wanted kind gets it, or the next one to come. Its files, if it brings any, stand in the bus folder, where only this user can write: they
 // are neither in the log nor for a remote client to send.
 void CollectorRole::on_command(const EventBuffer& event) {
   const auto& request = *event.as<GuestCommandRequested>();
@@ -165,10 +166,43 @@ void CollectorRole::on_command(const EventBuffer& event) {
     if (k.first == vm && s.carriers[kChannel].fd && !s.finished) key = k, live = &s;
   if (!plain_name(name))
     return command_failed(key, name.substr(0, kMaxCommandName), "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
-  if (!live) return command_failed(key, name, std::string("no ") + (vm == Vm::Primary ? "primary" : "probe") + " VM is running");
-  if (auto added = live->sender.add(event, std::move(bundle)); !added)
-    return command_failed(key, name, added.error().message());
-  pump(key, *live);
+  if (live) return pass_on(key, event, std::move(bundle));
+  if (vm == Vm::Primary && sessions_.contains(key)) return command_failed(key, name, "the VM has ended");
+  hold(event, vm, std::move(bundle));
+}
+
+void CollectorRole::pass_on(Key key, const EventBuffer& event, UniqueFd bundle) {
+  Session& s = session(key);
+  if (auto added = s.sender.add(event, std::move(bundle)); !added)
+    return command_failed(key, std::string(str(event.as<GuestCommandRequested>()->name())), added.error().message());
+  pump(key, s);
+}
+
+void CollectorRole::hold(const EventBuffer& event, Vm vm, UniqueFd bundle) {
+  const std::string name(str(event.as<GuestCommandRequested>()->name()));
+  // One that asks a command to end takes back what has not begun.
+  auto* argv = event.as<GuestCommandRequested>()->argv();
+  if (!argv || argv->size() == 0) {
+    std::erase_if(held_, [&](const Held& h) { return str(h.request.as<GuestCommandRequested>()->name()) == name; });
+    return command_failed({vm, 0}, name, "taken back before its VM came");
+  }
+  if (held_.size() >= kMaxHeld) return command_failed({vm, 0}, name, "too many commands wait for the VM");
+  held_.push_back({vm, event.clone(), std::move(bundle)});
+}
+
+void CollectorRole::release_held(Key key) {
+  std::vector<Held> waiting = std::exchange(held_, {});
+  for (Held& h : waiting) {
+    if (h.vm == key.first)
+      pass_on(key, h.request, std::move(h.bundle));
+    else
+      held_.push_back(std::move(h));
+  }
+}
+
+void CollectorRole::fail_held(const std::string& error) {
+  for (const Held& h : std::exchange(held_, {}))
+    command_failed({h.vm, 0}, std::string(str(h.request.as<GuestCommandRequested>()->name())), error);
 }
 
 // Writes what the guest takes now; the rest goes out on a timer.
@@ -206,6 +240,8 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
     on_vm_exited(key);
   } else if (event.as<GuestCommandRequested>()) {
     on_command(event);
+  } else if (event.as<FactsCompleted>()) {
+    fail_held("no such VM was booted");
   }
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "collector/guest_sender.h"
 #include "collector/vm_intake.h"
@@ -54,6 +55,10 @@ class CollectorRole : public Role {
   void close(Session& session, Carrier carrier);
   void finish_if_over(Key key, const std::string& note = {});
   void on_command(const EventBuffer& request);
+  void hold(const EventBuffer& request, Vm vm, UniqueFd bundle);
+  void pass_on(Key key, const EventBuffer& request, UniqueFd bundle);
+  void release_held(Key key);
+  void fail_held(const std::string& error);
   void command_failed(Key key, const std::string& name, const std::string& error);
   void pump_all();
   void pump(Key key, Session& session);
@@ -66,6 +71,14 @@ class CollectorRole : public Role {
                                       {Vm::Repro, kChannel, {}}}};
   std::map<Key, Session> sessions_;
   std::map<Key, std::string> accelerators_;
+  // Commands for a VM that has not come yet.
+  struct Held {
+    Vm vm;
+    EventBuffer request;
+    UniqueFd bundle;
+  };
+  static constexpr size_t kMaxHeld = 16;
+  std::vector<Held> held_;
   int pump_timer_ = -1;  // while a guest takes less than there is to say
 };
 

@@ -90,8 +90,9 @@ class CollectorRoleTest : public testing::Test {
     while (auto p = decoder.next()) payloads.emplace_back(p->begin(), p->end());
     return payloads;
   }
-  void command(const std::string& name) {
+  void command(const std::string& name, Vm vm = Vm::Primary) {
     GuestCommandRequestedT request;
+    request.vm = vm;
     request.name = name;
     request.argv = {"/bin/true"};
     role_->on_event(make_event({.run_id = "run", .source = "client"}, std::move(request)), *context_);
@@ -155,14 +156,30 @@ TEST_F(CollectorRoleTest, ACommandAndItsFilesGoToTheGuestAndTheBundleIsGone) {
   EXPECT_EQ(last().type(), Payload::CollectorDrained);
 }
 
-TEST_F(CollectorRoleTest, ACommandWithoutAVmOrWithABadNameIsAnswered) {
+TEST_F(CollectorRoleTest, ACommandThatCameBeforeItsVmWaitsForIt) {
   command("early");
-  ASSERT_EQ(count(Payload::GuestCommandExited), 1u);
-  EXPECT_NE(str(last().as<GuestCommandExited>()->error()).find("no primary VM"), std::string_view::npos);
+  command("repro", Vm::Repro);
+  EXPECT_EQ(count(Payload::GuestCommandExited), 0u);
+  UniqueFd console = connect("console.primary.sock"), channel = connect("channel.primary.sock");
+  context_->turn();
+  EXPECT_EQ(from_host(channel).size(), 1u);
+  channel.reset();
+  console.reset();
+  context_->turn();
+  EXPECT_EQ(count(Payload::GuestCommandExited), 1u);
+  command("late");
+  ASSERT_EQ(count(Payload::GuestCommandExited), 2u);
+  EXPECT_NE(str(last().as<GuestCommandExited>()->error()).find("has ended"), std::string_view::npos);
+  role_->on_event(make_event({}, FactsCompletedT{}), *context_);
+  ASSERT_EQ(count(Payload::GuestCommandExited), 3u);
+  EXPECT_EQ(last().vm(), Vm::Repro);
+}
+
+TEST_F(CollectorRoleTest, ACommandWithABadNameIsAnsweredAndTheGuestHearsNothing) {
   UniqueFd channel = connect("channel.primary.sock");
   context_->turn();
   command("../../etc");
-  ASSERT_EQ(count(Payload::GuestCommandExited), 2u);
+  ASSERT_EQ(count(Payload::GuestCommandExited), 1u);
   EXPECT_TRUE(from_host(channel).empty());
 }
 

@@ -160,6 +160,9 @@ int launch_main(int argc, char** argv) {
   attach_cmd->add_option("--key", attach.key, "with tcp://: the client's key file (keygen)");
   attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
   attach_cmd->add_flag("--guest", attach.guest, "run it in the VM: the program and its libraries are brought there");
+  attach_cmd->add_option("--vm", attach.vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
+      ->check(CLI::IsMember({"primary", "repro"}))
+      ->capture_default_str();
   attach_cmd->add_option("CMD", attach.command, "the command and its arguments, after --")->required();
 
   try {

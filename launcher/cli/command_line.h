@@ -101,6 +101,7 @@ struct AttachCommandOptions {
   std::vector<std::string> command;
   bool guest = false;  // run it in the VM
   std::string key;     // of a run elsewhere: `run` is tcp://HOST:PORT
+  std::string vm = "primary";  // with guest: which VM
 };
 int attach_command(const AttachCommandOptions& options);
 int runs_command(bool json);

@@ -106,20 +106,21 @@ UniqueFd catch_interrupts() {
   return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-Status pass_on_interrupts(int signal_fd, const std::string& name, Client& client) {
+Status pass_on_interrupts(int signal_fd, const std::string& name, Vm vm, Client& client) {
   signalfd_siginfo info;
   if (::read(signal_fd, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return {};
   GuestCommandRequestedT stop;
   stop.name = name;
+  stop.vm = vm;
   return client.publish(std::move(stop));
 }
 
 // Hears the command's lines and its end. Only what comes after our own request counts: a command of this name may have run before.
-Result<Ended> follow(const std::string& name, int signal_fd, Client& client) {
+Result<Ended> follow(const std::string& name, Vm vm, int signal_fd, Client& client) {
   Ended ended;
   bool asked = false;
   while (true) {
-    if (auto told = pass_on_interrupts(signal_fd, name, client); !told) return std::move(told).error();
+    if (auto told = pass_on_interrupts(signal_fd, name, vm, client); !told) return std::move(told).error();
     auto event = client.next(milliseconds(200));
     if (!event) return std::move(event).error();
     if (!*event) {
@@ -156,6 +157,7 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
   GuestCommandRequestedT request;
   request.name = name;
   request.argv = options.command;
+  request.vm = options.vm == "repro" ? Vm::Repro : Vm::Primary;
   // What is not on the host may be in the guest: /ktstr/sched/…, a payload. Nothing can be brought to a VM on another machine.
   const bool remote = !client.run().endpoint.empty();
   if (const std::string program = remote ? "" : find_program(options.command[0]); !program.empty()) {
@@ -168,8 +170,9 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
                             .with_hint("a program that is only in the guest is named by its absolute path there"), kUsage);
   }
   UniqueFd signals = catch_interrupts();
+  const Vm vm = request.vm;
   if (auto s = client.publish(std::move(request)); !s) return report_error(s.error(), kInfra);
-  auto ended = follow(name, signals.get(), client);
+  auto ended = follow(name, vm, signals.get(), client);
   if (!ended) return report_error(ended.error(), kInfra);
   std::fprintf(stderr, "%llu lines into %s as %s, from the guest\n", static_cast<unsigned long long>(ended->lines),
                client.run().run_id.c_str(), name.c_str());
