@@ -53,6 +53,9 @@ class WorkerChecks {
     if (spec_.not_starved && c.starved > 0)
       violated("starved: {} of {} workers of {} made no progress (first: worker {})", c.starved, c.workers, c.name,
                c.first_starved);
+    // A program of one's own may have its reasons.
+    if (spec_.not_starved && c.killed > 0 && c.work != WorkType::Custom)
+      violated("stuck: {} of {} workers of {} did not end when asked, and were killed", c.killed, c.workers, c.name);
     if (c.failed > 0) violated("workers: {} of {} workers of {} ended with an error", c.failed, c.workers, c.name);
     const auto max_gap = static_cast<uint64_t>(static_cast<double>(spec_.max_gap_ns) * scale_);
     if (max_gap > 0 && c.gap_ns > max_gap)

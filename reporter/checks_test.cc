@@ -164,6 +164,19 @@ TEST(Checks, SpreadComparesWorkersThatDoTheSame) {
   EXPECT_EQ(story(900'000'000).outcome, Outcome::Fail);
 }
 
+TEST(Checks, AWorkerThatDoesNotEndIsAFinding) {
+  auto stuck = worker(1);
+  stuck.killed = true;
+  stuck.exit_code = 137;
+  Judgement j = judged([](TestSpecT&) {}, {worker(0), std::move(stuck)});
+  EXPECT_EQ(j.summary, "stuck: 1 of 2 workers of cg_0 did not end when asked, and were killed");
+  EXPECT_EQ(j.detail.size(), 1u);
+  auto broken = worker(1);
+  broken.exit_code = 2;
+  j = judged([](TestSpecT&) {}, {worker(0), std::move(broken)});
+  EXPECT_EQ(j.summary, "workers: 1 of 2 workers of cg_0 ended with an error");
+}
+
 TEST(Checks, AMomentTellsNothingOfFairness) {
   auto unfair = [](uint64_t wall_ns) {
     auto busy = worker(0), idle = worker(1);

@@ -112,8 +112,10 @@ void WorkerStats::fold(const WorkerReport& report) {
   if (custom ? report.run_ns() == 0 : report.iterations() == 0) {
     if (c.starved++ == 0) c.first_starved = report.index();
   }
-  if (report.killed()) ++c.killed;
-  if (report.exit_code() != 0) ++c.failed;
+  if (report.killed())
+    ++c.killed;
+  else if (report.exit_code() != 0)
+    ++c.failed;
 }
 
 CgroupStats WorkerStats::total() const {

@@ -73,6 +73,7 @@ class WorkReader {
     if (const auto* affinity = find("affinity")) {
       group_.affinity_rule = std::get<std::string>(affinity->value);
       group_.affinity = resolve_cpus(*affinity, spec_, "affinity", errors_);
+      check_affinity(*affinity);
     }
     read_payload();
   }
@@ -199,6 +200,17 @@ class WorkReader {
     errors_.add(workers ? workers->line : raw_.line,
                 std::string(EnumNameWorkType(group_.work)) + why + ", but " + worker_count(group_.workers),
                 size == 2 ? "make it an even number" : "make it a multiple of " + std::to_string(size));
+  }
+
+  // The kernel would refuse it.
+  void check_affinity(const Located<SpecValue>& affinity) {
+    const unsigned cpus = spec_.topology->llcs * spec_.topology->cores * spec_.topology->threads;
+    auto allowed = parse_cpu_list(group_.cpuset, cpus), wanted = parse_cpu_list(group_.affinity, cpus);
+    if (!allowed || !wanted) return;
+    for (unsigned cpu : *wanted)
+      if (std::find(allowed->begin(), allowed->end(), cpu) != allowed->end()) return;
+    errors_.add(affinity.line, "affinity " + group_.affinity + " has no CPU of the group's cpuset " + group_.cpuset,
+                "bind the workers to CPUs that they may use");
   }
 
   void read_payload() {

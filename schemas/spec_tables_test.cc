@@ -79,6 +79,9 @@ TEST(SpecTablesTest, MistakesOfACgroup) {
             "a.toml:9: nice with a real-time policy; take one of the two out");
   EXPECT_THAT(bad_group("cpuset = \"llc:2\"\n"),
               HasSubstr("a.toml:8: cpuset: \"llc:2\" names no LLC of the topology, which has 2"));
+  EXPECT_EQ(bad_group("cpuset = \"llc:0\"\naffinity = \"2-3\"\n"),
+            "a.toml:9: affinity 2-3 has no CPU of the group's cpuset 0-1; bind the workers to CPUs that they may use");
+  EXPECT_EQ(bad_group("cpuset = \"llc:0\"\naffinity = \"1-3\"\n"), "(accepted)");
   EXPECT_THAT(bad_group("work = \"Custom\"\n"), HasSubstr("a.toml:6: Custom work has no payload"));
   EXPECT_THAT(bad_group("work = \"Custom\"\npayload = \"p\"\n"), HasSubstr("a.toml:9: unknown payload \"p\""));
 }
