@@ -1,5 +1,6 @@
 #include "launcher/cli/test_plan.h"
 
+#include <algorithm>
 #include <map>
 
 #include "schemas/clone.h"
@@ -53,10 +54,12 @@ Result<TestPlan> plan_tests(PlanRequest request) {
   for (LoadedTest& test : expand_kernels(std::move(request.tests), request.kernels)) {
     TestSpecT& spec = test.spec;
     const std::string wish = spec.kernel.empty() ? common : spec.kernel;
+    const bool by_spec = !wish.empty() && std::find(request.kernels.begin(), request.kernels.end(), wish) == request.kernels.end();
     auto [place, is_new] = places.try_emplace(wish);
     if (is_new) {
       auto kernel = request.resolve(wish);
       if (kernel) {
+        if (by_spec) kernel->origin = "the spec's kernel = \"" + wish + "\"";
         place->second = plan.kernels.size();
         plan.kernels.push_back(std::move(*kernel));
       } else {
@@ -72,10 +75,11 @@ Result<TestPlan> plan_tests(PlanRequest request) {
     if (!place->second) {
       // The command line's own kernel needs no place; a spec's is told with it, once for each test that wants it.
       const Error& error = errors.at(wish);
-      const bool by_spec = !spec.kernel.empty() && request.kernels.size() < 2;
-      std::string line = by_spec ? spec.file + ":" + std::to_string(spec.line) + ": kernel = \"" + wish +
-                                       "\": " + error.message()
-                                 : error.message();
+      std::string what = error.message();
+      const std::string as_flag = "--kernel " + wish + ": ";
+      if (by_spec && what.starts_with(as_flag)) what.erase(0, as_flag.size());
+      std::string line =
+          by_spec ? spec.file + ":" + std::to_string(spec.line) + ": kernel = \"" + wish + "\": " + what : what;
       if (told.find(line) == std::string::npos) {
         told += (told.empty() ? "" : "\n") + line;
         if (!error.hint().empty()) told += "\n  hint: " + error.hint();

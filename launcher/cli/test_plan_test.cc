@@ -63,6 +63,10 @@ TEST(TestPlan, AMissingKernelMattersWhenATestWantsIt) {
   auto plan = plan_tests({.tests = std::move(*tests), .kernels = {}, .resolve = resolve});
   ASSERT_FALSE(plan.ok());
   EXPECT_THAT(plan.error().message(), HasSubstr("b.toml:1: kernel = \"9.9\": kernel 9.9: not cached"));
+  tests = parse_tests("[[test]]\nname = \"x\"\nkernel = \"6.16\"\n", "b.toml", {});
+  plan = plan_tests({.tests = std::move(*tests), .kernels = {"7.3"}, .resolve = resolve});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->kernels.at(0).origin, "the spec's kernel = \"6.16\"");
 }
 
 TEST(TestPlan, AHostThatIsTooSmallSkips) {
