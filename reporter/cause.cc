@@ -189,6 +189,28 @@ std::string ended(const SchedulerExitedT& exit) {
                      : fmt::format("exit code {}", exit.exit_code);
 }
 
+// Asked for by its own programs or by the kernel, without an error; not because its process went away.
+bool left_by_itself(const ConsoleExit& exit) {
+  return exit.reason.starts_with("unregistered") && exit.reason != "unregistered from user space";
+}
+
+// The kernel's console keeps such an exit's message to itself; schedulers print it: "EXIT: REASON (MESSAGE)".
+std::string exit_words(const VmRecord& vm) {
+  if (!vm.console_exit->message.empty()) return ": " + vm.console_exit->message;
+  const std::string start = "EXIT: " + vm.console_exit->reason + " (";
+  auto said = [&](const auto& lines) -> std::string {
+    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+      if (!line->starts_with(start)) continue;
+      std::string text = line->substr(start.size(), 400);
+      if (text.ends_with(')')) text.pop_back();
+      return ": " + text;
+    }
+    return "";
+  };
+  const std::string last = said(vm.scheduler_log.kept().tail());
+  return last.empty() ? said(vm.scheduler_log.kept().head()) : last;
+}
+
 // "main+0x12 (scx_x)": the innermost frame of a dead process.
 std::string core_frame(const SchedulerExitedT& exit) {
   return exit.core_frames.empty() ? "" : ", in " + exit.core_frames.front();
@@ -284,14 +306,22 @@ Cause find_cause(const RunModel& model) {
       return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
     return unattached(model, vm);
   }
+  const bool early = vm.detached_early || (vm.scheduler_exit && !vm.scheduler_exit->requested);
+  if (vm.attached && early && vm.console_exit && left_by_itself(*vm.console_exit)) {
+    return {FailureKind::kSchedulerLeft,
+            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model), vm.console_exit->reason,
+                        exit_words(vm)),
+            "scheduler left during the test"};
+  }
   if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
     const SchedulerExitedT& exit = *vm.scheduler_exit;
     std::string words =
         vm.last_stderr_line.empty() || exit.signal ? "" : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kSchedulerDied,
-            fmt::format("scheduler {}'s process died: {}{}{} (the kernel found no fault in it)",
-                        scheduler_name(model), ended(exit), core_frame(exit), words),
-            "scheduler's process died"};
+            fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
+                        scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit), core_frame(exit),
+                        words),
+            exit.signal ? "scheduler's process died" : "scheduler's process ended by itself"};
   }
   if (vm.attached && vm.detached_early) {
     return {FailureKind::kSchedulerLeft,

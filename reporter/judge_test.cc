@@ -95,6 +95,35 @@ TEST(Judge, DeadProcessIsNotACrash) {
   EXPECT_THAT(run.text(), HasSubstr("#1  main+0x1f0"));
 }
 
+TEST(Judge, AnExitThatItsOwnProgramsAskedForIsNamed) {
+  SyntheticRun run("leaves", "x");
+  run.boot();
+  run.attach("x");
+  run.start_workload();
+  run.console({"[    6.473187] sched_ext: BPF scheduler \"x\" disabled (unregistered from BPF)"});
+  run.scheduler_output({"[x] attached", "EXIT: unregistered from BPF (done after 501)", "exit kind 0x41"});
+  run.detach("x");
+  run.finish_workload();
+  run.power_off(true);
+  run.complete();
+  Judgement j = verdict(run);
+  EXPECT_EQ(FailureKind::kSchedulerLeft, j.kind);
+  EXPECT_EQ("scheduler x left during the test: unregistered from BPF: done after 501", j.summary);
+}
+
+TEST(Judge, AProcessThatEndedInOrderDidNotDie) {
+  SyntheticRun run("ends", "x");
+  run.boot();
+  run.attach("x");
+  run.start_workload();
+  run.console({"[    6.473187] sched_ext: BPF scheduler \"x\" disabled (unregistered from user space)"});
+  run.detach("x");
+  run.finish_workload();
+  run.power_off(true);
+  run.complete();
+  EXPECT_THAT(verdict(run).summary, StartsWith("scheduler x's process ended by itself: exit code 0"));
+}
+
 // A scheduler that never attached, in every way there is.
 SyntheticRun unattached(const std::string& error, bool started) {
   SyntheticRun run("never", "x");

@@ -138,8 +138,10 @@ class Stitcher {
   // Who really called it in the second VM, probed or not; empty: the outermost.
   std::string caller_on_path(const std::string& function) const {
     auto at = std::find(path_.begin(), path_.end(), function);
-    for (; at != path_.end(); ++at)
+    for (; at != path_.end(); ++at) {
+      if (is_interrupt(*at)) return "an interrupt";
       if (*at != function && frame_noise(*at).empty()) return *at;
+    }
     return "";
   }
 

@@ -162,6 +162,8 @@ TEST_F(Stitch, TheCallerIsTheRealOneThoughItWasNotProbed) {
   ASSERT_EQ(calls.size(), 3u);
   EXPECT_EQ(calls[1]->function, "x_enqueue");
   EXPECT_EQ(calls[1]->caller, "some_other_caller");
+  trigger_.stack[3] = "asm_sysvec_apic_timer_interrupt+0x1/0x2";
+  EXPECT_EQ(stitch(in_).calls[1]->caller, "an interrupt");
 }
 
 TEST_F(Stitch, AnAlternateThatWasNotOnThePathIsSilent) {

@@ -145,11 +145,17 @@ std::string_view frame_noise(std::string_view function) {
   return {};
 }
 
+bool is_interrupt(std::string_view function) {
+  return function.starts_with("asm_sysvec_") || function == "asm_common_interrupt";
+}
+
 CrashFrames split_frames(const CrashDetectedT& crash) {
   CrashFrames out;
   const ChainFrameT* last = nullptr;
+  bool interrupted = false;
   for (const auto& f : crash.backtrace) {
     std::string_view reason = frame_noise(f->function);
+    if (interrupted) reason = "what the interrupt stopped, not what it did";
     if (reason.empty() && f->uncertain) reason = "the kernel is not sure of it (\"? \")";
     // The same function right below itself, at its very first instructions: what a probe's trampoline leaves
     // behind.
@@ -162,6 +168,9 @@ CrashFrames split_frames(const CrashDetectedT& crash) {
       out.dropped.push_back(f.get());
       out.reasons.push_back(reason);
     }
+    // Other trouble is told *by* an interrupt, about what it stopped.
+    if (crash.kind == CrashKind::SchedExtExit && !out.kept.empty() && !f->uncertain && is_interrupt(f->function))
+      interrupted = true;
   }
   return out;
 }

@@ -14,13 +14,16 @@ namespace ktstr {
 // ... Empty: it is one.
 std::string_view frame_noise(std::string_view function);
 
+// The outermost frame of an interrupt: what stands further out was stopped by it.
+bool is_interrupt(std::string_view function);
+
 struct CrashFrames {
   std::vector<const ChainFrameT*> kept;     // innermost first
   std::vector<const ChainFrameT*> dropped;  // with
   std::vector<std::string_view> reasons;    // why, same length
 };
 // Splits a backtrace: noise, frames the kernel was unsure of ("? "), and repeats of the frame before (a
-// probe's trampoline shows a program twice) are dropped. The result points into `crash`.
+// probe's trampoline shows a program twice) are dropped, and of a scheduler's exit what an interrupt stopped. The result points into `crash`.
 CrashFrames split_frames(const CrashDetectedT& crash);
 
 }  // namespace ktstr

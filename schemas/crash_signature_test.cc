@@ -108,5 +108,23 @@ TEST(CrashFrames, RecursionIsKept) {
   EXPECT_EQ(frames.reasons[0], "interrupt and softirq plumbing");
 }
 
+TEST(CrashFrames, WhatAnInterruptStoppedIsNoPartOfTheCrash) {
+  CrashDetectedT timer, elsewhere;
+  for (CrashDetectedT* c : {&timer, &elsewhere}) {
+    c->exit_kind = 0x401;
+    c->message = "budget gone";
+    add(c, "fire_budget_timer", 0x40, "27c544f96ba4203b");
+    add(c, "hrtimer_run_softirq", 0x40);
+    add(c, "asm_sysvec_apic_timer_interrupt", 0x1a);
+  }
+  add(&timer, "x_dispatch", 0x40, "fb794ccf58285a18");  // another program was running
+  add(&elsewhere, "vfs_read", 0x40);
+  EXPECT_EQ(crash_signature(timer), crash_signature(elsewhere));
+  EXPECT_EQ(split_frames(timer).kept.size(), 2u);
+  EXPECT_EQ(split_frames(timer).reasons.back(), "what the interrupt stopped, not what it did");
+  timer.kind = CrashKind::Lockup;
+  EXPECT_EQ(split_frames(timer).kept.size(), 3u) << "a watchdog's interrupt tells of what it stopped";
+}
+
 }  // namespace
 }  // namespace ktstr
