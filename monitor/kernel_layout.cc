@@ -258,7 +258,7 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
           .with_hint("build the kernel with CONFIG_KALLSYMS_ALL");
     }
   }
-  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr",
+  for (const char* name : {"scx_root", "scx_enable_seq", "scx_enable_state_var", "prog_idr", "map_idr",
                            "__cpu_online_mask", "jiffies_64", "clocksource_jiffies"}) {
     if (!layout.has(name)) {
       layout.absent.push_back(std::string("symbol ") + name +
@@ -277,6 +277,8 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
   layout.freeze = freeze_layout(find);
   layout.map = map_layout(find);
   layout.watchdog = watchdog_layout(find);
+  if (!layout.watchdog.of_scheduler && !layout.has("scx_watchdog_timeout"))
+    layout.absent.push_back("sched_ext's watchdog timeout");
   layout.system_running = btf.enum_value("system_states", "SYSTEM_RUNNING").value_or(0);
   return layout;
 }

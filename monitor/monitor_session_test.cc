@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
 #include "monitor/vcpu_threads.h"
 
@@ -31,9 +32,26 @@ class BorrowedRam : public RamFile {
   const RamFile& inner_;
 };
 
+class FakeHold : public VmHold {
+ public:
+  FakeHold(std::string& calls, bool works) : calls_(calls), works_(works) {}
+  Status hold() override {
+    calls_ += "hold ";
+    return works_ ? Status() : Status(Error::timeout("QMP: QEMU did not answer in time"));
+  }
+  Status release() override {
+    calls_ += "release ";
+    return {};
+  }
+
+ private:
+  std::string& calls_;
+  bool works_;
+};
+
 class Session : public ::testing::Test {
  protected:
-  Session() {
+  explicit Session(MonitorSession::Options options = {}) {
     seam_.clock = &clock_;
     seam_.open_ram = [this](const std::string& path) -> Result<std::unique_ptr<RamFile>> {
       ++opened_;
@@ -42,16 +60,28 @@ class Session : public ::testing::Test {
     };
     VmStartedT vm;
     vm.pid = 42;
+    vm.qmp_path = "/q.sock";
     vm.ram_path = "/proc/1/fd/7";
     vm.ram_bytes = vm.lowmem_bytes = guest_.ram().size();
     buffer_.Finish(VmStarted::Pack(buffer_, &vm));
     session_ = std::make_unique<MonitorSession>(*flatbuffers::GetRoot<VmStarted>(buffer_.GetBufferPointer()),
-                                                seam_, cache_, MonitorSession::Options{});
+                                                seam_, cache_, std::move(options));
   }
   MonitorSession::Facts tick() {
     clock_.now += 100'000'000;
     return session_->tick();
   }
+  // An attached session with a scheduler seen alive.
+  void live(bool hold_works = true) {
+    seam_.open_hold = [this, hold_works](const std::string&) -> Result<std::unique_ptr<VmHold>> {
+      return std::unique_ptr<VmHold>(new FakeHold(calls_, hold_works));
+    };
+    ram_ = &guest_.ram();
+    ASSERT_TRUE(tick().attached);
+    EXPECT_FALSE(session_->watch().frozen);
+  }
+  void exit_kind(int32_t kind) { guest_.poke<int32_t>(guest_.at("scx") + testing::kScxExitKind, kind); }
+  std::string calls_;
   FakeClock clock_;
   SyntheticKernel guest_;
   const RamFile* ram_ = nullptr;
@@ -119,6 +149,94 @@ TEST_F(Session, FailedSamplesAreSkippedAndCounted) {
   const auto end = session_->stop("x");
   EXPECT_EQ(end.stopped->samples, 2u);
   EXPECT_EQ(end.stopped->failed, 2u);
+}
+
+TEST_F(Session, ADeathIsFrozenOnceWithTheVmHeld) {
+  live();
+  exit_kind(1024);
+  const auto facts = session_->watch();
+  ASSERT_TRUE(facts.frozen);
+  EXPECT_EQ(facts.frozen->reason, "sched_ext exit 1024 (error)");
+  EXPECT_GT(facts.frozen->held_ns, 0u);
+  EXPECT_EQ(facts.frozen->cpus.size(), 4u);
+  EXPECT_EQ(facts.frozen->maps.size(), 6u);
+  EXPECT_EQ(calls_, "hold release ");
+  EXPECT_FALSE(session_->watch().frozen);
+}
+
+TEST_F(Session, AVmThatIsNotHeldIsLookedAtAllTheSame) {
+  live(false);
+  exit_kind(1024);
+  const auto facts = session_->watch();
+  ASSERT_TRUE(facts.frozen);
+  EXPECT_EQ(facts.frozen->held_ns, 0u);
+  EXPECT_EQ(facts.frozen->note, "the VM was not held: QMP: QEMU did not answer in time");
+  EXPECT_EQ(facts.frozen->maps.size(), 6u);
+  EXPECT_EQ(calls_, "hold release ");  // let go whatever became of the hold
+}
+
+TEST_F(Session, ASchedulerThatIsTakenOutAtTheEndIsNotFrozen) {
+  live();
+  session_->workload_finished();
+  exit_kind(64);
+  EXPECT_FALSE(session_->watch().frozen);
+  EXPECT_EQ(calls_, "");
+}
+
+MonitorSession::Options one_write() {
+  MonitorSession::Options options;
+  options.writes.emplace_back();
+  options.writes[0].map = ".bss";
+  options.writes[0].field = "cfg.limit";
+  options.writes[0].value = "5";
+  options.writes[0].at_ns = 250'000'000;
+  options.watchdog_timeout_ns = 2'000'000'000;
+  return options;
+}
+
+class SessionThatWrites : public Session {
+ protected:
+  SessionThatWrites() : Session(one_write()) {}
+};
+
+TEST_F(SessionThatWrites, WhenItsTimeHasCome) {
+  struct Into : RamWriter {
+    explicit Into(SyntheticKernel& g) : guest(g) {}
+    Status write(uint64_t offset, std::span<const uint8_t> bytes) override {
+      guest.write(guest.direct_map() + offset, bytes.data(), bytes.size());
+      return {};
+    }
+    SyntheticKernel& guest;
+  };
+  seam_.open_writer = [this](const std::string&) -> Result<std::unique_ptr<RamWriter>> {
+    return std::unique_ptr<RamWriter>(new Into(guest_));
+  };
+  live();
+  session_->workload_started();
+  clock_.now += 200'000'000;
+  EXPECT_TRUE(session_->watch().written.empty());
+  clock_.now += 60'000'000;
+  const auto facts = session_->watch();
+  ASSERT_EQ(facts.written.size(), 1u);
+  EXPECT_EQ(facts.written[0].error + facts.written[0].before + " " + facts.written[0].after, "18 5");
+  EXPECT_TRUE(session_->watch().written.empty());
+  EXPECT_TRUE(session_->stop("x").written.empty());
+}
+
+TEST_F(SessionThatWrites, WhatWasNotDoneIsSaidAtTheEnd) {
+  ram_ = &guest_.ram();
+  ASSERT_TRUE(tick().attached);
+  const auto end = session_->stop("x");
+  ASSERT_EQ(end.written.size(), 1u);
+  EXPECT_EQ(end.written[0].error, "guest RAM cannot be written");
+  ASSERT_TRUE(end.watchdog);
+  EXPECT_EQ(end.watchdog->error, "guest RAM cannot be written");
+}
+
+TEST_F(SessionThatWrites, NorWhenItNeverAttached) {
+  const auto end = session_->stop("x");
+  ASSERT_EQ(end.written.size(), 1u);
+  EXPECT_EQ(end.written[0].error, "the monitor never attached");
 }
 
 TEST(VcpuThreads, ReadsTheNamedOnes) {
