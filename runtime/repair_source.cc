@@ -22,7 +22,7 @@ std::unique_ptr<zmq::socket_t> watch_handshakes(zmq::context_t& context, zmq::so
   // Not the socket's address: ZeroMQ frees the name of a closed socket late, and addresses are used again.
   static std::atomic<uint64_t> count{0};
   const std::string name = "inproc://handshakes-" + std::to_string(count.fetch_add(1));
-  if (zmq_socket_monitor(watched.handle(), name.c_str(), ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
+  if (zmq_socket_monitor(watched.handle(), name.c_str(), ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) != 0)
     throw zmq::error_t();
   auto pair = std::make_unique<zmq::socket_t>(context, zmq::socket_type::pair);
   pair->set(zmq::sockopt::linger, 0);

@@ -16,6 +16,7 @@ constexpr size_t kMaxSentBytes = 16u << 10;
 constexpr size_t kMaxSentEvents = 64;
 constexpr std::chrono::milliseconds kHeartbeat{20};
 constexpr int kLastBatches = 64;
+constexpr uint64_t kRemoteLeaveLimitNs = 3'000'000'000;
 
 std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_type type) {
   auto socket = std::make_unique<zmq::socket_t>(context, type);
@@ -63,9 +64,9 @@ void Hub::Sockets::bind(zmq::context_t& context, const BusAddress& address, cons
   if (guard) {
     auto in = make_socket(context, zmq::socket_type::pull);
     for (auto* socket : {in.get(), out.get(), repair.get()}) guard->secure(*socket);
-    ConnectionWatch watch(context, *in, address.ingest);
+    ConnectionWatch producers(context, *in, address.ingest), listeners(context, *out, address.events);
     in->bind(address.ingest);
-    remote.emplace(Intake{std::move(in), std::move(watch)});
+    remote.emplace(Intake{std::move(in), std::move(producers), std::move(listeners)});
   }
   out->bind(address.events);
   repair->bind(address.repair);
@@ -114,17 +115,24 @@ void Hub::serve() {
       commit(batch_);
       refused_ = gate_.refused();
       // What was sent before stop() is taken in; a producer that never ceases is not waited for.
-      bool end = last_round && (!busy || ++last_batches >= kLastBatches);
+      bool end = last_round && (!busy || ++last_batches >= kLastBatches) && !await_remote_leave();
       if (gate_.pending()) tell_refusals(end ? UINT64_MAX : elapsed_ns());
       if (end) return;
       if (busy) continue;
-      if (zmq::poll(items, last_round ? std::chrono::milliseconds(0) : kHeartbeat) == 0) announce();
+      if (zmq::poll(items, last_round && !remote_listeners_ ? std::chrono::milliseconds(0) : kHeartbeat) == 0) announce();
     } catch (const zmq::error_t& e) {
       if (e.num() == EINTR) continue;
       fail(std::string("the bus failed: ") + e.what());
       return;
     }
   }
+}
+
+// A remote subscriber may be behind, and has no log to go to: it is given time to hear the end.
+bool Hub::await_remote_leave() {
+  if (remote_listeners_ == 0) return false;
+  if (leave_by_ns_ == 0) leave_by_ns_ = elapsed_ns() + kRemoteLeaveLimitNs;
+  return elapsed_ns() < leave_by_ns_;
 }
 
 bool Hub::take_local() { return ingest_->receive(events_); }
@@ -136,6 +144,12 @@ bool Hub::take_remote() {
       gate_.connection_closed(change->connection);
     else
       gate_.connection_opened(change->connection);
+  }
+  while (auto change = remote_->listeners.next()) {
+    if (!change->closed)
+      ++remote_listeners_;
+    else if (remote_listeners_ > 0)
+      --remote_listeners_;
   }
   size_t taken = 0;
   while (taken < kBatchEvents) {

@@ -67,6 +67,7 @@ class Hub {
   struct Intake {
     std::unique_ptr<zmq::socket_t> socket;
     ConnectionWatch connections;
+    ConnectionWatch listeners;  // of the PUB socket beside it
   };
   struct Sockets {
     std::unique_ptr<IngestSocket> ingest;
@@ -80,6 +81,7 @@ class Hub {
   // What there is, up to a batch. False: nothing was there.
   bool take_local();
   bool take_remote();
+  bool await_remote_leave();
   void take(std::span<const uint8_t> message, size_t frames, const Sender& sender);
   void tell_refusals(uint64_t now_ns);
   // Into the log, then to the subscribers; empties the batch.
@@ -101,6 +103,8 @@ class Hub {
   IngestSocket::Events events_;
   std::vector<EventBuffer> batch_;
   size_t batch_bytes_ = 0;
+  unsigned remote_listeners_ = 0;
+  uint64_t leave_by_ns_ = 0;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> last_seq_{0}, refused_{0};
   std::atomic<bool> failed_{false};

@@ -406,6 +406,30 @@ TEST_F(RemoteHubTest, AClientWithItsKeyHearsAllAndAdds) {
   EXPECT_TRUE(str(e->as<ClientRefused>()->reason()).starts_with("name: "));
 }
 
+TEST_F(RemoteHubTest, WhoIsBehindHearsTheEndAllTheSame) {
+  address_.key = key_;
+  constexpr uint64_t kEvents = 30'000;
+  std::atomic<uint64_t> heard{0};
+  std::thread reader([&] {
+    auto sub = Subscriber::connect(remote_, address_, "").value();
+    while (sub.last_seq() < kEvents) {
+      auto e = sub.receive();
+      if (!e) break;
+      heard = sub.last_seq();
+      if (!*e) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  while (heard == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  {
+    auto pub = Publisher::connect(context_, BusAddress::in_folder(folder_)).value();
+    for (uint64_t i = 101; i <= kEvents; ++i) ASSERT_TRUE(pub.publish(numbered(i, "run", 500)));
+  }
+  while (hub_->last_seq() < kEvents) std::this_thread::yield();
+  hub_->stop();
+  reader.join();
+  EXPECT_EQ(heard, kEvents);
+}
+
 TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
   address_.key = key_;
   ASSERT_TRUE(first(address_)) << "the test shows nothing";
