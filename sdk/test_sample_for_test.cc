@@ -1,6 +1,8 @@
 // A user's test binary, for sdk_test: what its list says, and how it compiles under a user's warnings.
 #include <ktstr/test.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 
 namespace {
@@ -25,3 +27,21 @@ KTSTR_TEST(by_builder, .scheduler = kDemoLater, .expect_err = true, .max_gap_ms 
 KTSTR_TEST(by_name, .scheduler = "scx_good") { return ctx.cgroup("a").name() == "a" ? ktstr::pass() : ktstr::fail("no"); }
 
 KTSTR_TEST(kernels_own) { throw 1; }
+
+// Run in a VM by the Clients tests (e2e): what a body can tell, all of it in one report.
+KTSTR_TEST(tells_its_checks, .scheduler = "scx_good", .cores = 2, .duration_s = 1, .auto_repro = false, .isolation = true) {
+  using namespace std::chrono_literals;
+  std::puts("words of the body");
+  auto left = ctx.cgroup("left").set_cpuset(ctx.topology().range(0, 0.5));
+  auto pipes = left.spawn(2, "PipeIo");
+  auto own = ctx.cgroup("right").spawn(1, [](ktstr::WorkLoop& work) {
+    while (work.running()) {
+      work.sleep(1ms);
+      work.iteration();
+    }
+  });
+  ctx.run_steps({{"apart", nullptr, 300ms}, {"swapped", [&] { left.set_cpuset(ctx.topology().range(0.5, 1)); }, 300ms}});
+  ctx.cgroup("left").set_cpuset("0-99");
+  ctx.check("budget", false, "7", "5");
+  return ktstr::Assert::NO_OVERRIDES.not_starved().min_work_rate(1e9).judge(ctx, {pipes.stop(), own.stop()});
+}

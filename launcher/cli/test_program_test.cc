@@ -20,7 +20,7 @@ const LoadedTest* find(const std::vector<LoadedTest>& tests, std::string_view na
 TEST(TestProgram, ItsTestsHaveTheirPlaceInCppAndTheBinaryAsBody) {
   auto tests = load_tests_of(kSample, {});
   ASSERT_TRUE(tests) << tests.error().to_string();
-  EXPECT_EQ(tests->size(), 4u);
+  EXPECT_EQ(tests->size(), 5u);
   const LoadedTest* test = find(*tests, "pinned_crash");
   ASSERT_NE(test, nullptr);
   EXPECT_TRUE(test->spec.file.ends_with("test_sample_for_test.cc")) << test->spec.file;

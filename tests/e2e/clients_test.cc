@@ -101,5 +101,25 @@ TEST(Clients, APythonCollectorAndCommandsInTheGuestStandInLogReportAndReplay) {
   bus.finish(std::chrono::milliseconds(30'000));
 }
 
+TEST(Clients, ACppTestsBodyTellsItsChecksInTheReport) {
+  Scratch scratch;
+  auto run = launch(scratch, {"run", KTSTR_TEST_SAMPLE, "-E", "test(=tells_its_checks)", "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  const std::string report = read_file(scratch.path() + "/out/tells_its_checks/report.txt");
+  for (const char* text :
+       {"check budget: observed 7, threshold 5 (", "test_sample_for_test.cc:", "set cpuset", "min_work_rate of left", "threshold 1e+09/s",
+        "words of the body", "apart", "swapped", "PipeIo", "Custom", "min_work_rate of right"})
+    EXPECT_NE(report.find(text), std::string::npos) << text << "\n" << report;
+  EXPECT_EQ(report.find("isolation:"), std::string::npos) << "nobody left its cpuset:\n" << report;
+  size_t workers = 0;
+  for (const auto& e : read_log(scratch.path() + "/out/tells_its_checks/events.ktlog"))
+    if (auto* w = e.as<WorkerReport>()) {
+      ++workers;
+      EXPECT_GT(w->iterations(), 0u);
+    }
+  EXPECT_EQ(workers, 3u);
+  EXPECT_NE(run.out.find("rerun: ktstr-launch run " KTSTR_TEST_SAMPLE), std::string::npos) << run.out;
+}
+
 }  // namespace
 }  // namespace ktstr::e2e
