@@ -1,6 +1,7 @@
 #include "reporter/cause.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <charconv>
@@ -211,9 +212,19 @@ std::string exit_words(const VmRecord& vm) {
   return last.empty() ? said(vm.scheduler_log.kept().head()) : last;
 }
 
-// "main+0x12 (scx_x)": the innermost frame of a dead process.
-std::string core_frame(const SchedulerExitedT& exit) {
-  return exit.core_frames.empty() ? "" : ", in " + exit.core_frames.front();
+// ", in abort+0x9 (libc.so.6), from check+0x1b (scx_x)": the innermost frame that has a name, and the scheduler's own
+// that led there.
+std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
+  const auto& frames = exit.core_frames;
+  if (frames.empty()) return "";
+  auto named = std::find_if(frames.begin(), frames.end(), [](const auto& f) { return !f.starts_with("?"); });
+  const std::string& innermost = named == frames.end() ? frames.front() : *named;
+  std::string text = ", in " + innermost;
+  if (vm.scheduler_argv.empty()) return text;
+  const std::string module = fmt::format(" ({})", file_name(vm.scheduler_argv.front()));
+  auto own = std::find_if(frames.begin(), frames.end(), [&](const auto& f) { return f.ends_with(module); });
+  if (own != frames.end() && *own != innermost && !own->starts_with("?")) text += ", from " + *own;
+  return text;
 }
 
 // A scheduler that never attached.
@@ -234,7 +245,7 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
     std::string words = vm.last_stderr_line.empty() ? "" : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kDiedUnattached,
             fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
-                        core_frame(*exit), words),
+                        core_frame(*exit, vm), words),
             "scheduler ended before it attached"};
   }
   std::string why = vm.failed                                   ? vm.failed->error
@@ -316,10 +327,12 @@ Cause find_cause(const RunModel& model) {
   if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
     const SchedulerExitedT& exit = *vm.scheduler_exit;
     std::string words =
-        vm.last_stderr_line.empty() || exit.signal ? "" : "; its last words: " + vm.last_stderr_line;
+        vm.last_stderr_line.empty() || (exit.signal && exit.signal != SIGABRT)  // an assertion says why
+            ? ""
+            : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kSchedulerDied,
             fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
-                        scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit), core_frame(exit),
+                        scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit), core_frame(exit, vm),
                         words),
             exit.signal ? "scheduler's process died" : "scheduler's process ended by itself"};
   }

@@ -95,6 +95,33 @@ TEST(Judge, DeadProcessIsNotACrash) {
   EXPECT_THAT(run.text(), HasSubstr("#1  main+0x1f0"));
 }
 
+TEST(Judge, AnAbortNamesTheSchedulersOwnFrame) {
+  SyntheticRun run("aborts", "x");
+  run.boot();
+  SchedulerStartedT scheduler;
+  scheduler.argv = {"/ktstr/sched/scx_x", "--cells"};
+  run.add(std::move(scheduler));
+  run.attach("x");
+  run.start_workload();
+  run.detach("x");
+  run.finish_workload();
+  SchedulerLineT line;
+  line.stream = OutputStream::Stderr;
+  line.text = "x.cc:9: Assertion `cells' failed.";
+  run.add(std::move(line));
+  SchedulerExitedT exit;
+  exit.signal = SIGABRT;
+  exit.attached = true;
+  exit.core_frames = {"? (libc.so.6)", "raise+0x18 (libc.so.6)", "abort+0xcf (libc.so.6)", "check+0x1b (scx_x)"};
+  run.add(std::move(exit));
+  run.add(GuestFinishedT{});
+  run.vm_end(VmEnd::PoweredOff);
+  run.complete();
+  EXPECT_THAT(verdict(run).summary,
+              HasSubstr("killed by SIGABRT, in raise+0x18 (libc.so.6), from check+0x1b (scx_x); its last words: "
+                        "x.cc:9: Assertion `cells' failed."));
+}
+
 TEST(Judge, AnExitThatItsOwnProgramsAskedForIsNamed) {
   SyntheticRun run("leaves", "x");
   run.boot();
