@@ -49,7 +49,7 @@ MonitorFindings monitor_findings(const VmRecord& vm) {
   if (m.sustained(m.fallback()))
     out.exceeded.push_back(exceeded("select_cpu_fallback", m.fallback(), number(t.fallback_rate), "/s", "max_fallback_rate"));
   if (m.sustained(m.keep_last()))
-    out.exceeded.push_back(exceeded("dispatch_keep_last, while tasks waited,", m.keep_last(), number(t.keep_last_rate), "/s",
+    out.exceeded.push_back(exceeded("dispatch_keep_last per CPU, while tasks waited,", m.keep_last(), number(t.keep_last_rate), "/s",
                                     "max_keep_last_rate"));
   if (t.stuck && m.sustained(m.stuck()))
     out.exceeded.push_back(fmt::format("run queue clock of busy CPU {} stood still for {} samples in a row while the guest ran "

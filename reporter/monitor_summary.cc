@@ -258,7 +258,9 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
       local_dsq_.tick(t.local_dsq > 0 && load.dsq_max > t.local_dsq, load.dsq_max);
       double seconds = static_cast<double>(elapsed) / 1e9;
       double fallback_rate = static_cast<double>(fallback - tick_fallback_) / seconds;
-      double keep_last_rate = tasks_wait(sample) ? static_cast<double>(keep_last - tick_keep_last_) / seconds : 0;
+      const int64_t kept = std::max<int64_t>(keep_last - tick_keep_last_ - (yields(sample) - tick_yields_), 0);
+      double keep_last_rate =
+          tasks_wait(sample) ? static_cast<double>(kept) / seconds / std::max(lone_cpus(sample), 1u) : 0;
       fallback_.tick(t.fallback_rate > 0 && fallback_rate > t.fallback_rate, fallback_rate);
       keep_last_.tick(t.keep_last_rate > 0 && keep_last_rate > t.keep_last_rate, keep_last_rate);
     }
@@ -269,6 +271,21 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
   last_tick_clock_ = sample.guest_clock_ns();
   tick_fallback_ = fallback;
   tick_keep_last_ = keep_last;
+  tick_yields_ = yields(sample);
+}
+
+// Calls of sched_yield so far; 0 where the kernel keeps none.
+int64_t MonitorSummary::yields(const MonitorSample& sample) {
+  int64_t sum = 0;
+  for (const CpuSample* cpu : *sample.cpus())
+    if (cpu->stats()) sum += cpu->stats()->yields();
+  return sum;
+}
+
+unsigned MonitorSummary::lone_cpus(const MonitorSample& sample) {
+  unsigned count = 0;
+  for (const CpuSample* cpu : *sample.cpus()) count += !cpu->idle() && cpu->nr_running() == 1;
+  return count;
 }
 
 // The ratio of nr_running less the tasks that wait in shared DSQs, taken from the fullest CPUs.

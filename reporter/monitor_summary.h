@@ -5,10 +5,11 @@
 // sampling rate, so that "sustained over 5 samples" means half a second.
 //
 // Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread waited, or
-// the guest's clock hardly moved), memory that is not initialised or makes no sense, dispatch_keep_last while no task
-// waits anywhere (a CPU that keeps its only task has nothing better to do), and, in the imbalance, tasks that wait in a
+// the guest's clock hardly moved), memory that is not initialised or makes no sense, and, in the imbalance, tasks that wait in a
 // DSQ which CPUs share while none of them is idle: the kernel counts such a task on the CPU that it was last on, but the
-// next free CPU takes it. DSQs are shared when there are fewer of them than CPUs.
+// next free CPU takes it. DSQs are shared when there are fewer of them than CPUs. Of dispatch_keep_last count those while
+// tasks wait, less the calls of sched_yield (who yields and is kept has asked for it), per CPU that has one task alone: it
+// is told once a slice, and may have nothing else that it is allowed to run.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,7 @@ struct MonitorThresholds {
   uint32_t local_dsq = 0;     // tasks on one local DSQ
   bool stuck = false;         // a busy CPU's run queue clock that stands still
   double fallback_rate = 0;   // select_cpu_fallback per second
-  double keep_last_rate = 0;  // dispatch_keep_last per second, while other tasks wait
+  double keep_last_rate = 0;  // dispatch_keep_last per second and CPU, see above
   unsigned sustained = 0;     // ticks in a row; 0: nothing is checked
   bool enforce = false;       // a violation fails the test
   uint64_t tick_ns = 100'000'000;
@@ -147,6 +148,8 @@ class MonitorSummary {
   void fold_maps(const MonitorSample& sample);
   void fold_queues(const MonitorSample& sample);
   static bool tasks_wait(const MonitorSample& sample);
+  static int64_t yields(const MonitorSample& sample);
+  static unsigned lone_cpus(const MonitorSample& sample);
   static double bound_imbalance(const MonitorSample& sample);
   void tick(const MonitorSample& sample, const Load& load, uint64_t host_ns);
   void stuck_tick(const MonitorSample& sample, uint64_t elapsed, bool first);
@@ -184,7 +187,7 @@ class MonitorSummary {
   int stuck_cpu_ = -1;
   bool shared_thread_ = false;  // one host thread runs all vCPUs
   uint64_t last_tick_ns_ = 0, last_tick_clock_ = 0;
-  int64_t tick_fallback_ = 0, tick_keep_last_ = 0;
+  int64_t tick_fallback_ = 0, tick_keep_last_ = 0, tick_yields_ = 0;
   uint64_t ticks_ = 0, exempt_ticks_ = 0, senseless_ = 0;
   std::map<uint32_t, MapUse> maps_;
 };

@@ -25,6 +25,7 @@ struct Feed {
     uint32_t dsq = 0;
     uint64_t clock_ms = 0;  // 0: the guest's time
     bool idle = false;
+    uint32_t yields = 0;
   };
   void sample(const std::vector<Cpu>& cpus, std::vector<std::pair<std::string, int64_t>> counters = {},
               bool enabled = true) {
@@ -38,6 +39,8 @@ struct Feed {
       c->local_dsq_depth = cpus[i].dsq;
       c->rq_clock = (cpus[i].clock_ms ? cpus[i].clock_ms : guest_ms) * 1'000'000;
       c->idle = cpus[i].idle;
+      c->stats = std::make_unique<RunQueueStatsT>();
+      c->stats->yields = cpus[i].yields;
       s.cpus.push_back(std::move(c));
     }
     for (auto& [name, value] : counters) {
@@ -139,12 +142,17 @@ TEST(MonitorSummary, EachThresholdCanBeSwitchedOff) {
 }
 
 TEST(MonitorSummary, KeepingTheOnlyTaskIsNoFault) {
-  Feed alone, others_wait;
+  Feed alone, others_wait, yielding, three_alone;
   for (int i = 0; i < 8; ++i) {
+    const auto yields = static_cast<uint32_t>(i * 495);
+    yielding.sample({{1, 0, 0, false, yields}, {3}}, {{"DISPATCH_KEEP_LAST", i * 500}});  // 50 a second are not its own
+    three_alone.sample({{1}, {1}, {1}, {3}}, {{"DISPATCH_KEEP_LAST", i * 15}});       // 150 a second: slices of 20 ms
     alone.sample({{1}, {1}}, {{"DISPATCH_KEEP_LAST", i * 500}});
     others_wait.sample({{1}, {3}}, {{"DISPATCH_KEEP_LAST", i * 500}});
   }
   EXPECT_FALSE(alone.summary.any_sustained());
+  EXPECT_FALSE(yielding.summary.any_sustained());
+  EXPECT_FALSE(three_alone.summary.any_sustained());
   EXPECT_TRUE(others_wait.summary.sustained(others_wait.summary.keep_last()));
 }
 
