@@ -74,16 +74,15 @@ void CollectorRole::accept_waiting(Listener& l) {
 CollectorRole::Session& CollectorRole::session(Key key) {
   Session& s = sessions_[key];
   if (!s.intake) {
-    s.intake = std::make_unique<VmIntake>(
-        IntakeOptions{.vm = key.first,
-                      .attempt = key.second,
-                      .head = [this] { return context_->head(); },
-                      .publish =
-                          [this, key](EventBuffer event) {
-                            if (auto* end = event.as<GuestCommandExited>())
-                              sessions_[key].sender.ended(str(end->name()));
-                            context_->publish_event(std::move(event));
-                          }});
+    s.intake = std::make_unique<VmIntake>(IntakeOptions{.vm = key.first,
+                                                        .attempt = key.second,
+                                                        .head = [this] { return context_->head(); },
+                                                        .publish =
+                                                            [this, key](EventBuffer event) {
+                                                              if (auto* end = event.as<GuestCommandExited>())
+                                                                sessions_[key].sender.ended(str(end->name()));
+                                                              context_->publish_event(std::move(event));
+                                                            }});
     if (auto it = accelerators_.find(key); it != accelerators_.end()) s.intake->set_accelerator(it->second);
   }
   return s;
@@ -148,8 +147,9 @@ void CollectorRole::command_failed(Key key, const std::string& name, const std::
   context_->publish(std::move(fact), key.first, key.second);
 }
 
-// The newest VM of the wanted kind gets it, or the next one to come. Its files, if it brings any, stand in the bus folder, where only this user can write: they
-// are neither in the log nor for a remote client to send.
+// The newest VM of the wanted kind gets it, or the next one to come. Its files, if it brings any, stand in
+// the bus folder, where only this user can write: they are neither in the log nor for a remote client to
+// send.
 void CollectorRole::on_command(const EventBuffer& event) {
   const auto& request = *event.as<GuestCommandRequested>();
   const std::string name(str(request.name()));
@@ -165,7 +165,8 @@ void CollectorRole::on_command(const EventBuffer& event) {
   for (auto& [k, s] : sessions_)
     if (k.first == vm && s.carriers[kChannel].fd && !s.finished) key = k, live = &s;
   if (!plain_name(name))
-    return command_failed(key, name.substr(0, kMaxCommandName), "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
+    return command_failed(key, name.substr(0, kMaxCommandName),
+                          "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
   if (live) return pass_on(key, event, std::move(bundle));
   if (vm == Vm::Primary && sessions_.contains(key)) return command_failed(key, name, "the VM has ended");
   hold(event, vm, std::move(bundle));
@@ -174,7 +175,8 @@ void CollectorRole::on_command(const EventBuffer& event) {
 void CollectorRole::pass_on(Key key, const EventBuffer& event, UniqueFd bundle) {
   Session& s = session(key);
   if (auto added = s.sender.add(event, std::move(bundle)); !added)
-    return command_failed(key, std::string(str(event.as<GuestCommandRequested>()->name())), added.error().message());
+    return command_failed(key, std::string(str(event.as<GuestCommandRequested>()->name())),
+                          added.error().message());
   pump(key, s);
 }
 
@@ -183,7 +185,8 @@ void CollectorRole::hold(const EventBuffer& event, Vm vm, UniqueFd bundle) {
   // One that asks a command to end takes back what has not begun.
   auto* argv = event.as<GuestCommandRequested>()->argv();
   if (!argv || argv->size() == 0) {
-    std::erase_if(held_, [&](const Held& h) { return str(h.request.as<GuestCommandRequested>()->name()) == name; });
+    std::erase_if(held_,
+                  [&](const Held& h) { return str(h.request.as<GuestCommandRequested>()->name()) == name; });
     return command_failed({vm, 0}, name, "taken back before its VM came");
   }
   if (held_.size() >= kMaxHeld) return command_failed({vm, 0}, name, "too many commands wait for the VM");

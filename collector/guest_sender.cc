@@ -36,13 +36,14 @@ Status GuestSender::add(const EventBuffer& request, UniqueFd bundle) {
   const bool stops = !argv || argv->size() == 0;
   if (stops && !waiting_.contains(name)) return Error::not_found("no command of this name runs in the VM");
   if (!stops && waiting_.contains(name)) return Error::invalid("a command of this name runs in the VM");
-  if (waiting_.size() >= kMaxCommands)
+  if (!stops && waiting_.size() >= kMaxCommands)
     return Error::exhausted(std::to_string(kMaxCommands) + " commands run in the VM already");
   struct stat info {};
   if (bundle && (::fstat(bundle.get(), &info) != 0 || !S_ISREG(info.st_mode)))
     return Error::invalid("the command's files are not in a regular file");
   if (bundle && static_cast<uint64_t>(info.st_size) > kMaxBundleBytes)
-    return Error::exhausted("the command's files are more than " + std::to_string(kMaxBundleBytes >> 20) + " MiB");
+    return Error::exhausted("the command's files are more than " + std::to_string(kMaxBundleBytes >> 20) +
+                            " MiB");
   Item item{.name = name, .bundle = std::move(bundle), .request = {}};
   append_frame(request.bytes(), item.request);
   items_.push_back(std::move(item));

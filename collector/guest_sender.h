@@ -1,8 +1,9 @@
-// What the host says to one guest, over the event channel's other direction: commands of clients, with their files, and the
-// answer to GuestFinished. Pure of sockets: bytes are asked for and marked as sent by the adapter.
+// What the host says to one guest, over the event channel's other direction: commands of clients, with their
+// files, and the answer to GuestFinished. Pure of sockets: bytes are asked for and marked as sent by the
+// adapter.
 //
-// A command's files come as a bundle, a file of channel frames, each a FileEmbedded event with the role "command". It is read one
-// frame at a time, as fast as the guest takes it.
+// A command's files come as a bundle, a file of channel frames, each a FileEmbedded event with the role
+// "command". It is read one frame at a time, as fast as the guest takes it.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,9 @@ class GuestSender {
   static constexpr size_t kMaxCommands = 64;  // of one VM, that have not ended
   static constexpr uint64_t kMaxBundleBytes = 256u << 20;
 
-  // `bundle`: may be empty (the program is in the guest already). Errors: the VM has said its last word, too many commands, one of
-  // this name runs. A request without argv asks the one of this name that runs to end. REQUIRES: request.type() is GuestCommandRequested.
+  // `bundle`: may be empty (the program is in the guest already). Errors: the VM has said its last word, too
+  // many commands, one of this name runs. A request without argv asks the one of this name that runs to end.
+  // REQUIRES: request.type() is GuestCommandRequested.
   Status add(const EventBuffer& request, UniqueFd bundle);
   // The guest says that a command has ended.
   void ended(std::string_view name) { waiting_.erase(std::string(name)); }
@@ -33,8 +35,8 @@ class GuestSender {
   // Commands that were asked for and whose end has not been told.
   const std::set<std::string>& waiting() const { return waiting_; }
 
-  // The next bytes to write; empty: nothing to say. Valid until sent(). A bundle that turns out damaged is dropped, and its command
-  // is moved to `failed()`.
+  // The next bytes to write; empty: nothing to say. Valid until sent(). A bundle that turns out damaged is
+  // dropped, and its command is moved to `failed()`.
   std::span<const uint8_t> next();
   void sent(size_t bytes);
 

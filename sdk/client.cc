@@ -58,17 +58,24 @@ std::string make_token() {
 
 Result<std::vector<RunInfo>> live_runs(const FindOptions& options) {
   const std::string program = launch_program(options);
-  auto answer = run_captured({.argv = {program, "runs", "--json"}}, milliseconds(10'000), /*merge_stderr=*/false);
+  auto answer =
+      run_captured({.argv = {program, "runs", "--json"}}, milliseconds(10'000), /*merge_stderr=*/false);
   if (!answer)
-    return std::move(answer).error().within("ask " + program + " for live runs").with_hint("put it in PATH or name it in KTSTR_LAUNCH");
+    return std::move(answer)
+        .error()
+        .within("ask " + program + " for live runs")
+        .with_hint("put it in PATH or name it in KTSTR_LAUNCH");
   auto json = nlohmann::json::parse(answer->out, nullptr, /*allow_exceptions=*/false);
   if (!answer->exit.clean() || !json.is_array())
     return Error::system(program + " runs --json: " + answer->exit.to_string() + ", and no list");
   std::vector<RunInfo> runs;
   for (const auto& entry : json) {
     if (!entry.is_object()) continue;
-    runs.push_back({.run_id = text_of(entry, "run_id"), .bus = text_of(entry, "bus"), .log = text_of(entry, "log"),
-                    .pid = static_cast<int>(number_of(entry, "pid")), .start_ns = number_of(entry, "start_ns"),
+    runs.push_back({.run_id = text_of(entry, "run_id"),
+                    .bus = text_of(entry, "bus"),
+                    .log = text_of(entry, "log"),
+                    .pid = static_cast<int>(number_of(entry, "pid")),
+                    .start_ns = number_of(entry, "start_ns"),
                     .replay = flag_of(entry, "replay")});
   }
   return runs;
@@ -141,7 +148,8 @@ Client::~Client() = default;
 
 Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options) {
   if (is_own_source(options.name))
-    return Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself").with_hint("choose another");
+    return Error::invalid("the source name \"" + options.name + "\" is taken by ktstr itself")
+        .with_hint("choose another");
   auto state = std::make_unique<State>();
   state->run = run;
   state->options = options;
@@ -168,7 +176,8 @@ Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options)
   return client;
 }
 
-// Our own ClientJoined coming by is the hub's word. Heard through a subscription of its own, so that next() still begins at the start.
+// Our own ClientJoined coming by is the hub's word. Heard through a subscription of its own, so that next()
+// still begins at the start.
 Status Client::await_join() {
   auto ear = Subscriber::connect(state_->zmq, state_->address, state_->run.log);
   if (!ear) return std::move(ear).error();
@@ -182,7 +191,8 @@ Status Client::await_join() {
       ::poll(&p, 1, 20);
       continue;
     }
-    if (auto* joined = (*event)->as<ClientJoined>(); joined && str(joined->client()) == state_->token) return {};
+    if (auto* joined = (*event)->as<ClientJoined>(); joined && str(joined->client()) == state_->token)
+      return {};
     if (auto* refused = (*event)->as<ClientRefused>(); refused && str(refused->client()) == state_->token)
       return refusal(*refused);
   }
@@ -190,8 +200,8 @@ Status Client::await_join() {
 }
 
 Error Client::refusal(const ClientRefused& refused) const {
-  return Error::invalid("the hub refuses the source name \"" + state_->options.name + "\": " +
-                        std::string(str(refused.reason())));
+  return Error::invalid("the hub refuses the source name \"" + state_->options.name +
+                        "\": " + std::string(str(refused.reason())));
 }
 
 Result<std::optional<StreamEvent>> Client::next(milliseconds wait) {
@@ -227,11 +237,12 @@ Status Client::line(std::string_view text) {
 
 Status Client::publish_payload(PayloadUnion payload, uint64_t guest_ns) {
   if (!state_->publisher) return Error::invalid("a client without a name publishes nothing");
-  EventHead head{.run_id = state_->run.run_id,
-                 .source = state_->options.name,
-                 // Another machine's clock means nothing here: the hub fills in the time of arrival.
-                 .host_ns = state_->run.endpoint.empty() ? state_->clock.monotonic_ns() - state_->run.start_ns : 0,
-                 .guest_ns = guest_ns};
+  EventHead head{
+      .run_id = state_->run.run_id,
+      .source = state_->options.name,
+      // Another machine's clock means nothing here: the hub fills in the time of arrival.
+      .host_ns = state_->run.endpoint.empty() ? state_->clock.monotonic_ns() - state_->run.start_ns : 0,
+      .guest_ns = guest_ns};
   return state_->publisher->publish(make_event_impl(head, std::move(payload)));
 }
 

@@ -21,7 +21,9 @@ class ClientTest : public testing::Test {
  protected:
   void SetUp() override {
     dir_.write("bus/run.json", "{}");
-    auto hub = Hub::start(zmq_, {.address = BusAddress::in_folder(dir_ / "bus"), .log_path = dir_ / "events.ktlog", .run_id = "run"});
+    auto hub = Hub::start(
+        zmq_,
+        {.address = BusAddress::in_folder(dir_ / "bus"), .log_path = dir_ / "events.ktlog", .run_id = "run"});
     ASSERT_TRUE(hub) << hub.error().message();
     hub_ = std::move(hub).value();
   }
@@ -114,8 +116,11 @@ TEST(RemoteClient, HearsAndStatesFromAnotherMachine) {
   for (int i = 0; i < 50 && !hub; ++i) {  // a port may be taken
     endpoint = "tcp://127.0.0.1:" + std::to_string(20'000 + (::getpid() * 3 + i * 7) % 40'000);
     dir.write("bus/x", "");
-    auto started = Hub::start(zmq, {.address = BusAddress::in_folder(dir / "bus"), .log_path = dir / "events.ktlog", .run_id = "run",
-                                    .listen = BusListen{BusAddress::remote(endpoint).value(), read_server_keys(dir / "keys").value()}});
+    auto started = Hub::start(zmq, {.address = BusAddress::in_folder(dir / "bus"),
+                                    .log_path = dir / "events.ktlog",
+                                    .run_id = "run",
+                                    .listen = BusListen{BusAddress::remote(endpoint).value(),
+                                                        read_server_keys(dir / "keys").value()}});
     if (started) hub = std::move(started).value();
   }
   ASSERT_TRUE(hub);
@@ -159,7 +164,11 @@ TEST(FindRun, AnAnswerThatIsNoListIsAnError) {
   auto run = find_run("latest", {.ktstr_launch = none});
   ASSERT_FALSE(run);
   EXPECT_EQ(run.error().kind(), ErrorKind::kNotFound);
-  auto two = dir.write("two", "#!/bin/sh\necho '[{\"run_id\":\"a/x\",\"bus\":\"/b\",\"log\":\"/l\",\"pid\":7,\"start_ns\":9},{\"run_id\":\"b/y\"}]'\n", true);
+  auto two = dir.write("two",
+                       "#!/bin/sh\necho "
+                       "'[{\"run_id\":\"a/x\",\"bus\":\"/b\",\"log\":\"/"
+                       "l\",\"pid\":7,\"start_ns\":9},{\"run_id\":\"b/y\"}]'\n",
+                       true);
   EXPECT_EQ(find_run("latest", {.ktstr_launch = two})->run_id, "b/y");
   EXPECT_EQ(find_run("x", {.ktstr_launch = two})->start_ns, 9u);
   EXPECT_FALSE(live_runs({.ktstr_launch = dir / "not-there"}));

@@ -1,4 +1,5 @@
-// Assert: thresholds held against what a body's own workers did. The rules are those of reporter/checks.cc for declared ones.
+// Assert: thresholds held against what a body's own workers did. The rules are those of reporter/checks.cc
+// for declared ones.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -10,14 +11,17 @@ namespace {
 
 std::string text(double value, const char* unit = "") {
   char out[64];
-  std::snprintf(out, sizeof out, value == std::floor(value) && std::fabs(value) < 1e9 ? "%.0f%s" : "%.3g%s", value, unit);
+  std::snprintf(out, sizeof out, value == std::floor(value) && std::fabs(value) < 1e9 ? "%.0f%s" : "%.3g%s",
+                value, unit);
   return out;
 }
 
 double ms(uint64_t ns) { return static_cast<double>(ns) / 1e6; }
 double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 double per(double amount, double of) { return of > 0 ? amount / of : 0; }
-double run_pct(const WorkerResult& w) { return 100 * per(static_cast<double>(w.run_ns), static_cast<double>(w.wall_ns)); }
+double run_pct(const WorkerResult& w) {
+  return 100 * per(static_cast<double>(w.run_ns), static_cast<double>(w.wall_ns));
+}
 double work_rate(const WorkerResult& w) { return per(static_cast<double>(w.iterations), seconds(w.run_ns)); }
 
 using Group = std::vector<WorkerResult>;
@@ -30,27 +34,40 @@ class Judge {
     if (workers.empty()) return;
     const std::string& name = workers.front().cgroup;
     if (flag("not_starved")) {
-      const auto starved = std::count_if(workers.begin(), workers.end(), [](const auto& w) { return w.iterations == 0; });
-      say("not_starved", name, starved == 0, std::to_string(starved) + " of " + std::to_string(workers.size()) + " workers made no progress",
+      const auto starved =
+          std::count_if(workers.begin(), workers.end(), [](const auto& w) { return w.iterations == 0; });
+      say("not_starved", name, starved == 0,
+          std::to_string(starved) + " of " + std::to_string(workers.size()) + " workers made no progress",
           "none");
     }
     if (flag("isolation")) {
-      const auto outside = std::find_if(workers.begin(), workers.end(), [](const auto& w) { return !w.outside_cpus.empty(); });
+      const auto outside =
+          std::find_if(workers.begin(), workers.end(), [](const auto& w) { return !w.outside_cpus.empty(); });
       say("isolation", name, outside == workers.end(),
-          outside == workers.end() ? "all within" : "worker " + std::to_string(outside->index) + " on CPU " + std::to_string(outside->outside_cpus[0]),
+          outside == workers.end() ? "all within"
+                                   : "worker " + std::to_string(outside->index) + " on CPU " +
+                                         std::to_string(outside->outside_cpus[0]),
           "the cgroup's cpuset");
     }
-    most("max_gap_ms", workers, [](const auto& w) { return ms(w.longest_gap_ns); }, " ms", ctx_.time_scale());
-    most("max_migration_ratio", workers,
-         [](const auto& w) { return per(static_cast<double>(w.migrations), static_cast<double>(w.iterations)); });
-    most("max_p99_wake_latency_ns", workers, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); }, " ns");
-    most("max_wake_latency_cv", workers,
-         [](const auto& w) { return per(static_cast<double>(w.wake_stddev_ns), static_cast<double>(w.wake_mean_ns)); });
+    most(
+        "max_gap_ms", workers, [](const auto& w) { return ms(w.longest_gap_ns); }, " ms", ctx_.time_scale());
+    most("max_migration_ratio", workers, [](const auto& w) {
+      return per(static_cast<double>(w.migrations), static_cast<double>(w.iterations));
+    });
+    most(
+        "max_p99_wake_latency_ns", workers, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); },
+        " ns");
+    most("max_wake_latency_cv", workers, [](const auto& w) {
+      return per(static_cast<double>(w.wake_stddev_ns), static_cast<double>(w.wake_mean_ns));
+    });
     least("min_work_rate", workers, work_rate, "/s");
-    least("min_iteration_rate", workers, [](const auto& w) { return per(static_cast<double>(w.iterations), seconds(w.wall_ns)); }, "/s");
+    least(
+        "min_iteration_rate", workers,
+        [](const auto& w) { return per(static_cast<double>(w.iterations), seconds(w.wall_ns)); }, "/s");
     if (auto limit = number("max_spread_pct")) {
-      auto [low, high] = std::minmax_element(workers.begin(), workers.end(),
-                                             [](const auto& a, const auto& b) { return run_pct(a) < run_pct(b); });
+      auto [low, high] =
+          std::minmax_element(workers.begin(), workers.end(),
+                              [](const auto& a, const auto& b) { return run_pct(a) < run_pct(b); });
       const double spread = run_pct(*high) - run_pct(*low);
       say("max_spread_pct", name, spread <= *limit, text(spread, " points"), text(*limit, " points"));
     }
@@ -66,12 +83,15 @@ class Judge {
 
   // What a body cannot know is not passed over.
   void refuse_the_rest() {
-    static constexpr std::string_view kHere[] = {"not_starved", "isolation", "max_gap_ms", "max_migration_ratio", "min_work_rate",
-                                                 "min_iteration_rate", "max_spread_pct", "max_throughput_cv",
-                                                 "max_p99_wake_latency_ns", "max_wake_latency_cv"};
+    static constexpr std::string_view kHere[] = {
+        "not_starved",         "isolation",         "max_gap_ms",
+        "max_migration_ratio", "min_work_rate",     "min_iteration_rate",
+        "max_spread_pct",      "max_throughput_cv", "max_p99_wake_latency_ns",
+        "max_wake_latency_cv"};
     for (const auto& [name, value] : wanted_.values())
       if (std::find(std::begin(kHere), std::end(kHere), name) == std::end(kHere))
-        ctx_.error(name + " cannot be judged in a body: give it to KTSTR_TEST, by its name or in .assertions");
+        ctx_.error(name +
+                   " cannot be judged in a body: give it to KTSTR_TEST, by its name or in .assertions");
   }
 
   unsigned violated() const { return violated_; }
@@ -88,7 +108,8 @@ class Judge {
     if (found == wanted_.values().end() || std::get<double>(found->second) == 0) return std::nullopt;
     return std::get<double>(found->second);
   }
-  void say(const std::string& check, const std::string& group, bool ok, const std::string& observed, const std::string& allowed) {
+  void say(const std::string& check, const std::string& group, bool ok, const std::string& observed,
+           const std::string& allowed) {
     if (!ok && violated_++ == 0) first_ = check + " of " + group + ": " + observed + ", allowed " + allowed;
     ctx_.check(check + " of " + group, ok, observed, allowed);
   }
@@ -96,16 +117,20 @@ class Judge {
   void most(const char* check, const Group& workers, Of of, const char* unit = "", double scale = 1) {
     auto limit = number(check);
     if (!limit) return;
-    const auto& worst = *std::max_element(workers.begin(), workers.end(), [&](const auto& a, const auto& b) { return of(a) < of(b); });
-    say(check, worst.cgroup, of(worst) <= *limit * scale, text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")",
+    const auto& worst = *std::max_element(workers.begin(), workers.end(),
+                                          [&](const auto& a, const auto& b) { return of(a) < of(b); });
+    say(check, worst.cgroup, of(worst) <= *limit * scale,
+        text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")",
         text(*limit, unit) + (scale > 1 ? " x" + text(scale) : ""));
   }
   template <typename Of>
   void least(const char* check, const Group& workers, Of of, const char* unit) {
     auto limit = number(check);
     if (!limit) return;
-    const auto& worst = *std::min_element(workers.begin(), workers.end(), [&](const auto& a, const auto& b) { return of(a) < of(b); });
-    say(check, worst.cgroup, of(worst) >= *limit, text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")", text(*limit, unit));
+    const auto& worst = *std::min_element(workers.begin(), workers.end(),
+                                          [&](const auto& a, const auto& b) { return of(a) < of(b); });
+    say(check, worst.cgroup, of(worst) >= *limit,
+        text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")", text(*limit, unit));
   }
 
   const Assert& wanted_;
@@ -133,7 +158,8 @@ TestResult Assert::judge(TestContext& ctx, const std::vector<std::vector<WorkerR
   for (const auto& group : groups) judge.group(group);
   if (ctx.failed_checks() == before) return pass();
   if (judge.violated() == 0) return fail("an assertion cannot be judged in a body");
-  return fail(judge.first() + (judge.violated() > 1 ? ", and " + std::to_string(judge.violated() - 1) + " more" : ""));
+  return fail(judge.first() +
+              (judge.violated() > 1 ? ", and " + std::to_string(judge.violated() - 1) + " more" : ""));
 }
 
 }  // namespace ktstr

@@ -36,8 +36,10 @@ TEST_F(AssertTest, EachViolationSaysObservedAndAllowed) {
 
 TEST_F(AssertTest, TheGapIsScaledByTheMachinesSpeed) {
   ctx_.impl().time_scale = 4;
-  EXPECT_EQ(Assert::NO_OVERRIDES.max_gap_ms(1000).judge(ctx_, {{worker(0, 1, 1, 3000)}}).verdict, TestVerdict::kPass);
-  EXPECT_EQ(Assert::NO_OVERRIDES.max_gap_ms(1000).judge(ctx_, {{worker(0, 1, 1, 5000)}}).verdict, TestVerdict::kFail);
+  EXPECT_EQ(Assert::NO_OVERRIDES.max_gap_ms(1000).judge(ctx_, {{worker(0, 1, 1, 3000)}}).verdict,
+            TestVerdict::kPass);
+  EXPECT_EQ(Assert::NO_OVERRIDES.max_gap_ms(1000).judge(ctx_, {{worker(0, 1, 1, 5000)}}).verdict,
+            TestVerdict::kFail);
 }
 
 TEST_F(AssertTest, APinInABodyIsRefusedAndNotPassedOver) {

@@ -17,14 +17,16 @@ namespace {
 std::string write_file(const std::string& path, const std::string& text) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return path + ": " + std::strerror(errno);
-  if (::write(fd.get(), text.data(), text.size()) < 0) return "\"" + text + "\" to " + path + ": " + std::strerror(errno);
+  if (::write(fd.get(), text.data(), text.size()) < 0)
+    return "\"" + text + "\" to " + path + ": " + std::strerror(errno);
   return {};
 }
 
 bool good_name(const std::string& name) {
-  return !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
-  });
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+         });
 }
 
 }  // namespace
@@ -65,7 +67,8 @@ void Cgroup::move_all_to(const Cgroup& other) {
     if (pids.empty()) return ctx_->impl().moved(name_, other.name());
     for (int pid : pids) {
       const std::string failure = write_file(other.path() + "/cgroup.procs", std::to_string(pid));
-      if (!failure.empty() && errno != ESRCH) return ctx_->error("cgroup " + name_ + ": move tasks: " + failure);
+      if (!failure.empty() && errno != ESRCH)
+        return ctx_->error("cgroup " + name_ + ": move tasks: " + failure);
     }
   }
   ctx_->error("cgroup " + name_ + ": tasks are born faster than they can be moved to " + other.name());
@@ -73,7 +76,8 @@ void Cgroup::move_all_to(const Cgroup& other) {
 
 void Cgroup::remove() {
   if (::rmdir(path().c_str()) != 0)
-    ctx_->error("cgroup " + name_ + ": remove: " + std::strerror(errno) + (errno == EBUSY ? " (tasks or groups are in it)" : ""));
+    ctx_->error("cgroup " + name_ + ": remove: " + std::strerror(errno) +
+                (errno == EBUSY ? " (tasks or groups are in it)" : ""));
 }
 
 }  // namespace ktstr

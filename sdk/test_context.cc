@@ -82,7 +82,8 @@ Result<std::unique_ptr<TestContext::Impl>> TestContext::Impl::open(const Registe
   impl->file = test.file;
   impl->line = test.line;
   const Topology& t = *guest.spec()->topology();
-  impl->topology = {.numa_nodes = t.numa_nodes(), .llcs = t.llcs(), .cores = t.cores(), .threads = t.threads()};
+  impl->topology = {
+      .numa_nodes = t.numa_nodes(), .llcs = t.llcs(), .cores = t.cores(), .threads = t.threads()};
   impl->duration = std::chrono::nanoseconds(guest.spec()->duration_ns());
   impl->time_scale = std::max(1.0, static_cast<double>(guest.time_scale()));
   impl->has_scheduler = guest.spec()->scheduler() != nullptr;
@@ -128,7 +129,10 @@ void TestContext::Impl::send_check(const CheckLine& check) {
 }
 
 bool TestContext::Impl::send_result(const TestResult& result) {
-  return send(dump({{"outcome", verdict_name(result.verdict)}, {"detail", result.detail.substr(0, 4096)}, {"file", file}, {"line", line}}));
+  return send(dump({{"outcome", verdict_name(result.verdict)},
+                    {"detail", result.detail.substr(0, 4096)},
+                    {"file", file},
+                    {"line", line}}));
 }
 
 TestContext::TestContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -154,8 +158,9 @@ bool TestContext::run_for(std::chrono::nanoseconds time) {
     if (stop_requested() || (impl_->has_scheduler && !scheduler_attached())) return false;
     const auto left = until - steady_clock::now();
     if (left <= left.zero()) return true;
-    ::poll(nullptr, 0, static_cast<int>(std::min<int64_t>(
-                           std::chrono::duration_cast<std::chrono::milliseconds>(left).count() + 1, 50)));
+    ::poll(nullptr, 0,
+           static_cast<int>(std::min<int64_t>(
+               std::chrono::duration_cast<std::chrono::milliseconds>(left).count() + 1, 50)));
   }
 }
 
@@ -168,16 +173,21 @@ bool TestContext::run_steps(const std::vector<TestStep>& steps) {
   return true;
 }
 
-bool TestContext::check(const std::string& name, bool ok, const std::string& observed, const std::string& threshold) {
-  impl_->send_check({.name = name, .verdict = ok ? TestVerdict::kPass : TestVerdict::kFail, .observed = observed,
-                     .threshold = threshold, .detail = {}});
+bool TestContext::check(const std::string& name, bool ok, const std::string& observed,
+                        const std::string& threshold) {
+  impl_->send_check({.name = name,
+                     .verdict = ok ? TestVerdict::kPass : TestVerdict::kFail,
+                     .observed = observed,
+                     .threshold = threshold,
+                     .detail = {}});
   return ok;
 }
 
 void TestContext::error(const std::string& what) { impl_->operation_failed(what); }
 
 void TestContext::Impl::operation_failed(const std::string& what) {
-  send_check({.name = "operation", .verdict = TestVerdict::kFail, .observed = {}, .threshold = {}, .detail = what});
+  send_check(
+      {.name = "operation", .verdict = TestVerdict::kFail, .observed = {}, .threshold = {}, .detail = what});
 }
 
 }  // namespace ktstr

@@ -1,4 +1,5 @@
-// What a body's context stands on: the plan in the VM, the socket on which checks are told, the workers that run.
+// What a body's context stands on: the plan in the VM, the socket on which checks are told, the workers that
+// run.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,8 @@ struct CheckLine {
   std::string observed, threshold, detail;
 };
 
-// ktstr-init asks the body to end (SIGTERM: the scheduler is gone, or time is up): run_for() returns, so that workers still report.
+// ktstr-init asks the body to end (SIGTERM: the scheduler is gone, or time is up): run_for() returns, so that
+// workers still report.
 void catch_stop_request();
 bool stop_requested();
 

@@ -139,8 +139,9 @@ class Lister {
     std::string body = "binary = " + toml_text(scheduler.binary()) + "\nargs = [";
     for (const std::string& arg : scheduler.args()) body += (body.back() == '[' ? "" : ", ") + toml_text(arg);
     body += "]\n";
-    const std::string wish =
-        scheduler.name().empty() ? std::filesystem::path(scheduler.binary()).filename().string() : scheduler.name();
+    const std::string wish = scheduler.name().empty()
+                                 ? std::filesystem::path(scheduler.binary()).filename().string()
+                                 : scheduler.name();
     for (unsigned n = 1;; ++n) {
       const std::string name = n == 1 ? wish : wish + "-" + std::to_string(n);
       auto [block, is_new] = blocks_.try_emplace(name, body);
@@ -162,8 +163,9 @@ Result<std::string> list_as_toml(const std::vector<RegisteredTest>& tests) {
   for (const RegisteredTest& test : tests) {
     auto [first, is_new] = names.emplace(test.name, &test);
     if (!is_new)
-      return Error::invalid(test.file + ":" + std::to_string(test.line) + ": test \"" + test.name + "\" is already at " +
-                            first->second->file + ":" + std::to_string(first->second->line))
+      return Error::invalid(test.file + ":" + std::to_string(test.line) + ": test \"" + test.name +
+                            "\" is already at " + first->second->file + ":" +
+                            std::to_string(first->second->line))
           .with_hint("give each test of a binary a name of its own");
     lister.add(test);
   }

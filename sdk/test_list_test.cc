@@ -1,9 +1,10 @@
 // The list of a test binary: read back by the parser that reads everybody's specs.
+#include "ktstr/test.h"
+
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "ktstr/test.h"
 #include "schemas/spec_attributes.h"
 #include "schemas/test_spec.h"
 #include "sdk/test_registry.h"
@@ -23,16 +24,41 @@ Result<std::vector<LoadedTest>> round_trip(const std::vector<RegisteredTest>& te
 TEST(TestList, EveryAttributeOfASpecCanBeSetFromCpp) {
   // All at once, each with a value of its own; then each must have arrived from the test's layer.
   auto options = [] {
-    return TestOptions{.scheduler = "scx_x", .expect_err = true, .expect_scx_bpf_error_contains = "text \"quoted\"\n\x01",
-                       .expect_scx_bpf_error_matches = R"(a\d+)", .numa_nodes = 2u, .llcs = 4u, .cores = 2u, .threads = 2u,
-                       .memory_mb = 2048u, .duration_s = 7.5, .attach_timeout_s = 33.0, .watchdog_timeout_s = 9.0,
-                       .kernel = "7.2", .workers_per_cgroup = 3u, .auto_repro = false, .repro_tries = 2u,
-                       .repro_history = 4u, .not_starved = false, .max_gap_ms = 123.5, .max_spread_pct = 11.0,
-                       .isolation = true, .max_throughput_cv = 0.5, .min_work_rate = 10.0,
-                       .max_p99_wake_latency_ns = 1e6, .max_wake_latency_cv = 2.0, .min_iteration_rate = 5.0,
-                       .max_migration_ratio = 0.25, .max_imbalance_ratio = 3.0, .max_local_dsq_depth = 40u,
-                       .fail_on_stall = false, .sustained_samples = 7u, .max_fallback_rate = 100.0,
-                       .max_keep_last_rate = 50.0, .enforce = false, .cgroups = {{.name = "g"}}};
+    return TestOptions{.scheduler = "scx_x",
+                       .expect_err = true,
+                       .expect_scx_bpf_error_contains = "text \"quoted\"\n\x01",
+                       .expect_scx_bpf_error_matches = R"(a\d+)",
+                       .numa_nodes = 2u,
+                       .llcs = 4u,
+                       .cores = 2u,
+                       .threads = 2u,
+                       .memory_mb = 2048u,
+                       .duration_s = 7.5,
+                       .attach_timeout_s = 33.0,
+                       .watchdog_timeout_s = 9.0,
+                       .kernel = "7.2",
+                       .workers_per_cgroup = 3u,
+                       .auto_repro = false,
+                       .repro_tries = 2u,
+                       .repro_history = 4u,
+                       .not_starved = false,
+                       .max_gap_ms = 123.5,
+                       .max_spread_pct = 11.0,
+                       .isolation = true,
+                       .max_throughput_cv = 0.5,
+                       .min_work_rate = 10.0,
+                       .max_p99_wake_latency_ns = 1e6,
+                       .max_wake_latency_cv = 2.0,
+                       .min_iteration_rate = 5.0,
+                       .max_migration_ratio = 0.25,
+                       .max_imbalance_ratio = 3.0,
+                       .max_local_dsq_depth = 40u,
+                       .fail_on_stall = false,
+                       .sustained_samples = 7u,
+                       .max_fallback_rate = 100.0,
+                       .max_keep_last_rate = 50.0,
+                       .enforce = false,
+                       .cgroups = {{.name = "g"}}};
   };
   auto tests = round_trip({{"all", "x.cc", 3, options, nothing}});
   ASSERT_TRUE(tests) << tests.error().to_string();
@@ -52,8 +78,10 @@ TEST(TestList, ABuildersPinGoesThroughTheGateOfAnyOther) {
     current = pattern;
     auto tests = round_trip({{"t", "x.cc", 3,
                               [] {
-                                return TestOptions{.scheduler = "s", .expect_err = true,
-                                                   .assertions = Assert::NO_OVERRIDES.expect_scx_bpf_error_matches(current)};
+                                return TestOptions{
+                                    .scheduler = "s",
+                                    .expect_err = true,
+                                    .assertions = Assert::NO_OVERRIDES.expect_scx_bpf_error_matches(current)};
                               },
                               nothing}});
     EXPECT_FALSE(tests) << pattern;
@@ -61,8 +89,10 @@ TEST(TestList, ABuildersPinGoesThroughTheGateOfAnyOther) {
 }
 
 TEST(TestList, AnAttributeOfTheTestGoesBeforeTheAssertions) {
-  auto tests = round_trip({{"t", "x.cc", 3,
-                            [] { return TestOptions{.max_gap_ms = 100, .assertions = Assert::default_checks().max_gap_ms(500)}; }, nothing}});
+  auto tests = round_trip(
+      {{"t", "x.cc", 3,
+        [] { return TestOptions{.max_gap_ms = 100, .assertions = Assert::default_checks().max_gap_ms(500)}; },
+        nothing}});
   ASSERT_TRUE(tests) << tests.error().to_string();
   EXPECT_EQ((*tests)[0].spec.max_gap_ns, 100'000'000u);
 }
@@ -90,7 +120,8 @@ TEST(TestList, SchedulersThatDifferHaveBlocksOfTheirOwn) {
 
 TEST(TestList, TheBuildersDefaultsAreThoseOfASpec) {
   auto bare = round_trip({{"t", "x.cc", 3, [] { return TestOptions{}; }, nothing}});
-  auto built = round_trip({{"t", "x.cc", 3, [] { return TestOptions{.assertions = Assert::default_checks()}; }, nothing}});
+  auto built = round_trip(
+      {{"t", "x.cc", 3, [] { return TestOptions{.assertions = Assert::default_checks()}; }, nothing}});
   ASSERT_TRUE(bare && built);
   EXPECT_EQ((*built)[0].spec.max_gap_ns, (*bare)[0].spec.max_gap_ns);
   EXPECT_EQ((*built)[0].spec.max_spread_pct, (*bare)[0].spec.max_spread_pct);
@@ -102,7 +133,9 @@ TEST(WorkGroup, ABodysWorkHasTheParametersThatASpecGivesIt) {
     if (type == WorkType::Sequence || type == WorkType::Custom) continue;
     const unsigned workers = 20;  // fits pairs, fives and fours
     const std::string name = EnumNameWorkType(type);
-    auto tests = parse_tests("[[test]]\nname = \"t\"\n[[test.cgroup]]\nname = \"g\"\nworkers = 20\nwork = \"" + name + "\"\n", "x", {});
+    auto tests = parse_tests(
+        "[[test]]\nname = \"t\"\n[[test.cgroup]]\nname = \"g\"\nworkers = 20\nwork = \"" + name + "\"\n", "x",
+        {});
     ASSERT_TRUE(tests) << tests.error().to_string();
     const CgroupSpecT& spec = *(*tests)[0].spec.cgroups[0];
     auto mine = work_group(name, workers, {});
@@ -110,9 +143,11 @@ TEST(WorkGroup, ABodysWorkHasTheParametersThatASpecGivesIt) {
     EXPECT_EQ(mine->work, spec.work);
     EXPECT_EQ(mine->burst_ns, spec.burst_ns) << name;
     // A spec leaves out what its type does not look at.
-    for (auto field : {&CgroupSpecT::size_kb, &CgroupSpecT::stride, &CgroupSpecT::fan_out, &CgroupSpecT::contenders,
-                       &CgroupSpecT::hold_iters, &CgroupSpecT::work_iters, &CgroupSpecT::spin_iters, &CgroupSpecT::touches})
-      EXPECT_TRUE(spec.*field == 0 || (*mine).*field == spec.*field) << name << ": " << spec.*field << ", a body: " << (*mine).*field;
+    for (auto field : {&CgroupSpecT::size_kb, &CgroupSpecT::stride, &CgroupSpecT::fan_out,
+                       &CgroupSpecT::contenders, &CgroupSpecT::hold_iters, &CgroupSpecT::work_iters,
+                       &CgroupSpecT::spin_iters, &CgroupSpecT::touches})
+      EXPECT_TRUE(spec.*field == 0 || (*mine).*field == spec.*field)
+          << name << ": " << spec.*field << ", a body: " << (*mine).*field;
   }
   EXPECT_FALSE(work_group("PipeIo", 3, {}));
   EXPECT_FALSE(work_group("CpuSpni", 1, {}));

@@ -1,5 +1,5 @@
-// main() of a test binary, and its three lives: on the host it lists its tests, in the VM it runs one, called by a person it hands itself
-// to ktstr-launch.
+// main() of a test binary, and its three lives: on the host it lists its tests, in the VM it runs one, called
+// by a person it hands itself to ktstr-launch.
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,7 +58,8 @@ int run_body(const std::string& name) {
   TestResult result = call(*test, ctx);
   ctx.impl().stop_all();
   if (result.verdict == TestVerdict::kPass && ctx.failed_checks() > 0)
-    result = fail(std::to_string(ctx.failed_checks()) + (ctx.failed_checks() == 1 ? " check" : " checks") + " of the body failed");
+    result = fail(std::to_string(ctx.failed_checks()) + (ctx.failed_checks() == 1 ? " check" : " checks") +
+                  " of the body failed");
   // What was told counts; the exit code is for whoever could not be told.
   const bool told = ctx.impl().send_result(result);
   return !told && result.verdict == TestVerdict::kFail ? 1 : 0;
@@ -70,17 +71,20 @@ int hand_to_launcher(int argc, char** argv) {
   char self[4096];
   const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self - 1);
   self[std::max<ssize_t>(n, 0)] = 0;
-  std::vector<char*> args = {const_cast<char*>(launch && *launch ? launch : "ktstr-launch"), const_cast<char*>("run"), self};
+  std::vector<char*> args = {const_cast<char*>(launch && *launch ? launch : "ktstr-launch"),
+                             const_cast<char*>("run"), self};
   for (int i = 1; i < argc; ++i) args.push_back(argv[i]);
   args.push_back(nullptr);
   ::execvp(args[0], args.data());
-  std::fprintf(stderr, "a ktstr test binary; run it with: ktstr-launch run %s\n(%s: %s)\n", self, args[0], std::strerror(errno));
+  std::fprintf(stderr, "a ktstr test binary; run it with: ktstr-launch run %s\n(%s: %s)\n", self, args[0],
+               std::strerror(errno));
   return kUsage;
 }
 
 }  // namespace
 
-bool register_test(const char* name, const char* file, unsigned line, TestOptions (*options)(), TestBody body) {
+bool register_test(const char* name, const char* file, unsigned line, TestOptions (*options)(),
+                   TestBody body) {
   registry().push_back({name, file, line, options, body});
   return true;
 }

@@ -29,7 +29,8 @@ Result<CgroupSpecT> work_group(const std::string& work, unsigned workers, const 
     group.work = type;
     known = true;
   }
-  if (!known) return Error::invalid("there is no work \"" + work + "\" for a body").with_hint("there are " + names);
+  if (!known)
+    return Error::invalid("there is no work \"" + work + "\" for a body").with_hint("there are " + names);
   const bool faults = group.work == WorkType::PageFaultChurn;
   group.burst_ns = static_cast<uint64_t>(std::llround(o.burst_ms * 1e6));
   group.pause_ns = static_cast<uint64_t>(std::llround(o.pause_ms * 1e6));
@@ -50,11 +51,15 @@ Result<CgroupSpecT> work_group(const std::string& work, unsigned workers, const 
         group.policy = policy;
         known = true;
       }
-    if (!known) return Error::invalid("there is no policy \"" + o.policy + "\"").with_hint("Normal, Batch, Idle, Fifo, RoundRobin, Ext");
-    if (group.policy == SchedPolicy::Fifo || group.policy == SchedPolicy::RoundRobin) group.priority = o.priority;
+    if (!known)
+      return Error::invalid("there is no policy \"" + o.policy + "\"")
+          .with_hint("Normal, Batch, Idle, Fifo, RoundRobin, Ext");
+    if (group.policy == SchedPolicy::Fifo || group.policy == SchedPolicy::RoundRobin)
+      group.priority = o.priority;
   }
   if (const unsigned size = together(group); size > 1 && workers % size != 0)
-    return Error::invalid(work + " works in groups of " + std::to_string(size) + ", but there are " + std::to_string(workers) + " workers");
+    return Error::invalid(work + " works in groups of " + std::to_string(size) + ", but there are " +
+                          std::to_string(workers) + " workers");
   return group;
 }
 

@@ -1,4 +1,5 @@
-// A standard work type by its name, with the parameters and defaults that a spec gives it (schemas/spec_groups.cc; sdk_test compares).
+// A standard work type by its name, with the parameters and defaults that a spec gives it
+// (schemas/spec_groups.cc; sdk_test compares).
 #pragma once
 
 #include <string>
@@ -9,7 +10,8 @@
 
 namespace ktstr {
 
-// Errors: no such work type, or one that only a spec can describe; a wrong number of workers; an unknown policy.
+// Errors: no such work type, or one that only a spec can describe; a wrong number of workers; an unknown
+// policy.
 Result<CgroupSpecT> work_group(const std::string& work, unsigned workers, const WorkOptions& options);
 
 }  // namespace ktstr

@@ -1,4 +1,5 @@
-// Worker processes of a body: the same code that runs a spec's declared workers (launcher/guest/worker_batch.h), in the body's process.
+// Worker processes of a body: the same code that runs a spec's declared workers
+// (launcher/guest/worker_batch.h), in the body's process.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -68,20 +69,31 @@ WorkerResult result_of(const WorkerReportT& r) {
 }
 
 std::string as_json(const WorkerReportT& r) {
-  nlohmann::ordered_json worker = {
-      {"cgroup", r.cgroup},           {"index", r.index},
-      {"pid", r.pid},                 {"work", EnumNameWorkType(r.work)},
-      {"iterations", r.iterations},   {"cpus", r.cpus},
-      {"outside_cpus", r.outside_cpus}, {"cpuset", r.cpuset},
-      {"wall_ns", r.wall_ns},         {"run_ns", r.run_ns},
-      {"wait_ns", r.wait_ns},         {"longest_gap_ns", r.longest_gap_ns},
-      {"gap_at_ns", r.gap_at_ns},     {"gap_cpu", r.gap_cpu},
-      {"migrations", r.migrations},   {"wakeups", r.wakeups},
-      {"wake_p50_ns", r.wake_p50_ns}, {"wake_p99_ns", r.wake_p99_ns},
-      {"wake_max_ns", r.wake_max_ns}, {"wake_mean_ns", r.wake_mean_ns},
-      {"wake_stddev_ns", r.wake_stddev_ns}, {"exit_code", r.exit_code},
-      {"killed", r.killed}};
-  return nlohmann::ordered_json{{"worker", worker}}.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  nlohmann::ordered_json worker = {{"cgroup", r.cgroup},
+                                   {"index", r.index},
+                                   {"pid", r.pid},
+                                   {"work", EnumNameWorkType(r.work)},
+                                   {"iterations", r.iterations},
+                                   {"cpus", r.cpus},
+                                   {"outside_cpus", r.outside_cpus},
+                                   {"cpuset", r.cpuset},
+                                   {"wall_ns", r.wall_ns},
+                                   {"run_ns", r.run_ns},
+                                   {"wait_ns", r.wait_ns},
+                                   {"longest_gap_ns", r.longest_gap_ns},
+                                   {"gap_at_ns", r.gap_at_ns},
+                                   {"gap_cpu", r.gap_cpu},
+                                   {"migrations", r.migrations},
+                                   {"wakeups", r.wakeups},
+                                   {"wake_p50_ns", r.wake_p50_ns},
+                                   {"wake_p99_ns", r.wake_p99_ns},
+                                   {"wake_max_ns", r.wake_max_ns},
+                                   {"wake_mean_ns", r.wake_mean_ns},
+                                   {"wake_stddev_ns", r.wake_stddev_ns},
+                                   {"exit_code", r.exit_code},
+                                   {"killed", r.killed}};
+  return nlohmann::ordered_json{{"worker", worker}}.dump(-1, ' ', false,
+                                                         nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::string cpuset_of(const std::string& folder) {
@@ -132,7 +144,8 @@ std::vector<WorkerResult> Workers::State::stop() {
 
 namespace {
 
-std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, CgroupSpecT group, WorkFunction function) {
+std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, CgroupSpecT group,
+                                      WorkFunction function) {
   TestContext::Impl& impl = ctx.impl();
   uint32_t first = 0;
   for (const auto& other : impl.workers)
@@ -144,7 +157,8 @@ std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, Cg
     return state;
   };
   if (group.workers == 0 || group.workers > kMaxWorkers)
-    return failed(std::to_string(group.workers) + " workers: 1 to " + std::to_string(kMaxWorkers) + " can be started");
+    return failed(std::to_string(group.workers) + " workers: 1 to " + std::to_string(kMaxWorkers) +
+                  " can be started");
   UniqueFd folder(::open(cgroup.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return failed(std::strerror(errno));
   if (function) {
@@ -156,7 +170,8 @@ std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, Cg
     });
   }
   std::fflush(nullptr);
-  if (auto forked = state->batch.fork(folder.get(), nullptr); !forked) return failed(forked.error().message());
+  if (auto forked = state->batch.fork(folder.get(), nullptr); !forked)
+    return failed(forked.error().message());
   const std::string cpuset = cpuset_of(cgroup.path());
   state->batch.allow(guest::cpus_of(cpuset), /*keep_old=*/false, cpuset);
   state->started = true;
@@ -188,14 +203,15 @@ std::vector<int> Workers::pids() const {
 }
 
 void Workers::set_affinity(const std::string& cpus) {
-  if (auto bound = state_->batch.set_affinity(cpus); !bound) state_->ctx->operation_failed(bound.error().message());
+  if (auto bound = state_->batch.set_affinity(cpus); !bound)
+    state_->ctx->operation_failed(bound.error().message());
 }
 
 void Workers::set_nice(int nice) {
   for (pid_t pid : state_->batch.pids())
     if (::setpriority(PRIO_PROCESS, static_cast<id_t>(pid), nice) != 0)
-      return state_->ctx->operation_failed("nice " + std::to_string(nice) + " of a worker of " + state_->group.name + ": " +
-                                           std::strerror(errno));
+      return state_->ctx->operation_failed("nice " + std::to_string(nice) + " of a worker of " +
+                                           state_->group.name + ": " + std::strerror(errno));
 }
 
 void TestContext::Impl::allow(const std::string& cgroup, const std::string& cpus, bool keep_old) {

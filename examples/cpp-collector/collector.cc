@@ -1,5 +1,7 @@
-// An extra collector for ktstr in C++: the pressure that the host is under into a live run, its crashes onto the screen.
-//   my_collector [RUN]        (finds runs with ktstr-launch in PATH or $KTSTR_LAUNCH; waits ten seconds for one)
+// An extra collector for ktstr in C++: the pressure that the host is under into a live run, its crashes onto
+// the screen.
+//   my_collector [RUN]        (finds runs with ktstr-launch in PATH or $KTSTR_LAUNCH; waits ten seconds for
+//   one)
 #include <ktstr/client.h>
 
 #include <cstdio>

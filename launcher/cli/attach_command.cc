@@ -1,8 +1,8 @@
 // ktstr-launch runs; ktstr-launch attach RUN --name NAME [--guest] -- CMD…
 //
-// An attached command is an extra collector: its lines become CollectorLine events, with the time at which they were read. On the host
-// they stand under the source name NAME; it ends with the command, or with the run. With --guest the command runs in the VM:
-// cli/guest_attach.cc.
+// An attached command is an extra collector: its lines become CollectorLine events, with the time at which
+// they were read. On the host they stand under the source name NAME; it ends with the command, or with the
+// run. With --guest the command runs in the VM: cli/guest_attach.cc.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -63,7 +63,9 @@ int attach_on_host(const AttachCommandOptions& options, Client& client) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return report_error(Error::from_errno("pipe"), kInfra);
   UniqueFd read_end(ends[0]), write_end(ends[1]);
-  auto child = Child::spawn({.argv = options.command, .stdout_fd = write_end.get(), .stderr_fd = write_end.get(),
+  auto child = Child::spawn({.argv = options.command,
+                             .stdout_fd = write_end.get(),
+                             .stderr_fd = write_end.get(),
                              .own_session = false});
   if (!child) return report_error(child.error(), kUsage);
   write_end.reset();
@@ -90,15 +92,21 @@ int runs_command(bool json) {
   if (json) {
     auto list = nlohmann::json::array();
     for (const auto& r : runs)
-      list.push_back({{"run_id", r.run_id}, {"pid", r.pid}, {"log", r.log}, {"bus", r.bus_folder}, {"start_ns", r.start_ns},
-                      {"replay", r.replay}, {"listen", r.listen}});
+      list.push_back({{"run_id", r.run_id},
+                      {"pid", r.pid},
+                      {"log", r.log},
+                      {"bus", r.bus_folder},
+                      {"start_ns", r.start_ns},
+                      {"replay", r.replay},
+                      {"listen", r.listen}});
     std::printf("%s\n", list.dump(2).c_str());
     return 0;
   }
   if (runs.empty()) std::fprintf(stderr, "no run is live\n");
   for (const auto& r : runs)
-    std::printf("%-40s pid %-8d bus %s  log %s%s%s%s\n", r.run_id.c_str(), r.pid, r.bus_folder.c_str(), r.log.c_str(),
-                r.replay ? "  replay" : "", r.listen.empty() ? "" : "  listens at ", r.listen.c_str());
+    std::printf("%-40s pid %-8d bus %s  log %s%s%s%s\n", r.run_id.c_str(), r.pid, r.bus_folder.c_str(),
+                r.log.c_str(), r.replay ? "  replay" : "", r.listen.empty() ? "" : "  listens at ",
+                r.listen.c_str());
   return 0;
 }
 
@@ -106,13 +114,19 @@ namespace {
 
 Result<RunInfo> find_target(const AttachCommandOptions& options) {
   if (options.run.starts_with("tcp://")) {
-    if (options.key.empty()) return Error::invalid(options.run + " needs a key").with_hint("--key FILE; ktstr-launch keygen makes one");
+    if (options.key.empty())
+      return Error::invalid(options.run + " needs a key")
+          .with_hint("--key FILE; ktstr-launch keygen makes one");
     return remote_run(options.run, options.key);
   }
   auto run = find_live_run(folder_options(), options.run);
   if (!run) return std::move(run).error();
   if (run->replay) return Error::invalid(run->run_id + " is a recorded run: nothing can be added to it");
-  return RunInfo{.run_id = run->run_id, .bus = run->bus_folder, .log = run->log, .pid = run->pid, .start_ns = run->start_ns};
+  return RunInfo{.run_id = run->run_id,
+                 .bus = run->bus_folder,
+                 .log = run->log,
+                 .pid = run->pid,
+                 .start_ns = run->start_ns};
 }
 
 }  // namespace

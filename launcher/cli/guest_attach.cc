@@ -1,9 +1,10 @@
 // ktstr-launch attach RUN --name NAME --guest -- CMD…
 //
-// The guest holds next to no programs, so the host's go there: the program and its libraries, found as the guest's loader will look for
-// them. They are left as a bundle of channel frames in the bus folder (0700: only this user can), and GuestCommandRequested
-// tells the collector of it. So the log is not filled with libraries, and a client from elsewhere can run what is in the guest but
-// cannot bring files. Limits: programs that load more at run time (interpreters with their modules, dlopen) need it in the guest.
+// The guest holds next to no programs, so the host's go there: the program and its libraries, found as the
+// guest's loader will look for them. They are left as a bundle of channel frames in the bus folder (0700:
+// only this user can), and GuestCommandRequested tells the collector of it. So the log is not filled with
+// libraries, and a client from elsewhere can run what is in the guest but cannot bring files. Limits:
+// programs that load more at run time (interpreters with their modules, dlopen) need it in the guest.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -115,7 +116,8 @@ Status pass_on_interrupts(int signal_fd, const std::string& name, Vm vm, Client&
   return client.publish(std::move(stop));
 }
 
-// Hears the command's lines and its end. Only what comes after our own request counts: a command of this name may have run before.
+// Hears the command's lines and its end. Only what comes after our own request counts: a command of this name
+// may have run before.
 Result<Ended> follow(const std::string& name, Vm vm, int signal_fd, Client& client) {
   Ended ended;
   bool asked = false;
@@ -127,7 +129,8 @@ Result<Ended> follow(const std::string& name, Vm vm, int signal_fd, Client& clie
       if (!client.run_alive()) return Error::system("the run ended before the command did");
       continue;
     }
-    if (auto* request = (*event)->as<GuestCommandRequested>(); request && (*event)->source() == name) asked = true;
+    if (auto* request = (*event)->as<GuestCommandRequested>(); request && (*event)->source() == name)
+      asked = true;
     if (!asked) continue;
     if (auto* line = (*event)->as<CollectorLine>(); line && str(line->name()) == name) {
       ++ended.lines;
@@ -149,33 +152,41 @@ Result<Ended> follow(const std::string& name, Vm vm, int signal_fd, Client& clie
 
 int attach_in_guest(const AttachCommandOptions& options, Client& client) {
   const std::string& name = options.name;
-  const bool plain = name.size() <= kMaxName && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-                       return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
-                     });
+  const bool plain =
+      name.size() <= kMaxName && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+      });
   if (!plain)
-    return report_error(Error::invalid("--name of a command in the guest takes letters, digits, '_', '-' and '.'"), kUsage);
+    return report_error(
+        Error::invalid("--name of a command in the guest takes letters, digits, '_', '-' and '.'"), kUsage);
   GuestCommandRequestedT request;
   request.name = name;
   request.argv = options.command;
   request.vm = options.vm == "repro" ? Vm::Repro : Vm::Primary;
-  // What is not on the host may be in the guest: /ktstr/sched/…, a payload. Nothing can be brought to a VM on another machine.
+  // What is not on the host may be in the guest: /ktstr/sched/…, a payload. Nothing can be brought to a VM on
+  // another machine.
   const bool remote = !client.run().endpoint.empty();
   if (const std::string program = remote ? "" : find_program(options.command[0]); !program.empty()) {
     request.argv[0] = "/ktstr/cmd/" + name + "/" + fs::path(program).filename().string();
     EventHead head{.run_id = client.run().run_id, .source = name};
-    if (auto s = write_bundle(program, request.argv[0], head, client.run().bus + "/guest." + name + ".bundle"); !s)
+    if (auto s =
+            write_bundle(program, request.argv[0], head, client.run().bus + "/guest." + name + ".bundle");
+        !s)
       return report_error(s.error(), kUsage);
   } else if (options.command[0][0] != '/') {
-    return report_error(Error::not_found(options.command[0] + (remote ? " cannot be brought to another machine's VM" : " is not on this host"))
-                            .with_hint("a program that is only in the guest is named by its absolute path there"), kUsage);
+    return report_error(
+        Error::not_found(options.command[0] +
+                         (remote ? " cannot be brought to another machine's VM" : " is not on this host"))
+            .with_hint("a program that is only in the guest is named by its absolute path there"),
+        kUsage);
   }
   UniqueFd signals = catch_interrupts();
   const Vm vm = request.vm;
   if (auto s = client.publish(std::move(request)); !s) return report_error(s.error(), kInfra);
   auto ended = follow(name, vm, signals.get(), client);
   if (!ended) return report_error(ended.error(), kInfra);
-  std::fprintf(stderr, "%llu lines into %s as %s, from the guest\n", static_cast<unsigned long long>(ended->lines),
-               client.run().run_id.c_str(), name.c_str());
+  std::fprintf(stderr, "%llu lines into %s as %s, from the guest\n",
+               static_cast<unsigned long long>(ended->lines), client.run().run_id.c_str(), name.c_str());
   return ended->code;
 }
 

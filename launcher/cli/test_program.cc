@@ -48,7 +48,8 @@ std::vector<Place> places_of(const std::string& list) {
 }
 
 // "BINARY:12: text" of each line becomes "file.cc:7: text".
-std::string in_cpp_terms(const std::string& message, const std::string& path, const std::vector<Place>& places) {
+std::string in_cpp_terms(const std::string& message, const std::string& path,
+                         const std::vector<Place>& places) {
   std::string out;
   std::istringstream in(message);
   for (std::string text; std::getline(in, text);) {
@@ -59,7 +60,8 @@ std::string in_cpp_terms(const std::string& message, const std::string& path, co
       const char* digits = text.data() + prefix.size();
       auto [end, error] = std::from_chars(digits, text.data() + text.size(), line);
       if (error == std::errc() && line < places.size() && places[line].line != 0)
-        text = places[line].file + ":" + std::to_string(places[line].line) + text.substr(static_cast<size_t>(end - text.data()));
+        text = places[line].file + ":" + std::to_string(places[line].line) +
+               text.substr(static_cast<size_t>(end - text.data()));
     }
     out += text;
   }
@@ -74,8 +76,8 @@ Result<std::string> ask_for_list(const std::string& path) {
   if (!answer) return std::move(answer).error().within(path + ": ask for its tests");
   const std::string said = answer->out.substr(0, answer->out.find('\n'));
   if (!answer->exit.clean() || !answer->out.starts_with(kListHead))
-    return Error::invalid(path + ": a program that does not tell its tests (--ktstr-list: " + answer->exit.to_string() +
-                          (said.empty() ? "" : ": " + printable(said)) + ")")
+    return Error::invalid(path + ": a program that does not tell its tests (--ktstr-list: " +
+                          answer->exit.to_string() + (said.empty() ? "" : ": " + printable(said)) + ")")
         .with_hint("a test binary is linked with ktstr::test (ktstr/test.h); a spec is a .toml file");
   return std::move(answer->out);
 }
@@ -84,8 +86,8 @@ Result<std::string> ask_for_list(const std::string& path) {
 Status add_body(const std::string& path, TestSpecT& spec) {
   for (const auto& payload : spec.payloads)
     if (payload->name == kBodyPayload)
-      return Error::invalid(spec.file + ":" + std::to_string(spec.line) + ": a payload may not be called \"" + kBodyPayload +
-                            "\": that is the test's own");
+      return Error::invalid(spec.file + ":" + std::to_string(spec.line) + ": a payload may not be called \"" +
+                            kBodyPayload + "\": that is the test's own");
   auto body = std::make_unique<PayloadSpecT>();
   std::error_code ec;
   body->name = kBodyPayload;

@@ -29,7 +29,8 @@ TEST(TestProgram, ItsTestsHaveTheirPlaceInCppAndTheBinaryAsBody) {
   EXPECT_EQ(test->spec.cgroups.size(), 2u);
   EXPECT_EQ(test->spec.expect_scx_bpf_error_contains, "budget of 500");
   for (const Setting& setting : test->settings)
-    EXPECT_TRUE(setting.layer == Layer::kBuiltIn || setting.line == test->spec.line) << setting.name << " at line " << setting.line;
+    EXPECT_TRUE(setting.layer == Layer::kBuiltIn || setting.line == test->spec.line)
+        << setting.name << " at line " << setting.line;
   ASSERT_EQ(test->spec.payloads.size(), 1u);
   const PayloadSpecT& body = *test->spec.payloads[0];
   EXPECT_EQ(test->spec.body, body.name);
@@ -47,7 +48,8 @@ TEST(TestProgram, AnErrorNamesTheCppFileAndLineOfItsTest) {
   const std::string error = tests.error().to_string();
   EXPECT_NE(error.find("test_sample_for_test.cc:"), std::string::npos) << error;
   EXPECT_NE(error.find("expect_scx_bpf_error_contains"), std::string::npos) << error;
-  EXPECT_EQ(error.find(kSample + ":"), std::string::npos) << "lines of the list mean nothing to an author: " << error;
+  EXPECT_EQ(error.find(kSample + ":"), std::string::npos)
+      << "lines of the list mean nothing to an author: " << error;
 }
 
 TEST(TestProgram, AProgramThatTellsNoTestsIsNoTestBinary) {

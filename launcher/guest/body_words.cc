@@ -36,7 +36,8 @@ std::optional<std::string> parse_body_phase(std::string_view line) {
   Json whole = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!whole.is_object()) return std::nullopt;
   auto name = whole.find("phase");
-  if (name == whole.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) return std::nullopt;
+  if (name == whole.end() || !name->is_string() || name->get_ref<const std::string&>().empty())
+    return std::nullopt;
   return name->get<std::string>().substr(0, kMaxName);
 }
 
@@ -53,7 +54,9 @@ std::optional<WorkerReportT> parse_body_worker(std::string_view line) {
   r.pid = static_cast<uint32_t>(number(*worker, "pid"));
   r.work = WorkType::Custom;
   for (WorkType type : EnumValuesWorkType())
-    if (auto name = worker->find("work"); name != worker->end() && name->is_string() && *name == EnumNameWorkType(type)) r.work = type;
+    if (auto name = worker->find("work");
+        name != worker->end() && name->is_string() && *name == EnumNameWorkType(type))
+      r.work = type;
   r.iterations = number(*worker, "iterations");
   r.cpus = cpus(*worker, "cpus");
   r.outside_cpus = cpus(*worker, "outside_cpus");

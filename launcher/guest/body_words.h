@@ -1,5 +1,6 @@
 // What a test's body (ktstr/test.h) says on KTSTR_CHECK_FD beside its checks:
-//   {"worker": {…}}   a worker that it ran itself: a WorkerReport, so that it stands in the report's stats and under the test's checks
+//   {"worker": {…}}   a worker that it ran itself: a WorkerReport, so that it stands in the report's stats
+//   and under the test's checks
 //   {"phase": "…"}    a step of its own begins: a phase of the timeline
 #pragma once
 

@@ -22,7 +22,8 @@ TEST(BodyWords, AWorkerBecomesAReport) {
 }
 
 TEST(BodyWords, WrongTypesAndSizesDoNoHarm) {
-  auto r = parse_body_worker(R"({"worker": {"cgroup": "a", "iterations": "many", "cpus": [-1, 70000, "x", 2], "pid": -4, "work": 9}})");
+  auto r = parse_body_worker(
+      R"({"worker": {"cgroup": "a", "iterations": "many", "cpus": [-1, 70000, "x", 2], "pid": -4, "work": 9}})");
   ASSERT_TRUE(r);
   EXPECT_EQ(r->iterations, 0u);
   EXPECT_EQ(r->cpus, std::vector<uint16_t>{2});
@@ -30,13 +31,15 @@ TEST(BodyWords, WrongTypesAndSizesDoNoHarm) {
   auto named = parse_body_worker(R"({"worker": {"cgroup": ")" + std::string(5000, 'x') + R"("}})");
   ASSERT_TRUE(named);
   EXPECT_EQ(named->cgroup.size(), 100u);
-  for (const char* no : {R"({"worker": 7})", R"({"worker": {}})", R"({"worker")", R"({"worker": {"cgroup": 1}})", R"({"name": "x"})", ""})
+  for (const char* no : {R"({"worker": 7})", R"({"worker": {}})", R"({"worker")",
+                         R"({"worker": {"cgroup": 1}})", R"({"name": "x"})", ""})
     EXPECT_FALSE(parse_body_worker(no)) << no;
 }
 
 TEST(BodyWords, APhaseHasAName) {
   EXPECT_EQ(parse_body_phase(R"({"phase": "squeeze"})"), "squeeze");
-  for (const char* no : {R"({"phase": ""})", R"({"phase": 3})", R"({"phase")", R"({"name": "x", "phase": "y"})"})
+  for (const char* no :
+       {R"({"phase": ""})", R"({"phase": 3})", R"({"phase")", R"({"name": "x", "phase": "y"})"})
     EXPECT_FALSE(parse_body_phase(no)) << no;
 }
 

@@ -32,8 +32,9 @@ Result<Pipe> make_pipe() {
 
 // Absolute, nothing in it that leads elsewhere.
 bool plain_path(std::string_view path) {
-  return path.size() > 1 && path.size() < 4096 && path[0] == '/' && path.find("/../") == std::string_view::npos &&
-         !path.ends_with("/..") && path.find('\0') == std::string_view::npos;
+  return path.size() > 1 && path.size() < 4096 && path[0] == '/' &&
+         path.find("/../") == std::string_view::npos && !path.ends_with("/..") &&
+         path.find('\0') == std::string_view::npos;
 }
 
 }  // namespace
@@ -48,13 +49,15 @@ GuestCommands::~GuestCommands() {
 
 void GuestCommands::on_event(const EventBuffer& event) {
   if (auto* piece = event.as<FileEmbedded>()) {
-    if (auto written = write_piece(*piece); !written && file_error_.empty()) file_error_ = written.error().message();
+    if (auto written = write_piece(*piece); !written && file_error_.empty())
+      file_error_ = written.error().message();
   } else if (auto* request = event.as<GuestCommandRequested>()) {
     start(*request);
   }
 }
 
-// A program's own file is written anew; a library that is there already stays: the scheduler may have it mapped.
+// A program's own file is written anew; a library that is there already stays: the scheduler may have it
+// mapped.
 Status GuestCommands::write_piece(const FileEmbedded& piece) {
   const std::string path(str(piece.guest_path()));
   if (!plain_path(path)) return Error::invalid("\"" + path + "\" is no path for a file in the guest");
@@ -64,7 +67,8 @@ Status GuestCommands::write_piece(const FileEmbedded& piece) {
   const size_t size = piece.data() ? piece.data()->size() : 0;
   bytes_ += size;
   if (bytes_ > kMaxBytes)
-    return Error::exhausted("the files of commands are more than " + std::to_string(kMaxBytes >> 20) + " MiB");
+    return Error::exhausted("the files of commands are more than " + std::to_string(kMaxBytes >> 20) +
+                            " MiB");
   const std::string full = root_ + path;
   if (piece.offset() == 0) {
     std::error_code ec;
@@ -74,7 +78,8 @@ Status GuestCommands::write_piece(const FileEmbedded& piece) {
   UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0755));
   if (!fd) return Error::from_errno(path);
   for (size_t done = 0; done < size;) {
-    const ssize_t n = ::pwrite(fd.get(), piece.data()->data() + done, size - done, static_cast<off_t>(piece.offset() + done));
+    const ssize_t n = ::pwrite(fd.get(), piece.data()->data() + done, size - done,
+                               static_cast<off_t>(piece.offset() + done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return Error::from_errno(path);
     done += static_cast<size_t>(n);
@@ -112,7 +117,8 @@ void GuestCommands::start(const GuestCommandRequested& request) {
       Command& running = *command;
       commands_[*pid] = std::move(command);
       for (size_t which : {0, 1})
-        loop_.watch(running.outputs[which].fd.get(), EPOLLIN, [this, &running, which](uint32_t) { read_output(running, which); });
+        loop_.watch(running.outputs[which].fd.get(), EPOLLIN,
+                    [this, &running, which](uint32_t) { read_output(running, which); });
       return;
     }
     error = pid.error().message();
@@ -139,7 +145,8 @@ Result<pid_t> GuestCommands::spawn(const std::vector<std::string>& argv, Command
     ::dup2(null, 0);
     ::dup2(out->write.get(), 1);
     ::dup2(err->write.get(), 2);
-    const char* env[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/ktstr", "HOME=/", "TERM=dumb", nullptr};
+    const char* env[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/ktstr", "HOME=/", "TERM=dumb",
+                         nullptr};
     ::execvpe(program.c_str(), raw.data(), const_cast<char**>(env));
     const int error = errno;
     (void)!::write(report->write.get(), &error, sizeof error);
@@ -206,7 +213,8 @@ bool GuestCommands::on_end(pid_t pid, int status) {
     // What it wrote before its end; a child of it that lives on is not waited for.
     for (int i = 0; i < 64 && read_output(command, which); ++i) {
     }
-    command.outputs[which].lines.flush([&](std::string_view text, bool cut) { on_line(command, which, text, cut); });
+    command.outputs[which].lines.flush(
+        [&](std::string_view text, bool cut) { on_line(command, which, text, cut); });
     close_output(command.outputs[which]);
   }
   std::string error;

@@ -1,6 +1,7 @@
-// Commands of clients of the bus in the guest (`ktstr-launch attach RUN --guest -- CMD`): the collector sends their files
-// as FileEmbedded frames, then GuestCommandRequested. Each line of output becomes a CollectorLine with the command's name, the
-// end GuestCommandExited. They are ordinary processes, outside of the test's cgroups.
+// Commands of clients of the bus in the guest (`ktstr-launch attach RUN --guest -- CMD`): the collector sends
+// their files as FileEmbedded frames, then GuestCommandRequested. Each line of output becomes a CollectorLine
+// with the command's name, the end GuestCommandExited. They are ordinary processes, outside of the test's
+// cgroups.
 #pragma once
 
 #include <sys/types.h>
@@ -29,7 +30,8 @@ class GuestCommands {
   void on_event(const EventBuffer& event);
   // A child of PID 1 has ended. False: it is not one of ours.
   bool on_end(pid_t pid, int status);
-  // Kills what still runs; each is told as ended by us. Returns once they have ended or `limit_ns` has passed.
+  // Kills what still runs; each is told as ended by us. Returns once they have ended or `limit_ns` has
+  // passed.
   void stop(uint64_t limit_ns);
   size_t running() const { return commands_.size(); }
 

@@ -141,7 +141,8 @@ TEST_F(GuestCommandsTest, PiecesMakeAFileAndAPathThatLeadsElsewhereIsRefused) {
   request({"/ktstr/cmd/trace/data"});  // its files did not all come: it does not start
   auto events = said();
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_NE(str(events[0].as<GuestCommandExited>()->error()).find("no path for a file"), std::string_view::npos);
+  EXPECT_NE(str(events[0].as<GuestCommandExited>()->error()).find("no path for a file"),
+            std::string_view::npos);
 }
 
 TEST_F(GuestCommandsTest, ALibraryThatIsThereIsLeftAlone) {

@@ -1,4 +1,5 @@
-// What the host says over the event channel: frames of commands, and the answer to GuestFinished. Bytes in, events out.
+// What the host says over the event channel: frames of commands, and the answer to GuestFinished. Bytes in,
+// events out.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,8 @@ class HostInput {
  public:
   void feed(std::span<const uint8_t> bytes) { decoder_.feed(bytes); }
 
-  // The next event from the host. Empty: more bytes are needed, or the host said goodbye. What is damaged is left out.
+  // The next event from the host. Empty: more bytes are needed, or the host said goodbye. What is damaged is
+  // left out.
   std::optional<EventBuffer> next() {
     while (!goodbye_) {
       auto payload = decoder_.next();

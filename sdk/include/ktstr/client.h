@@ -36,7 +36,7 @@ struct RunInfo {
 };
 
 struct FindOptions {
-  std::string ktstr_launch = {};  // empty: $KTSTR_LAUNCH, else "ktstr-launch" in PATH
+  std::string ktstr_launch = {};          // empty: $KTSTR_LAUNCH, else "ktstr-launch" in PATH
   std::chrono::milliseconds patience{0};  // how long to wait for a run to start
 };
 
@@ -45,8 +45,9 @@ Result<std::vector<RunInfo>> live_runs(const FindOptions& options = {});
 // The run whose id is or holds `wanted`, the newest of several; "latest": any. kNotFound when there is none.
 Result<RunInfo> find_run(const std::string& wanted = "latest", const FindOptions& options = {});
 
-// A run on another machine (`ktstr-launch run --listen tcp://HOST:PORT`), with the client's key file that `ktstr-launch keygen` made there.
-// Errors: kInvalid, a bad endpoint or key; kTimeout, no run answers (none is live, or the key is not one of its).
+// A run on another machine (`ktstr-launch run --listen tcp://HOST:PORT`), with the client's key file that
+// `ktstr-launch keygen` made there. Errors: kInvalid, a bad endpoint or key; kTimeout, no run answers (none
+// is live, or the key is not one of its).
 Result<RunInfo> remote_run(const std::string& endpoint, const std::string& key_file);
 
 // One event, owned and verified.
@@ -70,29 +71,32 @@ class StreamEvent {
 };
 
 struct ClientOptions {
-  std::string name = {};  // our source name: 1 to 64 bytes, none of ktstr's own. Empty: a listener that never publishes
-  uint64_t from_seq = 1;  // the first event to hand out
+  std::string name =
+      {};  // our source name: 1 to 64 bytes, none of ktstr's own. Empty: a listener that never publishes
+  uint64_t from_seq = 1;    // the first event to hand out
   bool await_join = false;  // connect() returns once the hub has taken us in, or with its refusal
 };
 
 class Client {
  public:
-  // Joins under the name. A refusal (name taken or reserved, schema version) is told by next(), and by connect() if it waits.
+  // Joins under the name. A refusal (name taken or reserved, schema version) is told by next(), and by
+  // connect() if it waits.
   static Result<Client> connect(const RunInfo& run, const ClientOptions& options);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   ~Client();
 
-  // The next event; empty when none came within `wait`. Errors: kInvalid, the hub refuses what we send (its words);
-  // kSystem, the bus or the log is broken.
+  // The next event; empty when none came within `wait`. Errors: kInvalid, the hub refuses what we send (its
+  // words); kSystem, the bus or the log is broken.
   Result<std::optional<StreamEvent>> next(std::chrono::milliseconds wait = std::chrono::milliseconds(0));
-  // For poll(2): readable when next() may have news. Edge-triggered: call next() until it is empty after each wake-up.
+  // For poll(2): readable when next() may have news. Edge-triggered: call next() until it is empty after each
+  // wake-up.
   int fd() const;
 
   // A line under our name, in the log, the report and the timeline; more than 4096 bytes are cut.
   Status line(std::string_view text);
-  // Any fact that a client may state: publish(ktstr::CollectorLineT{...}). Blocks while the hub holds us back, fails
-  // once the run is over.
+  // Any fact that a client may state: publish(ktstr::CollectorLineT{...}). Blocks while the hub holds us
+  // back, fails once the run is over.
   template <typename T>
   Status publish(T fact, uint64_t guest_ns = 0) {
     PayloadUnion payload;

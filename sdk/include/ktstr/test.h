@@ -13,12 +13,14 @@
 //     return ktstr::Assert::NO_OVERRIDES.max_spread_pct(10).judge(ctx, {a.stop(), b.stop()});
 //   }
 //
-// Link with ktstr::test, which brings main(). `ktstr-launch run BINARY` asks the binary for its list (on the host, no body runs), checks
-// it as it checks a TOML spec, and boots a VM for each test; the body runs in it, as root, once the scheduler is attached. `ktstr_add_tests`
-// shows each test in CTest. Attributes mean what docs/specs.md says of the same names.
+// Link with ktstr::test, which brings main(). `ktstr-launch run BINARY` asks the binary for its list (on the
+// host, no body runs), checks it as it checks a TOML spec, and boots a VM for each test; the body runs in it,
+// as root, once the scheduler is attached. `ktstr_add_tests` shows each test in CTest. Attributes mean what
+// docs/specs.md says of the same names.
 //
-// A failed operation of the context (a cpuset that the kernel refuses, …) is recorded and fails the test; the body goes on. A
-// body that throws fails with the exception's text. Everything here is for the body's own thread.
+// A failed operation of the context (a cpuset that the kernel refuses, …) is recorded and fails the test; the
+// body goes on. A body that throws fails with the exception's text. Everything here is for the body's own
+// thread.
 #pragma once
 
 #include <chrono>
@@ -35,7 +37,7 @@
 
 namespace ktstr {
 
-// ------------------------------------------------------------------------------------------------ what is tested
+// ---------------------------------------------------------------- what is tested
 
 // A [scheduler.NAME] block.
 struct Scheduler {
@@ -49,7 +51,8 @@ class SchedulerRef {
  public:
   SchedulerRef() = default;
   SchedulerRef(const char* binary) : binary_(binary) {}  // NOLINT: implicit by design
-  SchedulerRef(const Scheduler& s) : name_(s.name), binary_(s.binary), args_(s.args.begin(), s.args.end()) {}  // NOLINT
+  SchedulerRef(const Scheduler& s)
+      : name_(s.name), binary_(s.binary), args_(s.args.begin(), s.args.end()) {}  // NOLINT
   bool given() const { return !binary_.empty(); }
   const std::string& name() const { return name_; }
   const std::string& binary() const { return binary_; }
@@ -69,7 +72,7 @@ struct CgroupOptions {
   std::string toml = {};    // further lines of the [[test.cgroup]] table
 };
 
-// ------------------------------------------------------------------------------------------------ what is checked
+// ---------------------------------------------------------------- what is checked
 
 struct WorkerResult;
 struct TestResult;
@@ -77,16 +80,22 @@ class TestContext;
 
 // Thresholds, by the names of docs/specs.md. Each call returns a changed copy:
 //   Assert::default_checks().max_gap_ms(500).min_work_rate(100)
-// In KTSTR_TEST(…, .assertions = …) they hold for the whole test, pins included. In a body, judge() holds them against reports of its own
-// workers; what only the host can see (pins, the monitor's thresholds) is refused there.
+// In KTSTR_TEST(…, .assertions = …) they hold for the whole test, pins included. In a body, judge() holds
+// them against reports of its own workers; what only the host can see (pins, the monitor's thresholds) is
+// refused there.
 class Assert {
  public:
   using Value = std::variant<bool, double, std::string>;
   static const Assert NO_OVERRIDES;  // checks nothing of its own
-  static Assert default_checks();    // what every test has unasked: not_starved, max_gap_ms 2000, max_spread_pct 15
+  // What every test has unasked: not_starved, max_gap_ms 2000, max_spread_pct 15.
+  static Assert default_checks();
 
-  Assert expect_scx_bpf_error_contains(std::string_view text) const { return with("expect_scx_bpf_error_contains", std::string(text)); }
-  Assert expect_scx_bpf_error_matches(std::string_view regex) const { return with("expect_scx_bpf_error_matches", std::string(regex)); }
+  Assert expect_scx_bpf_error_contains(std::string_view text) const {
+    return with("expect_scx_bpf_error_contains", std::string(text));
+  }
+  Assert expect_scx_bpf_error_matches(std::string_view regex) const {
+    return with("expect_scx_bpf_error_matches", std::string(regex));
+  }
   Assert not_starved(bool on = true) const { return with("not_starved", on); }
   Assert isolation(bool on = true) const { return with("isolation", on); }
   Assert max_gap_ms(double v) const { return with("max_gap_ms", v); }
@@ -105,7 +114,8 @@ class Assert {
   Assert fail_on_stall(bool on = true) const { return with("fail_on_stall", on); }
   Assert enforce(bool on = true) const { return with("enforce", on); }
 
-  // Each threshold against each group of reports: one check in the report for each, with observed and allowed value.
+  // Each threshold against each group of reports: one check in the report for each, with observed and allowed
+  // value.
   TestResult judge(TestContext& ctx, const std::vector<std::vector<WorkerResult>>& groups) const;
 
   const std::map<std::string, Value, std::less<>>& values() const { return values_; }
@@ -115,7 +125,8 @@ class Assert {
   std::map<std::string, Value, std::less<>> values_;
 };
 
-// The attributes of a test, in the order in which C++ wants them named. What is left out has the default of docs/specs.md.
+// The attributes of a test, in the order in which C++ wants them named. What is left out has the default of
+// docs/specs.md.
 struct TestOptions {
   SchedulerRef scheduler = {};
   bool expect_err = false;
@@ -156,7 +167,7 @@ struct TestOptions {
   std::string toml = {};   // further lines of the [[test]] table: steps, matrices, bpf_map_write, …
 };
 
-// ------------------------------------------------------------------------------------------------ the body
+// ---------------------------------------------------------------- the body
 
 enum class TestVerdict { kPass, kFail, kInconclusive, kSkip };
 
@@ -176,7 +187,8 @@ struct CpuTopology {
   std::string all() const;                 // "0-7": as cpusets are written
   std::string llc(unsigned index) const;   // CPUs of one LLC
   std::string node(unsigned index) const;  // of one NUMA node
-  std::string range(double from, double to) const;  // of the CPUs from `from` to `to`, as fractions: range(0, 0.5)
+  std::string range(double from,
+                    double to) const;  // of the CPUs from `from` to `to`, as fractions: range(0, 0.5)
 };
 
 // What one worker did, when it has ended.
@@ -193,7 +205,7 @@ struct WorkerResult {
   std::vector<unsigned> outside_cpus;  // … while its cgroup did not allow them
   uint64_t wakeups = 0;                // of work that sleeps or waits for a peer: asked-for time to running
   uint64_t wake_p50_ns = 0, wake_p99_ns = 0, wake_max_ns = 0, wake_mean_ns = 0, wake_stddev_ns = 0;
-  int exit_code = 0;                   // 128 and the signal when it was killed
+  int exit_code = 0;  // 128 and the signal when it was killed
 };
 
 // What a worker's function is handed, in a process of its own.
@@ -222,10 +234,12 @@ class Workers {
   std::shared_ptr<State> state_;
 };
 
-// Parameters of the standard work types, and how their workers are scheduled. 0 of a count: the type's own default (docs/specs.md).
+// Parameters of the standard work types, and how their workers are scheduled. 0 of a count: the type's own
+// default (docs/specs.md).
 struct WorkOptions {
   double burst_ms = 5, pause_ms = 5;
-  unsigned size_kb = 0, stride = 0, fan_out = 0, contenders = 0, hold_iters = 0, work_iters = 0, spin_iters = 0, touches = 0;
+  unsigned size_kb = 0, stride = 0, fan_out = 0, contenders = 0, hold_iters = 0, work_iters = 0,
+           spin_iters = 0, touches = 0;
   int nice = 0;
   std::string policy = {};  // "Batch", "Idle", "Fifo", "RoundRobin", "Ext", "Normal"; empty: inherited
   unsigned priority = 1;    // of Fifo and RoundRobin
@@ -242,8 +256,8 @@ class Cgroup {
   Cgroup& clear_cpuset();  // all CPUs again
   // Worker processes in this group, running until they are stopped.
   Workers spawn(unsigned count, WorkFunction work);
-  // … doing one of the standard work types: "CpuSpin", "PipeIo", "MutexContention", … (docs/specs.md; Sequence and Custom only where they
-  // are declared).
+  // … doing one of the standard work types: "CpuSpin", "PipeIo", "MutexContention", … (docs/specs.md;
+  // Sequence and Custom only where they are declared).
   Workers spawn(unsigned count, const std::string& work, const WorkOptions& options = {});
   void add_task(int pid);
   void move_all_to(const Cgroup& other);
@@ -273,13 +287,15 @@ class TestContext {
   bool scheduler_attached() const;            // sched_ext says enabled, at this moment
 
   Cgroup cgroup(const std::string& name);  // made if it is not there
-  // Sleeps; false, and at once, when the scheduler went away meanwhile (of a test that has one), or the test is ended.
+  // Sleeps; false, and at once, when the scheduler went away meanwhile (of a test that has one), or the test
+  // is ended.
   bool run_for(std::chrono::nanoseconds time);
   // Applies each, then holds; each is a phase of the report's timeline. False: ended early, as run_for().
   bool run_steps(const std::vector<TestStep>& steps);
 
   // One check: a line in the report when it fails. Returns `ok`.
-  bool check(const std::string& name, bool ok, const std::string& observed = {}, const std::string& threshold = {});
+  bool check(const std::string& name, bool ok, const std::string& observed = {},
+             const std::string& threshold = {});
   // An operation that could not be done: fails the test.
   void error(const std::string& what);
   unsigned failed_checks() const;
@@ -290,11 +306,12 @@ class TestContext {
   std::unique_ptr<Impl> impl_;
 };
 
-// ------------------------------------------------------------------------------------------------ registration
+// ---------------------------------------------------------------- registration
 
 using TestBody = TestResult (*)(TestContext&);
 // Called before main() by KTSTR_TEST. The options are made when they are asked for.
-bool register_test(const char* name, const char* file, unsigned line, TestOptions (*options)(), TestBody body);
+bool register_test(const char* name, const char* file, unsigned line, TestOptions (*options)(),
+                   TestBody body);
 
 // For a binary with a main() of its own. Returns the exit code.
 int test_main(int argc, char** argv);
@@ -302,9 +319,10 @@ int test_main(int argc, char** argv);
 }  // namespace ktstr
 
 // clang-format off
-#define KTSTR_TEST(test_name, ...)                                                                                  \
-  static ::ktstr::TestResult ktstr_body_##test_name(::ktstr::TestContext& ctx);                                     \
-  [[maybe_unused]] static const bool ktstr_registered_##test_name = ::ktstr::register_test(                         \
-      #test_name, __FILE__, __LINE__, [] { return ::ktstr::TestOptions{__VA_ARGS__}; }, ktstr_body_##test_name);    \
+#define KTSTR_TEST(test_name, ...)                                                                           \
+  static ::ktstr::TestResult ktstr_body_##test_name(::ktstr::TestContext& ctx);                              \
+  [[maybe_unused]] static const bool ktstr_registered_##test_name =                                          \
+      ::ktstr::register_test(#test_name, __FILE__, __LINE__,                                                 \
+                             [] { return ::ktstr::TestOptions{__VA_ARGS__}; }, ktstr_body_##test_name);      \
   static ::ktstr::TestResult ktstr_body_##test_name([[maybe_unused]] ::ktstr::TestContext& ctx)
 // clang-format on
