@@ -16,7 +16,8 @@ constexpr uint64_t kLeastForSpreadNs = 900'000'000;
 
 class WorkerChecks {
  public:
-  WorkerChecks(const RunModel& model, CheckResults& out) : vm_(model.primary()), spec_(model.spec()), out_(out) {
+  WorkerChecks(const RunModel& model, CheckResults& out)
+      : vm_(model.primary()), spec_(model.spec()), out_(out) {
     // A slow host keeps guest CPUs waiting: a gap is measured against what deadlines are measured against.
     scale_ = std::max(1.0, static_cast<double>(model.run().time_scale));
   }
@@ -51,41 +52,54 @@ class WorkerChecks {
 
   void progress(const CgroupStats& c) {
     if (spec_.not_starved && c.starved > 0)
-      violated("starved: {} of {} workers of {} made no progress (first: worker {})", c.starved, c.workers, c.name,
-               c.first_starved);
+      violated("starved: {} of {} workers of {} made no progress (first: worker {})", c.starved, c.workers,
+               c.name, c.first_starved);
     // A program of one's own may have its reasons.
     if (spec_.not_starved && c.killed > 0 && c.work != WorkType::Custom)
-      violated("stuck: {} of {} workers of {} did not end when asked, and were killed", c.killed, c.workers, c.name);
-    if (c.failed > 0) violated("workers: {} of {} workers of {} ended with an error", c.failed, c.workers, c.name);
+      violated("stuck: {} of {} workers of {} did not end when asked, and were killed", c.killed, c.workers,
+               c.name);
+    if (c.failed > 0)
+      violated("workers: {} of {} workers of {} ended with an error", c.failed, c.workers, c.name);
     const auto max_gap = static_cast<uint64_t>(static_cast<double>(spec_.max_gap_ns) * scale_);
     if (max_gap > 0 && c.gap_ns > max_gap)
       violated("gap: worker {} of {} was off its CPU for {} on CPU {}, allowed {}{}", c.gap_worker, c.name,
                human_ns(c.gap_ns), c.gap_cpu, human_ns(spec_.max_gap_ns),
                scale_ > 1 ? fmt::format(" x{:.2f}", scale_) : "");
-    if (spec_.max_spread_pct > 0 && c.shortest_ns >= kLeastForSpreadNs && c.spread_pct() > static_cast<double>(spec_.max_spread_pct))
-      violated("spread: {} ran its workers between {:.1f}% and {:.1f}% of the time, spread {:.1f} points, allowed {:.1f}",
-               c.name, c.run_min_pct, c.run_max_pct, c.spread_pct(), static_cast<double>(spec_.max_spread_pct));
+    if (spec_.max_spread_pct > 0 && c.shortest_ns >= kLeastForSpreadNs &&
+        c.spread_pct() > static_cast<double>(spec_.max_spread_pct))
+      violated(
+          "spread: {} ran its workers between {:.1f}% and {:.1f}% of the time, spread {:.1f} points, allowed "
+          "{:.1f}",
+          c.name, c.run_min_pct, c.run_max_pct, c.spread_pct(), static_cast<double>(spec_.max_spread_pct));
     if (spec_.isolation && c.outside > 0)
-      violated("isolation: {} of {} workers of {} ran outside of their cpuset (first: worker {}, CPUs {}; allowed {})",
-               c.outside, c.workers, c.name, c.first_outside, cpu_list({c.outside_cpus.begin(), c.outside_cpus.end()}),
-               c.cpuset.empty() ? "all" : c.cpuset);
+      violated(
+          "isolation: {} of {} workers of {} ran outside of their cpuset (first: worker {}, CPUs {}; allowed "
+          "{})",
+          c.outside, c.workers, c.name, c.first_outside,
+          cpu_list({c.outside_cpus.begin(), c.outside_cpus.end()}), c.cpuset.empty() ? "all" : c.cpuset);
   }
 
   void rates(const CgroupStats& c) {
     if (c.work == WorkType::Custom) return;  // counts no iterations
     const bool per_cpu = spec_.min_work_rate > 0 || spec_.max_throughput_cv > 0;
     if (per_cpu && c.no_cpu_time > 0)
-      unknown("work rate: {} of {} workers of {} have no CPU time on record", c.no_cpu_time, c.workers, c.name);
-    if (spec_.max_throughput_cv > 0 && c.rates > 0 && c.throughput_cv() > static_cast<double>(spec_.max_throughput_cv))
-      violated("throughput: the workers of {} differ by {:.3f} (coefficient of variation of iterations per CPU second), "
-               "allowed {:.3f}",
-               c.name, c.throughput_cv(), static_cast<double>(spec_.max_throughput_cv));
-    if (spec_.min_work_rate > 0 && c.work_rate.any && c.work_rate.value < static_cast<double>(spec_.min_work_rate))
-      violated("work rate: worker {} of {} did {:.1f} iterations per CPU second, wanted {:.1f}", c.work_rate.worker,
-               c.name, c.work_rate.value, static_cast<double>(spec_.min_work_rate));
+      unknown("work rate: {} of {} workers of {} have no CPU time on record", c.no_cpu_time, c.workers,
+              c.name);
+    if (spec_.max_throughput_cv > 0 && c.rates > 0 &&
+        c.throughput_cv() > static_cast<double>(spec_.max_throughput_cv))
+      violated(
+          "throughput: the workers of {} differ by {:.3f} (coefficient of variation of iterations per CPU "
+          "second), "
+          "allowed {:.3f}",
+          c.name, c.throughput_cv(), static_cast<double>(spec_.max_throughput_cv));
+    if (spec_.min_work_rate > 0 && c.work_rate.any &&
+        c.work_rate.value < static_cast<double>(spec_.min_work_rate))
+      violated("work rate: worker {} of {} did {:.1f} iterations per CPU second, wanted {:.1f}",
+               c.work_rate.worker, c.name, c.work_rate.value, static_cast<double>(spec_.min_work_rate));
     if (spec_.min_iteration_rate > 0) {
       if (c.no_wall > 0)
-        unknown("iteration rate: {} of {} workers of {} have no time on record", c.no_wall, c.workers, c.name);
+        unknown("iteration rate: {} of {} workers of {} have no time on record", c.no_wall, c.workers,
+                c.name);
       if (c.iteration_rate.any && c.iteration_rate.value < static_cast<double>(spec_.min_iteration_rate))
         violated("iteration rate: worker {} of {} did {:.1f} iterations per second, wanted {:.1f}",
                  c.iteration_rate.worker, c.name, c.iteration_rate.value,
@@ -101,7 +115,8 @@ class WorkerChecks {
     }
   }
 
-  // A group whose work never sleeps has no wake-ups to measure; a test in which nobody was woken has no answer.
+  // A group whose work never sleeps has no wake-ups to measure; a test in which nobody was woken has no
+  // answer.
   void wakes() {
     if (spec_.max_p99_wake_latency_ns == 0 && spec_.max_wake_latency_cv <= 0) return;
     bool any = false;
@@ -113,8 +128,10 @@ class WorkerChecks {
                  human_ns(static_cast<uint64_t>(c.wake_p99.value)), human_ns(spec_.max_p99_wake_latency_ns));
       if (spec_.max_wake_latency_cv > 0 && c.wake_cv.any &&
           c.wake_cv.value > static_cast<double>(spec_.max_wake_latency_cv))
-        violated("wake latency: that of worker {} of {} varies by {:.3f} (coefficient of variation), allowed {:.3f}",
-                 c.wake_cv.worker, c.name, c.wake_cv.value, static_cast<double>(spec_.max_wake_latency_cv));
+        violated(
+            "wake latency: that of worker {} of {} varies by {:.3f} (coefficient of variation), allowed "
+            "{:.3f}",
+            c.wake_cv.worker, c.name, c.wake_cv.value, static_cast<double>(spec_.max_wake_latency_cv));
     }
     if (!any) unknown("wake latency: no worker was woken");
   }
@@ -130,8 +147,9 @@ void payload_checks(const VmRecord& vm, const TestSpecT& spec, CheckResults& out
     const bool body = !spec.body.empty() && p.name == spec.body;
     const std::string who = body ? "test body" : "payload " + p.name;
     if (p.first_bad) {
-      out.violated.push_back(fmt::format("{}: {}{}", who, payload_end_text(*p.first_bad),
-                                         p.tail.empty() ? "" : fmt::format("; its last line: {}", p.tail.lines().back())));
+      out.violated.push_back(
+          fmt::format("{}: {}{}", who, payload_end_text(*p.first_bad),
+                      p.tail.empty() ? "" : fmt::format("; its last line: {}", p.tail.lines().back())));
     } else if (p.started > p.ended) {
       out.unknown.push_back(who + ": its end was not recorded");
     } else if (body && p.last && p.last->stopped) {
@@ -174,7 +192,8 @@ void step_checks(const VmRecord& vm, const TestSpecT& spec, CheckResults& out) {
   for (const auto& step : spec.steps) ops += step->ops.size();
   // A body may end the workload before the steps are through.
   if (vm.scenario.ops() < ops && spec.body.empty())
-    out.unknown.push_back(fmt::format("{} of {} operations of the steps were not carried out", ops - vm.scenario.ops(), ops));
+    out.unknown.push_back(
+        fmt::format("{} of {} operations of the steps were not carried out", ops - vm.scenario.ops(), ops));
 }
 
 }  // namespace

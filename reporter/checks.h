@@ -1,6 +1,6 @@
-// The test's checks over a workload that ran to its end: its workers', its payloads', its body's. One line for each
-// that is violated, with the observed value and the threshold, and one for each that could not be evaluated (which is
-// never a pass).
+// The test's checks over a workload that ran to its end: its workers', its payloads', its body's. One line
+// for each that is violated, with the observed value and the threshold, and one for each that could not be
+// evaluated (which is never a pass).
 #pragma once
 
 #include <optional>

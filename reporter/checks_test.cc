@@ -102,15 +102,17 @@ TEST(Checks, EachViolationIsALineWithObservedAndAllowed) {
   EXPECT_EQ(j.reason, "7 checks failed");
   EXPECT_THAT(
       j.detail,
-      ElementsAre(
-          "isolation: 1 of 2 workers of cg_0 ran outside of their cpuset (first: worker 1, CPUs 3; allowed 0-1)",
-          "throughput: the workers of cg_0 differ by 0.333 (coefficient of variation of iterations per CPU second), "
-          "allowed 0.100",
-          "work rate: worker 1 of cg_0 did 500.0 iterations per CPU second, wanted 900.0",
-          "iteration rate: worker 1 of cg_0 did 250.0 iterations per second, wanted 400.0",
-          "migration ratio: worker 1 of cg_0 migrated 0.2000 times per iteration, allowed 0.0200",
-          "wake latency: p99 of worker 1 of cg_0 was 8.0 ms, allowed 5.0 ms",
-          "wake latency: that of worker 1 of cg_0 varies by 3.000 (coefficient of variation), allowed 2.000"));
+      ElementsAre("isolation: 1 of 2 workers of cg_0 ran outside of their cpuset (first: worker 1, CPUs 3; "
+                  "allowed 0-1)",
+                  "throughput: the workers of cg_0 differ by 0.333 (coefficient of variation of iterations "
+                  "per CPU second), "
+                  "allowed 0.100",
+                  "work rate: worker 1 of cg_0 did 500.0 iterations per CPU second, wanted 900.0",
+                  "iteration rate: worker 1 of cg_0 did 250.0 iterations per second, wanted 400.0",
+                  "migration ratio: worker 1 of cg_0 migrated 0.2000 times per iteration, allowed 0.0200",
+                  "wake latency: p99 of worker 1 of cg_0 was 8.0 ms, allowed 5.0 ms",
+                  "wake latency: that of worker 1 of cg_0 varies by 3.000 (coefficient of variation), "
+                  "allowed 2.000"));
 }
 
 TEST(Checks, WhatCannotBeToldIsNoPass) {
@@ -304,7 +306,8 @@ TEST(Checks, AnOperationThatFailedLeavesNoVerdict) {
   std::vector<WorkerReportT> workers;
   workers.push_back(worker(0));
   workers.push_back(worker(1));
-  EXPECT_THAT(lost.judge(std::move(workers)).summary, HasSubstr("1 of 1 operations of the steps were not carried out"));
+  EXPECT_THAT(lost.judge(std::move(workers)).summary,
+              HasSubstr("1 of 1 operations of the steps were not carried out"));
 }
 
 }  // namespace

@@ -22,13 +22,15 @@ bool payload_is_to_blame(const PayloadExitedT& exit, const TestSpecT* spec) {
 std::string payload_end_text(const PayloadExitedT& exit) {
   if (exit.timed_out) return "did not end within " + human_ns(exit.duration_ns) + " and was killed";
   if (exit.stopped) return "ended when asked to";
-  std::string text = exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code);
+  std::string text =
+      exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code);
   return exit.core_frames.empty() ? text : text + ", in " + exit.core_frames.front();
 }
 
 PayloadRecord* ScenarioRecord::of(std::string_view name) {
   name = name.substr(0, 128);
-  auto it = std::find_if(payloads_.begin(), payloads_.end(), [&](const PayloadRecord& p) { return p.name == name; });
+  auto it = std::find_if(payloads_.begin(), payloads_.end(),
+                         [&](const PayloadRecord& p) { return p.name == name; });
   if (it != payloads_.end()) return &*it;
   if (payloads_.size() >= kMaxPayloads) return nullptr;
   payloads_.emplace_back().name = name;
@@ -36,7 +38,8 @@ PayloadRecord* ScenarioRecord::of(std::string_view name) {
 }
 
 const PayloadRecord* ScenarioRecord::find(const std::string& payload) const {
-  auto it = std::find_if(payloads_.begin(), payloads_.end(), [&](const PayloadRecord& p) { return p.name == payload; });
+  auto it = std::find_if(payloads_.begin(), payloads_.end(),
+                         [&](const PayloadRecord& p) { return p.name == payload; });
   return it == payloads_.end() ? nullptr : &*it;
 }
 
@@ -58,7 +61,8 @@ void ScenarioRecord::fold(const EventBuffer& event, const TestSpecT* spec) {
       payload->command.clear();
       if (auto* argv = started->argv())
         for (const auto* word : *argv)
-          if (payload->command.size() < 200) payload->command += (payload->command.empty() ? "" : " ") + word->str();
+          if (payload->command.size() < 200)
+            payload->command += (payload->command.empty() ? "" : " ") + word->str();
       // The guest's path of the program says nothing.
       size_t slash = payload->command.substr(0, payload->command.find(' ')).rfind('/');
       payload->command = payload->command.substr(slash == std::string::npos ? 0 : slash + 1, 120);

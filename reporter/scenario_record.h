@@ -1,5 +1,5 @@
-// What payloads, steps and the test's body told: what `--- stats ---` prints of them and what the verdict looks at.
-// Bounded, whatever the guest says.
+// What payloads, steps and the test's body told: what `--- stats ---` prints of them and what the verdict
+// looks at. Bounded, whatever the guest says.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace ktstr {
 
 struct PayloadRecord {
   std::string name;
-  std::string command;                  // of the last run, as one line
-  uint64_t started = 0, ended = 0;      // a step may run it several times
+  std::string command;                      // of the last run, as one line
+  uint64_t started = 0, ended = 0;          // a step may run it several times
   std::optional<PayloadExitedT> first_bad;  // the first end that is to blame
   std::optional<PayloadExitedT> last;
   uint64_t lines = 0;

@@ -51,16 +51,15 @@ void WorkerStats::fold_rates(const WorkerReport& report, CgroupStats& c) {
   if (report.wake_max_ns() == 0) return;
   c.wake_p99.largest(static_cast<double>(report.wake_p99_ns()), worker);
   if (report.wake_mean_ns() > 0)
-    c.wake_cv.largest(static_cast<double>(report.wake_stddev_ns()) / static_cast<double>(report.wake_mean_ns()), worker);
+    c.wake_cv.largest(
+        static_cast<double>(report.wake_stddev_ns()) / static_cast<double>(report.wake_mean_ns()), worker);
 }
 
 void WorkerStats::fold(const WorkerReport& report) {
   ++reports_;
   std::string_view name = str(report.cgroup()).substr(0, 256);
-  auto it =
-      std::find_if(cgroups_.begin(), cgroups_.end(), [&](const CgroupStats& c) {
-        return c.name == name && c.work == report.work();
-      });
+  auto it = std::find_if(cgroups_.begin(), cgroups_.end(),
+                         [&](const CgroupStats& c) { return c.name == name && c.work == report.work(); });
   if (it == cgroups_.end()) {
     if (cgroups_.size() >= kMaxCgroups) {
       it = cgroups_.end() - 1;

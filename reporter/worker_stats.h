@@ -1,5 +1,5 @@
-// Worker reports folded per cgroup and work: what `--- stats ---` prints and what the workload checks look at. One
-// record each, however many workers.
+// Worker reports folded per cgroup and work: what `--- stats ---` prints and what the workload checks look
+// at. One record each, however many workers.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,11 @@ struct CgroupStats {
   std::string name;
   WorkType work = WorkType::CpuSpin;
   uint64_t workers = 0;
-  std::set<unsigned> cpus;  // CPUs that its workers were seen on
+  std::set<unsigned> cpus;   // CPUs that its workers were seen on
   uint64_t shortest_ns = 0;  // wall time of the worker that was there for the shortest time
   bool any_run = false;
-  double run_min_pct = 0;  // share of the wall time on a CPU, least and most favoured worker of those that do the
+  double run_min_pct =
+      0;  // share of the wall time on a CPU, least and most favoured worker of those that do the
   double run_max_pct = 0;  // same: the messenger of a fan-out is left out
   uint64_t gap_ns = 0;     // longest gap of any worker, and where
   uint64_t gap_at_ns = 0;
@@ -48,12 +49,12 @@ struct CgroupStats {
   uint64_t killed = 0;  // did not end when asked
   uint64_t failed = 0;  // ended with a non-zero code
 
-  Worst wake_p99, wake_cv;               // of workers that were woken
-  Worst work_rate;                       // least iterations per second of CPU time
-  Worst iteration_rate;                  // least iterations per second of wall time
-  Worst migration_ratio;                 // most migrations per iteration
-  uint64_t no_cpu_time = 0, no_wall = 0; // workers whose rates cannot be told
-  uint64_t outside = 0;                  // workers seen on a CPU that their cgroup did not allow
+  Worst wake_p99, wake_cv;                // of workers that were woken
+  Worst work_rate;                        // least iterations per second of CPU time
+  Worst iteration_rate;                   // least iterations per second of wall time
+  Worst migration_ratio;                  // most migrations per iteration
+  uint64_t no_cpu_time = 0, no_wall = 0;  // workers whose rates cannot be told
+  uint64_t outside = 0;                   // workers seen on a CPU that their cgroup did not allow
   uint64_t first_outside = 0;
   std::set<unsigned> outside_cpus;
   std::string cpuset;  // of that worker, at the end

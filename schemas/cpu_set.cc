@@ -71,11 +71,12 @@ Error bad_rule(std::string_view rule, const std::string& why, const char* hint) 
 }
 
 // llc:LIST, numa:LIST: whole units of `each` CPUs.
-Result<std::vector<unsigned>> units(std::string_view rule, std::string_view list, const char* unit, unsigned count,
-                                    unsigned each) {
+Result<std::vector<unsigned>> units(std::string_view rule, std::string_view list, const char* unit,
+                                    unsigned count, unsigned each) {
   auto numbers = parse_cpu_list(list, count);
   if (!numbers)
-    return bad_rule(rule, std::string("names no ") + unit + " of the topology, which has " + std::to_string(count),
+    return bad_rule(rule,
+                    std::string("names no ") + unit + " of the topology, which has " + std::to_string(count),
                     "count from 0: \"llc:0\", \"numa:0-1\"");
   std::vector<unsigned> out;
   for (unsigned n : *numbers)
@@ -96,7 +97,8 @@ Result<std::vector<unsigned>> range(std::string_view rule, std::string_view text
 }
 
 // disjoint:I/N and overlap:I/N:F.
-Result<std::vector<unsigned>> part(std::string_view rule, std::string_view text, bool overlap, unsigned cpus) {
+Result<std::vector<unsigned>> part(std::string_view rule, std::string_view text, bool overlap,
+                                   unsigned cpus) {
   const char* hint = overlap ? "write it like \"overlap:0/2:0.5\"" : "write it like \"disjoint:0/2\"";
   double share = 0;
   if (overlap) {
@@ -111,10 +113,12 @@ Result<std::vector<unsigned>> part(std::string_view rule, std::string_view text,
       !number(text.substr(slash + 1), parts) || parts == 0)
     return bad_rule(rule, "is not a part of some parts", hint);
   if (index >= parts)
-    return bad_rule(rule, "names part " + std::to_string(index) + " of " + std::to_string(parts), "count from 0");
+    return bad_rule(rule, "names part " + std::to_string(index) + " of " + std::to_string(parts),
+                    "count from 0");
   unsigned each = cpus / parts;
   if (each == 0)
-    return bad_rule(rule, "asks for more parts than there are CPUs: " + std::to_string(cpus), "use fewer parts");
+    return bad_rule(rule, "asks for more parts than there are CPUs: " + std::to_string(cpus),
+                    "use fewer parts");
   auto shared = static_cast<unsigned>(std::lround(share * each));
   unsigned first = index * each, end = index + 1 == parts ? cpus : first + each;
   if (index > 0) first -= shared / 2;

@@ -50,7 +50,8 @@ TEST(CpuSetTest, PartsCoverEverything) {
         ASSERT_TRUE(part.ok());
         ASSERT_FALSE(part->empty());
         for (unsigned cpu : *part) ASSERT_EQ(cpu, seen++);
-        auto wide = resolve_cpu_rule("overlap:" + std::to_string(i) + "/" + std::to_string(parts) + ":0.5", t);
+        auto wide =
+            resolve_cpu_rule("overlap:" + std::to_string(i) + "/" + std::to_string(parts) + ":0.5", t);
         ASSERT_TRUE(wide.ok());
         ASSERT_GE(wide->size(), part->size());
         ASSERT_LE(wide->back(), cpus_in_all - 1);

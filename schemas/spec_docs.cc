@@ -15,7 +15,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kNamePattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$";
 constexpr std::string_view kTestNamePattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$";
 constexpr std::string_view kCpusPattern =
-    "^(((llc|numa):)?( *[0-9]+ *(- *[0-9]+ *)?(, *[0-9]+ *(- *[0-9]+ *)?)*)|range:[0-9.]+-[0-9.]+|disjoint:[0-9]+/"
+    "^(((llc|numa):)?( *[0-9]+ *(- *[0-9]+ *)?(, *[0-9]+ *(- *[0-9]+ "
+    "*)?)*)|range:[0-9.]+-[0-9.]+|disjoint:[0-9]+/"
     "[0-9]+|overlap:[0-9]+/[0-9]+:[0-9.]+)$";
 constexpr std::string_view kPhasePattern = "^(spin|sleep|yield|io) [0-9.]+(us|ms|s)$";
 
@@ -84,9 +85,11 @@ Json refined(std::span<const Attribute> attributes) {
   with_pattern("cpuset", kCpusPattern);
   with_pattern("affinity", kCpusPattern);
   if (properties.contains("work"))
-    for (const WorkInfo& info : work_types()) properties["work"]["enum"].push_back(EnumNameWorkType(info.type));
+    for (const WorkInfo& info : work_types())
+      properties["work"]["enum"].push_back(EnumNameWorkType(info.type));
   if (properties.contains("policy"))
-    for (SchedPolicy policy : EnumValuesSchedPolicy()) properties["policy"]["enum"].push_back(EnumNameSchedPolicy(policy));
+    for (SchedPolicy policy : EnumValuesSchedPolicy())
+      properties["policy"]["enum"].push_back(EnumNameSchedPolicy(policy));
   if (properties.contains("phases")) {
     properties["phases"]["items"]["pattern"] = kPhasePattern;
     properties["phases"]["minItems"] = 1;
@@ -103,7 +106,8 @@ Json op_schema() {
     properties[required[0]] = {{"description", op.doc}, {"type", "string"}, {"pattern", kNamePattern}};
     for (std::string_view key : {op.needs, op.may}) {
       if (key.empty() || key == "*") continue;
-      properties[std::string(key)] = {{"type", "string"}, {"pattern", key == "cpus" ? kCpusPattern : kNamePattern}};
+      properties[std::string(key)] = {{"type", "string"},
+                                      {"pattern", key == "cpus" ? kCpusPattern : kNamePattern}};
     }
     if (!op.needs.empty()) required.emplace_back(op.needs);
     forms.push_back(table(std::move(properties), required));
@@ -187,7 +191,8 @@ std::string spec_json_schema() {
   Json test = with_test_attributes(
       {{"name", text_with("Name of the test, its own within the file.", kTestNamePattern)},
        {"scheduler", text_with(kSchedulerDoc, kNamePattern)}});
-  test["cgroup"] = list_of("Cgroups and the workers in them.", 64, table(refined(cgroup_attributes()), {"name"}));
+  test["cgroup"] =
+      list_of("Cgroups and the workers in them.", 64, table(refined(cgroup_attributes()), {"name"}));
   test["payload"] = list_of("Programs that run in the VM beside the workers.", 64,
                             table(refined(payload_attributes()), {"name", "binary"}));
   Json step = refined(step_attributes());
@@ -222,10 +227,10 @@ std::string spec_markdown_tables() {
     std::string params;
     for (char c : info.params) params += c == ' ' ? std::string("`, `") : std::string(1, c);
     out += std::string("| `") + EnumNameWorkType(info.type) + "` | " + std::string(info.doc) + " | " +
-           (info.group == 2                 ? "in pairs"
-            : info.grouped_by == "fan_out"  ? "multiples of fan_out + 1"
-            : info.group == 0               ? "multiples of contenders"
-                                            : "any number") +
+           (info.group == 2                ? "in pairs"
+            : info.grouped_by == "fan_out" ? "multiples of fan_out + 1"
+            : info.group == 0              ? "multiples of contenders"
+                                           : "any number") +
            " | " + (params.empty() ? "" : "`" + params + "`") + " |\n";
   }
   out += "\n### Attributes of [[test.payload]]\n\n" + markdown_table(payload_attributes());

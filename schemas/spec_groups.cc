@@ -105,7 +105,8 @@ class WorkReader {
       if (!value || !other.takes(attribute.name) || mine.takes(attribute.name)) continue;
       std::string takers;
       for (const WorkInfo& info : work_types())
-        if (info.takes(attribute.name)) takers += (takers.empty() ? "" : ", ") + std::string(EnumNameWorkType(info.type));
+        if (info.takes(attribute.name))
+          takers += (takers.empty() ? "" : ", ") + std::string(EnumNameWorkType(info.type));
       errors_.add(value->line,
                   std::string(EnumNameWorkType(group_.work)) + " takes no " + std::string(attribute.name),
                   "it belongs to " + takers);
@@ -114,7 +115,8 @@ class WorkReader {
 
   void read_lengths() {
     auto length = [&](std::string_view name, uint64_t& ns) {
-      if (const auto* value = find(name)) ns = static_cast<uint64_t>(std::llround(as_number(value->value) * 1e6));
+      if (const auto* value = find(name))
+        ns = static_cast<uint64_t>(std::llround(as_number(value->value) * 1e6));
     };
     length("burst_ms", group_.burst_ns);
     length("pause_ms", group_.pause_ns);
@@ -209,7 +211,8 @@ class WorkReader {
     if (!allowed || !wanted) return;
     for (unsigned cpu : *wanted)
       if (std::find(allowed->begin(), allowed->end(), cpu) != allowed->end()) return;
-    errors_.add(affinity.line, "affinity " + group_.affinity + " has no CPU of the group's cpuset " + group_.cpuset,
+    errors_.add(affinity.line,
+                "affinity " + group_.affinity + " has no CPU of the group's cpuset " + group_.cpuset,
                 "bind the workers to CPUs that they may use");
   }
 
@@ -217,7 +220,8 @@ class WorkReader {
     if (group_.work != WorkType::Custom) return;
     const auto* payload = find("payload");
     if (!payload) {
-      errors_.add(raw_.line, "Custom work has no payload", "add payload = \"…\", the name of a [[test.payload]]");
+      errors_.add(raw_.line, "Custom work has no payload",
+                  "add payload = \"…\", the name of a [[test.payload]]");
       return;
     }
     group_.payload = std::get<std::string>(payload->value);
@@ -228,7 +232,8 @@ class WorkReader {
       p->on_demand = true;  // each worker is one; it does not run once more by itself
       return;
     }
-    errors_.add(payload->line, "unknown payload " + in_quotes(group_.payload) + did_you_mean(group_.payload, known),
+    errors_.add(payload->line,
+                "unknown payload " + in_quotes(group_.payload) + did_you_mean(group_.payload, known),
                 "add a [[test.payload]] of that name");
   }
 
@@ -258,7 +263,8 @@ std::string resolve_cpus(const Located<SpecValue>& rule, const TestSpecT& spec, 
   return "";
 }
 
-void resolve_work(const RawTable& raw, const ResolveContext& context, const TestSpecT& spec, CgroupSpecT& group) {
+void resolve_work(const RawTable& raw, const ResolveContext& context, const TestSpecT& spec,
+                  CgroupSpecT& group) {
   group.workers = context.per_group;
   if (const auto* workers = find_value(raw.values, "workers")) group.workers = whole(*workers);
   WorkReader(raw, context, spec, group).read();
@@ -285,9 +291,10 @@ void resolve_cgroups(const RawTest& raw, const ResolveContext& context, TestSpec
     if (!group->name.empty()) {
       auto [first, is_new] = names.emplace(group->name, table.line);
       if (!is_new)
-        errors.add(table.line,
-                   "cgroup " + in_quotes(group->name) + " is already in line " + std::to_string(first->second),
-                   "give each cgroup of a test a name of its own");
+        errors.add(
+            table.line,
+            "cgroup " + in_quotes(group->name) + " is already in line " + std::to_string(first->second),
+            "give each cgroup of a test a name of its own");
     }
     total += group->workers;
     spec.cgroups.push_back(std::move(group));

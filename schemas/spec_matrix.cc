@@ -28,7 +28,8 @@ std::vector<RawTest> expand_matrix(const RawTest& raw, SpecErrors& errors) {
       if (!seen.insert(cell_text(value)).second)
         errors.add(axis.line, "matrix: " + axis.name + " has " + to_toml(value) + " twice", "take one out");
     if (cells.size() * axis.values.size() > kMaxCells) {
-      errors.add(axis.line, "the matrix has more than " + std::to_string(kMaxCells) + " cells", "split the test");
+      errors.add(axis.line, "the matrix has more than " + std::to_string(kMaxCells) + " cells",
+                 "split the test");
       return {raw};
     }
     std::vector<RawTest> next;

@@ -64,11 +64,13 @@ void resolve_payloads(const RawTest& raw, const ResolveContext& context, TestSpe
       payload->cgroup = std::get<std::string>(cgroup->value);
       std::vector<std::string> known;
       for (const RawTable& group : raw.cgroups)
-        if (const auto* name = find_value(group.values, "name")) known.push_back(std::get<std::string>(name->value));
+        if (const auto* name = find_value(group.values, "name"))
+          known.push_back(std::get<std::string>(name->value));
       if (std::find(known.begin(), known.end(), payload->cgroup) == known.end())
-        context.errors.add(cgroup->line,
-                           "unknown cgroup " + in_quotes(payload->cgroup) + did_you_mean(payload->cgroup, known),
-                           "a payload runs in one of the test's [[test.cgroup]]");
+        context.errors.add(
+            cgroup->line,
+            "unknown cgroup " + in_quotes(payload->cgroup) + did_you_mean(payload->cgroup, known),
+            "a payload runs in one of the test's [[test.cgroup]]");
     }
     spec.payloads.push_back(std::move(payload));
   }

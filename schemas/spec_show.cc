@@ -41,10 +41,14 @@ std::string parameters(const CgroupSpecT& group) {
   auto ms = [](uint64_t ns) { return to_toml(static_cast<double>(ns) / 1e6); };
   say("burst_ms", "burst", ms(group.burst_ns) + " ms");
   say("pause_ms", "pause", ms(group.pause_ns) + " ms");
-  for (auto [name, value] : {std::pair("size_kb", group.size_kb), {"stride", group.stride},
-                             {"fan_out", group.fan_out}, {"contenders", group.contenders},
-                             {"hold_iters", group.hold_iters}, {"work_iters", group.work_iters},
-                             {"spin_iters", group.spin_iters}, {"touches", group.touches}})
+  for (auto [name, value] : {std::pair("size_kb", group.size_kb),
+                             {"stride", group.stride},
+                             {"fan_out", group.fan_out},
+                             {"contenders", group.contenders},
+                             {"hold_iters", group.hold_iters},
+                             {"work_iters", group.work_iters},
+                             {"spin_iters", group.spin_iters},
+                             {"touches", group.touches}})
     say(name, name, std::to_string(value));
   std::string phases;
   for (const auto& phase : group.phases)
@@ -67,7 +71,8 @@ std::string show_cgroup(const CgroupSpecT& group) {
 }
 
 std::string show_payload(const PayloadSpecT& payload) {
-  std::string out = "payload " + payload.name + ": " + (payload.host_path.empty() ? payload.binary : payload.host_path);
+  std::string out =
+      "payload " + payload.name + ": " + (payload.host_path.empty() ? payload.binary : payload.host_path);
   for (const std::string& arg : payload.args) out += " " + shown_arg(arg);
   out += payload.cgroup.empty() ? "" : ", in " + payload.cgroup;
   out += payload.on_demand ? ", on demand" : ", with the workload";
@@ -80,7 +85,8 @@ std::string show_step(const StepT& step) {
   std::string out = "step " + step.name + ":";
   for (size_t i = 0; i < step.ops.size(); ++i) out += (i ? ", " : " ") + step.ops[i]->text;
   if (step.hold_ns)
-    out += std::string(step.ops.empty() ? " hold " : ", hold ") + to_toml(static_cast<double>(step.hold_ns) / 1e9) + " s";
+    out += std::string(step.ops.empty() ? " hold " : ", hold ") +
+           to_toml(static_cast<double>(step.hold_ns) / 1e9) + " s";
   return out + "\n";
 }
 

@@ -1,5 +1,5 @@
-// [[test.step]]: operations over time. The names of groups are followed through the steps, so that an operation on a
-// group that is not there at that time is refused here, not in the VM.
+// [[test.step]]: operations over time. The names of groups are followed through the steps, so that an
+// operation on a group that is not there at that time is refused here, not in the VM.
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -16,7 +16,8 @@ bool is_about_payload(OpKind kind) {
 
 class StepReader {
  public:
-  StepReader(const ResolveContext& context, TestSpecT& spec) : context_(context), errors_(context.errors), spec_(spec) {
+  StepReader(const ResolveContext& context, TestSpecT& spec)
+      : context_(context), errors_(context.errors), spec_(spec) {
     for (const auto& group : spec.cgroups) groups_.insert(group->name);
   }
 
@@ -30,7 +31,8 @@ class StepReader {
       if (held > spec_.duration_ns && !told_) {
         told_ = true;
         errors_.add(step->line,
-                    "the steps hold for " + to_toml(static_cast<double>(held) / 1e9) + " s up to here, duration_s is " +
+                    "the steps hold for " + to_toml(static_cast<double>(held) / 1e9) +
+                        " s up to here, duration_s is " +
                         to_toml(static_cast<double>(spec_.duration_ns) / 1e9),
                     "make duration_s longer, or the holds shorter");
       }
@@ -49,7 +51,8 @@ class StepReader {
     }
     const auto* seconds = find_value(head.values, "hold_s");
     const auto* fraction = find_value(head.values, "hold_frac");
-    if (seconds && fraction) errors_.add(fraction->line, "hold_s and hold_frac in one step", "take one of them out");
+    if (seconds && fraction)
+      errors_.add(fraction->line, "hold_s and hold_frac in one step", "take one of them out");
     if (seconds) step.hold_ns = static_cast<uint64_t>(std::llround(as_number(seconds->value) * 1e9));
     if (fraction)
       step.hold_ns = static_cast<uint64_t>(
@@ -93,14 +96,15 @@ class StepReader {
     for (const auto& [key, value] : raw.values) {
       if (key == info.verb || key == info.needs || key == info.may) continue;
       auto is_spawn = [&, k = key](const Attribute& a) { return a.name == k; };
-      if (info.may == "*" && std::any_of(spawn_attributes().begin(), spawn_attributes().end(), is_spawn)) continue;
-      bool verb = std::any_of(step_ops().begin(), step_ops().end(), [&, k = key](auto& o) { return o.verb == k; });
+      if (info.may == "*" && std::any_of(spawn_attributes().begin(), spawn_attributes().end(), is_spawn))
+        continue;
+      bool verb =
+          std::any_of(step_ops().begin(), step_ops().end(), [&, k = key](auto& o) { return o.verb == k; });
       errors_.add(value.line, std::string(info.verb) + " takes no " + in_quotes(key),
-                  verb ? "write two operations" : info.needs.empty() && info.may.empty()
-                                                      ? "it takes nothing else"
-                                                  : info.may == "*" ? "it takes what [[test.cgroup]] says of workers"
-                                                                    : "it takes " + std::string(info.needs) +
-                                                                          std::string(info.may));
+                  verb                                     ? "write two operations"
+                  : info.needs.empty() && info.may.empty() ? "it takes nothing else"
+                  : info.may == "*"                        ? "it takes what [[test.cgroup]] says of workers"
+                                    : "it takes " + std::string(info.needs) + std::string(info.may));
     }
     if (!info.needs.empty() && !raw.values.contains(info.needs))
       errors_.add(raw.line, std::string(info.verb) + " has no " + std::string(info.needs),
@@ -123,7 +127,8 @@ class StepReader {
   void check_group(const Located<SpecValue>& target, OpKind kind) {
     const std::string& name = std::get<std::string>(target.value);
     if (kind == OpKind::AddCgroup) {
-      if (!good_name(name)) errors_.add(target.line, "cgroup name " + in_quotes(name) + " is no good name", kGoodNameHint);
+      if (!good_name(name))
+        errors_.add(target.line, "cgroup name " + in_quotes(name) + " is no good name", kGoodNameHint);
       if (!groups_.insert(name).second)
         errors_.add(target.line, "cgroup " + in_quotes(name) + " is there already", "choose another name");
       return;
@@ -163,7 +168,8 @@ class StepReader {
       op.group = std::make_unique<CgroupSpecT>();
       op.group->name = op.cgroup;
       resolve_work(raw, context_, spec_, *op.group);
-      op.text = "spawn " + std::to_string(op.group->workers) + " " + EnumNameWorkType(op.group->work) + " in " + op.cgroup;
+      op.text = "spawn " + std::to_string(op.group->workers) + " " + EnumNameWorkType(op.group->work) +
+                " in " + op.cgroup;
     }
   }
 

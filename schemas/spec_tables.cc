@@ -10,45 +10,116 @@ constexpr std::string_view kCpusForms =
     "a list \"0-3,5\", \"llc:0\", \"numa:0-1\", \"range:0.0-0.5\", \"disjoint:0/2\" or \"overlap:0/2:0.5\"";
 
 // What a worker does; in [[test.cgroup]] and in an operation that spawns.
-#define KTSTR_WORK_ATTRIBUTES                                                                              \
-  {.name = "workers", .kind = kInteger, .min = 1, .max = 1024, .unit = "workers",                          \
-   .doc = "Processes forked into the group.", .built_in = "workers_per_cgroup"},                           \
-  {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},             \
-  {.name = "burst_ms", .kind = kNumber, .min = 0.001, .max = 60000, .unit = "milliseconds",                \
-   .doc = "Length of a computation.", .built_in = "5"},                                                    \
-  {.name = "pause_ms", .kind = kNumber, .min = 0.001, .max = 60000, .unit = "milliseconds",                \
-   .doc = "Length of a sleep.", .built_in = "5"},                                                          \
-  {.name = "size_kb", .kind = kInteger, .min = 4, .max = 1048576, .unit = "KiB",                           \
-   .doc = "Memory that a worker goes through.", .built_in = "32; PageFaultChurn 4096"},                    \
-  {.name = "stride", .kind = kInteger, .min = 1, .max = 65536, .unit = "bytes",                            \
-   .doc = "From one access to the next.", .built_in = "64"},                                               \
-  {.name = "fan_out", .kind = kInteger, .min = 1, .max = 1023, .unit = "workers",                          \
-   .doc = "Receivers that one messenger wakes.", .built_in = "4"},                                         \
-  {.name = "contenders", .kind = kInteger, .min = 2, .max = 1024, .unit = "workers",                       \
-   .doc = "Workers that fight for one mutex.", .built_in = "4"},                                           \
-  {.name = "hold_iters", .kind = kInteger, .min = 0, .max = 1e9, .unit = "rounds",                         \
-   .doc = "Computation with the mutex held.", .built_in = "256"},                                          \
-  {.name = "work_iters", .kind = kInteger, .min = 0, .max = 1e9, .unit = "rounds",                         \
-   .doc = "Computation without the mutex.", .built_in = "1024"},                                           \
-  {.name = "spin_iters", .kind = kInteger, .min = 0, .max = 1e9, .unit = "rounds",                         \
-   .doc = "Computation between two operations.", .built_in = "1024; PageFaultChurn 64"},                   \
-  {.name = "touches", .kind = kInteger, .min = 1, .max = 1000000, .unit = "pages",                         \
-   .doc = "Random pages touched in each mapping.", .built_in = "256"},                                     \
-  {.name = "phases", .kind = kTexts,                                                                       \
-   .doc = "Sequence: what to do, round and round: \"spin 5ms\", \"sleep 2ms\", \"yield 1ms\", \"io 3ms\".", \
-   .built_in = "required by Sequence"},                                                                    \
-  {.name = "policy", .kind = kText,                                                                        \
-   .doc = "Scheduling policy: Inherit, Normal, Batch, Idle, Fifo, RoundRobin or Ext.",                     \
-   .built_in = "\"Inherit\""},                                                                             \
-  {.name = "priority", .kind = kInteger, .min = 1, .max = 98, .unit = "",                                  \
-   .doc = "Of Fifo and RoundRobin; init has 99.", .built_in = "1"},                                                     \
-  {.name = "nice", .kind = kInteger, .min = -20, .max = 19, .unit = "", .doc = "Nice level.",              \
-   .built_in = "0"},                                                                                       \
-  {.name = "affinity", .kind = kText,                                                                      \
-   .doc = "CPUs that each worker binds itself to, in the forms of `cpuset`.",                              \
-   .built_in = "the cpuset's"},                                                                            \
-  {.name = "payload", .kind = kText, .doc = "Custom: the [[test.payload]] that each worker is.",           \
-   .built_in = "required by Custom"},
+#define KTSTR_WORK_ATTRIBUTES                                                                                \
+  {.name = "workers",                                                                                        \
+   .kind = kInteger,                                                                                         \
+   .min = 1,                                                                                                 \
+   .max = 1024,                                                                                              \
+   .unit = "workers",                                                                                        \
+   .doc = "Processes forked into the group.",                                                                \
+   .built_in = "workers_per_cgroup"},                                                                        \
+      {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},           \
+      {.name = "burst_ms",                                                                                   \
+       .kind = kNumber,                                                                                      \
+       .min = 0.001,                                                                                         \
+       .max = 60000,                                                                                         \
+       .unit = "milliseconds",                                                                               \
+       .doc = "Length of a computation.",                                                                    \
+       .built_in = "5"},                                                                                     \
+      {.name = "pause_ms",                                                                                   \
+       .kind = kNumber,                                                                                      \
+       .min = 0.001,                                                                                         \
+       .max = 60000,                                                                                         \
+       .unit = "milliseconds",                                                                               \
+       .doc = "Length of a sleep.",                                                                          \
+       .built_in = "5"},                                                                                     \
+      {.name = "size_kb",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 4,                                                                                             \
+       .max = 1048576,                                                                                       \
+       .unit = "KiB",                                                                                        \
+       .doc = "Memory that a worker goes through.",                                                          \
+       .built_in = "32; PageFaultChurn 4096"},                                                               \
+      {.name = "stride",                                                                                     \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 65536,                                                                                         \
+       .unit = "bytes",                                                                                      \
+       .doc = "From one access to the next.",                                                                \
+       .built_in = "64"},                                                                                    \
+      {.name = "fan_out",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 1023,                                                                                          \
+       .unit = "workers",                                                                                    \
+       .doc = "Receivers that one messenger wakes.",                                                         \
+       .built_in = "4"},                                                                                     \
+      {.name = "contenders",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 2,                                                                                             \
+       .max = 1024,                                                                                          \
+       .unit = "workers",                                                                                    \
+       .doc = "Workers that fight for one mutex.",                                                           \
+       .built_in = "4"},                                                                                     \
+      {.name = "hold_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation with the mutex held.",                                                            \
+       .built_in = "256"},                                                                                   \
+      {.name = "work_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation without the mutex.",                                                              \
+       .built_in = "1024"},                                                                                  \
+      {.name = "spin_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation between two operations.",                                                         \
+       .built_in = "1024; PageFaultChurn 64"},                                                               \
+      {.name = "touches",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 1000000,                                                                                       \
+       .unit = "pages",                                                                                      \
+       .doc = "Random pages touched in each mapping.",                                                       \
+       .built_in = "256"},                                                                                   \
+      {.name = "phases",                                                                                     \
+       .kind = kTexts,                                                                                       \
+       .doc =                                                                                                \
+           "Sequence: what to do, round and round: \"spin 5ms\", \"sleep 2ms\", \"yield 1ms\", \"io 3ms\".", \
+       .built_in = "required by Sequence"},                                                                  \
+      {.name = "policy",                                                                                     \
+       .kind = kText,                                                                                        \
+       .doc = "Scheduling policy: Inherit, Normal, Batch, Idle, Fifo, RoundRobin or Ext.",                   \
+       .built_in = "\"Inherit\""},                                                                           \
+      {.name = "priority",                                                                                   \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 98,                                                                                            \
+       .unit = "",                                                                                           \
+       .doc = "Of Fifo and RoundRobin; init has 99.",                                                        \
+       .built_in = "1"},                                                                                     \
+      {.name = "nice",                                                                                       \
+       .kind = kInteger,                                                                                     \
+       .min = -20,                                                                                           \
+       .max = 19,                                                                                            \
+       .unit = "",                                                                                           \
+       .doc = "Nice level.",                                                                                 \
+       .built_in = "0"},                                                                                     \
+      {.name = "affinity",                                                                                   \
+       .kind = kText,                                                                                        \
+       .doc = "CPUs that each worker binds itself to, in the forms of `cpuset`.",                            \
+       .built_in = "the cpuset's"},                                                                          \
+      {.name = "payload",                                                                                    \
+       .kind = kText,                                                                                        \
+       .doc = "Custom: the [[test.payload]] that each worker is.",                                           \
+       .built_in = "required by Custom"},
 
 const Attribute kCgroupAttributes[] = {
     {.name = "name",
@@ -74,10 +145,7 @@ const Attribute kMapWriteAttributes[] = {
      .kind = kText,
      .doc = "What to write in its value: \"limit\", \"cfg.cells[2].weight\".",
      .built_in = "the whole value"},
-    {.name = "key",
-     .kind = kScalar,
-     .doc = "Which entry: an array's index, a hash's key.",
-     .built_in = "0"},
+    {.name = "key", .kind = kScalar, .doc = "Which entry: an array's index, a hash's key.", .built_in = "0"},
     {.name = "value",
      .kind = kScalar,
      .doc = "A number, true, false, or an enumerator's name.",
@@ -101,10 +169,7 @@ const Attribute kPayloadAttributes[] = {
      .doc = "The program, found as a scheduler's binary is; its shared libraries come along.",
      .built_in = "required"},
     {.name = "args", .kind = kTexts, .doc = "Its command line.", .built_in = "none"},
-    {.name = "cgroup",
-     .kind = kText,
-     .doc = "The [[test.cgroup]] that it runs in.",
-     .built_in = "the root"},
+    {.name = "cgroup", .kind = kText, .doc = "The [[test.cgroup]] that it runs in.", .built_in = "the root"},
     {.name = "timeout_s",
      .kind = kNumber,
      .min = 0.1,
@@ -174,9 +239,12 @@ const WorkInfo kWorkTypes[] = {
     {WorkType::FutexFanOut, 0, "fan_out", "fan_out spin_iters",
      "one messenger wakes fan_out receivers, and waits for all of them"},
     {WorkType::Sequence, 1, "", "phases", "goes through `phases`, round and round"},
-    {WorkType::NiceSweep, 1, "", "spin_iters", "sets its nice level to -20 … 19 in turn, computing in between"},
-    {WorkType::AffinityChurn, 1, "", "spin_iters", "binds itself to a random allowed CPU after each computation"},
-    {WorkType::PolicyChurn, 1, "", "spin_iters", "goes through the scheduling policies, computing in between"},
+    {WorkType::NiceSweep, 1, "", "spin_iters",
+     "sets its nice level to -20 … 19 in turn, computing in between"},
+    {WorkType::AffinityChurn, 1, "", "spin_iters",
+     "binds itself to a random allowed CPU after each computation"},
+    {WorkType::PolicyChurn, 1, "", "spin_iters",
+     "goes through the scheduling policies, computing in between"},
     {WorkType::FanOutCompute, 0, "fan_out", "fan_out burst_ms",
      "FutexFanOut whose receivers compute for burst_ms when woken"},
     {WorkType::PageFaultChurn, 1, "", "size_kb touches spin_iters",

@@ -28,7 +28,8 @@ std::string bad_group(const std::string& attributes) {
 TEST(SpecTablesTest, AWorkTypeGetsItsParametersAndTheirDefaults) {
   auto tests = parse(
       "[[test.cgroup]]\nname = \"a\"\nwork = \"FutexFanOut\"\nworkers = 5\ncpuset = \"llc:1\"\n"
-      "[[test.cgroup]]\nname = \"b\"\nwork = \"MutexContention\"\nworkers = 6\ncontenders = 3\nhold_iters = 7\n"
+      "[[test.cgroup]]\nname = \"b\"\nwork = \"MutexContention\"\nworkers = 6\ncontenders = 3\nhold_iters = "
+      "7\n"
       "nice = 5\naffinity = \"disjoint:0/4\"\n"
       "[[test.cgroup]]\nname = \"c\"\nwork = \"Sequence\"\nphases = [\"spin 5ms\", \"sleep 250us\"]\n"
       "policy = \"Fifo\"\n"
@@ -52,15 +53,17 @@ TEST(SpecTablesTest, AWorkTypeGetsItsParametersAndTheirDefaults) {
   EXPECT_EQ(spec.cgroups[2]->priority, 1u);
   EXPECT_EQ(spec.cgroups[3]->size_kb, 4096u);
   std::string shown = show_test((*tests)[0]);
-  EXPECT_THAT(shown, HasSubstr("cgroup a: 5 workers, FutexFanOut (fan_out 4, spin_iters 1024), CPUs 2-3 (llc:1)\n"));
+  EXPECT_THAT(shown,
+              HasSubstr("cgroup a: 5 workers, FutexFanOut (fan_out 4, spin_iters 1024), CPUs 2-3 (llc:1)\n"));
   EXPECT_THAT(shown, HasSubstr("bound to 0 (disjoint:0/4), nice 5\n"));
   EXPECT_THAT(shown, HasSubstr("Sequence (phases Spin 5 ms, Sleep 0.25 ms), CPUs all, Fifo 1\n"));
 }
 
 TEST(SpecTablesTest, MistakesOfACgroup) {
-  EXPECT_EQ(bad_group("work = \"FutexFanOut\"\nworkers = 4\n"),
-            "a.toml:9: FutexFanOut works in groups of fan_out + 1 = 5, but there are 4 workers; make it a multiple "
-            "of 5");
+  EXPECT_EQ(
+      bad_group("work = \"FutexFanOut\"\nworkers = 4\n"),
+      "a.toml:9: FutexFanOut works in groups of fan_out + 1 = 5, but there are 4 workers; make it a multiple "
+      "of 5");
   EXPECT_EQ(bad_group("work = \"MutexContention\"\nworkers = 6\n"),
             "a.toml:9: MutexContention works in groups of contenders = 4, but there are 6 workers; make it a "
             "multiple of 4");
@@ -70,7 +73,8 @@ TEST(SpecTablesTest, MistakesOfACgroup) {
             "a.toml:8: CpuSpin takes no fan_out; it belongs to FutexFanOut, FanOutCompute");
   EXPECT_EQ(bad_group("work = \"Sequence\"\n"),
             "a.toml:6: Sequence has no phases; add phases = [\"spin 5ms\", \"sleep 2ms\"]");
-  EXPECT_THAT(bad_group("work = \"Sequence\"\nphases = [\"nap 3ms\"]\n"), HasSubstr("a.toml:9: \"nap 3ms\" is no phase"));
+  EXPECT_THAT(bad_group("work = \"Sequence\"\nphases = [\"nap 3ms\"]\n"),
+              HasSubstr("a.toml:9: \"nap 3ms\" is no phase"));
   EXPECT_THAT(bad_group("work = \"Sequence\"\nphases = [\"spin 0ms\"]\n"), HasSubstr("is no phase"));
   EXPECT_EQ(bad_group("policy = \"fifo\"\n"), "a.toml:8: unknown policy \"fifo\"; did you mean \"Fifo\"?");
   EXPECT_EQ(bad_group("priority = 3\n"),
@@ -80,17 +84,20 @@ TEST(SpecTablesTest, MistakesOfACgroup) {
   EXPECT_THAT(bad_group("cpuset = \"llc:2\"\n"),
               HasSubstr("a.toml:8: cpuset: \"llc:2\" names no LLC of the topology, which has 2"));
   EXPECT_EQ(bad_group("cpuset = \"llc:0\"\naffinity = \"2-3\"\n"),
-            "a.toml:9: affinity 2-3 has no CPU of the group's cpuset 0-1; bind the workers to CPUs that they may use");
+            "a.toml:9: affinity 2-3 has no CPU of the group's cpuset 0-1; bind the workers to CPUs that they "
+            "may use");
   EXPECT_EQ(bad_group("cpuset = \"llc:0\"\naffinity = \"1-3\"\n"), "(accepted)");
   EXPECT_THAT(bad_group("work = \"Custom\"\n"), HasSubstr("a.toml:6: Custom work has no payload"));
-  EXPECT_THAT(bad_group("work = \"Custom\"\npayload = \"p\"\n"), HasSubstr("a.toml:9: unknown payload \"p\""));
+  EXPECT_THAT(bad_group("work = \"Custom\"\npayload = \"p\"\n"),
+              HasSubstr("a.toml:9: unknown payload \"p\""));
 }
 
 TEST(SpecTablesTest, Payloads) {
   auto tests = parse(
       "[[test.cgroup]]\nname = \"c\"\n[[test.payload]]\nname = \"p\"\nbinary = \"/usr/bin/sha256sum\"\n"
       "args = [\"/dev/null\"]\ncgroup = \"c\"\ntimeout_s = 1.5\nexit_code = 3\n"
-      "[[test.payload]]\nname = \"q\"\nbinary = \"true\"\n[[test.step]]\nops = [{ run = \"q\" }, { wait = \"q\" }]\n");
+      "[[test.payload]]\nname = \"q\"\nbinary = \"true\"\n[[test.step]]\nops = [{ run = \"q\" }, { wait = "
+      "\"q\" }]\n");
   ASSERT_TRUE(tests.ok()) << tests.error().to_string();
   const auto& payloads = (*tests)[0].spec.payloads;
   ASSERT_EQ(payloads.size(), 2u);
@@ -135,21 +142,25 @@ TEST(SpecTablesTest, MistakesOfAStep) {
   auto step = [](const std::string& rest) {
     return refusal("[[test.cgroup]]\nname = \"io\"\n[[test.step]]\n" + rest);
   };
-  EXPECT_EQ(step("ops = [{ stop = \"oi\" }]\n"),
-            "a.toml:9: cgroup \"oi\" is not there at this step; did you mean \"io\"?; add a [[test.cgroup]], or { "
-            "add_cgroup = \"…\" } before it");
-  EXPECT_THAT(step("ops = [{ remove_cgroup = \"io\" }, { stop = \"io\" }]\n"), HasSubstr("is not there at this step"));
+  EXPECT_EQ(
+      step("ops = [{ stop = \"oi\" }]\n"),
+      "a.toml:9: cgroup \"oi\" is not there at this step; did you mean \"io\"?; add a [[test.cgroup]], or { "
+      "add_cgroup = \"…\" } before it");
+  EXPECT_THAT(step("ops = [{ remove_cgroup = \"io\" }, { stop = \"io\" }]\n"),
+              HasSubstr("is not there at this step"));
   EXPECT_EQ(step("ops = [{ spwan = \"io\" }]\n"),
             "a.toml:9: unknown attribute \"spwan\" in an operation; did you mean \"spawn\"?");
   EXPECT_EQ(step("ops = [{ set_cpuset = \"io\" }]\n"), "a.toml:9: set_cpuset has no cpus; add cpus = \"…\"");
   EXPECT_THAT(step("ops = [{ cpus = \"0\" }]\n"), HasSubstr("an operation without a verb"));
-  EXPECT_EQ(step("ops = [{ stop = \"io\", cpus = \"0\" }]\n"), "a.toml:9: stop takes no \"cpus\"; it takes nothing else");
+  EXPECT_EQ(step("ops = [{ stop = \"io\", cpus = \"0\" }]\n"),
+            "a.toml:9: stop takes no \"cpus\"; it takes nothing else");
   EXPECT_THAT(step("ops = [{ stop = \"io\", spawn = \"io\" }]\n"), HasSubstr("write two operations"));
   EXPECT_THAT(step("ops = [{ run = \"p\" }]\n"), HasSubstr("unknown payload \"p\""));
   EXPECT_THAT(step("ops = [{ add_cgroup = \"io\" }]\n"), HasSubstr("is there already"));
   EXPECT_THAT(step("hold_s = 9\n"), HasSubstr("the steps hold for 9 s up to here, duration_s is 8"));
   EXPECT_THAT(step("hold_s = 1\nhold_frac = 0.5\n"), HasSubstr("hold_s and hold_frac in one step"));
-  EXPECT_EQ(step("hold = 3\n"), "a.toml:9: unknown attribute \"hold\" in [[test.step]]; did you mean \"hold_s\"?");
+  EXPECT_EQ(step("hold = 3\n"),
+            "a.toml:9: unknown attribute \"hold\" in [[test.step]]; did you mean \"hold_s\"?");
 }
 
 std::vector<std::string> names(const std::string& text) {
@@ -162,8 +173,8 @@ std::vector<std::string> names(const std::string& text) {
 
 TEST(SpecTablesTest, AMatrixMakesOneTestOfEachCell) {
   EXPECT_THAT(names("[test.matrix]\nthreads = [1, 2]\nkernel = [\"7.3\", \"/boot/my image\"]\n"),
-              ElementsAre("x[threads=1,kernel=7.3]", "x[threads=1,kernel=_boot_my_image]", "x[threads=2,kernel=7.3]",
-                          "x[threads=2,kernel=_boot_my_image]"));
+              ElementsAre("x[threads=1,kernel=7.3]", "x[threads=1,kernel=_boot_my_image]",
+                          "x[threads=2,kernel=7.3]", "x[threads=2,kernel=_boot_my_image]"));
   auto tests = parse("[test.matrix]\nthreads = [1, 2]\n");
   ASSERT_TRUE(tests.ok());
   EXPECT_EQ((*tests)[1].spec.topology->threads, 2u);
@@ -175,7 +186,8 @@ TEST(SpecTablesTest, AMatrixMakesOneTestOfEachCell) {
 TEST(SpecTablesTest, MistakesOfAMatrix) {
   EXPECT_EQ(refusal("[test.matrix]\ncoers = [2]\n"),
             "a.toml:7: a matrix does not go over \"coers\"; did you mean \"cores\"?");
-  EXPECT_THAT(refusal("[test.matrix]\nduration_s = [2]\n"), HasSubstr("a matrix does not go over \"duration_s\""));
+  EXPECT_THAT(refusal("[test.matrix]\nduration_s = [2]\n"),
+              HasSubstr("a matrix does not go over \"duration_s\""));
   EXPECT_THAT(refusal("[test.matrix]\ncores = 2\n"), HasSubstr("wants a list of 1 to 64 values"));
   EXPECT_THAT(refusal("[test.matrix]\ncores = [2, 2]\n"), HasSubstr("matrix: cores has 2 twice"));
   EXPECT_THAT(refusal("[test.matrix]\ncores = [2, 65]\n"), HasSubstr("\"cores\" = 65 is out of range"));
@@ -184,7 +196,8 @@ TEST(SpecTablesTest, MistakesOfAMatrix) {
   EXPECT_THAT(refusal("[test.matrix]\ncores = [" + many + "]\nmemory_mb = [300, 301, 302, 303, 304]\n"),
               HasSubstr("more than 256 cells"));
   // A mistake that every cell has is told once.
-  std::string message = refusal("cgroup = [{ name = \"c\", work = \"Nap\" }]\n[test.matrix]\ncores = [2, 4, 8]\n");
+  std::string message =
+      refusal("cgroup = [{ name = \"c\", work = \"Nap\" }]\n[test.matrix]\ncores = [2, 4, 8]\n");
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
 }
 

@@ -35,8 +35,8 @@ std::string run_end_text(const std::vector<EndedTest>& tests, bool no_skips) {
     const TestResult& r = test.result;
     const End end = end_of(test, no_skips);
     if (!test.skip.empty()) {
-      out += std::string(end == End::kFailed ? "FAILED " : "SKIPPED ") + test.name + ": " + printable(test.skip) +
-             (end == End::kFailed ? " (--no-skips)" : "") + "\n";
+      out += std::string(end == End::kFailed ? "FAILED " : "SKIPPED ") + test.name + ": " +
+             printable(test.skip) + (end == End::kFailed ? " (--no-skips)" : "") + "\n";
       continue;
     }
     if (end == End::kPassed || !several) continue;

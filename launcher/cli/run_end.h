@@ -1,5 +1,5 @@
-// The last lines of a run: for each test that did not pass its signature, its files and the exact command that runs it
-// again; what was skipped and why; counts.
+// The last lines of a run: for each test that did not pass its signature, its files and the exact command
+// that runs it again; what was skipped and why; counts.
 #pragma once
 
 #include <string>

@@ -30,12 +30,14 @@ Status add_folder(const std::string& folder, std::vector<std::string>& out) {
   for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
     const bool hidden = it->path().filename().string().starts_with(".");
     if (hidden && it->is_directory(error)) it.disable_recursion_pending();
-    if (!hidden && it->path().extension() == ".toml" && it->is_regular_file(error) && looks_like_a_spec(it->path()))
+    if (!hidden && it->path().extension() == ".toml" && it->is_regular_file(error) &&
+        looks_like_a_spec(it->path()))
       found.push_back(it->path().string());
   }
   if (error) return Error::system(folder + ": " + error.message());
   if (found.empty())
-    return Error::not_found(folder + ": no spec in this folder").with_hint("a spec is a .toml file with a [[test]]");
+    return Error::not_found(folder + ": no spec in this folder")
+        .with_hint("a spec is a .toml file with a [[test]]");
   std::sort(found.begin(), found.end());
   out.insert(out.end(), found.begin(), found.end());
   return {};
@@ -56,7 +58,8 @@ Result<std::vector<std::string>> spec_files(const std::vector<std::string>& name
   return out;
 }
 
-Result<std::vector<LoadedTest>> load_all_tests(const std::vector<std::string>& named, const SpecOptions& options) {
+Result<std::vector<LoadedTest>> load_all_tests(const std::vector<std::string>& named,
+                                               const SpecOptions& options) {
   auto files = spec_files(named);
   if (!files) return std::move(files).error();
   std::vector<LoadedTest> tests;

@@ -9,11 +9,12 @@
 
 namespace ktstr {
 
-// A folder stands for the specs below it: every *.toml with a [[test]] or a [scheduler.NAME] in it, sorted by path;
-// hidden folders are passed over. Anything else stays as it is. kNotFound: a folder without a spec.
+// A folder stands for the specs below it: every *.toml with a [[test]] or a [scheduler.NAME] in it, sorted by
+// path; hidden folders are passed over. Anything else stays as it is. kNotFound: a folder without a spec.
 Result<std::vector<std::string>> spec_files(const std::vector<std::string>& named);
 
 // The tests of all of them. Errors of several files are one error, a line each.
-Result<std::vector<LoadedTest>> load_all_tests(const std::vector<std::string>& named, const SpecOptions& options);
+Result<std::vector<LoadedTest>> load_all_tests(const std::vector<std::string>& named,
+                                               const SpecOptions& options);
 
 }  // namespace ktstr

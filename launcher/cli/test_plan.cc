@@ -11,8 +11,8 @@ namespace {
 std::string name_part(const std::string& kernel) {
   std::string text = kernel;
   for (char& c : text) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-                      c == '.' || c == '+';
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '-' || c == '.' || c == '+';
     if (!good) c = '_';
   }
   return text;
@@ -32,7 +32,8 @@ LoadedTest on_kernel(const LoadedTest& test, const std::string& kernel) {
 
 }  // namespace
 
-std::vector<LoadedTest> expand_kernels(std::vector<LoadedTest> tests, const std::vector<std::string>& kernels) {
+std::vector<LoadedTest> expand_kernels(std::vector<LoadedTest> tests,
+                                       const std::vector<std::string>& kernels) {
   if (kernels.size() < 2) return tests;
   std::vector<LoadedTest> out;
   for (LoadedTest& test : tests) {
@@ -54,7 +55,8 @@ Result<TestPlan> plan_tests(PlanRequest request) {
   for (LoadedTest& test : expand_kernels(std::move(request.tests), request.kernels)) {
     TestSpecT& spec = test.spec;
     const std::string wish = spec.kernel.empty() ? common : spec.kernel;
-    const bool by_spec = !wish.empty() && std::find(request.kernels.begin(), request.kernels.end(), wish) == request.kernels.end();
+    const bool by_spec = !wish.empty() && std::find(request.kernels.begin(), request.kernels.end(), wish) ==
+                                              request.kernels.end();
     auto [place, is_new] = places.try_emplace(wish);
     if (is_new) {
       auto kernel = request.resolve(wish);
@@ -68,18 +70,21 @@ Result<TestPlan> plan_tests(PlanRequest request) {
     }
     if (request.filter) {
       const std::string release = place->second ? plan.kernels[*place->second].release : wish;
-      if (!request.filter->matches(
-              {.test = spec.name, .kernel = release, .scheduler = spec.scheduler ? spec.scheduler->name : "none"}))
+      if (!request.filter->matches({.test = spec.name,
+                                    .kernel = release,
+                                    .scheduler = spec.scheduler ? spec.scheduler->name : "none"}))
         continue;
     }
     if (!place->second) {
-      // The command line's own kernel needs no place; a spec's is told with it, once for each test that wants it.
+      // The command line's own kernel needs no place; a spec's is told with it, once for each test that wants
+      // it.
       const Error& error = errors.at(wish);
       std::string what = error.message();
       const std::string as_flag = "--kernel " + wish + ": ";
       if (by_spec && what.starts_with(as_flag)) what.erase(0, as_flag.size());
       std::string line =
-          by_spec ? spec.file + ":" + std::to_string(spec.line) + ": kernel = \"" + wish + "\": " + what : what;
+          by_spec ? spec.file + ":" + std::to_string(spec.line) + ": kernel = \"" + wish + "\": " + what
+                  : what;
       if (told.find(line) == std::string::npos) {
         told += (told.empty() ? "" : "\n") + line;
         if (!error.hint().empty()) told += "\n  hint: " + error.hint();
@@ -88,8 +93,8 @@ Result<TestPlan> plan_tests(PlanRequest request) {
     }
     PlannedTest planned{.test = std::move(test), .kernel = *place->second, .skip = {}};
     if (request.host_memory_mb != 0 && planned.test.spec.memory_mb > request.host_memory_mb)
-      planned.skip = "needs " + std::to_string(planned.test.spec.memory_mb) + " MB of memory, this host has " +
-                     std::to_string(request.host_memory_mb);
+      planned.skip = "needs " + std::to_string(planned.test.spec.memory_mb) +
+                     " MB of memory, this host has " + std::to_string(request.host_memory_mb);
     plan.tests.push_back(std::move(planned));
   }
   if (!told.empty()) return Error::invalid(told);

@@ -28,16 +28,18 @@ struct PlanRequest {
   std::vector<LoadedTest> tests;
   std::vector<std::string> kernels;  // --kernel, in order; empty: the default
   const Filter* filter = nullptr;
-  uint64_t host_memory_mb = 0;       // 0: not looked at
+  uint64_t host_memory_mb = 0;  // 0: not looked at
   // "": the default (KTSTR_KERNEL, the newest cached).
   std::function<Result<KernelInfoT>(const std::string& wish)> resolve;
 };
 
-// A test of its own kernel runs on that one only. With several --kernel each other test runs on each of them, as one
-// more axis of its matrix: NAME[kernel=7.3]. A kernel that is not there is an error when a selected test wants it.
+// A test of its own kernel runs on that one only. With several --kernel each other test runs on each of them,
+// as one more axis of its matrix: NAME[kernel=7.3]. A kernel that is not there is an error when a selected
+// test wants it.
 Result<TestPlan> plan_tests(PlanRequest request);
 
 // The first step alone, for `list`: names as a run would have them. REQUIRES: nothing.
-std::vector<LoadedTest> expand_kernels(std::vector<LoadedTest> tests, const std::vector<std::string>& kernels);
+std::vector<LoadedTest> expand_kernels(std::vector<LoadedTest> tests,
+                                       const std::vector<std::string>& kernels);
 
 }  // namespace ktstr

@@ -18,30 +18,37 @@ constexpr char kSpec[] =
     "[[test]]\nname = \"old\"\nkernel = \"6.16\"\nmemory_mb = 4096\n";
 
 Result<KernelInfoT> resolve(const std::string& wish) {
-  if (wish == "9.9") return Error::not_found("kernel 9.9: not cached").with_hint("ktstr-launch kernel fetch 9.9");
+  if (wish == "9.9")
+    return Error::not_found("kernel 9.9: not cached").with_hint("ktstr-launch kernel fetch 9.9");
   KernelInfoT kernel;
   kernel.release = (wish.empty() ? "7.3" : wish) + ".4-cloud";
   return kernel;
 }
 
-std::vector<std::string> plan(std::vector<std::string> kernels, const std::string& filter = "", uint64_t memory = 0) {
+std::vector<std::string> plan(std::vector<std::string> kernels, const std::string& filter = "",
+                              uint64_t memory = 0) {
   auto tests = parse_tests(kSpec, "a.toml", {});
   EXPECT_TRUE(tests.ok());
   std::optional<Filter> parsed;
   if (!filter.empty()) parsed = *Filter::parse(filter);
-  auto plan = plan_tests({.tests = std::move(*tests), .kernels = std::move(kernels), .filter = parsed ? &*parsed : nullptr,
-                          .host_memory_mb = memory, .resolve = resolve});
+  auto plan = plan_tests({.tests = std::move(*tests),
+                          .kernels = std::move(kernels),
+                          .filter = parsed ? &*parsed : nullptr,
+                          .host_memory_mb = memory,
+                          .resolve = resolve});
   if (!plan) return {plan.error().message()};
   std::vector<std::string> out;
   for (const auto& t : plan->tests)
-    out.push_back(t.test.spec.name + " on " + plan->kernels[t.kernel].release + (t.skip.empty() ? "" : " skip: " + t.skip));
+    out.push_back(t.test.spec.name + " on " + plan->kernels[t.kernel].release +
+                  (t.skip.empty() ? "" : " skip: " + t.skip));
   return out;
 }
 
 TEST(TestPlan, OneKernelForAllButThoseThatSayTheirs) {
-  EXPECT_THAT(plan({}), ElementsAre("a on 7.3.4-cloud", "b[cores=2] on 7.3.4-cloud", "b[cores=4] on 7.3.4-cloud",
-                                    "old on 6.16.4-cloud"));
-  EXPECT_THAT(plan({"6.18"}, "test(=a) or test(old)"), ElementsAre("a on 6.18.4-cloud", "old on 6.16.4-cloud"));
+  EXPECT_THAT(plan({}), ElementsAre("a on 7.3.4-cloud", "b[cores=2] on 7.3.4-cloud",
+                                    "b[cores=4] on 7.3.4-cloud", "old on 6.16.4-cloud"));
+  EXPECT_THAT(plan({"6.18"}, "test(=a) or test(old)"),
+              ElementsAre("a on 6.18.4-cloud", "old on 6.16.4-cloud"));
 }
 
 TEST(TestPlan, SeveralKernelsAreAnAxisOfTheMatrix) {
@@ -52,8 +59,9 @@ TEST(TestPlan, SeveralKernelsAreAnAxisOfTheMatrix) {
                           "old on 6.16.4-cloud"));
   EXPECT_THAT(plan({"7.3", "6.18"}, "kernel(6.18) and test(=b[cores=4,kernel=6.18])"),
               ElementsAre("b[cores=4,kernel=6.18] on 6.18.4-cloud"));
-  EXPECT_THAT(plan({"7.3", "/boot/my kernel"}, "test(a)"),
-              ElementsAre("a[kernel=7.3] on 7.3.4-cloud", "a[kernel=_boot_my_kernel] on /boot/my kernel.4-cloud"));
+  EXPECT_THAT(
+      plan({"7.3", "/boot/my kernel"}, "test(a)"),
+      ElementsAre("a[kernel=7.3] on 7.3.4-cloud", "a[kernel=_boot_my_kernel] on /boot/my kernel.4-cloud"));
 }
 
 TEST(TestPlan, AMissingKernelMattersWhenATestWantsIt) {
@@ -92,8 +100,13 @@ TEST(SpecFiles, AFolderStandsForItsSpecs) {
 
 EndedTest ended(const std::string& name, ExitCode code, Outcome outcome) {
   EndedTest test{.name = name, .result = {}, .skip = {}};
-  test.result = {.code = code, .outcome = outcome, .log = "/o/" + name + "/l", .report = "/o/" + name + "/r",
-                 .summary = "what happened", .rerun = "ktstr-launch run x", .signature = code == ExitCode::kTestFailed ? "0x401 sig" : ""};
+  test.result = {.code = code,
+                 .outcome = outcome,
+                 .log = "/o/" + name + "/l",
+                 .report = "/o/" + name + "/r",
+                 .summary = "what happened",
+                 .rerun = "ktstr-launch run x",
+                 .signature = code == ExitCode::kTestFailed ? "0x401 sig" : ""};
   return test;
 }
 
@@ -103,14 +116,16 @@ TEST(RunEnd, EachFailureHasSignatureFilesAndRerunCommand) {
                                   ended("odd", ExitCode::kInconclusive, Outcome::Inconclusive),
                                   ended("not", ExitCode::kPass, Outcome::Skip),
                                   {.name = "big", .result = {}, .skip = "needs more"}};
-  EXPECT_EQ(run_end_text(tests, false),
-            "\nFAILED bad: what happened\n  signature: 0x401 sig\n  report: /o/bad/r\n  log: /o/bad/l\n"
-            "  rerun: ktstr-launch run x\n"
-            "NO VERDICT odd: what happened\n  report: /o/odd/r\n  log: /o/odd/l\n  rerun: ktstr-launch run x\n"
-            "SKIPPED not: what happened\nSKIPPED big: needs more\n"
-            "1 passed, 1 failed, 1 without a verdict, 2 skipped\n"
-            "log: /o/good/l\nlog: /o/not/l\n");
-  EXPECT_THAT(run_end_text(tests, true), HasSubstr("FAILED big: needs more (--no-skips)\n1 passed, 2 failed"));
+  EXPECT_EQ(
+      run_end_text(tests, false),
+      "\nFAILED bad: what happened\n  signature: 0x401 sig\n  report: /o/bad/r\n  log: /o/bad/l\n"
+      "  rerun: ktstr-launch run x\n"
+      "NO VERDICT odd: what happened\n  report: /o/odd/r\n  log: /o/odd/l\n  rerun: ktstr-launch run x\n"
+      "SKIPPED not: what happened\nSKIPPED big: needs more\n"
+      "1 passed, 1 failed, 1 without a verdict, 2 skipped\n"
+      "log: /o/good/l\nlog: /o/not/l\n");
+  EXPECT_THAT(run_end_text(tests, true),
+              HasSubstr("FAILED big: needs more (--no-skips)\n1 passed, 2 failed"));
   EXPECT_EQ(run_end_text({ended("bad", ExitCode::kTestFailed, Outcome::Fail)}, false),
             "report: /o/bad/r\nlog: /o/bad/l\nrerun: ktstr-launch run x\n");
 }

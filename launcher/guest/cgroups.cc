@@ -26,7 +26,8 @@ std::vector<unsigned> cpus_of(const std::string& list) {
     char* end = nullptr;
     const unsigned long first = std::strtoul(part.c_str(), &end, 10);
     const unsigned long last = *end == '-' ? std::strtoul(end + 1, nullptr, 10) : first;
-    for (unsigned long cpu = first; cpu <= last && cpu < 1024; ++cpu) out.push_back(static_cast<unsigned>(cpu));
+    for (unsigned long cpu = first; cpu <= last && cpu < 1024; ++cpu)
+      out.push_back(static_cast<unsigned>(cpu));
   }
   return out;
 }
@@ -66,7 +67,8 @@ Status Cgroups::move_all(const std::string& from, const std::string& to) {
     std::istringstream pids(read_text_or(path_of(from) + "/cgroup.procs", ""));
     for (std::string pid; std::getline(pids, pid);) {
       auto moved = write_text(path_of(to) + "/cgroup.procs", pid);
-      if (!moved && ::kill(std::atoi(pid.c_str()), 0) == 0) return std::move(moved).error().within("process " + pid);
+      if (!moved && ::kill(std::atoi(pid.c_str()), 0) == 0)
+        return std::move(moved).error().within("process " + pid);
     }
   }
   return {};

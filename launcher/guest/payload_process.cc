@@ -59,8 +59,12 @@ std::vector<std::string> payload_environment(const TestSpecT& spec, const std::s
 PayloadProcess::PayloadProcess(EventLoop& loop, EventChannel& channel, const PayloadSpecT& spec)
     : channel_(channel),
       spec_(spec),
-      out_(loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stdout, text, cut, ns); }, kLinesPerSecond),
-      err_(loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stderr, text, cut, ns); }, kLinesPerSecond),
+      out_(
+          loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stdout, text, cut, ns); },
+          kLinesPerSecond),
+      err_(
+          loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stderr, text, cut, ns); },
+          kLinesPerSecond),
       checks_(loop, channel) {}
 
 void PayloadProcess::line(OutputStream stream, std::string_view text, bool truncated, uint64_t guest_ns) {

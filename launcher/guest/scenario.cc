@@ -19,8 +19,10 @@ constexpr size_t kMaxPayloadRuns = 1024;
 
 struct Scenario::Outputs {
   Outputs(EventLoop& loop, EventChannel& channel, std::string payload)
-      : out(loop, [this, &channel](auto text, bool cut, uint64_t ns) { line(channel, OutputStream::Stdout, text, cut, ns); }),
-        err(loop, [this, &channel](auto text, bool cut, uint64_t ns) { line(channel, OutputStream::Stderr, text, cut, ns); }),
+      : out(loop, [this, &channel](auto text, bool cut,
+                                   uint64_t ns) { line(channel, OutputStream::Stdout, text, cut, ns); }),
+        err(loop, [this, &channel](auto text, bool cut,
+                                   uint64_t ns) { line(channel, OutputStream::Stderr, text, cut, ns); }),
         name(std::move(payload)) {}
   void line(EventChannel& channel, OutputStream stream, std::string_view text, bool cut, uint64_t ns) {
     PayloadLineT fact;
@@ -40,7 +42,8 @@ Scenario::Scenario(EventLoop& loop, EventChannel& channel, CoreCatcher& cores, S
       channel_(channel),
       cores_(cores),
       options_(std::move(options)),
-      workload_(loop, options_.spec, cgroups_, [this](const std::string& name) { return program_of(name); }) {}
+      workload_(loop, options_.spec, cgroups_, [this](const std::string& name) { return program_of(name); }) {
+}
 
 Scenario::~Scenario() = default;
 
@@ -49,7 +52,8 @@ Result<WorkerProgram> Scenario::program_of(const std::string& payload) {
   const auto& all = options_.spec.payloads;
   auto spec = std::find_if(all.begin(), all.end(), [&](const auto& p) { return p->name == payload; });
   if (spec == all.end()) return Error::not_found("payload " + payload);
-  auto known = std::find_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o->name == payload; });
+  auto known =
+      std::find_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o->name == payload; });
   if (known == outputs_.end()) {
     auto out = make_output_pipe();
     auto err = make_output_pipe();
@@ -179,7 +183,8 @@ Status Scenario::apply(const StepOpT& op, uint32_t step) {
 }
 
 PayloadProcess* Scenario::last_of(const std::string& payload) {
-  auto found = std::find_if(payloads_.rbegin(), payloads_.rend(), [&](const auto& p) { return p->spec().name == payload; });
+  auto found = std::find_if(payloads_.rbegin(), payloads_.rend(),
+                            [&](const auto& p) { return p->spec().name == payload; });
   return found == payloads_.rend() ? nullptr : found->get();
 }
 
@@ -187,7 +192,8 @@ Status Scenario::wait_for(const std::string& payload) {
   PayloadProcess* process = last_of(payload);
   if (!process) return Error::not_found("payload " + payload + " was not started");
   loop_.run_until([&] { return !process->running() || over(); }, end_ns_);
-  if (process->running() && !over()) return Error::timeout("payload " + payload + " did not end before the workload's end");
+  if (process->running() && !over())
+    return Error::timeout("payload " + payload + " did not end before the workload's end");
   return {};
 }
 

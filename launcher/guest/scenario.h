@@ -48,7 +48,9 @@ class Scenario {
   Result<WorkerProgram> program_of(const std::string& payload);
   void look_at_payloads();
   bool over() const;
-  uint64_t scaled(uint64_t ns) const { return static_cast<uint64_t>(static_cast<double>(ns) * options_.time_scale); }
+  uint64_t scaled(uint64_t ns) const {
+    return static_cast<uint64_t>(static_cast<double>(ns) * options_.time_scale);
+  }
 
   EventLoop& loop_;
   EventChannel& channel_;

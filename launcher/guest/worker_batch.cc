@@ -160,8 +160,8 @@ Status WorkerBatch::apply_policy(const Member& member) const {
     sched_param priority{};
     priority.sched_priority = static_cast<int>(group_.priority);
     if (::sched_setscheduler(member.pid, kernel_policy(group_.policy), &priority) != 0)
-      return Error::from_errno("policy " + std::string(EnumNameSchedPolicy(group_.policy)) + " of a worker of " +
-                               group_.name);
+      return Error::from_errno("policy " + std::string(EnumNameSchedPolicy(group_.policy)) +
+                               " of a worker of " + group_.name);
   }
   if (group_.nice != 0 && ::setpriority(PRIO_PROCESS, static_cast<id_t>(member.pid), group_.nice) != 0)
     return Error::from_errno("nice level of a worker of " + group_.name);
@@ -266,7 +266,9 @@ bool WorkerBatch::on_end(pid_t pid, int wait_status, const rusage& usage) {
     m.ended_ns = now_ns();
     m.exit_code = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
     if (!custom()) return true;
-    auto ns = [](const timeval& t) { return static_cast<uint64_t>(t.tv_sec) * kSecond + static_cast<uint64_t>(t.tv_usec) * 1000; };
+    auto ns = [](const timeval& t) {
+      return static_cast<uint64_t>(t.tv_sec) * kSecond + static_cast<uint64_t>(t.tv_usec) * 1000;
+    };
     m.run_ns = std::max(m.run_ns, ns(usage.ru_utime) + ns(usage.ru_stime));
     const bool asked = stopped() && WIFSIGNALED(wait_status);
     m.exit_code = asked || m.exit_code == good_exit_ ? 0 : m.exit_code == 0 ? 1 : m.exit_code;
@@ -304,7 +306,7 @@ std::vector<pid_t> WorkerBatch::pids() const {
 
 std::vector<WorkerReportT> WorkerBatch::reports() const {
   std::vector<WorkerReportT> all;
-  auto list = [](const uint64_t (&words)[kMaxCpus / 64]) {
+  auto list = [](const uint64_t(&words)[kMaxCpus / 64]) {
     std::vector<uint16_t> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus; ++cpu)
       if (words[cpu / 64] >> (cpu % 64) & 1) cpus.push_back(static_cast<uint16_t>(cpu));
@@ -322,7 +324,9 @@ std::vector<WorkerReportT> WorkerBatch::reports() const {
     r.cpus = list(t.cpus);
     r.outside_cpus = list(t.outside);
     r.wall_ns = t.last_ns - t.start_ns;
-    if (custom()) r.wall_ns = std::max(m.ended ? std::min(m.ended_ns, stop_ns_) : stop_ns_, control_->go_ns.load()) - control_->go_ns.load();
+    if (custom())
+      r.wall_ns = std::max(m.ended ? std::min(m.ended_ns, stop_ns_) : stop_ns_, control_->go_ns.load()) -
+                  control_->go_ns.load();
     r.run_ns = m.run_ns;
     r.wait_ns = m.wait_ns;
     r.longest_gap_ns = t.longest_gap_ns;

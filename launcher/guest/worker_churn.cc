@@ -34,7 +34,8 @@ class AffinityChurnWork : public Work {
     // The cpuset may change while it runs: what is allowed now, of what was at the start.
     std::vector<int> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus && cpu < CPU_SETSIZE; ++cpu) {
-      const bool allowed = loop_.setup().control->allowed[cpu / 64].load(std::memory_order_relaxed) >> (cpu % 64) & 1;
+      const bool allowed =
+          loop_.setup().control->allowed[cpu / 64].load(std::memory_order_relaxed) >> (cpu % 64) & 1;
       if (allowed && CPU_ISSET(cpu, &at_start_)) cpus.push_back(static_cast<int>(cpu));
     }
     if (cpus.empty()) return;
@@ -42,7 +43,8 @@ class AffinityChurnWork : public Work {
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cpus[(random_ >> 33) % cpus.size()], &one);
-    ::sched_setaffinity(0, sizeof one, &one);  // refused when the cpuset has just changed: the next one will do
+    ::sched_setaffinity(0, sizeof one,
+                        &one);  // refused when the cpuset has just changed: the next one will do
     loop_.look();
   }
 
@@ -56,7 +58,8 @@ class PolicyChurnWork : public Work {
  public:
   explicit PolicyChurnWork(WorkerLoop& loop) : loop_(loop) {}
   void iterate() override {
-    static constexpr int kPolicies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_FIFO, SCHED_RR, 7 /* EXT */};
+    static constexpr int kPolicies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE,
+                                        SCHED_FIFO,  SCHED_RR,    7 /* EXT */};
     const int policy = kPolicies[at_++ % std::size(kPolicies)];
     sched_param priority{};
     priority.sched_priority = policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;

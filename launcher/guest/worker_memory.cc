@@ -1,4 +1,6 @@
 // Work on memory and files: IoSync, CachePressure, CacheYield, PageFaultChurn.
+#include "launcher/guest/worker_memory.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "launcher/guest/worker_loop.h"
-#include "launcher/guest/worker_memory.h"
 
 namespace ktstr::guest {
 namespace {

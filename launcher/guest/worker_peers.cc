@@ -68,7 +68,8 @@ class PingPongWork : public Work {
   bool first_ = true;
 };
 
-// The messenger starts a round and waits for all answers; a receiver waits for the next round, works, answers.
+// The messenger starts a round and waits for all answers; a receiver waits for the next round, works,
+// answers.
 class FanOutWork : public Work {
  public:
   FanOutWork(WorkerLoop& loop, bool compute) : loop_(loop), compute_(compute) {}

@@ -13,8 +13,8 @@ constexpr size_t kMaxWorkers = 4096;
 
 Status Workload::add_batch(const CgroupSpecT& group, uint32_t step) {
   if (workers() + group.workers > kMaxWorkers)
-    return Error::exhausted(std::to_string(workers() + group.workers) + " workers are more than the limit of " +
-                            std::to_string(kMaxWorkers));
+    return Error::exhausted(std::to_string(workers() + group.workers) +
+                            " workers are more than the limit of " + std::to_string(kMaxWorkers));
   WorkerProgram program;
   const bool custom = group.work == WorkType::Custom;
   if (custom) {

@@ -20,13 +20,14 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kRounds = 200'000'000;
 constexpr auto kLimit = std::chrono::seconds(20);
-// What the loop took on the machine that the deadlines were made for: an idle one that emulates (TCG), 2 cores of
-// 2.6 GHz.
+// What the loop took on the machine that the deadlines were made for: an idle one that emulates (TCG), 2
+// cores of 2.6 GHz.
 constexpr double kReferenceNs = 215e6;
 
 class RomFile {
  public:
-  explicit RomFile(const std::string& folder) : path_(folder + "/speed-" + std::to_string(::getpid()) + ".rom") {}
+  explicit RomFile(const std::string& folder)
+      : path_(folder + "/speed-" + std::to_string(::getpid()) + ".rom") {}
   ~RomFile() {
     std::error_code ignored;
     std::filesystem::remove(path_, ignored);
@@ -66,14 +67,14 @@ std::string speed_rom(uint32_t rounds) {
     for (int byte : bytes) code += static_cast<char>(byte);
   };
   auto say = [&](char letter) { add({0xb0, letter, 0xe6, 0xe9}); };  // mov al, letter; out 0xe9, al
-  add({0xfa});                                                      // cli
+  add({0xfa});                                                       // cli
   say('A');
   add({0x66, 0xb9});  // mov ecx, rounds
   for (int shift = 0; shift < 32; shift += 8) code += static_cast<char>(rounds >> shift & 0xff);
   const size_t loop = code.size();
-  add({0x66, 0x69, 0xc0, 0x0d, 0x66, 0x19, 0x00});  // imul eax, eax, 1664525
-  add({0x66, 0x40});                                // inc eax
-  add({0x66, 0x49});                                // dec ecx
+  add({0x66, 0x69, 0xc0, 0x0d, 0x66, 0x19, 0x00});                          // imul eax, eax, 1664525
+  add({0x66, 0x40});                                                        // inc eax
+  add({0x66, 0x49});                                                        // dec ecx
   add({0x75, static_cast<int>(loop) - static_cast<int>(code.size()) - 2});  // jnz loop
   say('B');
   add({0xb0, 0x00, 0xe6, 0xf4, 0xf4, 0xeb, 0xfe});  // out 0xf4, 0 (isa-debug-exit); hlt; jmp $
@@ -91,10 +92,26 @@ Result<HostSpeedFact> measure_host_speed(const HostSpeedRequest& request) {
   UniqueFd reading(out[0]), writing(out[1]);
   UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   const std::string accel = request.accelerator == "tcg" ? "tcg,thread=single" : request.accelerator;
-  auto qemu = Child::spawn({.argv = {request.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-machine",
-                                     "pc", "-accel", accel, "-m", "16", "-no-reboot", "-bios", rom.path(), "-chardev",
-                                     "stdio,id=out,signal=off", "-device", "isa-debugcon,iobase=0xe9,chardev=out",
-                                     "-device", "isa-debug-exit,iobase=0xf4,iosize=1"},
+  auto qemu = Child::spawn({.argv = {request.qemu,
+                                     "-nodefaults",
+                                     "-no-user-config",
+                                     "-display",
+                                     "none",
+                                     "-machine",
+                                     "pc",
+                                     "-accel",
+                                     accel,
+                                     "-m",
+                                     "16",
+                                     "-no-reboot",
+                                     "-bios",
+                                     rom.path(),
+                                     "-chardev",
+                                     "stdio,id=out,signal=off",
+                                     "-device",
+                                     "isa-debugcon,iobase=0xe9,chardev=out",
+                                     "-device",
+                                     "isa-debug-exit,iobase=0xf4,iosize=1"},
                             .stdout_fd = writing.get(),
                             .stderr_fd = null.get()});
   if (!qemu) return std::move(qemu).error();

@@ -1,7 +1,8 @@
-// How fast this host runs a guest CPU now: a machine of 64 KiB of ROM counts down under the real QEMU and accelerator.
+// How fast this host runs a guest CPU now: a machine of 64 KiB of ROM counts down under the real QEMU and
+// accelerator.
 //
-// Neither the host's clock rate nor its load average tells that: emulation, a busy neighbour and a throttled CPU all
-// show here, in 0.2 s.
+// Neither the host's clock rate nor its load average tells that: emulation, a busy neighbour and a throttled
+// CPU all show here, in 0.2 s.
 #pragma once
 
 #include <string>
@@ -24,7 +25,8 @@ struct HostSpeedFact {
 // Errors: QEMU does not start, or the loop did not end in 20 s. Nothing depends on it but deadlines.
 Result<HostSpeedFact> measure_host_speed(const HostSpeedRequest& request);
 
-// The ROM: 64 KiB of real-mode code that says 'A' on port 0xe9, counts `rounds` down, says 'B', and ends QEMU.
+// The ROM: 64 KiB of real-mode code that says 'A' on port 0xe9, counts `rounds` down, says 'B', and ends
+// QEMU.
 std::string speed_rom(uint32_t rounds);
 
 }  // namespace ktstr

@@ -15,7 +15,8 @@ TEST(HostSpeed, TheRomStartsWhereACpuStarts) {
   size_t jump = rom.find("\x66\x49\x75");
   ASSERT_NE(jump, std::string::npos);
   // Back to the multiplication.
-  EXPECT_EQ(rom.substr(jump + 4 + static_cast<size_t>(static_cast<signed char>(rom[jump + 3])), 3), "\x66\x69\xc0");
+  EXPECT_EQ(rom.substr(jump + 4 + static_cast<size_t>(static_cast<signed char>(rom[jump + 3])), 3),
+            "\x66\x69\xc0");
 }
 
 TEST(HostSpeed, ARealMachineIsMeasured) {
@@ -30,8 +31,11 @@ TEST(HostSpeed, ARealMachineIsMeasured) {
 }
 
 TEST(HostSpeed, AMachineThatDoesNotStartIsAnError) {
-  EXPECT_FALSE(measure_host_speed({.qemu = "/nowhere/qemu", .accelerator = "tcg", .folder = ::testing::TempDir()}).ok());
-  EXPECT_FALSE(measure_host_speed({.qemu = "/bin/true", .accelerator = "tcg", .folder = ::testing::TempDir()}).ok());
+  EXPECT_FALSE(
+      measure_host_speed({.qemu = "/nowhere/qemu", .accelerator = "tcg", .folder = ::testing::TempDir()})
+          .ok());
+  EXPECT_FALSE(
+      measure_host_speed({.qemu = "/bin/true", .accelerator = "tcg", .folder = ::testing::TempDir()}).ok());
 }
 
 }  // namespace

@@ -156,14 +156,16 @@ name = "late"
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   std::string report = read_file(scratch.path() + "/out/bad/report.txt");
   for (const char* text : {"iteration rate: worker 0 of g did ", "wake latency: p99 of worker 0 of g was ",
-                           "payload p: exit code 7; its last line: no good", "check sum: observed 3, threshold 2",
-                           "4 checks failed"})
+                           "payload p: exit code 7; its last line: no good",
+                           "check sum: observed 3, threshold 2", "4 checks failed"})
     EXPECT_NE(report.find(text), std::string::npos) << text << "\n" << report;
   EXPECT_NE(run.out.find("payload slow: did not end within "), std::string::npos) << run.out;
   const std::string folder = scratch.path() + "/out/bad";
   EXPECT_NE(run.out.find("\nFAILED bad: "), std::string::npos) << run.out;
-  EXPECT_NE(run.out.find("  report: " + folder + "/report.txt\n  log: " + folder + "/events.ktlog\n  rerun: "
-                         "ktstr-launch run " + spec + " -E 'test(=bad)'"),
+  EXPECT_NE(run.out.find("  report: " + folder + "/report.txt\n  log: " + folder +
+                         "/events.ktlog\n  rerun: "
+                         "ktstr-launch run " +
+                         spec + " -E 'test(=bad)'"),
             std::string::npos)
       << run.out;
   EXPECT_NE(run.out.find("0 passed, 2 failed\n"), std::string::npos) << run.out;
@@ -186,20 +188,24 @@ cgroup = [{ name = "rt", workers = 2, policy = "Fifo", priority = 98 }]
 
 TEST(Workload, WhatIsWrongIsToldBeforeAnythingBoots) {
   Scratch scratch;
-  std::string spec = scratch.write("x.toml", "[[test]]\nname = \"x\"\n[[test.payload]]\nname = \"p\"\nbinary = \"no-such-program\"\n"
-                                             "[test.matrix]\ncores = [1, 2]\n");
+  std::string spec =
+      scratch.write("x.toml",
+                    "[[test]]\nname = \"x\"\n[[test.payload]]\nname = \"p\"\nbinary = \"no-such-program\"\n"
+                    "[test.matrix]\ncores = [1, 2]\n");
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_NE(run.err.find("x.toml:5: payload \"p\": "), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("no-such-program"), std::string::npos) << run.err;
-  EXPECT_EQ(run.err.find("payload \"p\""), run.err.rfind("payload \"p\"")) << "once, though the matrix has two cells: " << run.err;
+  EXPECT_EQ(run.err.find("payload \"p\""), run.err.rfind("payload \"p\""))
+      << "once, though the matrix has two cells: " << run.err;
 
   spec = scratch.write("y.toml", "[[test]]\nname = \"y\"\n[test.matrix]\ncores = [1, 2]\n");
   auto list = launch(scratch, {"list", spec, "-E", "test(=y[cores=2])"});
   EXPECT_EQ(list.exit_code, 0);
   EXPECT_NE(list.out.find("y[cores=2]"), std::string::npos) << list.out;
   EXPECT_EQ(list.out.find("y[cores=1]"), std::string::npos) << list.out;
-  EXPECT_EQ(launch(scratch, {"run", spec, "-E", "tset(y)"}).exit_code, 6) << "a bad filter has a code of its own";
+  EXPECT_EQ(launch(scratch, {"run", spec, "-E", "tset(y)"}).exit_code, 6)
+      << "a bad filter has a code of its own";
 }
 
 }  // namespace
