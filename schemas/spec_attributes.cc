@@ -73,7 +73,7 @@ const Attribute kTestAttributes[] = {
      .max = 600,
      .unit = "seconds",
      .doc = "How long a task may be runnable and not run before sched_ext calls it a stall, set from outside "
-            "once the scheduler is attached; 0: the scheduler's own."},
+            "while the scheduler is being attached; 0: the scheduler's own."},
     {.name = "kernel",
      .kind = kText,
      .field = &TestSpecT::kernel,
@@ -197,7 +197,8 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 1e6,
      .unit = "",
-     .doc = "Monitor: largest nr_running of a CPU over the smallest (1 at least); 0: not checked.",
+     .doc = "Monitor: largest nr_running of a CPU over the smallest (1 at least), less what waits in DSQs that "
+            "CPUs share while none is idle; 0: not checked.",
      .given = 4},
     {.name = "max_local_dsq_depth",
      .kind = kInteger,
@@ -235,7 +236,8 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 1e9,
      .unit = "per second",
-     .doc = "Monitor: most SCX_EV_DISPATCH_KEEP_LAST events; 0: not checked.",
+     .doc = "Monitor: most SCX_EV_DISPATCH_KEEP_LAST events while other tasks wait, per CPU that has one task, less "
+            "the calls of sched_yield; 0: not checked.",
      .given = 100},
     {.name = "enforce",
      .kind = kBool,
