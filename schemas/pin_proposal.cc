@@ -58,7 +58,8 @@ class Generalizer {
       if (comm.empty() || !rest.starts_with(comm)) continue;
       const size_t pid = pid_length(rest.substr(comm.size()));
       if (pid == 0 && (comm.size() < 3 || (rest.size() > comm.size() && word(rest[comm.size()])))) continue;
-      put(pid ? ".+\\[[0-9]+\\]" : ".+", comm.size() + pid);
+      const std::string name = comm.find(' ') == std::string::npos ? "\\S+" : ".+";
+      put(pid ? name + "\\[[0-9]+\\]" : name, comm.size() + pid);
       return true;
     }
     const size_t open = rest.find('[');
@@ -172,7 +173,7 @@ std::string comment(std::string text) {
 }
 
 Error no_crash(const PinEvidence& e) {
-  if (!e.attached && (e.died || e.crash))
+  if (!e.attached && !e.crash && e.died)
     return Error::not_found("the scheduler never attached: its load failed")
         .with_hint("a failed load is never the expected error, so it cannot be pinned");
   if (!e.crash && e.died)
@@ -224,7 +225,7 @@ std::string PinProposal::toml() const {
 }
 
 Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& repro) {
-  if (!primary.crash || primary.crash->kind != CrashKind::SchedExtExit || !primary.attached) return no_crash(primary);
+  if (!primary.crash || primary.crash->kind != CrashKind::SchedExtExit) return no_crash(primary);
   const CrashDetectedT& crash = *primary.crash;
   const std::string corpus = primary.corpus.text();
   // A message of several lines is one line in the crash: its part that stands in the corpus as it is.

@@ -26,7 +26,7 @@ TEST(GeneralizeMessage, WhatBelongsToTheRunIsMadeGeneral) {
 
 TEST(GeneralizeMessage, WhatBelongsToTheBugStays) {
   EXPECT_EQ(generalize_message("layer2_cell is not deadbeefed", {}, nullptr), "layer2_cell is not deadbeefed");
-  EXPECT_EQ(generalize_message("cells[cpu] lost, worker lost it", {"worker"}, nullptr), R"(cells\[cpu\] lost, .+ lost it)");
+  EXPECT_EQ(generalize_message("cells[cpu] lost, worker lost it", {"worker"}, nullptr), R"(cells\[cpu\] lost, \S+ lost it)");
   EXPECT_EQ(generalize_message("workers lost it", {"worker"}, nullptr), "workers lost it");
 }
 
@@ -89,6 +89,22 @@ TEST_F(Proposal, ASecondVmThatCrashedOtherwiseIsSaidSo) {
   crash(&primary, "no such cell 7");
   crash(&repro, "something else");
   EXPECT_THAT(propose_pin(primary, repro)->toml(), HasSubstr("# careful: the second VM's corpus is not matched"));
+}
+
+TEST_F(Proposal, AnErrorInOpsInitCanBePinnedThoughItNeverAttached) {
+  PinEvidence primary;
+  DumpLineT d;
+  d.text = "  scx_bpf_error (apply_cell_config returned -22)";
+  fold(&primary, std::move(d));
+  SchedulerExitedT exited;
+  fold(&primary, std::move(exited));
+  CrashDetectedT c;
+  c.reason = "scx_bpf_error";
+  c.message = "apply_cell_config returned -22";
+  fold(&primary, std::move(c));
+  auto p = propose_pin(primary, {});
+  ASSERT_TRUE(p.ok()) << p.error().to_string();
+  EXPECT_EQ(p->matches, "apply_cell_config returned -?[0-9]+");
 }
 
 TEST_F(Proposal, AMessageOfSeveralLinesIsPinnedByItsFirst) {
