@@ -74,6 +74,9 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
   }
   if (vm.finished && vm.finished->lines_dropped)
     notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
+  for (std::string& line : model.clients().lines()) notes.push_back(std::move(line));
+  if (model.started() && !model.run().origin.empty())
+    notes.push_back("the first VM is as recorded in " + model.run().origin + "; only the probe VM was booted for this report");
   if (model.stopped_here()) {
     notes.push_back(fmt::format("as known after event {} (guest: {}); the log goes on", model.last_seq(),
                                 stage_name(vm.stage)));

@@ -179,6 +179,29 @@ TEST(Report, LostHelpersAreNamedNearTheTop) {
   EXPECT_THAT(lost.text(), HasSubstr("[helper lost: ktstr-monitor (killed by SIGKILL)]"));
 }
 
+TEST(Report, RefusedClientsAndHeldProducersAreNamedOnce) {
+  SyntheticRun run("steady", "good");
+  run.boot();
+  for (int i = 0; i < 3; ++i) {
+    ClientRefusedT refused;
+    refused.name = "trace\x1b[2J";
+    refused.reason = "name: \"trace\" is taken";
+    refused.refused = 10;
+    run.add(std::move(refused), Vm::Host);
+    ProducerHeldT held;
+    held.held_ns = 1'500'000'000;
+    run.add(std::move(held), Vm::Host);
+  }
+  run.attach("good");
+  run.start_workload();
+  run.finish_workload();
+  run.report_workers();
+  run.power_off();
+  run.complete();
+  EXPECT_THAT(run.text(), HasSubstr("[client \"trace\" refused, 30 events: name: \"trace\" is taken]"));
+  EXPECT_THAT(run.text(), HasSubstr("held back for 4.500 s"));
+}
+
 TEST(Report, MemoryStaysFlat) {
   RunModel model;
   SyntheticRun run;

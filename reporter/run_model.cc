@@ -68,6 +68,12 @@ bool RunModel::fold(const EventBuffer& event) {
       if (auto* helper = event.as<HelperExited>(); !helper->expected() && lost_helpers_.size() < 64)
         lost_helpers_.push_back(unpacked<HelperExitedT>(*helper));
       break;
+    case Payload::ClientRefused:
+      clients_.refused(*event.as<ClientRefused>());
+      break;
+    case Payload::ProducerHeld:
+      clients_.held(str(event->source()), *event.as<ProducerHeld>());
+      break;
     case Payload::RunInterrupted:
       if (!interrupted_) interrupted_ = event.as<RunInterrupted>()->signal();
       break;

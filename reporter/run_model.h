@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "reporter/client_notes.h"
 #include "reporter/vm_record.h"
 #include "schemas/pin_corpus.h"
 
@@ -41,6 +42,8 @@ class RunModel {
   const VmRecord* repro() const { return repro_.get(); }  // the last try's VM; null: none was started
   const std::vector<HelperExitedT>& lost_helpers() const { return lost_helpers_; }
 
+  const ClientNotes& clients() const { return clients_; }
+
   bool repro_requested() const { return repro_requested_; }
   const std::optional<std::string>& repro_declined() const { return repro_declined_; }
   const std::optional<ReproFinishedT>& repro_finished() const { return repro_finished_; }
@@ -62,6 +65,7 @@ class RunModel {
   std::string completion_note_;
   std::optional<int> interrupted_;
   std::vector<HelperExitedT> lost_helpers_;
+  ClientNotes clients_;
   bool repro_requested_ = false;
   std::optional<std::string> repro_declined_;
   std::optional<ReproFinishedT> repro_finished_;
