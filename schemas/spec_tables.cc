@@ -175,8 +175,8 @@ const Attribute kPayloadAttributes[] = {
      .min = 0.1,
      .max = 3600,
      .unit = "seconds",
-     .doc = "It must end within this time, before scaling by the host's speed; without it, it is ended "
-            "with the workload, without blame.",
+     .doc = "It must end by itself within this time, before scaling by the host's speed; the workload goes "
+            "on until it has. Without it, it is ended with the workload, without blame.",
      .built_in = "none"},
     {.name = "exit_code",
      .kind = kInteger,

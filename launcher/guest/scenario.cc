@@ -124,9 +124,23 @@ void Scenario::run(const std::function<bool()>& outer_over) {
     loop_.run_until(done, std::min(end_ns_, now_ns() + step.hold_ns));
   }
   loop_.run_until(done, end_ns_);
+  wait_for_timed();
   const std::string& body = options_.spec.body;
   for (auto& payload : payloads_)
     if (payload->spec().name == body && now_ns() >= end_ns_) payload->time_out();
+}
+
+// A payload with a time-out is to end by itself: the workload goes on until it has, or its time is over.
+void Scenario::wait_for_timed() {
+  auto runs = [this](const auto& p) {
+    return p->running() && p->spec().timeout_ns != 0 && p->spec().name != options_.spec.body;
+  };
+  uint64_t limit = 0;
+  for (const auto& payload : payloads_)
+    if (runs(payload)) limit = std::max(limit, payload->started_ns() + scaled(payload->spec().timeout_ns));
+  if (limit == 0) return;
+  loop_.run_until([&] { return over() || std::none_of(payloads_.begin(), payloads_.end(), runs); },
+                  limit + kOpGraceNs);
 }
 
 void Scenario::apply(const StepT& step, uint32_t number) {

@@ -44,6 +44,7 @@ class Scenario {
   Status apply(const StepOpT& op, uint32_t step);
   Status start_payload(const PayloadSpecT& spec);
   Status wait_for(const std::string& payload);
+  void wait_for_timed();
   PayloadProcess* last_of(const std::string& payload);
   Result<WorkerProgram> program_of(const std::string& payload);
   void look_at_payloads();

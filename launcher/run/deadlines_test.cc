@@ -14,6 +14,10 @@ TEST(Deadlines, EveryStageHasOneAndTheWorkloadsHoldsItsDuration) {
     EXPECT_GT(d.limit_ns, 0u);
   }
   EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, {}).limit_ns, spec.duration_ns);
+  // A payload with a time-out may be started at the very end.
+  spec.payloads.push_back(std::make_unique<PayloadSpecT>());
+  spec.payloads[0]->timeout_ns = 500'000'000'000u;
+  EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, {}).limit_ns, 800'000'000'000u);
   EXPECT_EQ(deadline_after(Stage::NotStarted, spec, {.time_scale = 3, .boot_ns = 7}).limit_ns, 21u);
 }
 
