@@ -189,6 +189,7 @@ TEST(Remote, ARunIsWatchedFromAfarAndRepeatedFromItsLogAlone) {
   auto again = launch(scratch, {"repro", log, "--out", scratch.path() + "/again"}, env);
   EXPECT_EQ(again.exit_code, 1) << again.out << again.err;
   EXPECT_NE(again.out.find("same signature"), std::string::npos) << again.out << again.err;
+  EXPECT_NE(again.out.find("only the probe VM was booted"), std::string::npos) << again.out;
   std::string first_run, origin;
   size_t primary_vms = 0, repro_vms = 0, primary_events = 0, recorded_events = 0;
   for (const auto& e : read_log(log)) {
