@@ -18,7 +18,12 @@ class MapWalk {
  public:
   MapWalk(const GuestKernel& kernel, const MapFacts& map, uint32_t budget,
           const std::function<bool(const MapElement&)>& visit)
-      : kernel_(kernel), memory_(kernel.memory()), l_(kernel.layout().map), map_(map), budget_(budget), visit_(visit) {}
+      : kernel_(kernel),
+        memory_(kernel.memory()),
+        l_(kernel.layout().map),
+        map_(map),
+        budget_(budget),
+        visit_(visit) {}
 
   std::string run() {
     switch (map_.kind()) {
@@ -106,7 +111,8 @@ class MapWalk {
   }
 
   std::string storage() {
-    if (!l_.storage_buckets || !l_.storage_log || !l_.storage_node || !l_.storage_data || l_.storage_bucket_bytes == 0)
+    if (!l_.storage_buckets || !l_.storage_log || !l_.storage_node || !l_.storage_data ||
+        l_.storage_bucket_bytes == 0)
       return kNoLayout;
     const auto buckets = l_.storage_buckets.read(memory_, map_.address);
     const auto log = l_.storage_log.read(memory_, map_.address);
@@ -128,8 +134,8 @@ class MapWalk {
     return {};
   }
 
-  // Pages that are there, by the address that the scheduler's user half knows them under. One frame behind many
-  // addresses is the page that newer kernels put where nothing was allocated.
+  // Pages that are there, by the address that the scheduler's user half knows them under. One frame behind
+  // many addresses is the page that newer kernels put where nothing was allocated.
   std::string arena() {
     if (!l_.arena_start || !l_.arena_vm || !l_.vm_address) return kNoLayout;
     const auto start = l_.arena_start.read(memory_, map_.address);
@@ -206,7 +212,8 @@ std::optional<std::vector<MapFacts>> scheduler_maps(const GuestKernel& kernel) {
   std::vector<MapFacts> out;
   for (const ProgramReading& program : reading.programs) {
     for (const uint64_t address : program.facts->map_addresses) {
-      if (std::any_of(out.begin(), out.end(), [&](const MapFacts& m) { return m.address == address; })) continue;
+      if (std::any_of(out.begin(), out.end(), [&](const MapFacts& m) { return m.address == address; }))
+        continue;
       if (auto map = read_map_facts(kernel, address)) out.push_back(std::move(*map));
     }
   }

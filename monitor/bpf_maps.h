@@ -1,7 +1,7 @@
 // BPF maps in the guest: what a map is, and where its values stand. Finds addresses; reads no value.
 //
-// Kinds understood: arrays and hashes, plain and per CPU, LRU or not; task and cgroup storage; arenas. Every walk
-// is bounded by a budget of steps, whatever the guest says.
+// Kinds understood: arrays and hashes, plain and per CPU, LRU or not; task and cgroup storage; arenas. Every
+// walk is bounded by a budget of steps, whatever the guest says.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,16 @@ namespace ktstr {
 
 // enum bpf_map_type, as user space knows it.
 enum class MapKind : uint32_t {
-  kHash = 1, kArray = 2, kPerCpuHash = 5, kPerCpuArray = 6, kLruHash = 9, kLruPerCpuHash = 10, kStructOps = 26,
-  kTaskStorage = 29, kCgroupStorage = 32, kArena = 33,
+  kHash = 1,
+  kArray = 2,
+  kPerCpuHash = 5,
+  kPerCpuArray = 6,
+  kLruHash = 9,
+  kLruPerCpuHash = 10,
+  kStructOps = 26,
+  kTaskStorage = 29,
+  kCgroupStorage = 32,
+  kArena = 33,
 };
 
 struct MapFacts {
@@ -56,7 +64,8 @@ struct MapElement {
   std::vector<Copy> copies;
 };
 
-// Calls `visit` for each element until it says false. The text is empty, or why the walk ended early, for a person.
+// Calls `visit` for each element until it says false. The text is empty, or why the walk ended early, for a
+// person.
 std::string walk_map(const GuestKernel& kernel, const MapFacts& map, uint32_t budget,
                      const std::function<bool(const MapElement&)>& visit);
 

@@ -10,7 +10,7 @@ namespace ktstr {
 namespace {
 
 constexpr int kMaxDepth = 12;
-constexpr uint32_t kMaxText = 200;      // of a char array
+constexpr uint32_t kMaxText = 200;  // of a char array
 constexpr uint32_t kMaxBytesShown = 32;
 constexpr uint32_t kMaxElements = 65536;  // of an array, looked at
 
@@ -55,7 +55,8 @@ std::string enum_leaf(const BtfView& btf, const BtfType& type, uint64_t value) {
   return number_text(value, type.is_signed);
 }
 
-std::string bits_leaf(const BtfView& btf, const BtfMember& member, const BtfType& type, std::span<const uint8_t> bytes) {
+std::string bits_leaf(const BtfView& btf, const BtfMember& member, const BtfType& type,
+                      std::span<const uint8_t> bytes) {
   uint64_t value = 0;
   for (uint32_t bit = 0; bit < std::min(member.bit_size, 64u); ++bit) {
     const uint64_t at = uint64_t{member.bit_offset} + bit;
@@ -152,11 +153,13 @@ Result<uint64_t> encode_number(const ValuePlace& place, const BtfType& type, std
   }
   uint64_t value = 0;
   if (!parse_number(text, value)) return bad_value(place, text, "a whole number, not negative, is needed");
-  if (bits < 64 && value >> bits) return bad_value(place, text, "it does not fit into " + std::to_string(type.size) + " bytes");
+  if (bits < 64 && value >> bits)
+    return bad_value(place, text, "it does not fit into " + std::to_string(type.size) + " bytes");
   return value;
 }
 
-Result<uint64_t> encode_enum(const BtfView& btf, const ValuePlace& place, const BtfType& type, std::string_view text) {
+Result<uint64_t> encode_enum(const BtfView& btf, const ValuePlace& place, const BtfType& type,
+                             std::string_view text) {
   std::string known;
   int shown = 0;
   for (const BtfEnumerator& e : btf.enumerators(type.id)) {
@@ -185,12 +188,14 @@ Result<ValuePlace> step_into(const BtfView& btf, const ValuePlace& from, std::st
     if (v.name == name) return ValuePlace{from.offset + v.offset, btf.resolve(v.type_id).size, v.type_id, {}};
   }
   const BtfType type = btf.resolve(from.type_id);
-  if (type.cls == BtfClass::kPointer) return Error::invalid("\"" + std::string(name) + "\" is behind a pointer");
+  if (type.cls == BtfClass::kPointer)
+    return Error::invalid("\"" + std::string(name) + "\" is behind a pointer");
   const auto field = btf.field(from.type_id, name);
   if (!field) {
     const std::string known = names_in(btf, from.type_id);
-    return Error::not_found("there is no \"" + std::string(name) + "\"" +
-                            (known.empty() ? ": " + btf.type_name(from.type_id) + " has no fields" : "; there are " + known));
+    return Error::not_found(
+        "there is no \"" + std::string(name) + "\"" +
+        (known.empty() ? ": " + btf.type_name(from.type_id) + " has no fields" : "; there are " + known));
   }
   if (field->bit_size) return Error::unsupported("\"" + std::string(name) + "\" is a bit-field: not written");
   return ValuePlace{from.offset + field->offset, field->size, field->type_id, {}};
@@ -200,9 +205,11 @@ Result<ValuePlace> index_into(const BtfView& btf, const ValuePlace& from, std::s
   const BtfType type = btf.resolve(from.type_id);
   uint32_t index = 0;
   if (!parse_number(digits, index)) return Error::invalid("\"[" + std::string(digits) + "]\" is no index");
-  if (type.cls != BtfClass::kArray) return Error::invalid("[" + std::string(digits) + "]: " + btf.type_name(from.type_id) + " is no array");
+  if (type.cls != BtfClass::kArray)
+    return Error::invalid("[" + std::string(digits) + "]: " + btf.type_name(from.type_id) + " is no array");
   if (index >= type.count)
-    return Error::invalid("[" + std::string(digits) + "]: the array has " + std::to_string(type.count) + " elements");
+    return Error::invalid("[" + std::string(digits) + "]: the array has " + std::to_string(type.count) +
+                          " elements");
   const uint32_t size = btf.resolve(type.target).size;
   return ValuePlace{from.offset + index * size, size, type.target, {}};
 }
@@ -220,8 +227,8 @@ void FieldSink::add(std::string name, std::string value) {
   fields.push_back(std::move(field));
 }
 
-void render_fields(const BtfView& btf, uint32_t type_id, std::span<const uint8_t> bytes, const std::string& prefix,
-                   FieldSink& sink) {
+void render_fields(const BtfView& btf, uint32_t type_id, std::span<const uint8_t> bytes,
+                   const std::string& prefix, FieldSink& sink) {
   Renderer renderer(btf, sink);
   const auto variables = btf.variables(type_id);
   if (variables.empty()) return renderer.value(type_id, bytes, prefix, 0);
@@ -299,13 +306,15 @@ Result<ValuePlace> find_place(const BtfView& btf, uint32_t type_id, std::string_
   return place;
 }
 
-Result<std::vector<uint8_t>> encode_value(const BtfView& btf, const ValuePlace& place, std::string_view text) {
+Result<std::vector<uint8_t>> encode_value(const BtfView& btf, const ValuePlace& place,
+                                          std::string_view text) {
   const BtfType type = btf.resolve(place.type_id);
   std::vector<uint8_t> bytes(place.size, 0);
   Result<uint64_t> number = uint64_t{0};
   switch (type.cls) {
     case BtfClass::kBool:
-      if (text != "true" && text != "false" && text != "1" && text != "0") return bad_value(place, text, "true or false is needed");
+      if (text != "true" && text != "false" && text != "1" && text != "0")
+        return bad_value(place, text, "true or false is needed");
       number = uint64_t{text == "true" || text == "1"};
       break;
     case BtfClass::kInt:
@@ -324,8 +333,9 @@ Result<std::vector<uint8_t>> encode_value(const BtfView& btf, const ValuePlace& 
       [[fallthrough]];
     default: {
       const std::string known = names_in(btf, place.type_id);
-      return Error::unsupported("a " + (place.type_name == "void" ? std::string("section of variables") : place.type_name) +
-                                " is not written as a whole" + (known.empty() ? "" : "; name one of its fields: " + known));
+      return Error::unsupported(
+          "a " + (place.type_name == "void" ? std::string("section of variables") : place.type_name) +
+          " is not written as a whole" + (known.empty() ? "" : "; name one of its fields: " + known));
     }
   }
   if (!number) return std::move(number).error();

@@ -1,6 +1,7 @@
 // Values of a BPF program, by its BTF: bytes to named fields, a field's name to its place, text to bytes.
 //
-// BTF and bytes are the guest's: nesting, fields and text are bounded, an offset outside of the bytes is left out.
+// BTF and bytes are the guest's: nesting, fields and text are bounded, an offset outside of the bytes is left
+// out.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +23,10 @@ struct FieldSink {
   void add(std::string name, std::string value);
 };
 
-// Every leaf under `prefix` ("cfg" gives "cfg.cells[2].weight"; a type that is itself a leaf is "value"). Elements of
-// arrays that are zero throughout are not listed. `type_id` may be a DATASEC: its variables.
-void render_fields(const BtfView& btf, uint32_t type_id, std::span<const uint8_t> bytes, const std::string& prefix,
-                   FieldSink& sink);
+// Every leaf under `prefix` ("cfg" gives "cfg.cells[2].weight"; a type that is itself a leaf is "value").
+// Elements of arrays that are zero throughout are not listed. `type_id` may be a DATASEC: its variables.
+void render_fields(const BtfView& btf, uint32_t type_id, std::span<const uint8_t> bytes,
+                   const std::string& prefix, FieldSink& sink);
 // One leaf as text: 42, -1, true, SCX_DSQ_LOCAL, 0xffff…, "text".
 std::string render_leaf(const BtfView& btf, uint32_t type_id, std::span<const uint8_t> bytes);
 // Bytes without a type.
@@ -38,7 +39,8 @@ struct ValuePlace {
   uint32_t type_id = 0;
   std::string type_name;
 };
-// "limit", "cfg.cells[2].weight"; empty: the whole value. Errors name the part that is missing, and what there is.
+// "limit", "cfg.cells[2].weight"; empty: the whole value. Errors name the part that is missing, and what
+// there is.
 Result<ValuePlace> find_place(const BtfView& btf, uint32_t type_id, std::string_view path);
 // `text` as the bytes of that place: a number in range, true or false, an enumerator, text of a char array.
 Result<std::vector<uint8_t>> encode_value(const BtfView& btf, const ValuePlace& place, std::string_view text);

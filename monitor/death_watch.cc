@@ -12,8 +12,8 @@ std::optional<Death> DeathWatch::look() {
     alive_ = *root;
     return std::nullopt;
   }
-  // The word after the last one's end is memory that was freed: only one that was seen alive can die. The sequence
-  // number grows at the very end of enabling, so it may differ.
+  // The word after the last one's end is memory that was freed: only one that was seen alive can die. The
+  // sequence number grows at the very end of enabling, so it may differ.
   if (alive_.address != root->address) return std::nullopt;
   told_ = *root;
   return Death{*root, *value};

@@ -1,4 +1,5 @@
-// Looks, between samples and a thousand times a second, at the one word that says that the scheduler is dying.
+// Looks, between samples and a thousand times a second, at the one word that says that the scheduler is
+// dying.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ class Capture {
     if (!maps) return out;
     for (const MapFacts& facts : *maps) {
       if (out.maps.size() == limits_.maps) {
-        out.facts.absent.push_back("maps: " + std::to_string(maps->size() - limits_.maps) + " more were not read");
+        out.facts.absent.push_back("maps: " + std::to_string(maps->size() - limits_.maps) +
+                                   " more were not read");
         break;
       }
       out.maps.push_back(copy(facts));
@@ -43,7 +44,8 @@ class Capture {
     const auto root = read_scx_root(kernel_);
     const Field& name = kernel_.layout().scx.ops_name;
     if (root && root->address && name)
-      facts.ops_name = kernel_.memory().text(root->address + name.offset, std::min(name.size, 128u)).value_or("");
+      facts.ops_name =
+          kernel_.memory().text(root->address + name.offset, std::min(name.size, 128u)).value_or("");
   }
 
   FrozenGuest::Map copy(const MapFacts& facts) {
@@ -70,7 +72,8 @@ class Capture {
         // Elements of arrays that were never written say nothing.
         if (sparse && facts.max_entries * element.copies.size() > 1 && all_zero(value.bytes)) continue;
         taken_ += static_cast<uint32_t>(value.bytes.size());
-        if (place.bytes > value.bytes.size()) map.note = "values of " + std::to_string(place.bytes) + " bytes are cut";
+        if (place.bytes > value.bytes.size())
+          map.note = "values of " + std::to_string(place.bytes) + " bytes are cut";
         value.key = element.key;
         value.cpu = place.cpu;
         value.owner = element.owner;
@@ -104,7 +107,8 @@ class Capture {
 
 class Render {
  public:
-  Render(const KernelLayout& layout, const FreezeLimits& limits) : layout_(layout), fields_left_(limits.total_fields), limits_(limits) {}
+  Render(const KernelLayout& layout, const FreezeLimits& limits)
+      : layout_(layout), fields_left_(limits.total_fields), limits_(limits) {}
 
   std::unique_ptr<FrozenMapT> map(const FrozenGuest::Map& from) {
     auto out = std::make_unique<FrozenMapT>();
@@ -132,7 +136,8 @@ class Render {
     return it->second ? &*it->second : nullptr;
   }
 
-  std::unique_ptr<FrozenEntryT> entry(const MapFacts& map, const FrozenGuest::Value& value, const BtfView* btf) {
+  std::unique_ptr<FrozenEntryT> entry(const MapFacts& map, const FrozenGuest::Value& value,
+                                      const BtfView* btf) {
     auto out = std::make_unique<FrozenEntryT>();
     out->key = key(map, value, btf);
     FieldSink sink;
@@ -204,7 +209,9 @@ class Render {
 
 }  // namespace
 
-FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits) { return Capture(kernel, limits).run(); }
+FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits) {
+  return Capture(kernel, limits).run();
+}
 
 GuestFrozenT render(FrozenGuest frozen, const KernelLayout& layout, const FreezeLimits& limits) {
   Render render(layout, limits);

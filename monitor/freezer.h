@@ -1,7 +1,9 @@
-// Everything of a dying scheduler, taken in one go while the VM stands still: run queues, every DSQ's tasks, its maps.
+// Everything of a dying scheduler, taken in one go while the VM stands still: run queues, every DSQ's tasks,
+// its maps.
 //
-// In two halves, so that the VM is held for the copying alone: capture() copies bytes out of the guest, render() makes
-// them readable once the guest runs again. Both are bounded by FreezeLimits, and by the walkers' own bounds.
+// In two halves, so that the VM is held for the copying alone: capture() copies bytes out of the guest,
+// render() makes them readable once the guest runs again. Both are bounded by FreezeLimits, and by the
+// walkers' own bounds.
 #pragma once
 
 #include <memory>
@@ -17,10 +19,10 @@ namespace ktstr {
 struct FreezeLimits {
   uint32_t tasks_per_queue = 256;
   uint32_t maps = 128;
-  uint32_t entries_per_map = 128;    // kept; more are counted
-  uint32_t steps_per_map = 1u << 16; // of a walk
-  uint32_t value_bytes = 64u << 10;  // of one value; the rest is cut
-  uint32_t total_bytes = 4u << 20;   // of all values
+  uint32_t entries_per_map = 128;     // kept; more are counted
+  uint32_t steps_per_map = 1u << 16;  // of a walk
+  uint32_t value_bytes = 64u << 10;   // of one value; the rest is cut
+  uint32_t total_bytes = 4u << 20;    // of all values
   uint32_t fields_per_entry = 256;
   uint32_t total_fields = 20000;
 };

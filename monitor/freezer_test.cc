@@ -85,7 +85,8 @@ TEST_F(Freezing, MapsByTheNamesOfTheirFields) {
 }
 
 TEST_F(Freezing, LimitsAreSaid) {
-  const GuestFrozenT f = freeze({.tasks_per_queue = 1, .maps = 2, .entries_per_map = 1, .fields_per_entry = 2});
+  const GuestFrozenT f =
+      freeze({.tasks_per_queue = 1, .maps = 2, .entries_per_map = 1, .fields_per_entry = 2});
   EXPECT_EQ(f.cpus[0]->tasks.size(), 1u);
   EXPECT_EQ(f.cpus[0]->tasks_left_out, 1u);
   ASSERT_EQ(f.maps.size(), 2u);
@@ -97,7 +98,8 @@ TEST_F(Freezing, LimitsAreSaid) {
 
 TEST_F(Freezing, AChainThatIsALoopEndsThatWalkOnly) {
   guest_.poke<uint64_t>(guest_.at("element0"), guest_.at("element1"));
-  guest_.poke<uint64_t>(guest_.at("waiting1") + testing::kTaskList, guest_.at("waiting1") + testing::kTaskList);
+  guest_.poke<uint64_t>(guest_.at("waiting1") + testing::kTaskList,
+                        guest_.at("waiting1") + testing::kTaskList);
   const GuestFrozenT f = freeze({.steps_per_map = 1000});
   EXPECT_FALSE(map(f, "cells")->note.empty());
   EXPECT_GT(map(f, "cells")->entries_left_out, 0u);
@@ -134,8 +136,9 @@ TEST_F(Freezing, TheSchedulerIsGoneAlready) {
 
 // Whatever stands in the structures: it ends, and does not crash (run under the sanitizers).
 TEST_F(Freezing, RandomDamage) {
-  const char* const places[] = {"map.bss", "map.hash", "map.percpu", "map.tasks", "buckets", "element0", "element1",
-                                "program_btf", "rq0", "rq1", "task0", "waiting0", "dsq0", "dsq_table", "global", "scx"};
+  const char* const places[] = {"map.bss",  "map.hash",    "map.percpu", "map.tasks", "buckets", "element0",
+                                "element1", "program_btf", "rq0",        "rq1",       "task0",   "waiting0",
+                                "dsq0",     "dsq_table",   "global",     "scx"};
   std::mt19937_64 random(7);
   for (int round = 0; round < 300; ++round) {
     SyntheticKernel guest;
@@ -143,7 +146,8 @@ TEST_F(Freezing, RandomDamage) {
     ASSERT_TRUE(kernel.ok());
     for (int i = 0; i < 4; ++i) {
       const uint64_t at = guest.at(places[random() % std::size(places)]) + random() % 16 * 8;
-      const uint64_t values[] = {random(), 0, ~0ull, kWild, guest.at("element0"), guest.at("scx"), random() % 4096, at};
+      const uint64_t values[] = {random(),        0, ~0ull, kWild, guest.at("element0"), guest.at("scx"),
+                                 random() % 4096, at};
       guest.poke<uint64_t>(at, values[random() % std::size(values)]);
     }
     const FreezeLimits limits{.entries_per_map = 32, .steps_per_map = 4096, .total_bytes = 1u << 20};

@@ -27,7 +27,11 @@ std::string state_letter(uint64_t state) {
 class QueueReader {
  public:
   QueueReader(const GuestKernel& kernel, const FreezeLimits& limits)
-      : kernel_(kernel), memory_(kernel.memory()), l_(kernel.layout()), limits_(limits), jiffies_(read_jiffies(kernel)) {}
+      : kernel_(kernel),
+        memory_(kernel.memory()),
+        l_(kernel.layout()),
+        limits_(limits),
+        jiffies_(read_jiffies(kernel)) {}
 
   std::unique_ptr<TaskSeenT> task(uint64_t address, bool waits) const {
     TaskReading r;
@@ -48,7 +52,8 @@ class QueueReader {
     return t;
   }
 
-  // Tasks of a list whose nodes stand `node` bytes into them. False: the list is nonsense; what was read stays.
+  // Tasks of a list whose nodes stand `node` bytes into them. False: the list is nonsense; what was read
+  // stays.
   bool tasks(uint64_t head, uint32_t node_offset, bool may_hold_cursors, uint64_t running,
              std::vector<std::unique_ptr<TaskSeenT>>& out, uint32_t& left_out) const {
     const Field& flags = l_.freeze.list_flags;
@@ -106,7 +111,8 @@ void freeze_cpu(const GuestKernel& kernel, const QueueReader& reader, uint16_t c
   c->idle = curr != 0 && curr == idle;
   if (curr != 0) c->curr = reader.task(curr, false);
   if (l.rq.runnable_list && l.task.runnable_node &&
-      !reader.tasks(rq + l.rq.runnable_list.offset, l.task.runnable_node.offset, false, curr, c->tasks, c->tasks_left_out))
+      !reader.tasks(rq + l.rq.runnable_list.offset, l.task.runnable_node.offset, false, curr, c->tasks,
+                    c->tasks_left_out))
     cut(out, name + "'s list of runnable tasks");
   out.cpus.push_back(std::move(c));
 
@@ -120,7 +126,8 @@ void freeze_cpu(const GuestKernel& kernel, const QueueReader& reader, uint16_t c
   d->kind = DsqKind::Global;
   d->place = cpu;
   d->depth = static_cast<uint32_t>(*depth);
-  if (!reader.tasks(dsq + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, curr, d->tasks, d->tasks_left_out))
+  if (!reader.tasks(dsq + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, curr, d->tasks,
+                    d->tasks_left_out))
     cut(out, name + "'s local DSQ");
   out.dsqs.push_back(std::move(d));
 }
@@ -156,7 +163,8 @@ void freeze_queues(const GuestKernel& kernel, const FreezeLimits& limits, GuestF
     char name[40];
     std::snprintf(name, sizeof name, "DSQ 0x%llx", static_cast<unsigned long long>(dsq.id));
     if (l.freeze.dsq_tasks && l.freeze.list_node &&
-        !reader.tasks(dsq.address + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, 0, d->tasks, d->tasks_left_out))
+        !reader.tasks(dsq.address + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, 0, d->tasks,
+                      d->tasks_left_out))
       cut(out, name);
     out.dsqs.push_back(std::move(d));
   }

@@ -102,37 +102,37 @@ struct ProgramLayout {
 
 // What freezing looks at beyond a sample.
 struct FreezeLayout {
-  Field task_state, task_flags;     // task_struct.__state, .scx.flags
-  Field list_node;                  // task_struct.scx.dsq_list.node: where it hangs on a DSQ
-  Field list_flags;                 // .scx.dsq_list.flags
-  Field dsq_tasks;                  // scx_dispatch_q.list
-  Field local_dsq;                  // rq.scx.local_dsq
-  uint64_t cursor_flag = 1;         // SCX_DSQ_LNODE_ITER_CURSOR: not a task
-  uint64_t exit_unreg = 64;         // SCX_EXIT_UNREG: user space took the scheduler out
+  Field task_state, task_flags;                // task_struct.__state, .scx.flags
+  Field list_node;                             // task_struct.scx.dsq_list.node: where it hangs on a DSQ
+  Field list_flags;                            // .scx.dsq_list.flags
+  Field dsq_tasks;                             // scx_dispatch_q.list
+  Field local_dsq;                             // rq.scx.local_dsq
+  uint64_t cursor_flag = 1;                    // SCX_DSQ_LNODE_ITER_CURSOR: not a task
+  uint64_t exit_unreg = 64;                    // SCX_EXIT_UNREG: user space took the scheduler out
   std::map<uint64_t, std::string> exit_names;  // enum scx_exit_kind: "error_stall"
 };
 
 // struct bpf_map and the kinds of map whose values can be found.
 struct MapLayout {
   Field frozen, flags, btf, key_type, value_type, kernel_value_type;  // of bpf_map
-  Field btf_data, btf_bytes;                       // struct btf: the raw BTF of the program
-  Field array_values, array_stride;                // bpf_array
-  Field buckets, bucket_count;                     // bpf_htab
-  uint32_t bucket_bytes = 0, bucket_first = 0;     // struct bucket; 0 bytes: not known
-  Field element_key;                               // htab_elem.key
-  Field storage_buckets, storage_log;              // bpf_local_storage_map
+  Field btf_data, btf_bytes;                    // struct btf: the raw BTF of the program
+  Field array_values, array_stride;             // bpf_array
+  Field buckets, bucket_count;                  // bpf_htab
+  uint32_t bucket_bytes = 0, bucket_first = 0;  // struct bucket; 0 bytes: not known
+  Field element_key;                            // htab_elem.key
+  Field storage_buckets, storage_log;           // bpf_local_storage_map
   uint32_t storage_bucket_bytes = 0, storage_first = 0;
   Field storage_node, storage_head, storage_data, storage_owner;  // bpf_local_storage_elem, bpf_local_storage
-  Field arena_start, arena_vm, vm_address;         // bpf_arena, vm_struct
-  Field ops_value;                                 // bpf_struct_ops_map.kvalue
-  std::map<uint64_t, std::string> type_names;      // enum bpf_map_type: "percpu_array"
+  Field arena_start, arena_vm, vm_address;                        // bpf_arena, vm_struct
+  Field ops_value;                                                // bpf_struct_ops_map.kvalue
+  std::map<uint64_t, std::string> type_names;                     // enum bpf_map_type: "percpu_array"
 };
 
 // Where sched_ext's watchdog keeps its time.
 struct WatchdogLayout {
-  Field of_scheduler;               // scx_sched.watchdog_timeout, jiffies
+  Field of_scheduler;                 // scx_sched.watchdog_timeout, jiffies
   std::vector<uint64_t> value_types;  // BTF ids of bpf_struct_ops_sched_ext_ops and its variants
-  Field state, timeout_ms;          // in such a value, while the scheduler is being loaded
+  Field state, timeout_ms;            // in such a value, while the scheduler is being loaded
   uint64_t state_ready = 3, state_in_use = 1;
 };
 

@@ -1,12 +1,13 @@
 // ktstr-monitor: watches the scheduler of each VM from outside, in the guest's RAM.
 //
-// Reads:   RunStarted, VmStarted, StageReached, VmExited, RunFinished; the RAM file and the QMP socket that VmStarted
-//          names; QEMU's threads in /proc.
-// Writes:  MonitorAttached or MonitorUnavailable, MonitorSample every 100 ms, GuestFrozen and frozen.json when the
-//          scheduler dies, MapWritten, WatchdogSet, MonitorStopped; one session a VM. Into the guest: what the spec says.
+// Reads:   RunStarted, VmStarted, StageReached, VmExited, RunFinished; the RAM file and the QMP socket that
+//          VmStarted names; QEMU's threads in /proc.
+// Writes:  MonitorAttached or MonitorUnavailable, MonitorSample every 100 ms, GuestFrozen and frozen.json
+//          when the scheduler dies, MapWritten, WatchdogSet, MonitorStopped; one session a VM. Into the
+//          guest: what the spec says.
 // Trusts:  the launcher. Nothing in guest memory: every pointer, count and list is bounded.
-// On failure: a sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable with the
-//          reason; a QEMU that does not answer is left alone. The run goes on in either case.
+// On failure: a sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable
+//          with the reason; a QEMU that does not answer is left alone. The run goes on in any case.
 // Limits:  x86-64 guests with KALLSYMS_ALL and BTF, Linux 6.16 and newer; at most 1024 CPUs.
 #include "monitor/monitor_role.h"
 

@@ -5,7 +5,8 @@ namespace ktstr {
 namespace {
 
 // Enumerators by value, less the prefix, in small letters.
-std::map<uint64_t, std::string> enum_names(const BtfView& btf, std::string_view name, std::string_view prefix) {
+std::map<uint64_t, std::string> enum_names(const BtfView& btf, std::string_view name,
+                                           std::string_view prefix) {
   std::map<uint64_t, std::string> out;
   const auto id = btf.find_enum(name);
   if (!id) return out;
@@ -93,8 +94,10 @@ WatchdogLayout watchdog_layout(LayoutFinder& find) {
     l.timeout_ms = find.field(ops, "data.timeout_ms");
   }
   const BtfView& btf = find.btf();
-  l.state_ready = btf.enum_value("bpf_struct_ops_state", "BPF_STRUCT_OPS_STATE_READY").value_or(l.state_ready);
-  l.state_in_use = btf.enum_value("bpf_struct_ops_state", "BPF_STRUCT_OPS_STATE_INUSE").value_or(l.state_in_use);
+  l.state_ready =
+      btf.enum_value("bpf_struct_ops_state", "BPF_STRUCT_OPS_STATE_READY").value_or(l.state_ready);
+  l.state_in_use =
+      btf.enum_value("bpf_struct_ops_state", "BPF_STRUCT_OPS_STATE_INUSE").value_or(l.state_in_use);
   return l;
 }
 

@@ -10,8 +10,8 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kNameBytes = 15;          // BPF_OBJ_NAME_LEN less its NUL
-constexpr uint32_t kMaxSteps = 1u << 22;   // of a walk to an element
+constexpr size_t kNameBytes = 15;         // BPF_OBJ_NAME_LEN less its NUL
+constexpr uint32_t kMaxSteps = 1u << 22;  // of a walk to an element
 
 Result<MapFacts> find_map(const GuestKernel& kernel, const std::string& asked) {
   const auto maps = scheduler_maps(kernel);
@@ -22,7 +22,10 @@ Result<MapFacts> find_map(const GuestKernel& kernel, const std::string& asked) {
   for (const MapFacts& map : *maps) {
     known += (known.empty() ? "" : ", ") + printable(map.name);
     if (!names_map(asked, map.name)) continue;
-    if (found) return Error::invalid("more than one map goes by this name: " + printable(found->name) + " (id " + std::to_string(found->id) + ") and " + printable(map.name) + " (id " + std::to_string(map.id) + ")");
+    if (found)
+      return Error::invalid("more than one map goes by this name: " + printable(found->name) + " (id " +
+                            std::to_string(found->id) + ") and " + printable(map.name) + " (id " +
+                            std::to_string(map.id) + ")");
     found = &map;
   }
   if (!found) return Error::not_found("the scheduler's programs use no such map; they use " + known);
@@ -47,7 +50,8 @@ Result<std::vector<uint8_t>> encode_key(const BtfView& btf, const MapFacts& map,
   return key;
 }
 
-Result<MapElement> find_element(const GuestKernel& kernel, const MapFacts& map, const BtfView& btf, const std::string& text) {
+Result<MapElement> find_element(const GuestKernel& kernel, const MapFacts& map, const BtfView& btf,
+                                const std::string& text) {
   std::vector<uint8_t> key;
   switch (map.kind()) {
     case MapKind::kArray:
@@ -56,7 +60,8 @@ Result<MapElement> find_element(const GuestKernel& kernel, const MapFacts& map, 
       const uint64_t index = text.empty() ? 0 : std::strtoull(text.c_str(), &end, 0);
       if (end && (*end || end == text.c_str())) return Error::invalid("key: \"" + text + "\" is no index");
       if (index >= map.max_entries)
-        return Error::invalid("key: " + text + ": the map has " + std::to_string(map.max_entries) + " elements");
+        return Error::invalid("key: " + text + ": the map has " + std::to_string(map.max_entries) +
+                              " elements");
       const auto small = static_cast<uint32_t>(index);
       key.resize(4);
       std::memcpy(key.data(), &small, 4);
@@ -73,7 +78,8 @@ Result<MapElement> find_element(const GuestKernel& kernel, const MapFacts& map, 
       break;
     }
     default:
-      return Error::unsupported("values of this kind of map (" + std::to_string(map.type) + ") are not written");
+      return Error::unsupported("values of this kind of map (" + std::to_string(map.type) +
+                                ") are not written");
   }
   std::optional<MapElement> found;
   const std::string why = walk_map(kernel, map, kMaxSteps, [&](const MapElement& element) {
@@ -88,7 +94,8 @@ Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wante
   const auto map = find_map(kernel, wanted.map);
   if (!map) return map.error();
   if (map->frozen)
-    return Error::unsupported("the map is read-only since it was loaded: the verifier has compiled its values into the programs");
+    return Error::unsupported(
+        "the map is read-only since it was loaded: the verifier has compiled its values into the programs");
   if (map->value_type == 0) return Error::unsupported("the map's values have no BTF: no field can be named");
   const std::vector<uint8_t> bytes = read_map_btf(kernel, *map);
   if (bytes.empty()) return Error::invalid("the program's BTF is not readable");
@@ -105,12 +112,14 @@ Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wante
 
   const auto look = [&](std::string& out) {
     std::vector<uint8_t> now(place->size);
-    if (!element->copies.empty() && kernel.memory().read(element->copies[0].at + place->offset, now.data(), now.size()))
+    if (!element->copies.empty() &&
+        kernel.memory().read(element->copies[0].at + place->offset, now.data(), now.size()))
       out = render_leaf(*btf, place->type_id, now);
   };
   look(said.before);
   for (const MapElement::Copy& copy : element->copies) {
-    if (auto status = write_guest(kernel.memory(), writer, copy.at + place->offset, *value); !status) return status;
+    if (auto status = write_guest(kernel.memory(), writer, copy.at + place->offset, *value); !status)
+      return status;
   }
   look(said.after);
   return {};

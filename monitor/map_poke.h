@@ -7,12 +7,14 @@
 
 namespace ktstr {
 
-// Does `asked` name the map `name`? In full or as the kernel cut it (15 bytes), with or without the object's prefix:
+// Does `asked` name the map `name`? In full or as the kernel cut it (15 bytes), with or without the object's
+// prefix:
 // ".bss" and "scx_demo.bss" both name "scx_demo.bss".
 bool names_map(std::string_view asked, std::string_view name);
 
-// Writes, and says what stood there before and stands there now; `error` when it could not, and why. Per-CPU maps: the
-// copies of all CPUs. Frozen maps (.rodata) are refused: the verifier has compiled their values into the programs.
+// Writes, and says what stood there before and stands there now; `error` when it could not, and why. Per-CPU
+// maps: the copies of all CPUs. Frozen maps (.rodata) are refused: the verifier has compiled their values
+// into the programs.
 MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index);
 
 }  // namespace ktstr

@@ -29,8 +29,11 @@ class IntoGuest : public RamWriter {
 
 class Poking : public ::testing::Test {
  protected:
-  Poking() : kernel_(std::move(*GuestKernel::attach(guest_.ram(), guest_.ram_layout(), cache_))), writer_(guest_) {}
-  MapWrittenT poke(const std::string& map, const std::string& field, const std::string& value, const std::string& key = "") {
+  Poking()
+      : kernel_(std::move(*GuestKernel::attach(guest_.ram(), guest_.ram_layout(), cache_))),
+        writer_(guest_) {}
+  MapWrittenT poke(const std::string& map, const std::string& field, const std::string& value,
+                   const std::string& key = "") {
     MapWriteT wanted;
     wanted.map = map;
     wanted.field = field;
@@ -64,17 +67,21 @@ TEST_F(Poking, FieldsOfEachKind) {
 
 TEST_F(Poking, WhatCannotBeWrittenSaysWhy) {
   const auto error = [&](auto... args) { return poke(args...).error; };
-  EXPECT_EQ(error(".rodata", "cfg.limit", "1"),
-            "the map is read-only since it was loaded: the verifier has compiled its values into the programs");
+  EXPECT_EQ(
+      error(".rodata", "cfg.limit", "1"),
+      "the map is read-only since it was loaded: the verifier has compiled its values into the programs");
   EXPECT_EQ(error("nope", "x", "1"),
-            "the scheduler's programs use no such map; they use a_map, made_up.bss, made_up.rodata, cells, ctx, task_ctx");
+            "the scheduler's programs use no such map; they use a_map, made_up.bss, made_up.rodata, cells, "
+            "ctx, task_ctx");
   EXPECT_EQ(error(".bss", "cfg.lmit", "1"), "there is no \"lmit\"; there are limit, on, mode, cells, tag");
   EXPECT_EQ(error(".bss", "cfg.cells[4]", "1"), "[4]: the array has 4 elements");
   EXPECT_EQ(error(".bss", "cfg.limit", "4294967296"),
             "\"4294967296\" is no unsigned int: it does not fit into 4 bytes");
   EXPECT_EQ(error(".bss", "cfg.on", "maybe"), "\"maybe\" is no _Bool: true or false is needed");
-  EXPECT_EQ(error(".bss", "cfg.mode", "MODE_X"), "\"MODE_X\" is no enum mode: its values are MODE_SLOW, MODE_FAST");
-  EXPECT_EQ(error(".bss", "cfg", "1"), "a struct cfg is not written as a whole; name one of its fields: limit, on, mode, cells, tag");
+  EXPECT_EQ(error(".bss", "cfg.mode", "MODE_X"),
+            "\"MODE_X\" is no enum mode: its values are MODE_SLOW, MODE_FAST");
+  EXPECT_EQ(error(".bss", "cfg", "1"),
+            "a struct cfg is not written as a whole; name one of its fields: limit, on, mode, cells, tag");
   EXPECT_EQ(error("cells", "limit", "1", "44"), "the map has no element with key 44");
   EXPECT_EQ(error("ctx", "", "1", "2"), "key: 2: the map has 2 elements");
   EXPECT_EQ(error("cells", "limit", "1"), "this map is a hash: say which element (key = …)");
@@ -115,7 +122,8 @@ class Watchdog : public Poking, public ::testing::WithParamInterface<bool> {
     kernel_ = std::move(*GuestKernel::attach(guest_.ram(), guest_.ram_layout(), fresh));
   }
   void in_force(uint64_t jiffies) {
-    guest_.poke<uint64_t>(GetParam() ? guest_.at("scx") + testing::kScxWatchdog : guest_.at("scx_watchdog_timeout"), jiffies);
+    guest_.poke<uint64_t>(
+        GetParam() ? guest_.at("scx") + testing::kScxWatchdog : guest_.at("scx_watchdog_timeout"), jiffies);
   }
   void state(uint32_t value) { guest_.poke<uint32_t>(guest_.at("scx_enable_state_var"), value); }
 };
@@ -125,7 +133,8 @@ TEST_P(Watchdog, IsWrittenBeforeTheSchedulerIsAttached) {
   state(3);
   WatchdogSetter setter(kernel_, writer_, 2'000'000'000);
   EXPECT_FALSE(setter.look());
-  const auto written = kernel_.memory().get<uint32_t>(guest_.at("ops_value") + testing::kOpsValueData + testing::kOpsTimeout);
+  const auto written =
+      kernel_.memory().get<uint32_t>(guest_.at("ops_value") + testing::kOpsValueData + testing::kOpsTimeout);
   EXPECT_EQ(written, 2000u);
   in_force(500);  // the kernel took it
   state(1);

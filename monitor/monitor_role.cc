@@ -1,7 +1,6 @@
 #include "monitor/monitor_role.h"
 
 #include <CLI/CLI.hpp>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -121,7 +120,8 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     EventHead head = context.head();
     head.vm = vm.first;
     head.attempt = vm.second;
-    if (auto status = write_artifact(folder + "/" + name, make_event(head, clone_native(*facts.frozen))); !status) {
+    if (auto status = write_artifact(folder + "/" + name, make_event(head, clone_native(*facts.frozen)));
+        !status) {
       facts.frozen->artifact.clear();
       facts.frozen->note += (facts.frozen->note.empty() ? "" : "; ") + status.error().message();
     }

@@ -135,9 +135,13 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   fact.reason = "sched_ext exit " + std::to_string(death.exit_kind);
   const auto name = l.exit_names.find(death.exit_kind);
   if (name != l.exit_names.end()) fact.reason += " (" + name->second + ")";
-  if (held) fact.held_ns = std::max<uint64_t>(end - begin, 1);
-  else fact.note = "the VM was not held: " + held.error().message();
-  if (!released) fact.note += (fact.note.empty() ? "" : "; ") + ("the VM was let go by the guard: " + released.error().message());
+  if (held)
+    fact.held_ns = std::max<uint64_t>(end - begin, 1);
+  else
+    fact.note = "the VM was not held: " + held.error().message();
+  if (!released)
+    fact.note +=
+        (fact.note.empty() ? "" : "; ") + ("the VM was let go by the guard: " + released.error().message());
   facts.frozen = std::move(fact);
 }
 

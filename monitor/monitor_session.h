@@ -57,8 +57,8 @@ class MonitorSession {
 
   // Called once a period.
   Facts tick();
-  // Called between ticks, about once a millisecond: the scheduler's death, writes that are due. Some reads of guest
-  // memory, unless there is something to do; at a death the VM is held meanwhile.
+  // Called between ticks, about once a millisecond: the scheduler's death, writes that are due. Some reads of
+  // guest memory, unless there is something to do; at a death the VM is held meanwhile.
   Facts watch();
   // The guest says so.
   void workload_started();

@@ -31,14 +31,19 @@ class MemfdWriter : public RamWriter {
     const uint64_t page = offset & ~(kPage - 1), within = offset - page;
     if (offset > size_ || bytes.size() > size_ - offset || within + bytes.size() > kPage)
       return Error::invalid("write outside of guest RAM");
-    void* base = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), static_cast<off_t>(page));
+    void* base =
+        ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), static_cast<off_t>(page));
     if (base == MAP_FAILED) return Error::from_errno("map guest RAM for writing");
     void* to = static_cast<uint8_t*>(base) + within;
     const bool aligned = bytes.size() != 0 && offset % bytes.size() == 0;
-    if (aligned && bytes.size() == 8) store<uint64_t>(to, bytes.data());
-    else if (aligned && bytes.size() == 4) store<uint32_t>(to, bytes.data());
-    else if (aligned && bytes.size() == 2) store<uint16_t>(to, bytes.data());
-    else std::memcpy(to, bytes.data(), bytes.size());
+    if (aligned && bytes.size() == 8)
+      store<uint64_t>(to, bytes.data());
+    else if (aligned && bytes.size() == 4)
+      store<uint32_t>(to, bytes.data());
+    else if (aligned && bytes.size() == 2)
+      store<uint16_t>(to, bytes.data());
+    else
+      std::memcpy(to, bytes.data(), bytes.size());
     ::munmap(base, kPage);
     return {};
   }
@@ -62,7 +67,8 @@ Result<std::unique_ptr<RamWriter>> open_ram_writer(const std::string& path) {
   return std::unique_ptr<RamWriter>(new MemfdWriter(std::move(fd), static_cast<uint64_t>(st.st_size)));
 }
 
-Status write_guest(const PagedMemory& memory, RamWriter& writer, uint64_t va, std::span<const uint8_t> bytes) {
+Status write_guest(const PagedMemory& memory, RamWriter& writer, uint64_t va,
+                   std::span<const uint8_t> bytes) {
   while (!bytes.empty()) {
     const size_t piece = std::min<uint64_t>(bytes.size(), kPage - (va & (kPage - 1)));
     const auto gpa = memory.translate(va);

@@ -130,8 +130,10 @@ class QmpHold : public VmHold {
     held_ = false;
     // Sent after a failed stop as well: QEMU obeys in order, however late.
     auto status = client_.cont();
-    if (status && !broken_) tell(kReleased);
-    else broken_ = true;  // the guard goes on
+    if (status && !broken_)
+      tell(kReleased);
+    else
+      broken_ = true;  // the guard goes on
     return status;
   }
 

@@ -1,8 +1,8 @@
 // Holds the VM for an instant, through QEMU's monitor.
 //
-// The one danger is a VM that stays held. So the command that lets it go is sent whatever came of the one that stops
-// it, and a guard, a child process with nothing but the QMP connection, sends it when the monitor dies or hangs in
-// between: the connection is shared, so that it outlives the monitor.
+// The one danger is a VM that stays held. So the command that lets it go is sent whatever came of the one
+// that stops it, and a guard, a child process with nothing but the QMP connection, sends it when the monitor
+// dies or hangs in between: the connection is shared, so that it outlives the monitor.
 #pragma once
 
 #include <memory>
@@ -22,11 +22,12 @@ class VmHold {
 
 struct QmpHoldOptions {
   int connect_ms = 500;
-  int answer_ms = 1000;   // for each command; QEMU needs less than one
-  int guard_ms = 5000;    // a hold that lasts longer is ended by the guard
+  int answer_ms = 1000;  // for each command; QEMU needs less than one
+  int guard_ms = 5000;   // a hold that lasts longer is ended by the guard
 };
 
 // Connects to QEMU and starts the guard. Errors: QEMU does not answer.
-Result<std::unique_ptr<VmHold>> open_qmp_hold(const std::string& qmp_path, const QmpHoldOptions& options = {});
+Result<std::unique_ptr<VmHold>> open_qmp_hold(const std::string& qmp_path,
+                                              const QmpHoldOptions& options = {});
 
 }  // namespace ktstr

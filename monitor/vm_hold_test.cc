@@ -36,7 +36,9 @@ class FakeQemu {
   void play(std::string silent = "") {
     player_ = std::thread([this, silent] {
       UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      const auto say = [&](const char* text) { (void)!::send(fd.get(), text, std::strlen(text), MSG_NOSIGNAL); };
+      const auto say = [&](const char* text) {
+        (void)!::send(fd.get(), text, std::strlen(text), MSG_NOSIGNAL);
+      };
       say("{\"QMP\": {}}\r\n");
       std::string line;
       char c = 0;

@@ -10,7 +10,8 @@ namespace ktstr {
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
-constexpr uint64_t kDefaultTimeoutNs = 30'000 * kMs;  // SCX_WATCHDOG_MAX_TIMEOUT: of a scheduler that names none
+constexpr uint64_t kDefaultTimeoutNs =
+    30'000 * kMs;  // SCX_WATCHDOG_MAX_TIMEOUT: of a scheduler that names none
 
 template <typename T>
 std::span<const uint8_t> bytes_of(const T& value) {
@@ -29,7 +30,8 @@ void WatchdogSetter::write_waiting() {
     const auto type = l.program.map_type.read(memory, address);
     if (!type || *type != static_cast<uint64_t>(MapKind::kStructOps)) return true;
     const auto value_type = l.map.kernel_value_type.read(memory, address);
-    if (!value_type || std::find(w.value_types.begin(), w.value_types.end(), *value_type) == w.value_types.end())
+    if (!value_type ||
+        std::find(w.value_types.begin(), w.value_types.end(), *value_type) == w.value_types.end())
       return true;
     const uint64_t value = address + l.map.ops_value.offset;
     const auto state = w.state.read(memory, value);
@@ -47,7 +49,8 @@ std::optional<uint64_t> WatchdogSetter::in_force() const {
   const auto root = read_scx_root(kernel_);
   std::optional<uint64_t> jiffies;
   if (kernel_.layout().watchdog.of_scheduler) {
-    if (root && root->address) jiffies = kernel_.layout().watchdog.of_scheduler.read(kernel_.memory(), root->address);
+    if (root && root->address)
+      jiffies = kernel_.layout().watchdog.of_scheduler.read(kernel_.memory(), root->address);
   } else if (kernel_.places().watchdog_timeout) {
     jiffies = kernel_.memory().get<uint64_t>(kernel_.places().watchdog_timeout);
   }
@@ -85,7 +88,8 @@ std::optional<WatchdogSetT> WatchdogSetter::look() {
   } else if (*now / kernel_.tick_ns() == timeout_ns_ / kernel_.tick_ns()) {
     // As wanted.
   } else if (*now > timeout_ns_) {
-    said.error = "the scheduler was attached with " + human_ns(*now) + " before its timeout could be made shorter";
+    said.error =
+        "the scheduler was attached with " + human_ns(*now) + " before its timeout could be made shorter";
   } else if (auto status = write_in_force(); !status) {
     said.error = status.error().message();
   } else {

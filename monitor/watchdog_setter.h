@@ -1,9 +1,10 @@
 // watchdog_timeout_s: gives a scheduler another watchdog timeout than its own.
 //
-// The kernel takes the timeout when the scheduler is attached, and sets the first look of its watchdog by it: a
-// shorter one written later would come too late, and make the tick believe that the watchdog itself is dead. So it is
-// written where the kernel will read it, into the struct_ops value that waits to be attached (ktstr-probe holds the
-// scheduler there), and afterwards the kernel's own number is compared. One that was missed can still be lengthened.
+// The kernel takes the timeout when the scheduler is attached, and sets the first look of its watchdog by it:
+// a shorter one written later would come too late, and make the tick believe that the watchdog itself is
+// dead. So it is written where the kernel will read it, into the struct_ops value that waits to be attached
+// (ktstr-probe holds the scheduler there), and afterwards the kernel's own number is compared. One that was
+// missed can still be lengthened.
 #pragma once
 
 #include <cstdint>

@@ -18,18 +18,20 @@ std::string no_evaluation(const VmRecord& vm) {
   const MonitorThresholds& t = m.thresholds();
   for (const std::string& who : vm.missing)
     if (who.starts_with("monitor")) return "the monitor was lost (" + who + ")";
-  if (!vm.monitor_unavailable.empty()) return "the monitor could not read the guest: " + vm.monitor_unavailable;
+  if (!vm.monitor_unavailable.empty())
+    return "the monitor could not read the guest: " + vm.monitor_unavailable;
   if (!vm.monitor_attached) return "the monitor did not attach";
   if (m.ticks() >= t.sustained) return {};
-  std::string why = fmt::format("{} ticks of {} ms in the workload, {} are needed", m.ticks(), t.tick_ns / 1'000'000,
-                                t.sustained);
+  std::string why = fmt::format("{} ticks of {} ms in the workload, {} are needed", m.ticks(),
+                                t.tick_ns / 1'000'000, t.sustained);
   if (m.exempt_ticks()) why += fmt::format("; in {} more the host did not run the guest", m.exempt_ticks());
   return why;
 }
 
-std::string exceeded(const char* what, const Sustained& s, const std::string& limit, const char* unit, const char* attribute) {
-  return fmt::format("{} up to {:.1f}{}, above {}{} for {} samples in a row ({})", what, s.worst, unit, limit, unit,
-                     s.longest, attribute);
+std::string exceeded(const char* what, const Sustained& s, const std::string& limit, const char* unit,
+                     const char* attribute) {
+  return fmt::format("{} up to {:.1f}{}, above {}{} for {} samples in a row ({})", what, s.worst, unit, limit,
+                     unit, s.longest, attribute);
 }
 
 std::string number(double value) { return fmt::format("{:g}", value); }
@@ -42,19 +44,22 @@ MonitorFindings monitor_findings(const VmRecord& vm) {
   const MonitorThresholds& t = m.thresholds();
   if (!t.any()) return out;
   if (m.sustained(m.imbalance()))
-    out.exceeded.push_back(exceeded("imbalance ratio", m.imbalance(), number(t.imbalance), "", "max_imbalance_ratio"));
+    out.exceeded.push_back(
+        exceeded("imbalance ratio", m.imbalance(), number(t.imbalance), "", "max_imbalance_ratio"));
   if (m.sustained(m.local_dsq()))
     out.exceeded.push_back(
         exceeded("local DSQ depth", m.local_dsq(), std::to_string(t.local_dsq), "", "max_local_dsq_depth"));
   if (m.sustained(m.fallback()))
-    out.exceeded.push_back(exceeded("select_cpu_fallback", m.fallback(), number(t.fallback_rate), "/s", "max_fallback_rate"));
+    out.exceeded.push_back(
+        exceeded("select_cpu_fallback", m.fallback(), number(t.fallback_rate), "/s", "max_fallback_rate"));
   if (m.sustained(m.keep_last()))
-    out.exceeded.push_back(exceeded("dispatch_keep_last per CPU, while tasks waited,", m.keep_last(), number(t.keep_last_rate), "/s",
-                                    "max_keep_last_rate"));
+    out.exceeded.push_back(exceeded("dispatch_keep_last per CPU, while tasks waited,", m.keep_last(),
+                                    number(t.keep_last_rate), "/s", "max_keep_last_rate"));
   if (t.stuck && m.sustained(m.stuck()))
-    out.exceeded.push_back(fmt::format("run queue clock of busy CPU {} stood still for {} samples in a row while the guest ran "
-                                       "(fail_on_stall)",
-                                       m.stuck_cpu(), m.stuck().longest));
+    out.exceeded.push_back(
+        fmt::format("run queue clock of busy CPU {} stood still for {} samples in a row while the guest ran "
+                    "(fail_on_stall)",
+                    m.stuck_cpu(), m.stuck().longest));
 
   std::string none = no_evaluation(vm);
   if (!none.empty()) {
@@ -63,7 +68,8 @@ MonitorFindings monitor_findings(const VmRecord& vm) {
   }
   const auto counter = [&](double limit, const char* kernel, const char* attribute) {
     if (limit > 0 && !m.counters().contains(kernel))
-      out.unknown.push_back(fmt::format("this kernel keeps no SCX_EV_{} ({} = 0 switches the check off)", kernel, attribute));
+      out.unknown.push_back(
+          fmt::format("this kernel keeps no SCX_EV_{} ({} = 0 switches the check off)", kernel, attribute));
   };
   counter(t.fallback_rate, "SELECT_CPU_FALLBACK", "max_fallback_rate");
   counter(t.keep_last_rate, "DISPATCH_KEEP_LAST", "max_keep_last_rate");
@@ -77,18 +83,23 @@ CheckResults monitor_checks(const RunModel& model) {
   if (vm.monitor.thresholds().enforce) {
     MonitorFindings found = monitor_findings(vm);
     for (std::string& text : found.exceeded) out.violated.push_back("monitor: " + std::move(text));
-    // A run that should have failed and did not is judged by that. A test's body may be over sooner than anything can last
-    // for so many samples: then there was nothing to find.
+    // A run that should have failed and did not is judged by that. A test's body may be over sooner than
+    // anything can last for so many samples: then there was nothing to find.
     const MonitorThresholds& t = vm.monitor.thresholds();
-    const bool too_short = !spec.body.empty() && vm.monitor_attached && scenario_ns(model) < t.sustained * t.tick_ns;
+    const bool too_short =
+        !spec.body.empty() && vm.monitor_attached && scenario_ns(model) < t.sustained * t.tick_ns;
     for (std::string& text : found.unknown)
-      if (!spec.expect_err && !too_short) out.unknown.push_back("monitor's thresholds could not be evaluated: " + std::move(text) + "; " + kWayOut);
+      if (!spec.expect_err && !too_short)
+        out.unknown.push_back("monitor's thresholds could not be evaluated: " + std::move(text) + "; " +
+                              kWayOut);
   }
   for (size_t i = 0; i < spec.bpf_map_write.size(); ++i) {
     const MapWriteT& wanted = *spec.bpf_map_write[i];
-    const std::string what = fmt::format("bpf_map_write {}{}{} ({}:{})", wanted.map, wanted.field.empty() ? "" : " ",
-                                         wanted.field, spec.file, wanted.line);
-    auto said = std::find_if(vm.map_writes.begin(), vm.map_writes.end(), [&](const MapWrittenT& w) { return w.index == i; });
+    const std::string what =
+        fmt::format("bpf_map_write {}{}{} ({}:{})", wanted.map, wanted.field.empty() ? "" : " ", wanted.field,
+                    spec.file, wanted.line);
+    auto said = std::find_if(vm.map_writes.begin(), vm.map_writes.end(),
+                             [&](const MapWrittenT& w) { return w.index == i; });
     if (said == vm.map_writes.end())
       out.unknown.push_back(what + ": not written: the monitor said nothing of it");
     else if (!said->error.empty())

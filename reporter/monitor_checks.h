@@ -5,9 +5,9 @@
 
 namespace ktstr {
 
-// REQUIRES: the workload ran to its end. `violated`: a threshold was exceeded for as long as the spec says, and it is
-// enforced. `unknown`: an enforced threshold could not be evaluated, or what the spec told the monitor to write was not
-// written: the test is then not the one that was asked for.
+// REQUIRES: the workload ran to its end. `violated`: a threshold was exceeded for as long as the spec says,
+// and it is enforced. `unknown`: an enforced threshold could not be evaluated, or what the spec told the
+// monitor to write was not written: the test is then not the one that was asked for.
 CheckResults monitor_checks(const RunModel& model);
 
 // The same for the report, enforced or not.

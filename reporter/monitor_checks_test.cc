@@ -38,7 +38,9 @@ void busy(SyntheticRun& run) { run.monitor_samples(20, 9); }
 TEST(MonitorChecks, AnExceededThresholdFailsTheTest) {
   const Report report = told({.workload = busy});
   EXPECT_EQ(report.judgement.code, ExitCode::kTestFailed) << report.text;
-  EXPECT_THAT(report.text, HasSubstr("monitor: imbalance ratio up to 9.0, above 4 for 19 samples in a row (max_imbalance_ratio)"));
+  EXPECT_THAT(
+      report.text,
+      HasSubstr("monitor: imbalance ratio up to 9.0, above 4 for 19 samples in a row (max_imbalance_ratio)"));
   EXPECT_THAT(report.text, HasSubstr("verdict: a threshold was exceeded"));
 }
 
@@ -55,9 +57,13 @@ TEST(MonitorChecks, NotEnforcedIsOnlyReported) {
 }
 
 TEST(MonitorChecks, OneThatIsSwitchedOffIsNotChecked) {
-  EXPECT_EQ(told({.spec = [](TestSpecT& s) { s.max_imbalance_ratio = 0; }, .workload = busy}).judgement.code, ExitCode::kPass);
-  EXPECT_EQ(told({.spec = [](TestSpecT& s) { s.sustained_samples = 0; }, .workload = busy}).judgement.code, ExitCode::kPass);
-  EXPECT_EQ(told({.spec = [](TestSpecT& s) { s.max_imbalance_ratio = 9.5; }, .workload = busy}).judgement.code, ExitCode::kPass);
+  EXPECT_EQ(told({.spec = [](TestSpecT& s) { s.max_imbalance_ratio = 0; }, .workload = busy}).judgement.code,
+            ExitCode::kPass);
+  EXPECT_EQ(told({.spec = [](TestSpecT& s) { s.sustained_samples = 0; }, .workload = busy}).judgement.code,
+            ExitCode::kPass);
+  EXPECT_EQ(
+      told({.spec = [](TestSpecT& s) { s.max_imbalance_ratio = 9.5; }, .workload = busy}).judgement.code,
+      ExitCode::kPass);
 }
 
 TEST(MonitorChecks, WhatCouldNotBeEvaluatedIsNoPass) {
@@ -81,7 +87,8 @@ TEST(MonitorChecks, WhatCouldNotBeEvaluatedIsNoPass) {
 TEST(MonitorChecks, ABodyMayBeOverBeforeAnythingCouldLast) {
   const auto body = [](TestSpecT& s) { s.body = "my_tests"; };
   const auto samples = [](int count) { return [count](SyntheticRun& run) { run.monitor_samples(count); }; };
-  EXPECT_THAT(told({.spec = body, .workload = samples(3)}).text, Not(HasSubstr("thresholds could not be evaluated")));
+  EXPECT_THAT(told({.spec = body, .workload = samples(3)}).text,
+              Not(HasSubstr("thresholds could not be evaluated")));
   // One that lasted, and was not seen.
   const auto unseen = [](SyntheticRun& run) { run.advance_ms(3000); };
   EXPECT_THAT(told({.spec = body, .workload = unseen}).text, HasSubstr("thresholds could not be evaluated"));
@@ -166,22 +173,27 @@ TEST(MonitorSection, ShowsTheGuestAsItStoodAtTheExit) {
   map->name = ".bss.stats";
   map->type_name = "array";
   map->entries.push_back(std::make_unique<FrozenEntryT>());
-  for (const auto& [name, value] : {std::pair{"stats.enqueued", "501"}, {"stats.zero", "0"}, {"stats.on", "true"}})
+  for (const auto& [name, value] :
+       {std::pair{"stats.enqueued", "501"}, {"stats.zero", "0"}, {"stats.on", "true"}})
     map->entries[0]->fields.push_back(field(name, value));
   f.maps.push_back(std::move(map));
   run.add(std::move(f));
-  CrashDetectedT crash = SyntheticRun::crash(0x402, "runnable task stall", "lost[9] failed to run for 2.0s", {});
+  CrashDetectedT crash =
+      SyntheticRun::crash(0x402, "runnable task stall", "lost[9] failed to run for 2.0s", {});
   crash.stall_task_pid = 9;
   crash.stall_task_comm = "lost";
   run.add(std::move(crash));
   const std::string text = run.text();
-  EXPECT_THAT(text, HasSubstr("at the exit (sched_ext exit 1026 (error_stall)), with the VM held for 350.0 us; all of it is in frozen.json:\n"
-                              "  CPU 0: spinner[7] runs, 2 runnable (2 of sched_ext); in no DSQ: >lost[9] waits 2.000 s\n"
-                              "  DSQ 0x100: 8 tasks: w[20], w[21], w[22], w[23], w[24], w[25], and 2 more\n"
-                              "  empty: local DSQ of CPU 0\n"
-                              "  map .bss.stats (array)\n"
-                              "    stats.enqueued 501  stats.on true\n"
-                              "  absent: CPU 3's local DSQ: cut where it made no sense\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("at the exit (sched_ext exit 1026 (error_stall)), with the VM held for 350.0 us; all of it "
+                "is in frozen.json:\n"
+                "  CPU 0: spinner[7] runs, 2 runnable (2 of sched_ext); in no DSQ: >lost[9] waits 2.000 s\n"
+                "  DSQ 0x100: 8 tasks: w[20], w[21], w[22], w[23], w[24], w[25], and 2 more\n"
+                "  empty: local DSQ of CPU 0\n"
+                "  map .bss.stats (array)\n"
+                "    stats.enqueued 501  stats.on true\n"
+                "  absent: CPU 3's local DSQ: cut where it made no sense\n"));
   EXPECT_THAT(text, Not(HasSubstr("stats.zero")));
 }
 

@@ -14,8 +14,8 @@ constexpr size_t kMaxCpus = 8192;
 
 // More than a guest can have: memory that was read while it was something else.
 constexpr uint32_t kMaxTasks = 4u << 20;
-// How long one CPU may be without its turn when one host thread runs all of them, per CPU (measured: 44 ms for 4, 337
-// ms for 16).
+// How long one CPU may be without its turn when one host thread runs all of them, per CPU (measured: 44 ms
+// for 4, 337 ms for 16).
 constexpr uint64_t kTurnNs = 50'000'000;
 
 // Of a domain's fields, those that are values, not totals.
@@ -193,8 +193,8 @@ void MonitorSummary::fold_maps(const MonitorSample& sample) {
   if (!sample.maps()) return;
   for (const MapSample* map : *sample.maps()) {
     if (maps_.size() >= kMaxNames || maps_.contains(map->id())) continue;
-    maps_[map->id()] = {std::string(str(map->name()).substr(0, 64)), map->type(), map->key_size(), map->value_size(),
-                        map->max_entries()};
+    maps_[map->id()] = {std::string(str(map->name()).substr(0, 64)), map->type(), map->key_size(),
+                        map->value_size(), map->max_entries()};
   }
 }
 
@@ -245,7 +245,8 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
   uint64_t guest_elapsed = sample.guest_clock_ns() - std::min(sample.guest_clock_ns(), last_tick_clock_);
   // When the host did not run the guest, nothing is learnt of the scheduler: neither good nor bad.
   // A guest that sleeps has clocks that stand, too.
-  bool all_idle = std::all_of(sample.cpus()->begin(), sample.cpus()->end(), [](const CpuSample* c) { return c->idle(); });
+  bool all_idle =
+      std::all_of(sample.cpus()->begin(), sample.cpus()->end(), [](const CpuSample* c) { return c->idle(); });
   bool guest_ran = first || all_idle || guest_elapsed >= std::min(elapsed, thresholds_.tick_ns) / 2;
   if (!guest_ran) {
     ++exempt_ticks_;
@@ -258,7 +259,8 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
       local_dsq_.tick(t.local_dsq > 0 && load.dsq_max > t.local_dsq, load.dsq_max);
       double seconds = static_cast<double>(elapsed) / 1e9;
       double fallback_rate = static_cast<double>(fallback - tick_fallback_) / seconds;
-      const int64_t kept = std::max<int64_t>(keep_last - tick_keep_last_ - (yields(sample) - tick_yields_), 0);
+      const int64_t kept =
+          std::max<int64_t>(keep_last - tick_keep_last_ - (yields(sample) - tick_yields_), 0);
       double keep_last_rate =
           tasks_wait(sample) ? static_cast<double>(kept) / seconds / std::max(lone_cpus(sample), 1u) : 0;
       fallback_.tick(t.fallback_rate > 0 && fallback_rate > t.fallback_rate, fallback_rate);

@@ -1,15 +1,16 @@
 // The monitor's samples folded into what `--- monitor ---` says. Constant memory per CPU, domain and counter.
 //
 // Averages and maxima are taken over samples in which a sched_ext scheduler is enabled (over all samples when
-// the test runs the kernel's own scheduler). Thresholds look at the workload alone, in ticks of 100 ms whatever the
-// sampling rate, so that "sustained over 5 samples" means half a second.
+// the test runs the kernel's own scheduler). Thresholds look at the workload alone, in ticks of 100 ms
+// whatever the sampling rate, so that "sustained over 5 samples" means half a second.
 //
-// Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread waited, or
-// the guest's clock hardly moved), memory that is not initialised or makes no sense, and, in the imbalance, tasks that wait in a
-// DSQ which CPUs share while none of them is idle: the kernel counts such a task on the CPU that it was last on, but the
-// next free CPU takes it. DSQs are shared when there are fewer of them than CPUs. Of dispatch_keep_last count those while
-// tasks wait, less the calls of sched_yield (who yields and is kept has asked for it), per CPU that has one task alone: it
-// is told once a slice, and may have nothing else that it is allowed to run.
+// Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread
+// waited, or the guest's clock hardly moved), memory that is not initialised or makes no sense, and, in the
+// imbalance, tasks that wait in a DSQ which CPUs share while none of them is idle: the kernel counts such a
+// task on the CPU that it was last on, but the next free CPU takes it. DSQs are shared when there are fewer
+// of them than CPUs. Of dispatch_keep_last count those while tasks wait, less the calls of sched_yield (who
+// yields and is kept has asked for it), per CPU that has one task alone: it is told once a slice, and may
+// have nothing else that it is allowed to run.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ struct MonitorThresholds {
 
   static MonitorThresholds of(const TestSpecT& spec);
   bool any() const {
-    return sustained > 0 && (imbalance > 0 || local_dsq > 0 || stuck || fallback_rate > 0 || keep_last_rate > 0);
+    return sustained > 0 &&
+           (imbalance > 0 || local_dsq > 0 || stuck || fallback_rate > 0 || keep_last_rate > 0);
   }
 };
 
@@ -178,9 +180,9 @@ class MonitorSummary {
 
   Sustained imbalance_, local_dsq_, fallback_, keep_last_, stuck_;
   struct CpuWatch {
-    unsigned stuck = 0;       // ticks in a row
-    uint64_t ran_ns = 0;      // of the vCPU's thread, since the clock moved
-    uint64_t rq_clock = 0;    // at the last tick
+    unsigned stuck = 0;     // ticks in a row
+    uint64_t ran_ns = 0;    // of the vCPU's thread, since the clock moved
+    uint64_t rq_clock = 0;  // at the last tick
   };
   std::vector<CpuWatch> watch_;
   std::map<unsigned, HostShare> threads_;  // totals at the last tick, by thread id

@@ -8,7 +8,12 @@ namespace ktstr {
 namespace {
 
 MonitorThresholds all_on() {
-  return {.imbalance = 4, .local_dsq = 50, .stuck = true, .fallback_rate = 200, .keep_last_rate = 100, .sustained = 5};
+  return {.imbalance = 4,
+          .local_dsq = 50,
+          .stuck = true,
+          .fallback_rate = 200,
+          .keep_last_rate = 100,
+          .sustained = 5};
 }
 
 struct Feed {
@@ -145,8 +150,10 @@ TEST(MonitorSummary, KeepingTheOnlyTaskIsNoFault) {
   Feed alone, others_wait, yielding, three_alone;
   for (int i = 0; i < 8; ++i) {
     const auto yields = static_cast<uint32_t>(i * 495);
-    yielding.sample({{1, 0, 0, false, yields}, {3}}, {{"DISPATCH_KEEP_LAST", i * 500}});  // 50 a second are not its own
-    three_alone.sample({{1}, {1}, {1}, {3}}, {{"DISPATCH_KEEP_LAST", i * 15}});       // 150 a second: slices of 20 ms
+    yielding.sample({{1, 0, 0, false, yields}, {3}},
+                    {{"DISPATCH_KEEP_LAST", i * 500}});  // 50 a second are not its own
+    three_alone.sample({{1}, {1}, {1}, {3}},
+                       {{"DISPATCH_KEEP_LAST", i * 15}});  // 150 a second: slices of 20 ms
     alone.sample({{1}, {1}}, {{"DISPATCH_KEEP_LAST", i * 500}});
     others_wait.sample({{1}, {3}}, {{"DISPATCH_KEEP_LAST", i * 500}});
   }
@@ -156,7 +163,8 @@ TEST(MonitorSummary, KeepingTheOnlyTaskIsNoFault) {
   EXPECT_TRUE(others_wait.summary.sustained(others_wait.summary.keep_last()));
 }
 
-// As sampled from a scheduler with one FIFO for all CPUs: six tasks, two run, four wait, five are counted on one CPU.
+// As sampled from a scheduler with one FIFO for all CPUs: six tasks, two run, four wait, five are counted on
+// one CPU.
 TEST(MonitorSummary, TasksInAQueueThatCpusShareAreNobodysLoad) {
   DsqSampleT queue;
   queue.id = 0x100;
@@ -173,7 +181,7 @@ TEST(MonitorSummary, TasksInAQueueThatCpusShareAreNobodysLoad) {
   EXPECT_FALSE(shared.summary.any_sustained());
   EXPECT_DOUBLE_EQ(shared.summary.load().imbalance_max, 5);  // what is printed stays as the kernel counts
   EXPECT_TRUE(own_queues.summary.any_sustained());
-  EXPECT_TRUE(idle.summary.any_sustained());  // nobody takes them
+  EXPECT_TRUE(idle.summary.any_sustained());   // nobody takes them
   EXPECT_TRUE(local.summary.any_sustained());  // 6 : 1 without those that are shared
   EXPECT_DOUBLE_EQ(local.summary.imbalance().worst, 6);
 }

@@ -12,7 +12,8 @@ constexpr size_t kMaxDsqs = 16, kMaxTasksShown = 6, kMaxMaps = 16, kMaxEntriesSh
 constexpr uint64_t kLocalDsq = (1ull << 63) | 2;  // SCX_DSQ_LOCAL
 
 std::string task_text(const TaskSeenT& task, int guilty) {
-  std::string text = fmt::format("{}{}[{}]", task.pid == guilty && guilty != 0 ? ">" : "", task.comm, task.pid);
+  std::string text =
+      fmt::format("{}{}[{}]", task.pid == guilty && guilty != 0 ? ">" : "", task.comm, task.pid);
   if (!task.state.empty() && task.state != "R") text += " " + task.state;
   if (task.wait_ns) text += " waits " + human_ns(task.wait_ns);
   return text;
@@ -41,7 +42,8 @@ void cpus(const GuestFrozenT& f, int guilty, Page& page) {
   for (const auto& cpu : f.cpus) {
     std::string text = fmt::format("  CPU {}: ", cpu->cpu);
     text += cpu->idle ? "idle" : cpu->curr ? task_text(*cpu->curr, guilty) + " runs" : "?";
-    std::vector<const TaskSeenT*> waiting;  // runnable, and on no queue of sched_ext: said here, else with its queue
+    std::vector<const TaskSeenT*>
+        waiting;  // runnable, and on no queue of sched_ext: said here, else with its queue
     for (const auto& task : cpu->tasks)
       if (task->dsq_id == 0 && (!cpu->curr || task->pid != cpu->curr->pid)) waiting.push_back(task.get());
     text += fmt::format(", {} runnable ({} of sched_ext)", cpu->nr_running, cpu->scx_nr_running);
@@ -68,7 +70,9 @@ void dsqs(const GuestFrozenT& f, int guilty, Page& page) {
   if (!empty.empty()) page.linef("  empty: {}", empty);
 }
 
-bool is_zero(const std::string& value) { return value == "0" || value == "false" || value == "\"\"" || value == "0x0"; }
+bool is_zero(const std::string& value) {
+  return value == "0" || value == "false" || value == "\"\"" || value == "0x0";
+}
 
 // One line an entry: the fields that are not zero.
 std::string entry_text(const FrozenEntryT& entry) {
@@ -119,9 +123,9 @@ void frozen_part(const VmRecord& vm, Page& page) {
   if (!vm.frozen) return;
   const GuestFrozenT& f = *vm.frozen;
   const int guilty = !vm.crash ? 0 : vm.crash->stall_task_pid ? vm.crash->stall_task_pid : vm.crash->task_pid;
-  page.linef("at the exit ({}){}{}{}:", f.reason,
-             f.held_ns ? ", with the VM held for " + human_ns(f.held_ns) : "", f.note.empty() ? "" : "; " + f.note,
-             f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
+  page.linef(
+      "at the exit ({}){}{}{}:", f.reason, f.held_ns ? ", with the VM held for " + human_ns(f.held_ns) : "",
+      f.note.empty() ? "" : "; " + f.note, f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
   cpus(f, guilty, page);
   dsqs(f, guilty, page);
   maps(f, page);

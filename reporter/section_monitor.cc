@@ -215,8 +215,8 @@ void verdict(const RunModel& model, const VmRecord& vm, Page& page) {
   const char* reported = t.enforce ? "" : " (reported only: enforce = false)";
   if (!found.exceeded.empty()) {
     const bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
-    page.linef("verdict: {} exceeded{}{}", found.exceeded.size() == 1 ? "a threshold was" : "thresholds were", reported,
-               emulated ? "; emulated CPUs share one host thread, judge with care" : "");
+    page.linef("verdict: {} exceeded{}{}", found.exceeded.size() == 1 ? "a threshold was" : "thresholds were",
+               reported, emulated ? "; emulated CPUs share one host thread, judge with care" : "");
     for (const std::string& text : found.exceeded) page.line("  " + text);
   } else if (found.unknown.empty()) {
     page.linef("verdict: ok{}: nothing above {} for {} samples in a row", reported, limits(t), t.sustained);
@@ -239,7 +239,8 @@ void changes(const VmRecord& vm, Page& page) {
   if (!vm.watchdog->error.empty())
     page.linef("watchdog timeout: not changed: {}", vm.watchdog->error);
   else
-    page.linef("watchdog timeout: {} -> {}", human_ns(vm.watchdog->before_ns), human_ns(vm.watchdog->after_ns));
+    page.linef("watchdog timeout: {} -> {}", human_ns(vm.watchdog->before_ns),
+               human_ns(vm.watchdog->after_ns));
 }
 
 void maps(const MonitorSummary& m, Page& page) {
@@ -249,7 +250,9 @@ void maps(const MonitorSummary& m, Page& page) {
     if (++shown > 16) continue;
     text += fmt::format("  {} {} x {} B", map.name, map.entries, map.key_bytes + map.value_bytes);
   }
-  if (shown) page.linef("maps (entries x size):{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
+  if (shown)
+    page.linef("maps (entries x size):{}{}", text,
+               shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
 }
 
 }  // namespace

@@ -42,7 +42,9 @@ class Builder {
   }
   int u8, u32, s32, u64, s64, pointer;
   int point_to(int type) { return btf__add_ptr(btf_.get(), type); }
-  struct btf* raw() { return btf_.get(); }
+  struct btf* raw() {
+    return btf_.get();
+  }
 
  private:
   std::unique_ptr<struct btf, void (*)(struct btf*)> btf_;
@@ -51,9 +53,11 @@ class Builder {
 void add_scheduler(Builder& b, bool pcpu_layout) {
   const int head = b.structure("rhash_head", 8, {{"next", b.pointer, 0}});
   const int list = b.structure("list_head", 16, {{"next", b.pointer, 0}, {"prev", b.pointer, 8}});
-  const int dsq =
-      b.structure("scx_dispatch_q", kDsqBytes,
-                  {{"nr", b.u32, kDsqDepth}, {"id", b.u64, kDsqId}, {"hash_node", head, kDsqNode}, {"list", list, kDsqTasks}});
+  const int dsq = b.structure("scx_dispatch_q", kDsqBytes,
+                              {{"nr", b.u32, kDsqDepth},
+                               {"id", b.u64, kDsqId},
+                               {"hash_node", head, kDsqNode},
+                               {"list", list, kDsqTasks}});
   const int scx_rq = b.structure("scx_rq", 104,
                                  {{"local_dsq", dsq, kScxRqLocal},
                                   {"nr_running", b.u32, kScxRqRunning},
@@ -90,7 +94,8 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
                {"rq_cpu_time", b.u64, kRqCpuTime},
                {"rq_sched_info", info, kRqSchedInfo}});
   const int name = b.array(b.u8, 128);
-  const int ops = b.structure("sched_ext_ops", kOpsBytes, {{"name", name, 0}, {"timeout_ms", b.u32, kOpsTimeout}});
+  const int ops =
+      b.structure("sched_ext_ops", kOpsBytes, {{"name", name, 0}, {"timeout_ms", b.u32, kOpsTimeout}});
   const int common = b.structure("bpf_struct_ops_common_value", 8, {{"state", b.u32, kOpsValueState}});
   b.structure("bpf_struct_ops_sched_ext_ops", 256, {{"common", common, 0}, {"data", ops, kOpsValueData}});
   const int hash = b.structure("rhashtable", 16, {{"tbl", b.pointer, 8}});
@@ -156,38 +161,48 @@ void add_programs(Builder& b) {
   b.structure("bpf_prog_stats", kStatsBytes,
               {{"cnt", b.u64, kStatsRuns}, {"nsecs", b.u64, kStatsNs}, {"misses", b.u64, kStatsMisses}});
   const int map = b.structure("bpf_map", kMapBytes,
-              {{"id", b.u32, kMapId},
-               {"map_type", b.u32, kMapType},
-               {"key_size", b.u32, kMapKey},
-               {"value_size", b.u32, kMapValue},
-               {"max_entries", b.u32, kMapEntries},
-               {"name", short_name, kMapName},
-               {"map_flags", b.u32, kMapFlags},
-               {"btf", b.pointer, kMapBtf},
-               {"btf_key_type_id", b.u32, kMapKeyType},
-               {"btf_value_type_id", b.u32, kMapValueType},
-               {"btf_vmlinux_value_type_id", b.u32, kMapKernelType},
-               {"frozen", b.u8, kMapFrozen}});
+                              {{"id", b.u32, kMapId},
+                               {"map_type", b.u32, kMapType},
+                               {"key_size", b.u32, kMapKey},
+                               {"value_size", b.u32, kMapValue},
+                               {"max_entries", b.u32, kMapEntries},
+                               {"name", short_name, kMapName},
+                               {"map_flags", b.u32, kMapFlags},
+                               {"btf", b.pointer, kMapBtf},
+                               {"btf_key_type_id", b.u32, kMapKeyType},
+                               {"btf_value_type_id", b.u32, kMapValueType},
+                               {"btf_vmlinux_value_type_id", b.u32, kMapKernelType},
+                               {"frozen", b.u8, kMapFrozen}});
   const int bytes = b.array(b.u8, 0);
   b.structure("btf", 32, {{"data", b.pointer, kBtfData}, {"data_size", b.u32, kBtfSize}});
-  b.structure("bpf_array", kArrayValues, {{"map", map, 0}, {"elem_size", b.u32, kArrayStride}, {"value", bytes, kArrayValues}});
+  b.structure("bpf_array", kArrayValues,
+              {{"map", map, 0}, {"elem_size", b.u32, kArrayStride}, {"value", bytes, kArrayValues}});
   const int nulls = b.structure("hlist_nulls_head", 8, {{"first", b.pointer, 0}});
   const int bucket = b.structure("bucket", kBucketBytes, {{"head", nulls, kBucketFirst}});
-  b.structure("bpf_htab", 112, {{"map", map, 0}, {"buckets", b.point_to(bucket), kHashBuckets}, {"n_buckets", b.u32, kHashCount}});
+  b.structure(
+      "bpf_htab", 112,
+      {{"map", map, 0}, {"buckets", b.point_to(bucket), kHashBuckets}, {"n_buckets", b.u32, kHashCount}});
   b.structure("htab_elem", kElementKey, {{"key", bytes, kElementKey}});
   const int head = b.structure("hlist_head", 8, {{"first", b.pointer, 0}});
   const int store = b.structure("bpf_local_storage_map_bucket", 16, {{"list", head, 0}});
-  b.structure("bpf_local_storage_map", 112,
-              {{"map", map, 0}, {"buckets", b.point_to(store), kStorageBuckets}, {"bucket_log", b.u32, kStorageLog}});
+  b.structure(
+      "bpf_local_storage_map", 112,
+      {{"map", map, 0}, {"buckets", b.point_to(store), kStorageBuckets}, {"bucket_log", b.u32, kStorageLog}});
   const int data = b.structure("bpf_local_storage_data", 8, {{"data", bytes, 8}});
   b.structure("bpf_local_storage_elem", 64,
-              {{"map_node", head, kStorageNode}, {"local_storage", b.pointer, kStorageHead}, {"sdata", data, kStorageData - 8}});
+              {{"map_node", head, kStorageNode},
+               {"local_storage", b.pointer, kStorageHead},
+               {"sdata", data, kStorageData - 8}});
   b.structure("bpf_local_storage", 32, {{"owner", b.pointer, kStorageOwner}});
-  b.structure("bpf_arena", 112, {{"map", map, 0}, {"user_vm_start", b.u64, kArenaStart}, {"kern_vm", b.pointer, kArenaVm}});
+  b.structure("bpf_arena", 112,
+              {{"map", map, 0}, {"user_vm_start", b.u64, kArenaStart}, {"kern_vm", b.pointer, kArenaVm}});
   b.structure("vm_struct", 32, {{"addr", b.pointer, kVmAddress}});
   b.structure("bpf_struct_ops_map", 192, {{"map", map, 0}, {"kvalue", b.u64, kOpsMapValue}});
-  b.enumeration("bpf_map_type", {{"BPF_MAP_TYPE_HASH", 1}, {"BPF_MAP_TYPE_ARRAY", 2}, {"BPF_MAP_TYPE_PERCPU_ARRAY", 6}});
-  b.enumeration("scx_exit_kind", {{"SCX_EXIT_NONE", 0}, {"SCX_EXIT_DONE", 1}, {"SCX_EXIT_UNREG", 64}, {"SCX_EXIT_ERROR", 1024}});
+  b.enumeration("bpf_map_type",
+                {{"BPF_MAP_TYPE_HASH", 1}, {"BPF_MAP_TYPE_ARRAY", 2}, {"BPF_MAP_TYPE_PERCPU_ARRAY", 6}});
+  b.enumeration(
+      "scx_exit_kind",
+      {{"SCX_EXIT_NONE", 0}, {"SCX_EXIT_DONE", 1}, {"SCX_EXIT_UNREG", 64}, {"SCX_EXIT_ERROR", 1024}});
   const int xarray = b.structure("xarray", 16, {{"xa_head", b.pointer, 8}});
   b.structure("idr", 32, {{"idr_rt", xarray, kIdrHead - 8}});
   b.structure("xa_node", 600, {{"shift", b.u8, kNodeShift}, {"slots", b.array(b.pointer, 64), kNodeSlots}});

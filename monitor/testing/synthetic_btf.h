@@ -13,9 +13,10 @@ std::vector<uint8_t> make_synthetic_btf(const SyntheticTypes& types);
 // The BTF of a made-up scheduler's object, and the types of its maps in it.
 struct SyntheticProgramBtf {
   std::vector<uint8_t> bytes;
-  uint32_t bss = 0;      // DATASEC: u64 enqueued; struct cfg cfg at 16
-  uint32_t cfg = 0;      // struct cfg { u32 limit; bool on; enum mode mode at 8; s64 cells[4] at 16; char tag[8] at 48; }
-  uint32_t number = 0;   // u32
+  uint32_t bss = 0;  // DATASEC: u64 enqueued; struct cfg cfg at 16
+  uint32_t cfg =
+      0;  // struct cfg { u32 limit; bool on; enum mode mode at 8; s64 cells[4] at 16; char tag[8] at 48; }
+  uint32_t number = 0;  // u32
 };
 SyntheticProgramBtf make_synthetic_program_btf();
 
@@ -58,9 +59,10 @@ inline constexpr uint32_t kMapId = 4, kMapType = 8, kMapKey = 12, kMapValue = 16
                           kMapKernelType = 64, kMapFrozen = 68, kMapBytes = 96;
 inline constexpr uint32_t kBtfData = 8, kBtfSize = 20;
 inline constexpr uint32_t kArrayStride = 96, kArrayValues = 104;
-inline constexpr uint32_t kHashBuckets = 96, kHashCount = 104, kBucketFirst = 8, kBucketBytes = 24, kElementKey = 24;
-inline constexpr uint32_t kStorageBuckets = 96, kStorageLog = 104, kStorageNode = 8, kStorageHead = 32, kStorageData = 56,
-                          kStorageOwner = 16;
+inline constexpr uint32_t kHashBuckets = 96, kHashCount = 104, kBucketFirst = 8, kBucketBytes = 24,
+                          kElementKey = 24;
+inline constexpr uint32_t kStorageBuckets = 96, kStorageLog = 104, kStorageNode = 8, kStorageHead = 32,
+                          kStorageData = 56, kStorageOwner = 16;
 inline constexpr uint32_t kArenaStart = 96, kArenaVm = 104, kVmAddress = 8;
 inline constexpr uint32_t kOpsMapValue = 128;
 inline constexpr uint32_t kIdrHead = 16, kNodeShift = 1, kNodeSlots = 32;

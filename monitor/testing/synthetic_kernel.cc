@@ -189,8 +189,10 @@ void SyntheticKernel::make_scheduler() {
   poke<uint64_t>(symbol("scx_enable_seq", 8), 3);
   poke<uint32_t>(symbol("scx_enable_state_var", 4), 1);
   write(scx + kScxOpsName, "made_up", 8);
-  if (options_.pcpu_layout) poke<uint64_t>(scx + kScxWatchdog, 1250);  // jiffies of 4 ms
-  else poke<uint64_t>(symbol("scx_watchdog_timeout", 8), 1250);
+  if (options_.pcpu_layout)
+    poke<uint64_t>(scx + kScxWatchdog, 1250);  // jiffies of 4 ms
+  else
+    poke<uint64_t>(symbol("scx_watchdog_timeout", 8), 1250);
   // Per-CPU events, in the per-CPU areas at 0x800.
   const uint64_t per_cpu = places_["per_cpu_template"] + 0x800;
   poke<uint64_t>(scx + kScxPerCpu, per_cpu);
@@ -303,8 +305,8 @@ void SyntheticKernel::make_programs() {
   }
 }
 
-uint64_t SyntheticKernel::make_map(const std::string& name, uint32_t id, uint32_t type, uint32_t key, uint32_t value,
-                                   uint32_t entries, uint64_t bytes) {
+uint64_t SyntheticKernel::make_map(const std::string& name, uint32_t id, uint32_t type, uint32_t key,
+                                   uint32_t value, uint32_t entries, uint64_t bytes) {
   const uint64_t map = heap(bytes);
   poke<uint32_t>(map + kMapId, id);
   poke<uint32_t>(map + kMapType, type);
@@ -329,10 +331,10 @@ void SyntheticKernel::make_maps() {
     poke<uint32_t>(map + kMapValueType, btf.bss);
     poke<uint32_t>(map + kArrayStride, 72);
     poke<uint8_t>(map + kMapFrozen, frozen);
-    poke<uint64_t>(map + kArrayValues, 501);          // enqueued
-    poke<uint32_t>(map + kArrayValues + 16, 18);      // cfg.limit
-    poke<uint8_t>(map + kArrayValues + 16 + 4, 1);    // cfg.on
-    poke<uint32_t>(map + kArrayValues + 16 + 8, 7);   // cfg.mode
+    poke<uint64_t>(map + kArrayValues, 501);               // enqueued
+    poke<uint32_t>(map + kArrayValues + 16, 18);           // cfg.limit
+    poke<uint8_t>(map + kArrayValues + 16 + 4, 1);         // cfg.on
+    poke<uint32_t>(map + kArrayValues + 16 + 8, 7);        // cfg.mode
     poke<int64_t>(map + kArrayValues + 16 + 16 + 16, -3);  // cfg.cells[2]
     write(map + kArrayValues + 16 + 48, "tagged", 6);
   };
@@ -346,7 +348,8 @@ void SyntheticKernel::make_maps() {
   const uint64_t buckets = places_["buckets"] = heap(kBuckets * kBucketBytes);
   poke<uint64_t>(hash + kHashBuckets, buckets);
   poke<uint32_t>(hash + kHashCount, kBuckets);
-  for (uint32_t i = 0; i < kBuckets; ++i) poke<uint64_t>(buckets + i * kBucketBytes + kBucketFirst, 2 * i + 1);
+  for (uint32_t i = 0; i < kBuckets; ++i)
+    poke<uint64_t>(buckets + i * kBucketBytes + kBucketFirst, 2 * i + 1);
   for (uint32_t i = 0; i < 2; ++i) {  // a chain of two in bucket 3
     const uint64_t element = places_["element" + std::to_string(i)] = heap(kElementKey + 8 + 56);
     uint64_t first = 0;

@@ -53,8 +53,8 @@ class SyntheticKernel {
 
   // Addresses. Names of symbols as the kernel's; other places by the builder's own names, for tests:
   // "rq0", "scx", "events0", "dsq0", "dsq_table", "domain0", "program0", "aux0", "idr_node", "vmalloc" (three
-  // pages). Maps of the scheduler: "map.bss", "map.rodata", "map.hash" (keys 5 and 6), "map.percpu", "map.tasks",
-  // "map.ops"; "buckets", "element0", "element1", "program_btf", "ops_value".
+  // pages). Maps of the scheduler: "map.bss", "map.rodata", "map.hash" (keys 5 and 6), "map.percpu",
+  // "map.tasks", "map.ops"; "buckets", "element0", "element1", "program_btf", "ops_value".
   uint64_t at(const std::string& name) const { return places_.at(name); }
   // Of the top page table, and a VA of each kind of mapping.
   uint64_t root_gpa() const { return root_; }
@@ -85,8 +85,8 @@ class SyntheticKernel {
   void make_domains();
   void make_programs();
   void make_maps();
-  uint64_t make_map(const std::string& name, uint32_t id, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
-                    uint64_t bytes);
+  uint64_t make_map(const std::string& name, uint32_t id, uint32_t type, uint32_t key, uint32_t value,
+                    uint32_t entries, uint64_t bytes);
   void make_btf();
   void make_kallsyms();
   void make_note();

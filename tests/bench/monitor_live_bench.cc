@@ -1,11 +1,14 @@
 // What the monitor costs, on a real guest. Boots one VM.
 //
-//  - Perturbation: iterations of the guest's workers with the monitor at 10 Hz and at 1 kHz against none, in turns of
-//    half a second; median of the pairs. Iterations are sched_yield calls, counted by the guest's kernel. The bar is on
-//    iterations per second of the vCPU threads' CPU time, so that other load of the host does not count; those per second
-//    of wall clock, and the monitor's own share of a CPU, are printed beside.
-//  - One full sample of a 4-CPU guest, and one attach, with QEMU stopped: in units of the CRC32C of 64 KiB in the same
-//    turn (0.94 us on the machine of the first measurement, so 10 us are 10.6 and 100 ms are 106,000 of them).
+//  - Perturbation: iterations of the guest's workers with the monitor at 10 Hz and at 1 kHz against none, in
+//  turns of
+//    half a second; median of the pairs. Iterations are sched_yield calls, counted by the guest's kernel. The
+//    bar is on iterations per second of the vCPU threads' CPU time, so that other load of the host does not
+//    count; those per second of wall clock, and the monitor's own share of a CPU, are printed beside.
+//  - One full sample of a 4-CPU guest, and one attach, with QEMU stopped: in units of the CRC32C of 64 KiB in
+//  the same
+//    turn (0.94 us on the machine of the first measurement, so 10 us are 10.6 and 100 ms are 106,000 of
+//    them).
 //  - Growth with the number of CPUs, on the synthetic kernel.
 //
 // Usage: ktstr_monitor_live_bench KTSTR_LAUNCH SCHEDULER_DIR [PAIRS]
@@ -176,7 +179,8 @@ void perturbation(Run& run, const GuestKernel& kernel, int pairs, Bars& bars) {
   LayoutCache layouts;
   Progress progress(kernel);
   ::kill(run.monitor(), SIGSTOP);  // ours alone
-  for (const auto& [name, period, bar] : {std::tuple{"10 Hz", 100'000'000u, 0.99}, std::tuple{"1 kHz", 1'000'000u, 0.97}}) {
+  for (const auto& [name, period, bar] :
+       {std::tuple{"10 Hz", 100'000'000u, 0.99}, std::tuple{"1 kHz", 1'000'000u, 0.97}}) {
     MonitorSession session(run.vm(), seam, layouts, {.period_ns = period});
     (void)session.tick();
     std::vector<double> ratios, wall, own;
@@ -191,8 +195,10 @@ void perturbation(Run& run, const GuestKernel& kernel, int pairs, Bars& bars) {
       wall.push_back(with.per_second / without.per_second);
       own.push_back(with.own_share);
     }
-    std::printf("%s: by wall clock %.3f; the monitor takes %.2f%% of a CPU\n", name, median(wall), 100 * median(own));
-    bars.at_least(std::string("workers' iterations with the monitor at ") + name + " over none", median(ratios), bar);
+    std::printf("%s: by wall clock %.3f; the monitor takes %.2f%% of a CPU\n", name, median(wall),
+                100 * median(own));
+    bars.at_least(std::string("workers' iterations with the monitor at ") + name + " over none",
+                  median(ratios), bar);
   }
   ::kill(run.monitor(), SIGCONT);
 }
@@ -226,9 +232,11 @@ void costs(Run& run, RamFile& ram, const GuestKernel& kernel, Bars& bars) {
   ::kill(run.qemu(), SIGCONT);
   const double reference = median(references), sample = median(samples), attach = median(attaches);
   const MonitorSampleT last = sampler.sample();
-  std::printf("full sample: %.1f us (%zu CPUs, %zu counters, %zu domains, %zu programs), attach: %.1f ms, CRC32C of 64 KiB: %.1f us\n",
-              sample * 1e6, last.cpus.size(), last.counters.size(), last.domains.size(), last.programs.size(), attach * 1e3,
-              reference * 1e6);
+  std::printf(
+      "full sample: %.1f us (%zu CPUs, %zu counters, %zu domains, %zu programs), attach: %.1f ms, CRC32C of "
+      "64 KiB: %.1f us\n",
+      sample * 1e6, last.cpus.size(), last.counters.size(), last.domains.size(), last.programs.size(),
+      attach * 1e3, reference * 1e6);
   bars.at_most("full sample, in CRC32C of 64 KiB", sample / reference, kFullSampleBar);
   bars.at_most("attach, in CRC32C of 64 KiB", attaches.empty() ? 1e9 : attach / reference, kAttachBar);
 }

@@ -1,5 +1,5 @@
-// The monitor against real kernels: what it reads is what the guest itself says; it freezes the dying scheduler; it
-// writes where the spec says; what it finds decides.
+// The monitor against real kernels: what it reads is what the guest itself says; it freezes the dying
+// scheduler; it writes where the spec says; what it finds decides.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,7 +56,8 @@ class OwnView {
       if (f->path == path) return f->text;
     return {};
   }
-  // The last sample well before the view, and the first well after it, of those that `pick` finds something in.
+  // The last sample well before the view, and the first well after it, of those that `pick` finds something
+  // in.
   template <typename Pick>
   Between find(Pick pick) const {
     constexpr uint64_t kApart = 50'000'000;  // the clocks differ by a little
@@ -96,7 +97,8 @@ void compare_events(const OwnView& own) {
       for (const auto& c : s.counters)
         if (c->name == counter) return c->value;
       return std::nullopt;
-    }), value);
+    }),
+                   value);
   }
   EXPECT_GE(seen, 9);
 }
@@ -171,12 +173,14 @@ void compare_programs(const OwnView& own) {
     const auto it = std::find_if(last.begin(), last.end(), [&](const auto& p) { return p->id == guest->id; });
     ASSERT_NE(it, last.end()) << guest->name;
     const ProgramSampleT& monitor = **it;
-    EXPECT_TRUE(monitor.name.starts_with(guest->name)) << monitor.name << " " << guest->name;  // the guest's is cut
+    EXPECT_TRUE(monitor.name.starts_with(guest->name))
+        << monitor.name << " " << guest->name;  // the guest's is cut
     EXPECT_EQ(monitor.tag, guest->tag);
     EXPECT_EQ(monitor.insns, guest->insns);
     EXPECT_EQ(monitor.jited_bytes, guest->jited_bytes);
     EXPECT_EQ(monitor.verified_insns, guest->verified_insns);
-    Between runs{0, static_cast<int64_t>(monitor.run_count), true}, time{0, static_cast<int64_t>(monitor.run_ns), true};
+    Between runs{0, static_cast<int64_t>(monitor.run_count), true},
+        time{0, static_cast<int64_t>(monitor.run_ns), true};
     for (const MonitorSampleT& s : own.samples()) {
       for (const auto& p : s.programs) {
         if (p->id != guest->id) continue;
@@ -229,8 +233,10 @@ class MonitorOn : public testing::TestWithParam<std::string> {};
 
 TEST_P(MonitorOn, SaysWhatTheGuestItselfSays) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .work = "Mixed", .duration_s = 2}));
-  auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"}, {"KTSTR_OWN_VIEW=1"});
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .work = "Mixed", .duration_s = 2}));
+  auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"},
+                    {"KTSTR_OWN_VIEW=1"});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
   const OwnView own(read_log(scratch.path() + "/out/t/events.ktlog"));
   ASSERT_TRUE(own.valid());
@@ -243,13 +249,17 @@ TEST_P(MonitorOn, SaysWhatTheGuestItselfSays) {
 TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   Scratch scratch;
   std::string spec = scratch.write(
-      "spec.toml", spec_text({.scheduler = "scx_maps", .args = "\"--fail-after\", \"1000000000\"",
-                              .test = "auto_repro = false\nwatchdog_timeout_s = 7\n[[test.bpf_map_write]]\nmap = \".bss.stats\"\n"
-                                      "field = \"stats.enqueued\"\nvalue = 2000000000\nat_s = 1\n"
-                                      "[[test.bpf_map_write]]\nmap = \"by_cpu\"\nkey = 1\nfield = \"sort\"\n"
-                                      "value = \"MAPS_USER\"\nat_s = 0.5\n",
-                              .work = "Mixed",
-                              .duration_s = 20}));
+      "spec.toml",
+      spec_text(
+          {.scheduler = "scx_maps",
+           .args = "\"--fail-after\", \"1000000000\"",
+           .test =
+               "auto_repro = false\nwatchdog_timeout_s = 7\n[[test.bpf_map_write]]\nmap = \".bss.stats\"\n"
+               "field = \"stats.enqueued\"\nvalue = 2000000000\nat_s = 1\n"
+               "[[test.bpf_map_write]]\nmap = \"by_cpu\"\nkey = 1\nfield = \"sort\"\n"
+               "value = \"MAPS_USER\"\nat_s = 0.5\n",
+           .work = "Mixed",
+           .duration_s = 20}));
   auto run = launch(scratch, {"run", spec, "--kernel", GetParam(), "--out", scratch.path() + "/out"});
   const std::string folder = scratch.path() + "/out/t";
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
@@ -269,7 +279,8 @@ TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   ASSERT_EQ(frozen.size(), 1u);
   EXPECT_GT(frozen[0].held_ns, 0u) << frozen[0].note;
   // Debian's 7.2 backport has damaged BTF: there the fixtures leave by scx_bpf_exit and use the global DSQ.
-  EXPECT_TRUE(frozen[0].reason == "sched_ext exit 1025 (error_bpf)" || frozen[0].reason == "sched_ext exit 65 (unreg_bpf)")
+  EXPECT_TRUE(frozen[0].reason == "sched_ext exit 1025 (error_bpf)" ||
+              frozen[0].reason == "sched_ext exit 65 (unreg_bpf)")
       << frozen[0].reason;
   EXPECT_EQ(frozen[0].ops_name, "maps");
   EXPECT_EQ(frozen[0].cpus.size(), 2u);
@@ -279,30 +290,39 @@ TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   // Every enqueue is in each of the books: what they say adds up.
   const int64_t enqueues = sum_of(frozen[0], "by_pid", "enqueues");
   EXPECT_GT(enqueues, 10);
-  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_cpu", "enqueues")), static_cast<double>(enqueues), 2);  // CPUs may
-  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_sort", "value")), static_cast<double>(enqueues), 2);  // be amid one
+  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_cpu", "enqueues")), static_cast<double>(enqueues),
+              2);  // CPUs may
+  EXPECT_NEAR(static_cast<double>(sum_of(frozen[0], "by_sort", "value")), static_cast<double>(enqueues),
+              2);                                          // be amid one
   EXPECT_GT(sum_of(frozen[0], "of_task", "enqueues"), 0);  // of the tasks that are still there
   EXPECT_GT(sum_of(frozen[0], "recent", "value"), 0);
-  EXPECT_NE(map_of(frozen[0], "by_cpu").find("1, CPU 1/sort=MAPS_USER"), std::string::npos) << map_of(frozen[0], "by_cpu");
+  EXPECT_NE(map_of(frozen[0], "by_cpu").find("1, CPU 1/sort=MAPS_USER"), std::string::npos)
+      << map_of(frozen[0], "by_cpu");
 
   EXPECT_EQ(frozen[0].artifact, "frozen.json");
   const auto artifact = nlohmann::json::parse(read_file(folder + "/frozen.json"), nullptr, false);
   ASSERT_TRUE(artifact.is_object());
   EXPECT_EQ(artifact["payload"]["ops_name"], "maps");
-  EXPECT_NE(run.out.find("at the exit (" + frozen[0].reason + "), with the VM held for "), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("at the exit (" + frozen[0].reason + "), with the VM held for "), std::string::npos)
+      << run.out;
   EXPECT_NE(run.out.find("map write .bss.stats stats.enqueued: "), std::string::npos) << run.out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, MonitorOn, testing::ValuesIn(kernels()), [](const testing::TestParamInfo<std::string>& kernel) {
-  std::string name = kernel.param;
-  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
-  return "v" + name;
-});
+INSTANTIATE_TEST_SUITE_P(Kernels, MonitorOn, testing::ValuesIn(kernels()),
+                         [](const testing::TestParamInfo<std::string>& kernel) {
+                           std::string name = kernel.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); },
+                               '_');
+                           return "v" + name;
+                         });
 
 TEST(Monitor, AShorterWatchdogFindsTheStallSooner) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_stall", .test = "auto_repro = false\nwatchdog_timeout_s = 1\n",
-                                                           .duration_s = 20}));
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_stall",
+                                            .test = "auto_repro = false\nwatchdog_timeout_s = 1\n",
+                                            .duration_s = 20}));
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.err;
   const auto log = read_log(scratch.path() + "/out/t/events.ktlog");
@@ -319,10 +339,11 @@ TEST(Monitor, AShorterWatchdogFindsTheStallSooner) {
 
 TEST(Monitor, AnImbalanceThatLastsFailsTheTest) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml",
-                                   "[[test]]\nname = \"t\"\nllcs = 1\ncores = 2\nthreads = 1\nduration_s = 2\n"
-                                   "[[test.cgroup]]\nname = \"many\"\ncpuset = \"0\"\nworkers = 7\nwork = \"CpuSpin\"\n"
-                                   "[[test.cgroup]]\nname = \"one\"\ncpuset = \"1\"\nworkers = 1\nwork = \"CpuSpin\"\n");
+  std::string spec =
+      scratch.write("spec.toml",
+                    "[[test]]\nname = \"t\"\nllcs = 1\ncores = 2\nthreads = 1\nduration_s = 2\n"
+                    "[[test.cgroup]]\nname = \"many\"\ncpuset = \"0\"\nworkers = 7\nwork = \"CpuSpin\"\n"
+                    "[[test.cgroup]]\nname = \"one\"\ncpuset = \"1\"\nworkers = 1\nwork = \"CpuSpin\"\n");
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   EXPECT_TRUE(run.out.starts_with("BUG SUMMARY: monitor: imbalance ratio up to ")) << run.out;
