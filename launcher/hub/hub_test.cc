@@ -287,7 +287,11 @@ TEST_F(HubTest, AStoppedProcessCostsTheHubNoMemoryAndMissesNothing) {
     while (hub_->last_seq() < i) std::this_thread::yield();
   }
   uint64_t after = resident_bytes();
+#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed for a while
   EXPECT_LT(after, before + (64u << 20)) << "grew by " << (after - before) / 1024 << " KiB";
+#else
+  (void)before, (void)after;
+#endif
   kill(reader, SIGCONT);
   ASSERT_EQ(waitpid(reader, &status, 0), reader);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the reader missed events";
