@@ -212,8 +212,8 @@ std::string exit_words(const VmRecord& vm) {
   return last.empty() ? said(vm.scheduler_log.kept().head()) : last;
 }
 
-// ", in abort+0x9 (libc.so.6), from check+0x1b (scx_x)": the innermost frame that has a name, and the scheduler's own
-// that led there.
+// ", in abort+0x9 (libc.so.6), from check+0x1b (scx_x)": the innermost frame that has a name, and the
+// scheduler's own that led there.
 std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
   const auto& frames = exit.core_frames;
   if (frames.empty()) return "";
@@ -320,8 +320,8 @@ Cause find_cause(const RunModel& model) {
   const bool early = vm.detached_early || (vm.scheduler_exit && !vm.scheduler_exit->requested);
   if (vm.attached && early && vm.console_exit && left_by_itself(*vm.console_exit)) {
     return {FailureKind::kSchedulerLeft,
-            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model), vm.console_exit->reason,
-                        exit_words(vm)),
+            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model),
+                        vm.console_exit->reason, exit_words(vm)),
             "scheduler left during the test"};
   }
   if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
@@ -332,8 +332,8 @@ Cause find_cause(const RunModel& model) {
             : "; its last words: " + vm.last_stderr_line;
     return {FailureKind::kSchedulerDied,
             fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
-                        scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit), core_frame(exit, vm),
-                        words),
+                        scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit),
+                        core_frame(exit, vm), words),
             exit.signal ? "scheduler's process died" : "scheduler's process ended by itself"};
   }
   if (vm.attached && vm.detached_early) {

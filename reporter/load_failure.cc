@@ -23,30 +23,11 @@ std::string quoted(std::string_view text, size_t from) {
 
 // Lines of a verifier log that tell of its state, not of its objection.
 bool state_line(std::string_view t) {
-  static constexpr std::string_view kPrefixes[] = {"from ",
-                                                   "processed ",
-                                                   "verification time",
-                                                   "stack depth",
-                                                   "max_states",
-                                                   "func ",
-                                                   "func#",
-                                                   "arg#",
-                                                   "mark_precise",
-                                                   "reg type ",
-                                                   "caller:",
-                                                   "callee:",
-                                                   "returning from",
-                                                   "to caller",
-                                                   "propagating ",
-                                                   "live regs",
-                                                   "Validating ",
-                                                   "last_idx",
-                                                   "regs=",
-                                                   "parent ",
-                                                   "cur state:",
-                                                   "old state:",
-                                                   "Func#",
-                                                   "safe"};
+  static constexpr std::string_view kPrefixes[] = {
+      "from ",          "processed ", "verification time", "stack depth", "max_states",  "func ",
+      "func#",          "arg#",       "mark_precise",      "reg type ",   "caller:",     "callee:",
+      "returning from", "to caller",  "propagating ",      "live regs",   "Validating ", "last_idx",
+      "regs=",          "parent ",    "cur state:",        "old state:",  "Func#",       "safe"};
   if (t.empty() || t.starts_with(";") || t.starts_with(" ")) return true;
   for (std::string_view prefix : kPrefixes)
     if (t.starts_with(prefix)) return !contains(t, "unsupported reg type") && !contains(t, "invalid");
@@ -67,8 +48,8 @@ bool insn_line(std::string_view t) {
   return i > 0 && (t.substr(i).starts_with(": (") || t.substr(i).starts_with(": <"));
 }
 
-// A jump's line has no end until its target is known: an objection may follow on it. "10: (55) if r3 != 0x4d goto pc-5
-// infinite loop detected at insn 6". Empty: none.
+// A jump's line has no end until its target is known: an objection may follow on it. "10: (55) if r3 != 0x4d
+// goto pc-5 infinite loop detected at insn 6". Empty: none.
 std::string_view after_jump(std::string_view t) {
   size_t at = t.find("goto pc");
   if (at == t.npos) return {};

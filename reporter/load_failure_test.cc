@@ -58,15 +58,15 @@ TEST(LoadFailure, LogThatEndsInTheMiddle) {
 }
 
 TEST(LoadFailure, AnObjectionOnAJumpsLine) {
-  auto failure = scan({"libbpf: prog 'a': BPF program load failed: Invalid argument",
-                       "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --",
-                       "; while (stats.enqueued != 77) { @ x.bpf.c:6",
-                       "9: (79) r3 = *(u64 *)(r2 +0)          ; R2=map_value(map=.bss,ks=4,vs=24) R3=scalar()",
-                       "10: (55) if r3 != 0x4d goto pc-5 6: R1=trusted_ptr_task_struct() R10=fp0",
-                       "10: (55) if r3 != 0x4d goto pc-5      ; R1=trusted_ptr_task_struct() R10=fp0",
-                       "10: (55) if r3 != 0x4d goto pc-5 infinite loop detected at insn 6",
-                       "cur state: R1=trusted_ptr_task_struct() R10=fp0", "old state: R1=trusted_ptr_task_struct()",
-                       "processed 33 insns (limit 1000000) max_states_per_insn 0", "-- END PROG LOAD LOG --"});
+  auto failure =
+      scan({"libbpf: prog 'a': BPF program load failed: Invalid argument",
+            "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --", "; while (stats.enqueued != 77) { @ x.bpf.c:6",
+            "9: (79) r3 = *(u64 *)(r2 +0)          ; R2=map_value(map=.bss,ks=4,vs=24) R3=scalar()",
+            "10: (55) if r3 != 0x4d goto pc-5 6: R1=trusted_ptr_task_struct() R10=fp0",
+            "10: (55) if r3 != 0x4d goto pc-5      ; R1=trusted_ptr_task_struct() R10=fp0",
+            "10: (55) if r3 != 0x4d goto pc-5 infinite loop detected at insn 6",
+            "cur state: R1=trusted_ptr_task_struct() R10=fp0", "old state: R1=trusted_ptr_task_struct()",
+            "processed 33 insns (limit 1000000) max_states_per_insn 0", "-- END PROG LOAD LOG --"});
   ASSERT_TRUE(failure);
   EXPECT_EQ("infinite loop detected at insn 6", failure->reason);
   EXPECT_EQ("10: (55) if r3 != 0x4d goto pc-5", failure->insn);
@@ -76,11 +76,12 @@ TEST(LoadFailure, AnObjectionOnAJumpsLine) {
 TEST(LoadFailure, AnObjectionToACallsArguments) {
   auto failure = scan({"libbpf: prog 'a': -- BEGIN PROG LOAD LOG --", "; n += look_at(p); @ x.bpf.c:6",
                        "9: (85) call pc+23", "access beyond struct thread_info at off 0 size 56",
-                       "Caller passes invalid args into func#1 ('look_at')", "processed 8 insns (limit 1000000)",
-                       "-- END PROG LOAD LOG --"});
+                       "Caller passes invalid args into func#1 ('look_at')",
+                       "processed 8 insns (limit 1000000)", "-- END PROG LOAD LOG --"});
   ASSERT_TRUE(failure);
-  EXPECT_EQ("access beyond struct thread_info at off 0 size 56; Caller passes invalid args into func#1 ('look_at')",
-            failure->reason);
+  EXPECT_EQ(
+      "access beyond struct thread_info at off 0 size 56; Caller passes invalid args into func#1 ('look_at')",
+      failure->reason);
 }
 
 TEST(LoadFailure, OrdinaryOutputIsNoFailure) {

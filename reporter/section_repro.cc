@@ -61,7 +61,8 @@ void print_call(size_t number, const DecodedCallT& call, Page& page) {
 std::string in_one_line(const DecodedCallT& call) {
   std::string out, changed;
   auto field = [&](const std::string& name) {
-    auto it = std::find_if(call.values.begin(), call.values.end(), [&](const auto& v) { return v->name == name; });
+    auto it =
+        std::find_if(call.values.begin(), call.values.end(), [&](const auto& v) { return v->name == name; });
     return it == call.values.end() ? std::string() : (*it)->entry;
   };
   for (const auto& v : call.values) {
@@ -110,10 +111,12 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
                repro.hits_dropped ? fmt::format(", {} dropped", repro.hits_dropped) : "");
   if (!repro.calls.empty()) {
     // Without a backtrace that leads to the cause there is no caller to name.
-    const bool nested = std::any_of(repro.calls.begin(), repro.calls.end(), [](const auto& c) { return !c->caller.empty(); });
+    const bool nested =
+        std::any_of(repro.calls.begin(), repro.calls.end(), [](const auto& c) { return !c->caller.empty(); });
     page.line(nested || repro.calls.size() == 1
                   ? "crash chain, in call order (a → b: at the call, at its return):"
-                  : "no backtrace leads to the cause: the last calls on the ways of a task through the scheduler, oldest first "
+                  : "no backtrace leads to the cause: the last calls on the ways of a task through the "
+                    "scheduler, oldest first "
                     "(a → b: at the call, at its return):");
     size_t number = 0;
     for (const auto& call : repro.calls) print_call(++number, *call, page);
@@ -126,7 +129,8 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
     table.print(page, "     ");
   }
   // What the workers of the second VM lost by the probes: a race that hides behind them can be judged.
-  if (repro.slowdown > 0) page.linef("probes cost {:.2f}x (iterations of the workers, first VM to second)", repro.slowdown);
+  if (repro.slowdown > 0)
+    page.linef("probes cost {:.2f}x (iterations of the workers, first VM to second)", repro.slowdown);
   if (!repro.hint.empty()) page.line("hint: " + repro.hint);
 }
 

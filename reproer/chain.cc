@@ -62,8 +62,8 @@ void add_kernel(CrashChain* chain, const KernelHas& has, std::initializer_list<c
   }
 }
 
-// Innermost first: a program's subprograms, then its entry. Nothing tells which of many subprograms matter: the first
-// ones are taken, each costs time at every call.
+// Innermost first: a program's subprograms, then its entry. Nothing tells which of many subprograms matter:
+// the first ones are taken, each costs time at every call.
 void add_callback(CrashChain* chain, const std::vector<BpfProgramT>& programs, const char* member) {
   for (const BpfProgramT& p : programs) {
     if (p.member != member) continue;
@@ -116,7 +116,9 @@ const Callers kCallers[] = {
      2,
      {"do_enqueue_task", "scx_do_enqueue_task", "enqueue_task_scx", "put_prev_task_scx", "enqueue_task",
       "ttwu_do_activate", "try_to_wake_up", "wake_up_new_task"}},
-    {"dispatch", 5, {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
+    {"dispatch",
+     5,
+     {"balance_one", "balance_scx", "do_pick_task_scx", "pick_task_scx", "scx_dispatch_sched"}},
     {"select_cpu", 1, {"select_task_rq_scx", "try_to_wake_up", "wake_up_new_task"}},
     {"running", 0, {"set_next_task_scx"}},
     {"stopping", 0, {"put_prev_task_scx", "dequeue_task_scx"}},

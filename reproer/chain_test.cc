@@ -121,7 +121,8 @@ TEST(Chain, AKernelsOwnCheckHasAlternatesToo) {
   add_frame(&crash, "find_dsq_for_dispatch");
   add_frame(&crash, "do_enqueue_task");
   add_frame(&crash, "put_prev_task_scx");
-  auto chain = extract_chain(&crash, {program("enqueue", {"x_enqueue"})}, [](const std::string&) { return true; });
+  auto chain =
+      extract_chain(&crash, {program("enqueue", {"x_enqueue"})}, [](const std::string&) { return true; });
   std::vector<std::string> names;
   for (const ChainLink& l : chain.alternates) names.push_back(l.function);
   EXPECT_THAT(names, testing::Contains("try_to_wake_up"));

@@ -20,7 +20,8 @@ void take_page(const uint8_t* page, size_t targets, probe::Capture* c) {
   constexpr size_t kHead = offsetof(ktstr_state, stack);
   static_assert(kHead <= kPage);
   std::memcpy(&state, page, kHead);
-  if (state.seal == KTSTR_STATE_SEAL && state.complete == 1 && state.cpu < kMaxCpus && state.ns >= c->state.ns) {
+  if (state.seal == KTSTR_STATE_SEAL && state.complete == 1 && state.cpu < kMaxCpus &&
+      state.ns >= c->state.ns) {
     state.stack_bytes = 0;  // its frames may stand in other pages
     c->state = state;
   }

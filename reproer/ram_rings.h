@@ -1,7 +1,9 @@
-// The probes' rings out of the memory of a guest that died with them: a panic, a reset, a hang. Each hit stands
-// whole within a page and is sealed (bpf/probe_abi.h), so none of the kernel's structures are needed to find it.
+// The probes' rings out of the memory of a guest that died with them: a panic, a reset, a hang. Each hit
+// stands whole within a page and is sealed (bpf/probe_abi.h), so none of the kernel's structures are needed
+// to find it.
 //
-// The guest is not trusted: at most kMaxRingHits are taken, the newest; targets that the plan does not have are not.
+// The guest is not trusted: at most kMaxRingHits are taken, the newest; targets that the plan does not have
+// are not.
 #pragma once
 
 #include <string>
@@ -15,8 +17,8 @@ namespace ktstr {
 
 inline constexpr size_t kMaxRingHits = 64 * 1024;
 
-// `ram`: a file that is the guest's RAM; holes are skipped. `targets`: how many the plan has. The hits come by time.
-// kSystem when the file cannot be read.
+// `ram`: a file that is the guest's RAM; holes are skipped. `targets`: how many the plan has. The hits come
+// by time. kSystem when the file cannot be read.
 Result<probe::Capture> read_rings(int ram, size_t targets);
 
 }  // namespace ktstr

@@ -221,9 +221,10 @@ ReproFinishedT Reproer::finish() {
                 " thrown away as emulator artefact)";
   const bool any = std::any_of(f.calls.begin(), f.calls.end(), [](const auto& c) { return c->hit; });
   if (!any && best_->status != ReproStatus::VmFailed) {
-    f.detail += repro_.finished ? "; no probe was hit"
-                                : "; the probes told nothing: the guest died before it could report, and its memory "
-                                  "holds no hit";
+    f.detail += repro_.finished
+                    ? "; no probe was hit"
+                    : "; the probes told nothing: the guest died before it could report, and its memory "
+                      "holds no hit";
   }
   if (run_.kernel && run_.kernel->debuginfo.empty())
     f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " +

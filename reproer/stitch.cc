@@ -41,7 +41,8 @@ std::string text_of(const ProbeHitT& hit, size_t index, const ValueSpecT& spec) 
   const ProbeValueT* v = value_of(hit, index);
   if (!v) return {};
   if (v->failed && spec.name.ends_with("dsq.id")) return "none";
-  if (v->failed && spec.offsets.empty() && spec.arg < hit.raw_args.size()) {  // text of user space, most likely
+  if (v->failed && spec.offsets.empty() &&
+      spec.arg < hit.raw_args.size()) {  // text of user space, most likely
     char address[40];
     std::snprintf(address, sizeof(address), "0x%llx (not readable)",
                   static_cast<unsigned long long>(hit.raw_args[spec.arg]));
@@ -259,7 +260,8 @@ class Stitcher {
     uint32_t n = 0;
     for (auto it = hits.entries.rbegin(); it != hits.entries.rend() && n + 1 < in_.plan->history; ++it) {
       const ProbeHitT& h = **it;
-      if (&h == hits.shown || (in_.trigger && (h.cpu != in_.trigger->cpu || h.ns > in_.trigger->ns))) continue;
+      if (&h == hits.shown || (in_.trigger && (h.cpu != in_.trigger->cpu || h.ns > in_.trigger->ns)))
+        continue;
       auto earlier = std::make_unique<DecodedCallT>();
       earlier->function = call.function;
       earlier->kind = call.kind;

@@ -21,8 +21,9 @@ struct StitchInputs {
 struct Stitched {
   // Outermost first. Functions of the plan without a hit are there too, with a note why.
   std::vector<std::unique_ptr<DecodedCallT>> calls;
-  // Where the plan asks for a history: for each function in `calls` its hits on the crashing CPU by any task, newest
-  // first, without the one that `calls` shows: with it at most plan.history. Only arguments and what changed.
+  // Where the plan asks for a history: for each function in `calls` its hits on the crashing CPU by any task,
+  // newest first, without the one that `calls` shows: with it at most plan.history. Only arguments and what
+  // changed.
   std::vector<std::unique_ptr<DecodedCallT>> earlier;
 };
 Stitched stitch(const StitchInputs& inputs);

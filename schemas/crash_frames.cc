@@ -169,7 +169,8 @@ CrashFrames split_frames(const CrashDetectedT& crash) {
       out.reasons.push_back(reason);
     }
     // Other trouble is told *by* an interrupt, about what it stopped.
-    if (crash.kind == CrashKind::SchedExtExit && !out.kept.empty() && !f->uncertain && is_interrupt(f->function))
+    if (crash.kind == CrashKind::SchedExtExit && !out.kept.empty() && !f->uncertain &&
+        is_interrupt(f->function))
       interrupted = true;
   }
   return out;

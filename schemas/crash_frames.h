@@ -23,7 +23,8 @@ struct CrashFrames {
   std::vector<std::string_view> reasons;    // why, same length
 };
 // Splits a backtrace: noise, frames the kernel was unsure of ("? "), and repeats of the frame before (a
-// probe's trampoline shows a program twice) are dropped, and of a scheduler's exit what an interrupt stopped. The result points into `crash`.
+// probe's trampoline shows a program twice) are dropped, and of a scheduler's exit what an interrupt stopped.
+// The result points into `crash`.
 CrashFrames split_frames(const CrashDetectedT& crash);
 
 }  // namespace ktstr

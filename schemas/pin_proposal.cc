@@ -98,7 +98,8 @@ class Generalizer {
     const bool minus = rest.size() > 1 && rest[0] == '-' && digit(rest[1]) && starts_word();
     if (!minus && !digit(rest[0])) return false;
     // A digit within a name belongs to it, as 2 does in "layer2_cell": it tells one error from another.
-    if (at_ > 0 && (std::isalpha(static_cast<unsigned char>(text_[at_ - 1])) != 0 || text_[at_ - 1] == '_')) return false;
+    if (at_ > 0 && (std::isalpha(static_cast<unsigned char>(text_[at_ - 1])) != 0 || text_[at_ - 1] == '_'))
+      return false;
     size_t n = minus ? 1 : 0;
     n += run_of(rest.substr(n), digit);
     std::string general = minus ? "-?[0-9]+" : "[0-9]+";
@@ -178,12 +179,17 @@ Error no_crash(const PinEvidence& e) {
         .with_hint("a failed load is never the expected error, so it cannot be pinned");
   if (!e.crash && e.died)
     return Error::not_found("the scheduler's process died, and the kernel found no fault in the scheduler")
-        .with_hint("a pin looks at the scheduler's log and the sched_ext dump: pin a line that it printed, by hand");
+        .with_hint(
+            "a pin looks at the scheduler's log and the sched_ext dump: pin a line that it printed, by hand");
   if (!e.crash)
-    return Error::not_found("this log records no crash").with_hint("a pin needs a run in which the scheduler failed");
-  return Error::not_found("the crash is one of the kernel (" + e.crash->reason + "), not an error of the scheduler")
-      .with_hint("its text is on the console; a pin sees the scheduler's log and the sched_ext dump only, and such a "
-                 "crash is never a pass");
+    return Error::not_found("this log records no crash")
+        .with_hint("a pin needs a run in which the scheduler failed");
+  return Error::not_found("the crash is one of the kernel (" + e.crash->reason +
+                          "), not an error of the scheduler")
+      .with_hint(
+          "its text is on the console; a pin sees the scheduler's log and the sched_ext dump only, and such "
+          "a "
+          "crash is never a pass");
 }
 
 }  // namespace
@@ -236,8 +242,8 @@ Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& r
   }
   if (message.empty())
     return Error::not_found("the crash's text (" + in_quotes(crash.message) + ") is not in the corpus")
-        .with_hint("a pin sees the scheduler's log and the sched_ext dump; this log has " + lines(lines_of(corpus)) +
-                   " of them");
+        .with_hint("a pin sees the scheduler's log and the sched_ext dump; this log has " +
+                   lines(lines_of(corpus)) + " of them");
 
   PinProposal p;
   p.title = "pins: " + crash.reason + (crash.message.empty() ? "" : ": " + crash.message);
@@ -254,7 +260,8 @@ Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& r
   };
   const std::string with_reason = crash.reason + " (" + message;
   if (p.contains.empty() && !crash.reason.empty() && corpus.find(with_reason) != std::string::npos) {
-    p.contains = crash.reason;  // the message is little more than numbers and names: the kernel's reason belongs to it
+    p.contains =
+        crash.reason;  // the message is little more than numbers and names: the kernel's reason belongs to it
     p.matches = generalize_message(with_reason, known_tasks(crash), nullptr);
   }
   auto pin = compile();

@@ -25,8 +25,10 @@ TEST(GeneralizeMessage, WhatBelongsToTheRunIsMadeGeneral) {
 }
 
 TEST(GeneralizeMessage, WhatBelongsToTheBugStays) {
-  EXPECT_EQ(generalize_message("layer2_cell is not deadbeefed", {}, nullptr), "layer2_cell is not deadbeefed");
-  EXPECT_EQ(generalize_message("cells[cpu] lost, worker lost it", {"worker"}, nullptr), R"(cells\[cpu\] lost, \S+ lost it)");
+  EXPECT_EQ(generalize_message("layer2_cell is not deadbeefed", {}, nullptr),
+            "layer2_cell is not deadbeefed");
+  EXPECT_EQ(generalize_message("cells[cpu] lost, worker lost it", {"worker"}, nullptr),
+            R"(cells\[cpu\] lost, \S+ lost it)");
   EXPECT_EQ(generalize_message("workers lost it", {"worker"}, nullptr), "workers lost it");
 }
 
@@ -65,11 +67,12 @@ TEST_F(Proposal, ItIsProvedAndCanBePasted) {
   auto p = propose_pin(primary, repro);
   ASSERT_TRUE(p.ok()) << p.error().to_string();
   EXPECT_EQ(p->contains, "no \"cell\"");
-  EXPECT_THAT(p->proofs, testing::ElementsAre(HasSubstr("this run's corpus (4 lines)"), HasSubstr("the 2 lines"),
-                                              HasSubstr("second VM")));
+  EXPECT_THAT(p->proofs, testing::ElementsAre(HasSubstr("this run's corpus (4 lines)"),
+                                              HasSubstr("the 2 lines"), HasSubstr("second VM")));
   // The parser that users' specs go through takes it as it is.
-  auto spec = parse_tests("[scheduler.x]\nbinary = \"scx_x\"\n[[test]]\nname = \"t\"\nscheduler = \"x\"\n" + p->toml(),
-                          "x.toml", {});
+  auto spec = parse_tests(
+      "[scheduler.x]\nbinary = \"scx_x\"\n[[test]]\nname = \"t\"\nscheduler = \"x\"\n" + p->toml(), "x.toml",
+      {});
   ASSERT_TRUE(spec.ok()) << spec.error().to_string();
   EXPECT_EQ((*spec)[0].spec.expect_scx_bpf_error_contains, p->contains);
   EXPECT_EQ((*spec)[0].spec.expect_scx_bpf_error_matches, p->matches);
@@ -88,7 +91,8 @@ TEST_F(Proposal, ASecondVmThatCrashedOtherwiseIsSaidSo) {
   PinEvidence primary, repro;
   crash(&primary, "no such cell 7");
   crash(&repro, "something else");
-  EXPECT_THAT(propose_pin(primary, repro)->toml(), HasSubstr("# careful: the second VM's corpus is not matched"));
+  EXPECT_THAT(propose_pin(primary, repro)->toml(),
+              HasSubstr("# careful: the second VM's corpus is not matched"));
 }
 
 TEST_F(Proposal, AnErrorInOpsInitCanBePinnedThoughItNeverAttached) {

@@ -89,8 +89,12 @@ Status ProbeObject::load(const Parts& parts) {
   if (!config || bytes < sizeof(*config)) return Error::invalid("probe object: no config");
   const auto& ladder = plan_.trigger_ladder;
   const bool any_exit = std::find(ladder.begin(), ladder.end(), kAnyExit) != ladder.end();
-  *config = {slots_, cpus_, plan_.keep_by_task, plan_.history > 1 || plan_.keep_by_task,
-             any_exit ? kFirstExit : kFirstError, 0};
+  *config = {slots_,
+             cpus_,
+             plan_.keep_by_task,
+             plan_.history > 1 || plan_.keep_by_task,
+             any_exit ? kFirstExit : kFirstError,
+             0};
   auto wanted = [&](auto is) { return std::any_of(plan_.targets.begin(), plan_.targets.end(), is); };
   const bool kernel = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe; });
   const bool returns = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe && t->want_return; });

@@ -41,7 +41,8 @@ class ProbeObject {
     bool singles = false;        // a probe each, where kprobe.multi is refused
   };
   // Loads the programs that the plan needs (each takes the verifier's time) and writes the plan's targets.
-  // kUnsupported with the verifier's last words when refused. May be called again as long as nothing is attached.
+  // kUnsupported with the verifier's last words when refused. May be called again as long as nothing is
+  // attached.
   Status load(const Parts& parts);
 
   bpf_program* program(const char* name) const;

@@ -28,7 +28,8 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
   set->attached_.resize(plan.targets.size());
   set->failed_.resize(plan.targets.size());
   ProbeObject::Parts& parts = set->parts_;
-  parts.event_trigger = ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
+  parts.event_trigger =
+      ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
   Status status = set->object_.load(parts);
   if (!status && parts.event_trigger) {
     parts.event_trigger = false;
@@ -83,7 +84,8 @@ bool ProbeSet::attach_multi(const char* program, const std::vector<const char*>&
   return link != nullptr;
 }
 
-void ProbeSet::attach_functions(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies) {
+void ProbeSet::attach_functions(const std::vector<const char*>& symbols,
+                                const std::vector<uint64_t>& cookies) {
   std::vector<const char*> returning;
   std::vector<uint64_t> places;
   for (size_t k = 0; k < symbols.size(); ++k) {

@@ -21,8 +21,8 @@ class ProbeSet {
   // Loads the BPF object with the plan's targets. kUnsupported with the verifier's last words when refused.
   static Result<std::unique_ptr<ProbeSet>> load(const ProbePlanT& plan);
 
-  // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then the
-  // trigger.
+  // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then
+  // the trigger.
   void attach_kernel();
   // fentry (and fexit) on those functions of a program that the plan wants.
   void attach_program(int prog_fd, const ProgramFacts& facts);

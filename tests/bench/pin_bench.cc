@@ -1,5 +1,5 @@
-// A pin over a corpus of 100 MB against grep -E and ripgrep on the same text: ratios, and growth with the corpus.
-// ripgrep where it is installed.
+// A pin over a corpus of 100 MB against grep -E and ripgrep on the same text: ratios, and growth with the
+// corpus. ripgrep where it is installed.
 //
 // Usage: ktstr_pin_bench [MEGABYTES]
 #include <sys/wait.h>
@@ -23,7 +23,8 @@ std::string corpus_of(size_t bytes) {
   text.reserve(bytes + 256);
   for (unsigned i = 0; text.size() < bytes; ++i) {
     char line[160];
-    std::snprintf(line, sizeof(line), "[x] layer %u: %u enqueued by cg_%u/%u[%u] on cpu %u, budget 0x%x left, %u.%03u s\n", i % 7,
+    std::snprintf(line, sizeof(line),
+                  "[x] layer %u: %u enqueued by cg_%u/%u[%u] on cpu %u, budget 0x%x left, %u.%03u s\n", i % 7,
                   i, i % 4, i % 9, 100 + i % 800, i % 64, i * 2654435761u, i / 1000, i % 1000);
     text += line;
   }

@@ -1,5 +1,5 @@
-// What auto-repro costs on a real kernel: attaching to a chain of twenty functions and more against the guest's boot,
-// and the workload under probes against the same without. Boots two VMs.
+// What auto-repro costs on a real kernel: attaching to a chain of twenty functions and more against the
+// guest's boot, and the workload under probes against the same without. Boots two VMs.
 //
 // Usage: ktstr_repro_bench KTSTR_LAUNCH SCHEDULER_DIR
 #include <sys/wait.h>
@@ -77,17 +77,18 @@ int run(const char* launch, const char* schedulers) {
     }
   }
   const double longer = (attached[1] - ready[1]) - (attached[0] - ready[0]);
-  std::printf("%zu functions attached in %.2f s (scheduler held %.2f s); the guest booted in %.2f s\n", functions, attach, hold,
-              boot);
-  std::printf("from guest-ready to the scheduler's attach: %.2f s, %.2f s without probes\n", attached[1] - ready[1],
-              attached[0] - ready[0]);
+  std::printf("%zu functions attached in %.2f s (scheduler held %.2f s); the guest booted in %.2f s\n",
+              functions, attach, hold, boot);
+  std::printf("from guest-ready to the scheduler's attach: %.2f s, %.2f s without probes\n",
+              attached[1] - ready[1], attached[0] - ready[0]);
   std::printf("%llu hits of %llu ns; the workers ran %.2f times as fast without probes\n",
               static_cast<unsigned long long>(hits), static_cast<unsigned long long>(per_hit), slowdown);
   Bars bars;
   bars.at_least("functions with a probe", static_cast<double>(functions), 20);
   // 1.5 s of a boot that takes 3 s on the machine of the first measurement.
   bars.at_most("attaching, in boots", boot > 0 ? attach / boot : 99, 0.5);
-  bars.at_most("what probes add from guest-ready to the attach, in boots", boot > 0 ? longer / boot : 99, 0.6);
+  bars.at_most("what probes add from guest-ready to the attach, in boots", boot > 0 ? longer / boot : 99,
+               0.6);
   bars.at_least("slowdown is told", slowdown, 1);
   bars.at_most("slowdown of an enqueue-heavy workload", slowdown, 8);
   return bars.exit_code();

@@ -1,5 +1,5 @@
-// What the second VM's probes tell, beyond the demo: values of kernel functions and of the scheduler's own types, calls
-// before the last, hits of a guest that died, and the way from a crash to its regression test.
+// What the second VM's probes tell, beyond the demo: values of kernel functions and of the scheduler's own
+// types, calls before the last, hits of a guest that died, and the way from a crash to its regression test.
 #include <gtest/gtest.h>
 
 #include <regex>
@@ -16,10 +16,12 @@ std::string section(const std::string& report, const std::string& title) {
   return report.substr(at, report.find("\n--- ", at + 1) - at);
 }
 
-bool has(const std::string& text, const char* pattern) { return std::regex_search(text, std::regex(pattern)); }
+bool has(const std::string& text, const char* pattern) {
+  return std::regex_search(text, std::regex(pattern));
+}
 
-// Built as large schedulers are, and it fails in a sleepable callback, on a kernel without the exit tracepoint. Then its
-// crash is pinned with what `pin` says, and found again.
+// Built as large schedulers are, and it fails in a sleepable callback, on a kernel without the exit
+// tracepoint. Then its crash is pinned with what `pin` says, and found again.
 TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   Scratch scratch;
   const SpecText scheduler{.scheduler = "scx_layered_like", .work = "ForkExit"};
@@ -29,7 +31,8 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   const std::string repro = section(run.out, "auto-repro");
   EXPECT_TRUE(has(repro, "crash reproduction: same signature \\(1 of 1 try\\)")) << repro;
   EXPECT_TRUE(has(repro, "\ntrigger: kprobe scx_exit\n")) << repro;
-  // A subprogram's argument, a field of the scheduler's own type, a change, a return value; a kernel function's too.
+  // A subprogram's argument, a field of the scheduler's own type, a change, a return value; a kernel
+  // function's too.
   EXPECT_TRUE(has(repro, "layer_fork_budget_verdict\\(struct task_struct \\*p, __u64 forks\\)")) << repro;
   EXPECT_TRUE(has(repro, "\n +forks +__u64 +51\n +returns +-7\n")) << repro;
   EXPECT_TRUE(has(repro, "account->layer_name +char \\[16\\] +\"interactive\"")) << repro;
@@ -46,8 +49,8 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   EXPECT_NE(pin.out.find("# proved: the second VM's corpus"), std::string::npos) << pin.out;
   SpecText pinned = scheduler;
   pinned.test = pin.out;
-  auto again = launch(scratch, {"run", scratch.write("pinned.toml", spec_text(pinned)), "--kernel", "6.16", "--out",
-                                scratch.path() + "/again"});
+  auto again = launch(scratch, {"run", scratch.write("pinned.toml", spec_text(pinned)), "--kernel", "6.16",
+                                "--out", scratch.path() + "/again"});
   EXPECT_EQ(again.exit_code, 0) << again.out << again.err;
 }
 
@@ -61,10 +64,13 @@ TEST(Repro, APanicTakesNoHitsWithIt) {
   const std::string repro = section(run.out, "auto-repro");
   EXPECT_TRUE(has(repro, "crash reproduction: same signature")) << repro;
   EXPECT_TRUE(has(repro, "read out of its memory")) << repro;
-  EXPECT_TRUE(has(repro, "sysrq_handle_crash\\(u8 key\\)\n[^\n]*\n[^\n]*\n +CPU [0-9]+, scx_sysrq\\[[0-9]+\\], .* before the crash\n +key +u8 +99"))
+  EXPECT_TRUE(has(repro,
+                  "sysrq_handle_crash\\(u8 key\\)\n[^\n]*\n[^\n]*\n +CPU [0-9]+, scx_sysrq\\[[0-9]+\\], .* "
+                  "before the crash\n +key +u8 +99"))
       << repro;
   // The log holds them: another reporter gives the same bytes.
-  Running reporter(scratch, {std::string(KTSTR_BIN) + "/ktstr-reporter", scratch.path() + "/out/t/events.ktlog"});
+  Running reporter(scratch,
+                   {std::string(KTSTR_BIN) + "/ktstr-reporter", scratch.path() + "/out/t/events.ktlog"});
   EXPECT_EQ(reporter.finish().out, read_file(scratch.path() + "/out/t/report.txt"));
 }
 
