@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sodium.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vector>
@@ -30,8 +31,12 @@ std::string Sha256::hex() {
 }
 
 Result<std::string> sha256_file(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // The path may come from a foreign log: no device without an end, no pipe without a writer.
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return Error::from_errno(path);
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return Error::from_errno(path);
+  if (!S_ISREG(info.st_mode)) return Error::invalid(path + ": no regular file");
   Sha256 hash;
   std::vector<uint8_t> chunk(1u << 18);
   while (true) {

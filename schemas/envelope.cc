@@ -85,8 +85,9 @@ bool is_own_source(std::string_view source) {
 }
 
 bool source_may_state(std::string_view source, Payload type) {
-  if (is_own_source(source) || guest_may_send(type)) return true;
-  return type == Payload::ClientJoined || type == Payload::GuestCommandRequested || type == Payload::ProducerHeld;
+  // What an extra collector says is shown, and changes no verdict.
+  return is_own_source(source) || type == Payload::CollectorLine || type == Payload::ClientJoined ||
+         type == Payload::GuestCommandRequested || type == Payload::ProducerHeld;
 }
 
 }  // namespace ktstr

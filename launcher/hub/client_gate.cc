@@ -82,8 +82,10 @@ std::string ClientGate::join(const ClientJoined& joined, std::string_view source
     if (owner != names_.end() && owner->second.connections.count(connection))
       return "name: this connection has joined as \"" + it->second.name + "\" already";
   }
-  // Also a client that is refused is called by its own token.
-  if (joined_.size() < kMaxNames) joined_[connection] = {client, std::string(source)};
+  // Also a client that is refused is called by its own token. Without a place here a name could never be freed.
+  if (joined_.size() >= kMaxNames && !joined_.contains(connection))
+    return "name: " + std::to_string(kMaxNames) + " clients are connected; no more can join";
+  joined_[connection] = {client, std::string(source)};
   if (joined.schema_version() == 0 || joined.schema_version() > kSchemaVersion) {
     std::string reason = "schema: the client speaks schema version " + std::to_string(joined.schema_version()) +
                          ", this ktstr speaks " + std::to_string(kSchemaVersion) +

@@ -9,6 +9,7 @@ namespace {
 // Messages in a pipe. Few: an event may have 16 MiB, and a producer that is ahead of the log is to be held, not stored.
 constexpr int kRemoteHighWater = 64;
 constexpr int kOutHighWater = 1024;
+constexpr int64_t kMaxSubscriptionBytes = 4096;
 constexpr size_t kBatchEvents = 1024;
 constexpr size_t kBatchBytes = 4u << 20;
 // Larger events, and larger batches, are announced and not sent.
@@ -24,6 +25,7 @@ std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_
   if (in) socket->set(zmq::sockopt::rcvhwm, kRemoteHighWater);
   if (in) socket->set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(kMaxEventBytes));
   if (!in) socket->set(zmq::sockopt::sndhwm, kOutHighWater);
+  if (!in) socket->set(zmq::sockopt::maxmsgsize, kMaxSubscriptionBytes);  // also what a stranger's handshake may have
   socket->set(zmq::sockopt::linger, in ? 0 : 500);
   return socket;
 }

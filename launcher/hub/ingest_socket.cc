@@ -56,10 +56,12 @@ Status IngestSocket::watch(int fd, uint32_t events, uint64_t id) {
   return {};
 }
 
-void IngestSocket::accept_all(const Events& events) {
+bool IngestSocket::accept_all(const Events& events) {
+  bool taken = false;
   while (true) {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) return taken;
+    taken = true;
     if (peers_.size() >= kMaxPeers) continue;
     ucred credentials{};
     socklen_t size = sizeof credentials;
@@ -107,15 +109,18 @@ void IngestSocket::close(Peer& peer, const Events& events) {
 bool IngestSocket::receive(const Events& events) {
   epoll_event ready[64];
   int n = ::epoll_wait(epoll_.get(), ready, std::size(ready), 0);
+  bool busy = false;
   for (int i = 0; i < n; ++i) {
     if (ready[i].data.u64 == 0) {
-      accept_all(events);
+      // Out of descriptors, the listener stays ready: that is no work done, and the hub has others to serve.
+      busy |= accept_all(events);
       continue;
     }
+    busy = true;
     auto it = peers_.find(static_cast<int>(ready[i].data.u64));
     if (it != peers_.end()) serve(*it->second, events);
   }
-  return n > 0;
+  return busy;
 }
 
 }  // namespace ktstr

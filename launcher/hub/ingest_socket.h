@@ -39,7 +39,7 @@ class IngestSocket {
  private:
   struct Peer;
   IngestSocket() = default;
-  void accept_all(const Events& events);
+  bool accept_all(const Events& events);  // false: nobody could be taken
   bool flush(Peer& peer);
   void serve(Peer& peer, const Events& events);
   void close(Peer& peer, const Events& events);

@@ -106,7 +106,7 @@ size_t ZmtpReceiver::greeting(std::span<const uint8_t> bytes) {
 bool ZmtpReceiver::command(std::span<const uint8_t> body) {
   auto refuse = [&](const char* why) { return fail(why) != 0; };
   if (body.empty() || body.size() < 1u + body[0]) return refuse("sends a damaged command");
-  std::string_view name(reinterpret_cast<const char*>(&body[1]), body[0]);
+  std::string_view name(reinterpret_cast<const char*>(body.data()) + 1, body[0]);
   auto rest = body.subspan(1u + body[0]);
   if (name == "READY" && state_ == State::kHandshake) return ready(rest);
   if (state_ != State::kMessages) return refuse("sends a command before its handshake");

@@ -89,7 +89,8 @@ Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT
     }
     return {};
   };
-  if (!spec.file.empty())
+  // A test body's file is its C++ source, which the binary needs no more.
+  if (!spec.file.empty() && spec.body.empty())
     if (auto s = embed_one("spec", spec.file, "", publish); !s) return std::move(s).error().within("embed the spec");
   if (spec.scheduler)
     if (auto s = program("scheduler", spec.scheduler->host_path, spec.scheduler->guest_path); !s)

@@ -1,5 +1,7 @@
 #include "launcher/run/recorded_run.h"
 
+#include <algorithm>
+
 #include "launcher/vm/topology_args.h"
 #include "runtime/log_reader.h"
 #include "runtime/sha256.h"
@@ -25,6 +27,14 @@ Status place(const char* role, const std::string& sha256, const std::vector<Extr
   return {};
 }
 
+// The name becomes a folder's; a log may come from anywhere.
+bool names_a_folder(std::string_view name) {
+  constexpr std::string_view kMarks = "_-.[],=+:~";
+  return !name.empty() && name.size() <= 255 && name[0] != '.' && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMarks.find(c) != kMarks.npos;
+  });
+}
+
 }  // namespace
 
 Result<RecordedRun> read_recorded_run(const RecordedRunOptions& options) {
@@ -46,6 +56,8 @@ Result<RecordedRun> read_recorded_run(const RecordedRunOptions& options) {
       continue;
     }
     if ((**event).vm() != Vm::Primary && is_own_source(str((**event)->source()))) continue;
+    // What clients asked of that run is not asked again of this one.
+    if ((**event).type() == Payload::ClientJoined || (**event).type() == Payload::GuestCommandRequested) continue;
     settled = (**event).type() == Payload::VmSettled;
     run.last_host_ns = std::max(run.last_host_ns, (**event)->stamp()->host_ns());
     run.events.push_back(std::move(**event));
@@ -55,6 +67,8 @@ Result<RecordedRun> read_recorded_run(const RecordedRunOptions& options) {
   if (!settled)
     return Error::invalid(options.log + ": the log ends before all was known of the first VM; there is nothing to repeat" +
                           (damage.empty() ? "" : " (" + damage + ")"));
+  if (!names_a_folder(run.started.spec->name))
+    return Error::invalid(options.log + ": its test is called \"" + printable(run.started.spec->name) + "\", which no spec may say; this is no log of ktstr's");
   if (auto s = check_topology(*run.started.spec->topology, run.started.spec->memory_mb); !s) return std::move(s).error().within(options.log);
   auto files = extractor.finish();
   if (!files) return std::move(files).error().within(options.log);
