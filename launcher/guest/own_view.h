@@ -5,8 +5,8 @@
 
 namespace ktstr::guest {
 
-// sched_ext's event counters, /proc/schedstat, and sched_ext's programs as bpf(2) tells of them. What is not there is left
-// out. REQUIRES: CAP_SYS_ADMIN.
+// sched_ext's event counters, /proc/schedstat, and sched_ext's programs as bpf(2) tells of them. What is not
+// there is left out. REQUIRES: CAP_SYS_ADMIN.
 GuestViewT take_own_view();
 
 }  // namespace ktstr::guest
