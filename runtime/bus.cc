@@ -150,6 +150,7 @@ Result<std::optional<EventBuffer>> Subscriber::receive() {
       if (e.num() == EINTR) continue;
       return Error::system(std::string("receive: ") + e.what());
     }
+    heard_at_ = std::chrono::steady_clock::now();
     if (message.size() == sizeof(uint64_t)) {
       uint64_t newest = 0;
       std::memcpy(&newest, message.data(), sizeof newest);

@@ -64,6 +64,9 @@ class Publisher {
   std::chrono::nanoseconds held_{0};
 };
 
+// So long without a heartbeat: a hub on another machine is gone, and nobody will say so.
+inline constexpr std::chrono::seconds kHubSilence{30};
+
 // Every event of the run, from seq 1, in order, none missing, whenever it joins: what PUB dropped, left out or sent
 // before it joined is read from the log, or asked of the hub where there is no log (`log_path` empty).
 class Subscriber {
@@ -79,6 +82,8 @@ class Subscriber {
   Result<std::optional<EventBuffer>> receive();
   uint64_t last_seq() const { return last_seq_; }
   uint64_t repaired() const { return repaired_; }  // events that did not come over PUB
+  // Since the hub was last heard, its heartbeats (20 ms) among it. True right after receive() found nothing.
+  std::chrono::steady_clock::duration silence() const { return std::chrono::steady_clock::now() - heard_at_; }
 
  private:
   Subscriber(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<RepairSource> repair);
@@ -88,6 +93,7 @@ class Subscriber {
   uint64_t last_seq_ = 0;
   uint64_t known_seq_ = 0;  // newest seq heard of: everything up to it is in the log
   uint64_t repaired_ = 0;
+  std::chrono::steady_clock::time_point heard_at_ = std::chrono::steady_clock::now();
   std::optional<EventBuffer> held_;  // came over the bus while an older one is still missing
 };
 

@@ -210,6 +210,12 @@ Result<std::optional<StreamEvent>> Client::next(milliseconds wait) {
     auto event = state_->subscriber->receive();
     if (!event) return std::move(event).error();
     if (!*event) {
+      // On this host the run's file tells of its end; from another machine only the hub's heartbeat does.
+      if (!state_->run.endpoint.empty() && state_->subscriber->silence() > kHubSilence) {
+        state_->finished = true;
+        return Error::timeout(state_->run.endpoint + ": nothing was heard for 30 s, not even a heartbeat")
+            .with_hint("ktstr-launch or the network is gone");
+      }
       const auto left = std::chrono::duration_cast<milliseconds>(until - steady_clock::now()).count();
       if (left <= 0) return std::optional<StreamEvent>();
       pollfd p{fd(), POLLIN, 0};

@@ -68,6 +68,9 @@ int watch_command(const WatchCommandOptions& options) {
     std::fflush(stdout);
     if (!source->folder.empty() && ::access((source->folder + "/run.json").c_str(), F_OK) != 0)
       return report_error(Error::system("the run ended without a word"), exit_code(ExitCode::kInconclusive));
+    if (source->folder.empty() && subscriber->silence() > kHubSilence)
+      return report_error(Error::timeout(options.connect + ": nothing was heard for 30 s, not even a heartbeat")
+                              .with_hint("ktstr-launch or the network is gone"), exit_code(ExitCode::kInconclusive));
     // The descriptor is edge-triggered: the socket is looked at now and then in any case.
     pollfd p{subscriber->fd(), POLLIN, 0};
     ::poll(&p, 1, 100);
