@@ -444,6 +444,28 @@ TEST(Judge, ExpectedErrorThatDoesNotHappen) {
   EXPECT_THAT(verdict(run).detail, ::testing::Contains(HasSubstr("bug is fixed")));
 }
 
+TEST(Judge, AFailedCheckIsNotTheExpectedError) {
+  for (const char* pin : {"", "[good] attached"}) {
+    SyntheticRun run("steady", "good");
+    run.spec().expect_err = true;
+    run.spec().expect_scx_bpf_error_contains = pin;
+    run.boot();
+    run.attach("good");
+    run.scheduler_output({"[good] attached"});
+    run.start_workload();
+    run.finish_workload();
+    run.report_workers(0);  // starved
+    run.power_off();
+    run.complete();
+    const Judgement j = verdict(run);
+    EXPECT_EQ(FailureKind::kWorkload, j.kind) << pin;
+    EXPECT_EQ(ExitCode::kTestFailed, j.code) << pin;
+    EXPECT_EQ(Outcome::Fail, j.outcome) << pin;
+    EXPECT_THAT(j.summary, StartsWith("starved:")) << pin;
+    EXPECT_THAT(j.detail, ::testing::Contains(HasSubstr("the scheduler ran to the end"))) << pin;
+  }
+}
+
 TEST(Judge, AMissedPinSaysWhatItLooksLike) {
   SyntheticRun run;
   run.spec().expect_err = true;
