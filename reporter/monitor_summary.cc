@@ -247,7 +247,9 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
   // A guest that sleeps has clocks that stand, too.
   bool all_idle =
       std::all_of(sample.cpus()->begin(), sample.cpus()->end(), [](const CpuSample* c) { return c->idle(); });
-  bool guest_ran = first || all_idle || guest_elapsed >= std::min(elapsed, thresholds_.tick_ns) / 2;
+  // The clocks of a guest whose only busy CPU is stuck stand as well; then its threads tell.
+  bool guest_ran = first || all_idle || guest_elapsed >= std::min(elapsed, thresholds_.tick_ns) / 2 ||
+                   busiest_thread_ns(sample) >= std::max<uint64_t>(elapsed / 2, 1);
   if (!guest_ran) {
     ++exempt_ticks_;
   } else {
@@ -372,6 +374,18 @@ MonitorSummary::HostShare MonitorSummary::host_share(const MonitorSample& sample
     share.known = true;
   }
   return share;
+}
+
+// What the vCPU thread that ran most has run since the last tick; 0: not known.
+uint64_t MonitorSummary::busiest_thread_ns(const MonitorSample& sample) const {
+  uint64_t most = 0;
+  if (!sample.vcpus()) return most;
+  for (const VcpuThread* thread : *sample.vcpus()) {
+    const auto before = threads_.find(thread->tid());
+    if (before == threads_.end()) continue;
+    most = std::max(most, thread->run_ns() - std::min(thread->run_ns(), before->second.run_ns));
+  }
+  return most;
 }
 
 void MonitorSummary::remember_threads(const MonitorSample& sample) {

@@ -161,6 +161,7 @@ class MonitorSummary {
     bool known = false;
   };
   HostShare host_share(const MonitorSample& sample, unsigned cpu) const;
+  uint64_t busiest_thread_ns(const MonitorSample& sample) const;
   void remember_threads(const MonitorSample& sample);
 
   MonitorThresholds thresholds_;

@@ -212,6 +212,30 @@ TEST(MonitorSummary, ACpuThatTheHostDidNotRunIsNotStuck) {
   EXPECT_LT(shared.summary.stuck().longest, ran.summary.stuck().longest);
 }
 
+// The newest clock is then the stuck CPU's own, or an idle one's: both stand.
+TEST(MonitorSummary, TheOnlyBusyCpuMayBeStuck) {
+  Feed ran, not_run, others_idle;
+  for (uint64_t i = 0; i < 8; ++i) {
+    VcpuThreadT thread;
+    thread.tid = 7;
+    thread.name = "CPU 0/KVM";
+    thread.run_ns = i * 90'000'000;
+    ran.threads = others_idle.threads = {thread};
+    thread.run_ns = i * 10'000'000;
+    not_run.threads = {thread};
+    ran.sample({{2, 0, 777}});
+    others_idle.sample({{2, 0, 777}, {0, 0, 770, true}});
+    not_run.sample({{2, 0, 777}});
+    for (Feed* feed : {&ran, &not_run, &others_idle}) feed->guest_ms -= 100;
+  }
+  EXPECT_TRUE(ran.summary.sustained(ran.summary.stuck()));
+  EXPECT_EQ(ran.summary.stuck_cpu(), 0);
+  EXPECT_EQ(ran.summary.exempt_ticks(), 0u);
+  EXPECT_TRUE(others_idle.summary.sustained(others_idle.summary.stuck()));
+  EXPECT_FALSE(not_run.summary.any_sustained());
+  EXPECT_EQ(not_run.summary.exempt_ticks(), 7u);
+}
+
 TEST(MonitorSummary, AGuestThatWasNotRunSaysNothing) {
   Feed feed;
   for (int i = 0; i < 20; ++i) {
