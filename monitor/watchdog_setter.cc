@@ -58,8 +58,15 @@ std::optional<uint64_t> WatchdogSetter::in_force() const {
   return *jiffies * kernel_.tick_ns();
 }
 
+// As the kernel makes them of milliseconds: rounded up. By HZ, since a tick need not be whole nanoseconds.
+uint64_t WatchdogSetter::wanted_jiffies() const {
+  const uint64_t tick = kernel_.tick_ns();
+  const uint64_t hz = (1'000 * kMs + tick / 2) / tick;
+  return (timeout_ns_ / kMs * hz + 999) / 1'000;
+}
+
 Status WatchdogSetter::write_in_force() {
-  const uint64_t jiffies = timeout_ns_ / kernel_.tick_ns();
+  const uint64_t jiffies = wanted_jiffies();
   uint64_t at = kernel_.places().watchdog_timeout;
   if (const Field& field = kernel_.layout().watchdog.of_scheduler) {
     const auto root = read_scx_root(kernel_);
@@ -85,9 +92,9 @@ std::optional<WatchdogSetT> WatchdogSetter::look() {
   said.before_ns = before_ns_ ? before_ns_ : said.after_ns;
   if (!now || kernel_.tick_ns() == 0) {
     said.error = "this kernel does not say where sched_ext keeps its watchdog's timeout";
-  } else if (*now / kernel_.tick_ns() == timeout_ns_ / kernel_.tick_ns()) {
+  } else if (*now / kernel_.tick_ns() == wanted_jiffies()) {
     // As wanted.
-  } else if (*now > timeout_ns_) {
+  } else if (*now / kernel_.tick_ns() > wanted_jiffies()) {
     said.error =
         "the scheduler was attached with " + human_ns(*now) + " before its timeout could be made shorter";
   } else if (auto status = write_in_force(); !status) {

@@ -28,6 +28,7 @@ class WatchdogSetter {
  private:
   void write_waiting();
   std::optional<uint64_t> in_force() const;  // ns
+  uint64_t wanted_jiffies() const;
   Status write_in_force();
 
   const GuestKernel& kernel_;
