@@ -90,7 +90,30 @@ Result<MapElement> find_element(const GuestKernel& kernel, const MapFacts& map, 
   return Error::not_found(why.empty() ? "the map has no element with key " + text : why);
 }
 
-Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, MapWrittenT& said) {
+bool elements_move(const MapFacts& map) {
+  return map.kind() != MapKind::kArray && map.kind() != MapKind::kPerCpuArray;
+}
+
+// Holds the VM while it lives; without `hold` it does nothing.
+class Held {
+ public:
+  explicit Held(VmHold* hold) : hold_(hold) {
+    if (hold_) status_ = hold_->hold();
+  }
+  ~Held() {
+    if (hold_) (void)hold_->release();
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  const Status& status() const { return status_; }
+
+ private:
+  VmHold* hold_;
+  Status status_;
+};
+
+Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, VmHold* hold,
+            MapWrittenT& said) {
   const auto map = find_map(kernel, wanted.map);
   if (!map) return map.error();
   if (map->frozen)
@@ -107,6 +130,9 @@ Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wante
     return Error::invalid("by its BTF the field is not within the value");
   const auto value = encode_value(*btf, *place, wanted.value);
   if (!value) return value.error();
+  const Held held(elements_move(*map) ? hold : nullptr);
+  if (!held.status())
+    return Error::system("the VM could not be held for an element of a hash: " + held.status().error().message());
   const auto element = find_element(kernel, *map, *btf, wanted.key);
   if (!element) return element.error();
 
@@ -138,13 +164,14 @@ bool names_map(std::string_view asked, std::string_view name) {
          (asked_dot == 0 || (!prefix.empty() && asked.substr(0, asked_dot).starts_with(prefix)));
 }
 
-MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index) {
+MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index,
+                     VmHold* hold) {
   MapWrittenT said;
   said.map = wanted.map;
   said.field = wanted.field;
   said.index = index;
   kernel.refresh();
-  if (auto status = poke(kernel, writer, wanted, said); !status) said.error = status.error().message();
+  if (auto status = poke(kernel, writer, wanted, hold, said); !status) said.error = status.error().message();
   return said;
 }
 

@@ -3,6 +3,7 @@
 
 #include "monitor/guest_kernel.h"
 #include "monitor/ram_writer.h"
+#include "monitor/vm_hold.h"
 #include "schemas/event_generated.h"
 
 namespace ktstr {
@@ -14,7 +15,9 @@ bool names_map(std::string_view asked, std::string_view name);
 
 // Writes, and says what stood there before and stands there now; `error` when it could not, and why. Per-CPU
 // maps: the copies of all CPUs. Frozen maps (.rodata) are refused: the verifier has compiled their values
-// into the programs.
-MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index);
+// into the programs. With `hold` the VM stands still while an element of a hash is looked up and written: the
+// running guest might give its memory to another one in between.
+MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index,
+                     VmHold* hold = nullptr);
 
 }  // namespace ktstr

@@ -39,13 +39,45 @@ class Poking : public ::testing::Test {
     wanted.field = field;
     wanted.key = key;
     wanted.value = value;
-    return poke_map(kernel_, writer_, wanted, 3);
+    return poke_map(kernel_, writer_, wanted, 3, hold_);
   }
   LayoutCache cache_;
   SyntheticKernel guest_;
   GuestKernel kernel_;
   IntoGuest writer_;
+  VmHold* hold_ = nullptr;
 };
+
+class CountedHold : public VmHold {
+ public:
+  Status hold() override {
+    said += "hold ";
+    return fails ? Status(Error::timeout("no answer")) : Status();
+  }
+  Status release() override {
+    said += "release ";
+    return {};
+  }
+  std::string said;
+  bool fails = false;
+};
+
+TEST_F(Poking, TheVmIsHeldForAnElementOfAHash) {
+  CountedHold hold;
+  hold_ = &hold;
+  EXPECT_EQ(poke(".bss", "cfg.limit", "77").error, "");
+  EXPECT_EQ(hold.said, "");
+  EXPECT_EQ(poke("cells", "limit", "9", "5").after, "9");
+  EXPECT_EQ(hold.said, "hold release ");
+  EXPECT_NE(poke("cells", "limit", "9", "44").error, "");
+  EXPECT_EQ(hold.said, "hold release hold release ");
+  hold.fails = true;
+  EXPECT_EQ(poke("cells", "limit", "10", "5").error,
+            "the VM could not be held for an element of a hash: no answer");
+  EXPECT_EQ(hold.said, "hold release hold release hold release ");
+  hold_ = nullptr;
+  EXPECT_EQ(poke("cells", "limit", "11", "5").before, "9");
+}
 
 TEST_F(Poking, FieldsOfEachKind) {
   MapWrittenT said = poke(".bss", "cfg.limit", "77");
@@ -144,6 +176,23 @@ TEST_P(Watchdog, IsWrittenBeforeTheSchedulerIsAttached) {
   EXPECT_EQ(said->before_ns, 5'000'000'000u);
   EXPECT_EQ(said->after_ns, 2'000'000'000u);
   EXPECT_FALSE(setter.look());
+}
+
+TEST_P(Watchdog, ATimeoutBetweenTwoTicksIsRoundedUpAsTheKernelDoes) {
+  state(3);
+  WatchdogSetter setter(kernel_, writer_, 250'000'000);
+  EXPECT_FALSE(setter.look());
+  in_force(63);  // 62.5 at HZ = 250
+  state(1);
+  auto said = setter.look();
+  ASSERT_TRUE(said);
+  EXPECT_EQ(said->error, "");
+  EXPECT_EQ(said->after_ns, 252'000'000u);
+  in_force(62);
+  said = WatchdogSetter(kernel_, writer_, 250'000'000).look();  // missed, and made longer
+  ASSERT_TRUE(said);
+  EXPECT_EQ(said->error, "");
+  EXPECT_EQ(said->after_ns, 252'000'000u);
 }
 
 TEST_P(Watchdog, TooLateToBeShorterNotToBeLonger) {

@@ -124,6 +124,7 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   // Every scheduler is taken out at the end of its test: that is no death.
   const FreezeLayout& l = kernel_->layout().freeze;
   if (workload_over_ && death.exit_kind == l.exit_unreg) return;
+  const uint64_t asked = seam_.clock->monotonic_ns();
   const Status held = hold_ ? hold_->hold() : Status(Error::system(hold_error_));
   const uint64_t begin = seam_.clock->monotonic_ns();
   kernel_->refresh();
@@ -135,10 +136,16 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   fact.reason = "sched_ext exit " + std::to_string(death.exit_kind);
   const auto name = l.exit_names.find(death.exit_kind);
   if (name != l.exit_names.end()) fact.reason += " (" + name->second + ")";
-  if (held)
+  const uint64_t limit = held ? hold_->limit_ns() : 0;
+  if (held && limit != 0 && end - asked >= limit) {
+    fact.held_ns = std::max<uint64_t>(limit - std::min(limit, begin - asked), 1);
+    fact.note = "reading took " + human_ns(end - begin) + ", and the VM was let go after " + human_ns(limit) +
+                ": what was read last is of a guest that ran";
+  } else if (held) {
     fact.held_ns = std::max<uint64_t>(end - begin, 1);
-  else
+  } else {
     fact.note = "the VM was not held: " + held.error().message();
+  }
   if (!released)
     fact.note +=
         (fact.note.empty() ? "" : "; ") + ("the VM was let go by the guard: " + released.error().message());
@@ -152,7 +159,8 @@ void MonitorSession::write_due(Facts& facts) {
     const MapWriteT& wanted = options_.writes[i];
     if (written_[i] || since < wanted.at_ns || !writer_) continue;
     written_[i] = true;
-    facts.written.push_back(poke_map(*kernel_, *writer_, wanted, static_cast<uint32_t>(i)));
+    facts.written.push_back(
+        poke_map(*kernel_, *writer_, wanted, static_cast<uint32_t>(i), hold_.get()));
   }
 }
 

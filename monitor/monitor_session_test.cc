@@ -16,9 +16,10 @@ using testing::SyntheticKernel;
 
 class FakeClock : public Clock {
  public:
-  uint64_t monotonic_ns() const override { return now; }
+  uint64_t monotonic_ns() const override { return now += step; }
   uint64_t realtime_ns() const override { return now; }
-  uint64_t now = 1'000'000'000;
+  mutable uint64_t now = 1'000'000'000;
+  uint64_t step = 0;  // passes with each look
 };
 
 class BorrowedRam : public RamFile {
@@ -43,6 +44,8 @@ class FakeHold : public VmHold {
     calls_ += "release ";
     return {};
   }
+  uint64_t limit_ns() const override { return limit; }
+  uint64_t limit = 0;
 
  private:
   std::string& calls_;
@@ -74,7 +77,9 @@ class Session : public ::testing::Test {
   // An attached session with a scheduler seen alive.
   void live(bool hold_works = true) {
     seam_.open_hold = [this, hold_works](const std::string&) -> Result<std::unique_ptr<VmHold>> {
-      return std::unique_ptr<VmHold>(new FakeHold(calls_, hold_works));
+      auto hold = std::make_unique<FakeHold>(calls_, hold_works);
+      hold->limit = hold_limit_;
+      return std::unique_ptr<VmHold>(std::move(hold));
     };
     ram_ = &guest_.ram();
     ASSERT_TRUE(tick().attached);
@@ -82,6 +87,7 @@ class Session : public ::testing::Test {
   }
   void exit_kind(int32_t kind) { guest_.poke<int32_t>(guest_.at("scx") + testing::kScxExitKind, kind); }
   std::string calls_;
+  uint64_t hold_limit_ = 0;
   FakeClock clock_;
   SyntheticKernel guest_;
   const RamFile* ram_ = nullptr;
@@ -173,6 +179,17 @@ TEST_F(Session, AVmThatIsNotHeldIsLookedAtAllTheSame) {
   EXPECT_EQ(facts.frozen->note, "the VM was not held: QMP: QEMU did not answer in time");
   EXPECT_EQ(facts.frozen->maps.size(), 6u);
   EXPECT_EQ(calls_, "hold release ");  // let go whatever became of the hold
+}
+
+TEST_F(Session, AHoldThatTheGuardEndedIsNotClaimedInFull) {
+  hold_limit_ = 5'000'000'000;
+  live();
+  exit_kind(1024);
+  clock_.step = 3'000'000'000;  // 3 s to hold it, 3 s to read
+  const auto facts = session_->watch();
+  ASSERT_TRUE(facts.frozen);
+  EXPECT_EQ(facts.frozen->held_ns, 2'000'000'000u);
+  EXPECT_NE(facts.frozen->note.find("a guest that ran"), std::string::npos) << facts.frozen->note;
 }
 
 TEST_F(Session, ASchedulerThatIsTakenOutAtTheEndIsNotFrozen) {

@@ -113,6 +113,7 @@ class QmpHold : public VmHold {
       guard(kCommands, kQmp, limit_ms);
     }
     guard_ = pid;
+    limit_ns_ = static_cast<uint64_t>(limit_ms) * 1'000'000;
     commands_ = std::move(write_end);
     return {};
   }
@@ -136,6 +137,7 @@ class QmpHold : public VmHold {
       broken_ = true;  // the guard goes on
     return status;
   }
+  uint64_t limit_ns() const override { return limit_ns_; }
 
  private:
   void tell(char c) { (void)!::write(commands_.get(), &c, 1); }
@@ -143,6 +145,7 @@ class QmpHold : public VmHold {
   QmpClient client_;
   UniqueFd commands_;
   pid_t guard_ = -1;
+  uint64_t limit_ns_ = 0;
   bool held_ = false, broken_ = false;
 };
 

@@ -5,6 +5,7 @@
 // dies or hangs in between: the connection is shared, so that it outlives the monitor.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,8 @@ class VmHold {
   // The VM stands still once this succeeds. release() must follow in either case.
   virtual Status hold() = 0;
   virtual Status release() = 0;
+  // A hold that lasts longer is ended by another; 0: none is.
+  virtual uint64_t limit_ns() const { return 0; }
 };
 
 struct QmpHoldOptions {

@@ -29,6 +29,7 @@ class FakeQemu {
     EXPECT_EQ(::listen(listener_.get(), 1), 0);
   }
   ~FakeQemu() {
+    ::shutdown(listener_.get(), SHUT_RDWR);  // nobody may have come
     if (player_.joinable()) player_.join();
     ::unlink(path_.c_str());
   }
@@ -108,7 +109,7 @@ TEST(VmHold, AMonitorThatIsKilledLeavesNoVmHeld) {
 TEST(VmHold, AMonitorThatHangsIsOvertaken) {
   FakeQemu qemu;
   qemu.play();
-  auto hold = open_qmp_hold(qemu.path(), {.guard_ms = 50});
+  auto hold = open_qmp_hold(qemu.path(), {.guard_ms = 1000});
   ASSERT_TRUE(hold.ok());
   EXPECT_TRUE((*hold)->hold().ok());
   qemu.wait();
