@@ -74,7 +74,7 @@ class Renderer {
   Renderer(const BtfView& btf, FieldSink& sink) : btf_(btf), sink_(sink) {}
 
   void value(uint32_t type_id, std::span<const uint8_t> bytes, const std::string& name, int depth) {
-    if (depth > kMaxDepth) return;
+    if (depth > kMaxDepth || !spend(1 + bytes.size() / 64)) return;
     const BtfType type = btf_.resolve(type_id);
     switch (type.cls) {
       case BtfClass::kStruct:
@@ -91,13 +91,26 @@ class Renderer {
   }
 
  private:
+  // False once there was too much of it.
+  bool spend(size_t visits) {
+    if (visits <= sink_.visits) {
+      sink_.visits -= static_cast<uint32_t>(visits);
+      return true;
+    }
+    if (!spent_) ++sink_.left_out;
+    spent_ = true;
+    sink_.visits = 0;
+    return false;
+  }
   static std::span<const uint8_t> part(std::span<const uint8_t> bytes, uint64_t offset, uint64_t size) {
     if (offset > bytes.size() || size > bytes.size() - offset) return {};
     return bytes.subspan(offset, size);
   }
 
   void members(const BtfType& type, std::span<const uint8_t> bytes, const std::string& name, int depth) {
+    if (sink_.visits == 0) return;
     for (const BtfMember& member : btf_.members(type.id)) {
+      if (!spend(1)) return;
       const BtfType of = btf_.resolve(member.type_id);
       std::string path = name;
       if (!member.name.empty()) path += (path.empty() ? "" : ".") + printable(member.name);
@@ -115,13 +128,14 @@ class Renderer {
     if (size == 0) return;
     for (uint32_t i = 0; i < std::min(array.count, kMaxElements); ++i) {
       const auto piece = part(bytes, uint64_t{i} * size, size);
-      if (piece.empty()) break;
+      if (piece.empty() || !spend(size / 64)) break;
       if (!all_zero(piece)) value(array.target, piece, name + "[" + std::to_string(i) + "]", depth + 1);
     }
   }
 
   const BtfView& btf_;
   FieldSink& sink_;
+  bool spent_ = false;
 };
 
 template <typename T>

@@ -20,6 +20,8 @@ struct FieldSink {
   uint32_t limit = 256;  // fields; more are counted
   std::vector<std::unique_ptr<FrozenFieldT>> fields;
   uint32_t left_out = 0;
+  // Work that may be done for it, about one for each leaf: nested unions give more ways than bytes.
+  uint32_t visits = 1u << 18;
   void add(std::string name, std::string value);
 };
 

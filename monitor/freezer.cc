@@ -65,6 +65,11 @@ class Capture {
           ++map.left_out;
           continue;
         }
+        if (value.bytes.size() > limits_.read_bytes - read_) {
+          map.note = "there was too much to read: the rest is left out";
+          return false;
+        }
+        read_ += value.bytes.size();
         if (!kernel_.memory().read(place.at, value.bytes.data(), value.bytes.size())) {
           map.note = "a value was not readable";
           continue;
@@ -102,6 +107,7 @@ class Capture {
   const GuestKernel& kernel_;
   const FreezeLimits& limits_;
   uint32_t taken_ = 0;
+  uint64_t read_ = 0;
   std::map<uint64_t, std::shared_ptr<const std::vector<uint8_t>>> btfs_;
 };
 
@@ -142,6 +148,7 @@ class Render {
     out->key = key(map, value, btf);
     FieldSink sink;
     sink.limit = std::min(limits_.fields_per_entry, fields_left_);
+    const uint32_t visits = sink.visits = std::min(sink.visits, visits_left_);
     if (map.kind() == MapKind::kArena) {
       words(value, sink);
     } else if (btf && map.value_type) {
@@ -150,6 +157,7 @@ class Render {
       sink.add("value", render_bytes(value.bytes));
     }
     fields_left_ -= static_cast<uint32_t>(sink.fields.size());
+    visits_left_ -= visits - sink.visits;
     out->fields = std::move(sink.fields);
     out->fields_left_out = sink.left_out;
     return out;
@@ -203,6 +211,7 @@ class Render {
 
   const KernelLayout& layout_;
   uint32_t fields_left_;
+  uint32_t visits_left_ = 1u << 23;
   const FreezeLimits& limits_;
   std::map<const void*, std::optional<BtfView>> views_;
 };

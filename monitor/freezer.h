@@ -23,6 +23,7 @@ struct FreezeLimits {
   uint32_t steps_per_map = 1u << 16;  // of a walk
   uint32_t value_bytes = 64u << 10;   // of one value; the rest is cut
   uint32_t total_bytes = 4u << 20;    // of all values
+  uint64_t read_bytes = 256u << 20;   // looked at, those of arrays that are all zero included
   uint32_t fields_per_entry = 256;
   uint32_t total_fields = 20000;
 };

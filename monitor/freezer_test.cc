@@ -1,9 +1,12 @@
 #include "monitor/freezer.h"
 
+#include <bpf/btf.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
+#include "monitor/btf_value.h"
 #include "monitor/death_watch.h"
 #include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
@@ -94,6 +97,40 @@ TEST_F(Freezing, LimitsAreSaid) {
   EXPECT_EQ(f.maps[1]->entries[0]->fields_left_out, 4u);
   ASSERT_EQ(f.absent.size(), 1u);
   EXPECT_EQ(f.absent[0], "maps: 4 more were not read");
+}
+
+TEST_F(Freezing, ReadingIsBoundedThoughNothingIsKept) {
+  const GuestFrozenT f = freeze({.read_bytes = 64});
+  const auto cut = std::count_if(f.maps.begin(), f.maps.end(), [](const auto& m) {
+    return m->note == "there was too much to read: the rest is left out";
+  });
+  EXPECT_GT(cut, 0);
+}
+
+// 12 unions in each other with 8 members each: 8^12 leaves on the same 4 bytes.
+TEST(BtfValues, UnionsWithinUnionsAreBounded) {
+  std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
+  int inner = btf__add_int(types.get(), "unsigned int", 4, 0);
+  for (int level = 0; level < 12; ++level) {
+    const int next = btf__add_union(types.get(), ("u" + std::to_string(level)).c_str(), 4);
+    for (int member = 0; member < 8; ++member)
+      btf__add_field(types.get(), ("m" + std::to_string(member)).c_str(), inner, 0, 0);
+    inner = next;
+  }
+  uint32_t size = 0;
+  const auto* raw = static_cast<const uint8_t*>(btf__raw_data(types.get(), &size));
+  const auto view = BtfView::from_bytes({raw, size});
+  ASSERT_TRUE(view.ok());
+  const std::vector<uint8_t> bytes = {1, 2, 3, 4};
+  FieldSink sink;
+  sink.visits = 1000;
+  render_fields(*view, static_cast<uint32_t>(inner), bytes, "", sink);
+  EXPECT_EQ(sink.visits, 0u);
+  EXPECT_GE(sink.fields.size() + sink.left_out, 256u);
+  EXPECT_LE(sink.fields.size() + sink.left_out, 1001u);
+  FieldSink by_default;  // must end
+  render_fields(*view, static_cast<uint32_t>(inner), bytes, "", by_default);
+  EXPECT_GT(by_default.left_out, 0u);
 }
 
 TEST_F(Freezing, AChainThatIsALoopEndsThatWalkOnly) {
