@@ -82,6 +82,7 @@ std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   std::string_view text = frame->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
+  if (text.size() > 200 || text.ends_with(',')) note += " …";  // BTF keeps one line of a longer statement
   return note + ")";
 }
 
