@@ -73,6 +73,12 @@ static __always_inline struct ktstr_state* the_state(void) {
   return bpf_map_lookup_elem(&state, &zero);
 }
 
+// Whose call it is. Every CPU has an idle task of its own, and all of them have pid 0.
+static __always_inline __s32 this_task(void) {
+  __s32 pid = (__s32)bpf_get_current_pid_tgid();
+  return pid ? pid : -1 - (__s32)bpf_get_smp_processor_id();
+}
+
 // A slot to write to, or null: frozen, and not an exit that the crashing task still owes us.
 static __always_inline struct ktstr_hit* take_slot(__u32 when) {
   struct ktstr_state* s = the_state();
@@ -82,7 +88,9 @@ static __always_inline struct ktstr_hit* take_slot(__u32 when) {
   if (!s)
     return 0;
   if (*(volatile __u32*)&s->frozen) {
-    if (when != KTSTR_EXIT || s->pid != (__s32)bpf_get_current_pid_tgid())
+    __s32 pid = (__s32)bpf_get_current_pid_tgid();
+    // Until it is complete, `pid` may not be there yet; the crashing task itself comes later.
+    if (when != KTSTR_EXIT || !*(volatile __u32*)&s->complete || s->pid != pid || (!pid && s->cpu != cpu))
       return 0;
     __u32 n = __sync_fetch_and_add(&s->tail, 1);
     if (n >= KTSTR_TAIL_HITS)
@@ -184,7 +192,7 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   h->raw[5] = regs->r9;
   finish(h, t, now);
   if (t->wants_exit) {
-    struct ktstr_call_key key = {(__s32)bpf_get_current_pid_tgid(), target};
+    struct ktstr_call_key key = {this_task(), target};
     bpf_map_update_elem(&calls, &key, h->raw, BPF_ANY);
   }
   return 0;
@@ -200,7 +208,7 @@ static __always_inline bool wants_return(void) {
 // innermost call is kept.
 static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
   __u64 now = bpf_ktime_get_ns();
-  struct ktstr_call_key key = {(__s32)bpf_get_current_pid_tgid(), target};
+  struct ktstr_call_key key = {this_task(), target};
   struct ktstr_call* call = bpf_map_lookup_elem(&calls, &key);
   struct ktstr_target* t = call && wants_return() ? bpf_map_lookup_elem(&targets, &target) : 0;
   struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;

@@ -11,6 +11,11 @@ uint32_t value_bytes(const ValueSpecT& v) {
   return v.offsets.empty() ? 0 : std::clamp<uint32_t>(v.size, 1, KTSTR_VALUE_BYTES);
 }
 
+// Every CPU has an idle task of its own, and all of them have pid 0.
+static bool by_crashing_task(const ktstr_hit& h, const ktstr_state& s) {
+  return s.complete && h.pid == s.pid && (h.pid != 0 || h.cpu == s.cpu);
+}
+
 std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Selection& selection) {
   std::vector<size_t> out;
   std::vector<size_t> seen(targets * 2), seen_there(targets * 2);
@@ -19,8 +24,7 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
     const ktstr_hit& h = capture.hits[i];
     const size_t key = h.target * 2 + (h.when == KTSTR_EXIT);
     if (key >= seen.size()) continue;
-    const bool of_crash =
-        capture.state.complete && h.pid == capture.state.pid && of_task++ < selection.of_task;
+    const bool of_crash = by_crashing_task(h, capture.state) && of_task++ < selection.of_task;
     const bool there = !capture.state.complete || h.cpu == capture.state.cpu;
     const bool of_history = there && seen_there[key]++ < selection.history;
     if (seen[key]++ < selection.per_target || of_crash || of_history) out.push_back(i);

@@ -41,6 +41,18 @@ TEST(SelectHits, AHistoryIsOfTheCrashingCpu) {
   EXPECT_THAT(select_hits(c, 1, {.history = 3}), testing::ElementsAre(2, 3, 4, 7));
 }
 
+TEST(SelectHits, AnotherCpusIdleTaskIsAnotherTask) {
+  Capture c;
+  c.state.complete = 1;
+  c.state.pid = 0;
+  c.state.cpu = 1;
+  for (uint64_t i = 0; i < 6; ++i) {
+    c.hits.push_back(hit(0, i, 0));
+    c.hits.back().cpu = i < 3 ? 1 : 0;
+  }
+  EXPECT_THAT(select_hits(c, 1, {.of_task = 2, .history = 0}), testing::ElementsAre(1, 2, 5));
+}
+
 TEST(SelectHits, AForeignTargetIsLeftOut) {
   Capture c;
   c.hits.push_back(hit(77, 1, 1));
