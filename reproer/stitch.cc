@@ -17,6 +17,12 @@ namespace {
 // A function of the journey was entered shortly before the one it called; more is another journey.
 constexpr uint64_t kSameJourneyNs = 2'000'000'000;
 
+// Every CPU has an idle task of its own, and all of them have pid 0.
+template <typename A, typename B>
+bool same_task(const A& a, const B& b) {
+  return a.pid == b.pid && (a.pid != 0 || a.cpu == b.cpu);
+}
+
 const ProbeValueT* value_of(const ProbeHitT& hit, size_t index) {
   for (const auto& v : hit.values)
     if (v->index == index) return v.get();
@@ -77,6 +83,7 @@ class Stitcher {
   struct Hits {
     std::vector<const ProbeHitT*> entries, exits;
     const ProbeHitT* shown = nullptr;
+    bool in_journey = false;  // `shown` is of the call that the crash interrupted, or may be
   };
 
   std::vector<std::unique_ptr<DecodedCallT>> calls() {
@@ -213,10 +220,11 @@ class Stitcher {
     const bool on_path = path_.empty() || place_of(t) != 0;
     for (auto it = entries.rbegin(); it != entries.rend(); ++it) {
       const ProbeHitT* h = *it;
-      if (h->pid != in_.trigger->pid || h->ns > bound) continue;
+      if (!same_task(*h, *in_.trigger) || h->ns > bound) continue;
       const bool recent = in_.trigger->ns - h->ns < kSameJourneyNs;
       if (on_path && recent) {
         bound_ = h->ns;
+        targets_[t.id].in_journey = true;
         return h;
       }
       call->note = on_path ? "from an earlier journey of the crashing task"
@@ -287,10 +295,13 @@ class Stitcher {
   const ProbeHitT* exit_of(const ProbeTargetT& t, const ProbeHitT& entry) const {
     // The next exit of that function by that task, unless it was entered again first (recursion).
     const auto& all = targets_[t.id];
+    // Else the returns after the trigger are all there is, and the entries of those calls need not be.
+    const bool all_returns = in_.plan->history > 1 || in_.plan->keep_by_task;
+    if (!all_returns && !all.in_journey) return nullptr;
     for (const ProbeHitT* e : all.exits) {
-      if (e->ns < entry.ns || e->pid != entry.pid) continue;
+      if (e->ns < entry.ns || !same_task(*e, entry)) continue;
       const bool again = std::any_of(all.entries.begin(), all.entries.end(), [&](const ProbeHitT* o) {
-        return o->pid == entry.pid && o->ns > entry.ns && o->ns < e->ns;
+        return same_task(*o, entry) && o->ns > entry.ns && o->ns < e->ns;
       });
       return again ? nullptr : e;
     }

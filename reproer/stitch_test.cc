@@ -125,6 +125,36 @@ TEST_F(Stitch, AnotherCallsExitIsNotTaken) {
   EXPECT_EQ(calls[2]->retval, "");
 }
 
+TEST_F(Stitch, AReturnAfterTheTriggerIsNotOfACallThatWasOver) {
+  trigger_.stack = {"scx_vexit+0x1/0x2", "do_enqueue_task+0x1/0x2"};
+  hit(0, 100, 131, 5);  // returned long ago; that was not kept
+  hit(0, 1001, 131, 9, HitWhen::Exit);
+  const auto find = [&] {
+    for (auto& c : stitch(in_).calls)
+      if (c->function == "x_place") return std::move(c);
+    return std::make_unique<DecodedCallT>();
+  };
+  auto call = find();
+  EXPECT_TRUE(call->hit);
+  EXPECT_EQ(call->retval, "");
+  EXPECT_EQ(text(*call, "p"), "0xff00");
+  plan_.history = 2;  // every return is kept
+  EXPECT_EQ(find()->retval, "-7");
+}
+
+TEST_F(Stitch, IdleTasksOfOtherCpusAreOtherTasks) {
+  trigger_.pid = 0;
+  trigger_.cpu = 2;
+  hit(0, 920, 0, 5).cpu = 2;
+  hit(0, 940, 0, 6).cpu = 1;
+  hit(0, 1001, 0, 7, HitWhen::Exit).cpu = 1;
+  hit(0, 1002, 0, 8, HitWhen::Exit).cpu = 2;
+  auto calls = stitch(in_).calls;
+  EXPECT_EQ(text(*calls[2], "p->slice"), "5 → 8");
+  EXPECT_EQ(calls[2]->cpu, 2);
+  EXPECT_EQ(calls[2]->note, "");
+}
+
 TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
   hit(2, 900, 131, 5);
   hit(1, 910, 131, 5);
