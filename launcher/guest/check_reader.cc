@@ -52,13 +52,16 @@ CheckReportedT parse_check(std::string_view line, bool truncated) {
 }
 
 void CheckReader::line(std::string_view text, bool truncated, uint64_t guest_ns) {
-  if (++seen_ > kMost) return;
-  if (seen_ == kMost) return channel_.send(unreadable("", "more than 10000 checks"), guest_ns);
   if (auto phase = truncated || !on_phase_ || phases_ >= kMostPhases ? std::nullopt : parse_body_phase(text)) {
     ++phases_;
     return on_phase_(*phase);
   }
-  if (auto worker = truncated ? std::nullopt : parse_body_worker(text)) return channel_.send(std::move(*worker), guest_ns);
+  if (auto worker = truncated || workers_ > kMostWorkers ? std::nullopt : parse_body_worker(text)) {
+    if (++workers_ <= kMostWorkers) return channel_.send(std::move(*worker), guest_ns);
+    return channel_.send(unreadable("", "more than 10000 workers"), guest_ns);
+  }
+  if (++seen_ > kMost) return;
+  if (seen_ == kMost) return channel_.send(unreadable("", "more than 10000 checks"), guest_ns);
   channel_.send(parse_check(text, truncated), guest_ns);
 }
 

@@ -17,6 +17,8 @@ class OutputReader {
   // `text` is valid during the call.
   using OnLine = std::function<void(std::string_view text, bool truncated, uint64_t guest_ns)>;
 
+  static constexpr uint64_t kAnyRate = ~uint64_t{0};
+
   explicit OutputReader(EventLoop& loop, OnLine on_line, uint64_t lines_per_second = 20'000, size_t max_line = 4096)
       : loop_(loop), on_line_(std::move(on_line)), lines_per_second_(lines_per_second), splitter_(max_line) {}
   ~OutputReader() { close(); }
