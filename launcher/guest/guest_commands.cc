@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "launcher/guest/exec_report.h"
 #include "launcher/guest/guest_clock.h"
 
 namespace ktstr::guest {
@@ -149,17 +150,16 @@ Result<pid_t> GuestCommands::spawn(const std::vector<std::string>& argv, Command
                          nullptr};
     ::execvpe(program.c_str(), raw.data(), const_cast<char**>(env));
     const int error = errno;
+    ::signal(SIGPIPE, SIG_IGN);
+    ::dprintf(2, "%s: %s\n", program.c_str(), std::strerror(error));
     (void)!::write(report->write.get(), &error, sizeof error);
     ::_exit(127);
   }
   out->write.reset();
   err->write.reset();
   report->write.reset();
-  int error = 0;  // nothing comes when the exec succeeded: the pipe closes on it
-  if (::read(report->read.get(), &error, sizeof error) == sizeof error) {
-    ::waitpid(pid, nullptr, 0);
+  if (const int error = exec_error(report->read.get()))
     return Error::from_errno("start " + argv[0] + " in the guest", error);
-  }
   for (auto* pipe : {&out, &err}) ::fcntl((*pipe)->read.get(), F_SETFL, O_NONBLOCK);
   command.outputs[0].fd = std::move(out->read);
   command.outputs[1].fd = std::move(err->read);

@@ -1,6 +1,7 @@
 #include "launcher/guest/guest_commands.h"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -8,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "launcher/guest/check_reader.h"
+#include "launcher/guest/exec_report.h"
 #include "launcher/guest/guest_clock.h"
 #include "schemas/temp_dir_for_test.h"
 
@@ -153,6 +156,61 @@ TEST_F(GuestCommandsTest, ALibraryThatIsThereIsLeftAlone) {
   std::ifstream in(root_ / "root/lib/libx.so");
   std::string text{std::istreambuf_iterator<char>(in), {}};
   EXPECT_EQ(text, "mapped by the scheduler");
+}
+
+// However many lines come in a second, the last one may be the failure.
+TEST(CheckReader, TheLastOfManyChecksIsToldAndWorkersDoNotCountAsChecks) {
+  std::vector<uint8_t> wire;
+  EventLoop loop;
+  EventChannel channel(std::make_unique<Wire>(wire));
+  CheckReader checks(loop, channel);
+  std::string text;
+  for (int i = 0; i < 6000; ++i)
+    text += "{\"worker\": {\"cgroup\": \"a\"}}\n{\"name\": \"x\", \"outcome\": \"pass\"}\n";
+  text += "{\"outcome\": \"fail\"}\n";
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);
+  UniqueFd ours(pipe[0]), theirs(pipe[1]);
+  checks.start(std::move(ours));
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t n = ::write(theirs.get(), text.data() + done, text.size() - done);
+    if (n > 0) done += static_cast<size_t>(n);
+    checks.drain(false);
+    channel.pump();
+  }
+  theirs.reset();
+  checks.drain(true);
+  channel.pump();
+  FrameDecoder decoder;
+  decoder.feed(wire);
+  size_t workers = 0, told = 0;
+  Outcome last = Outcome::Pass;
+  while (auto payload = decoder.next()) {
+    auto event = EventBuffer::from_bytes(*payload).value();
+    workers += event.as<WorkerReport>() != nullptr;
+    if (auto* check = event.as<CheckReported>()) {
+      ++told;
+      last = check->outcome();
+    }
+  }
+  EXPECT_EQ(workers, 6000u);
+  EXPECT_EQ(told, 6001u);
+  EXPECT_EQ(last, Outcome::Fail);
+}
+
+// PID 1 does not wait for a child that the scheduler never runs.
+TEST(ExecReport, AChildThatDoesNotGetToItsExecIsNotWaitedFor) {
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  UniqueFd ours(pipe[0]), theirs(pipe[1]);
+  EXPECT_EQ(exec_error(ours.get(), kMs), 0);
+  const int error = ENOENT;
+  ASSERT_EQ(::write(theirs.get(), &error, sizeof error), static_cast<ssize_t>(sizeof error));
+  EXPECT_EQ(exec_error(ours.get()), ENOENT);
+  theirs.reset();
+  EXPECT_EQ(exec_error(ours.get()), 0);
+  EXPECT_TRUE(ends_as_asked(SIGTERM));
+  EXPECT_FALSE(ends_as_asked(SIGSEGV));
 }
 
 TEST(HostInput, GoodbyeComesAsAFrameAndIsNotTakenFromAnEventsBytes) {

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "launcher/guest/cgroups.h"
+#include "launcher/guest/exec_report.h"
 #include "launcher/guest/output_pipe.h"
 
 namespace ktstr::guest {
@@ -39,6 +40,8 @@ struct ChildSetup {
   ::dup2(check, kCheckFd);
   ::execve(setup.argv[0], setup.argv.data(), setup.envp.data());
   const int error = errno;
+  ::signal(SIGPIPE, SIG_IGN);  // nobody waits for the report any more: then the line and the code tell
+  ::dprintf(2, "%s: %s\n", setup.argv[0], std::strerror(error));
   (void)!::write(report, &error, sizeof error);
   ::_exit(127);
 }
@@ -109,9 +112,7 @@ Status PayloadProcess::start(int folder, const TestSpecT& test) {
   check_theirs.reset();
   out->write.reset();
   err->write.reset();
-  int error = 0;
-  if (::read(report_ours.get(), &error, sizeof error) == sizeof error) {
-    ::waitpid(pid, nullptr, 0);
+  if (const int error = exec_error(report_ours.get())) {
     auto failure = Error::from_errno("start " + spec_.guest_path, error);
     if (error != ENOENT || ::access(spec_.guest_path.c_str(), F_OK) != 0) return failure;
     return std::move(failure).within("the file is there, its ELF loader or interpreter is not");
@@ -157,7 +158,8 @@ void PayloadProcess::finish(std::vector<std::string> core_frames) {
   fact.exit_code = WIFEXITED(*status_) ? WEXITSTATUS(*status_) : 0;
   fact.signal = WIFSIGNALED(*status_) ? WTERMSIG(*status_) : 0;
   fact.duration_ns = ended_ns_ - started_ns_;
-  fact.stopped = stopped_;
+  // What was asked of it is an end, not a crash on the way.
+  fact.stopped = stopped_ && (fact.signal == 0 || ends_as_asked(fact.signal));
   fact.timed_out = timed_out_;
   fact.core_frames = std::move(core_frames);
   channel_.send(std::move(fact), ended_ns_);

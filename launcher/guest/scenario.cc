@@ -253,7 +253,7 @@ void Scenario::report() {
 
 bool Scenario::on_end(pid_t pid, int wait_status, const rusage& usage) {
   for (auto& payload : payloads_) {
-    if (payload->pid() != pid) continue;
+    if (payload->pid() != pid || !payload->running()) continue;
     payload->on_end(wait_status);
     return true;
   }

@@ -15,6 +15,7 @@
 #include <new>
 
 #include "launcher/guest/cgroups.h"
+#include "launcher/guest/exec_report.h"
 #include "launcher/guest/futex.h"
 #include "launcher/guest/guest_clock.h"
 #include "launcher/guest/guest_files.h"
@@ -261,7 +262,7 @@ Status WorkerBatch::set_affinity(const std::string& cpus) {
 
 bool WorkerBatch::on_end(pid_t pid, int wait_status, const rusage& usage) {
   for (Member& m : members_) {
-    if (m.pid != pid) continue;
+    if (m.pid != pid || m.ended) continue;  // the number of one that ended may be given again
     m.ended = true;
     m.ended_ns = now_ns();
     m.exit_code = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -270,7 +271,7 @@ bool WorkerBatch::on_end(pid_t pid, int wait_status, const rusage& usage) {
       return static_cast<uint64_t>(t.tv_sec) * kSecond + static_cast<uint64_t>(t.tv_usec) * 1000;
     };
     m.run_ns = std::max(m.run_ns, ns(usage.ru_utime) + ns(usage.ru_stime));
-    const bool asked = stopped() && WIFSIGNALED(wait_status);
+    const bool asked = stopped() && WIFSIGNALED(wait_status) && ends_as_asked(WTERMSIG(wait_status));
     m.exit_code = asked || m.exit_code == good_exit_ ? 0 : m.exit_code == 0 ? 1 : m.exit_code;
     return true;
   }
@@ -306,6 +307,8 @@ std::vector<pid_t> WorkerBatch::pids() const {
 
 std::vector<WorkerReportT> WorkerBatch::reports() const {
   std::vector<WorkerReportT> all;
+  // Never let go, since not all could be started: they did nothing that could be reported.
+  if (!control_ || control_->go.load() == 0) return all;
   auto list = [](const uint64_t(&words)[kMaxCpus / 64]) {
     std::vector<uint16_t> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus; ++cpu)
