@@ -76,6 +76,8 @@ std::optional<WorkerReportT> parse_body_worker(std::string_view line) {
   if (auto cpuset = worker->find("cpuset"); cpuset != worker->end() && cpuset->is_string())
     r.cpuset = cpuset->get<std::string>().substr(0, 1024);
   r.exit_code = signed_number(*worker, "exit_code");
+  if (auto killed = worker->find("killed"); killed != worker->end() && killed->is_boolean())
+    r.killed = killed->get<bool>();
   return r;
 }
 

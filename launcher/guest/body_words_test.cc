@@ -8,7 +8,7 @@ namespace {
 TEST(BodyWords, AWorkerBecomesAReport) {
   auto r = parse_body_worker(
       R"({"worker": {"cgroup": "a", "index": 3, "pid": 7, "work": "PipeIo", "iterations": 9, "cpus": [0, 5], "outside_cpus": [5],)"
-      R"( "wall_ns": 100, "run_ns": 60, "gap_cpu": -1, "wake_p99_ns": 11, "cpuset": "0", "exit_code": 134}})");
+      R"( "wall_ns": 100, "run_ns": 60, "gap_cpu": -1, "wake_p99_ns": 11, "cpuset": "0", "exit_code": 134, "killed": true}})");
   ASSERT_TRUE(r);
   EXPECT_EQ(r->cgroup, "a");
   EXPECT_EQ(r->index, 3u);
@@ -19,12 +19,14 @@ TEST(BodyWords, AWorkerBecomesAReport) {
   EXPECT_EQ(r->gap_cpu, -1);
   EXPECT_EQ(r->wake_p99_ns, 11u);
   EXPECT_EQ(r->exit_code, 134);
+  EXPECT_TRUE(r->killed);
 }
 
 TEST(BodyWords, WrongTypesAndSizesDoNoHarm) {
   auto r = parse_body_worker(
-      R"({"worker": {"cgroup": "a", "iterations": "many", "cpus": [-1, 70000, "x", 2], "pid": -4, "work": 9}})");
+      R"({"worker": {"cgroup": "a", "iterations": "many", "cpus": [-1, 70000, "x", 2], "pid": -4, "work": 9, "killed": "no"}})");
   ASSERT_TRUE(r);
+  EXPECT_FALSE(r->killed);
   EXPECT_EQ(r->iterations, 0u);
   EXPECT_EQ(r->cpus, std::vector<uint16_t>{2});
   EXPECT_EQ(r->work, WorkType::Custom);
