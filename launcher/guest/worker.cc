@@ -31,7 +31,10 @@ void WorkerLoop::compute_for(uint64_t ns) {
 void WorkerLoop::sleep_for(uint64_t ns) {
   const uint64_t wake_at = now_ns() + ns;
   const timespec until{static_cast<time_t>(wake_at / kSecond), static_cast<long>(wake_at % kSecond)};
-  if (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == 0) woken(wake_at);
+  if (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == 0)
+    woken(wake_at);
+  else
+    rest();  // told to end: what it slept was wanted
 }
 
 void WorkerLoop::yield() {

@@ -3,8 +3,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "launcher/guest/cgroups.h"
 #include "launcher/guest/worker_loop.h"
 
 namespace ktstr::guest {
@@ -26,17 +28,21 @@ class NiceSweepWork : public Work {
 class AffinityChurnWork : public Work {
  public:
   explicit AffinityChurnWork(WorkerLoop& loop) : loop_(loop) {
-    CPU_ZERO(&at_start_);
-    ::sched_getaffinity(0, sizeof at_start_, &at_start_);
+    // Not what the kernel allows at the start: the cpuset may move to other CPUs.
+    const std::vector<unsigned> bound = cpus_of(loop.group().affinity);
+    const long there = ::sysconf(_SC_NPROCESSORS_CONF);
+    CPU_ZERO(&wanted_);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && (there <= 0 || cpu < static_cast<unsigned long>(there)); ++cpu)
+      if (bound.empty() || std::find(bound.begin(), bound.end(), cpu) != bound.end()) CPU_SET(cpu, &wanted_);
   }
   void iterate() override {
     loop_.spin(loop_.group().spin_iters);
-    // The cpuset may change while it runs: what is allowed now, of what was at the start.
+    // The cpuset may change while it runs: what is allowed now, of what the group is bound to.
     std::vector<int> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus && cpu < CPU_SETSIZE; ++cpu) {
       const bool allowed =
           loop_.setup().control->allowed[cpu / 64].load(std::memory_order_relaxed) >> (cpu % 64) & 1;
-      if (allowed && CPU_ISSET(cpu, &at_start_)) cpus.push_back(static_cast<int>(cpu));
+      if (allowed && CPU_ISSET(cpu, &wanted_)) cpus.push_back(static_cast<int>(cpu));
     }
     if (cpus.empty()) return;
     random_ = random_ * 6364136223846793005u + 1442695040888963407u;
@@ -50,7 +56,7 @@ class AffinityChurnWork : public Work {
 
  private:
   WorkerLoop& loop_;
-  cpu_set_t at_start_;
+  cpu_set_t wanted_;
   uint64_t random_ = static_cast<uint64_t>(::getpid());
 };
 

@@ -135,7 +135,8 @@ class MutexWork : public Work {
     bool slept = false;
     while (head_.lock.exchange(2) != 0) {
       if (loop_.stopping()) return false;
-      slept = futex_wait(head_.lock, 2, &kFutexLimit) || slept;
+      futex_wait(head_.lock, 2, &kFutexLimit);
+      slept = true;  // also by its limit: waiting for the lock is no gap
     }
     slept ? loop_.woken(head_.handed_ns.load()) : loop_.look();
     return true;
