@@ -47,7 +47,20 @@ class WorkerChecks {
   uint64_t expected_reports() const {
     uint64_t sum = 0;
     for (const auto& group : spec_.cgroups) sum += group->workers;
+    // Operations are carried out in order.
+    uint64_t carried_out = vm_.scenario.ops();
+    for (size_t s = 0; s < spec_.steps.size(); ++s) {
+      const auto& ops = spec_.steps[s]->ops;
+      for (size_t i = 0; i < ops.size() && carried_out > 0; ++i, --carried_out)
+        if (ops[i]->kind == OpKind::Spawn && ops[i]->group && !failed(s + 1, i)) sum += ops[i]->group->workers;
+    }
     return sum;
+  }
+
+  bool failed(size_t step, size_t index) const {
+    const auto& all = vm_.scenario.failed_ops();
+    return std::any_of(all.begin(), all.end(),
+                       [&](const FailedOp& op) { return op.step == step && op.index == index; });
   }
 
   void progress(const CgroupStats& c) {
@@ -154,6 +167,8 @@ void payload_checks(const VmRecord& vm, const TestSpecT& spec, CheckResults& out
       out.unknown.push_back(who + ": its end was not recorded");
     } else if (body && p.last && p.last->stopped) {
       out.unknown.push_back(who + ": was ended before it was through");
+    } else if (body && !vm.scenario.has_result()) {
+      out.unknown.push_back(who + ": ended without a result of its own (by exit(), or its last words were lost)");
     }
   }
   for (const auto& payload : spec.payloads)

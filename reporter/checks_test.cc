@@ -166,6 +166,27 @@ TEST(Checks, SpreadComparesWorkersThatDoTheSame) {
   EXPECT_EQ(story(900'000'000).outcome, Outcome::Fail);
 }
 
+// The messenger is told by its place in its own batch, whatever stands before that in the cgroup.
+TEST(Checks, AMessengerIsNoSlowWorker) {
+  WorkerStats stats;
+  TestSpecT spec;
+  spec.cgroups.push_back(std::make_unique<CgroupSpecT>());
+  spec.cgroups[0]->name = "cg_0";
+  spec.cgroups[0]->work = WorkType::FutexFanOut;
+  spec.cgroups[0]->fan_out = 2;
+  stats.expect(spec);
+  for (uint32_t index = 1; index <= 6; ++index) {
+    auto w = worker(index);
+    w.work = WorkType::FutexFanOut;
+    if (index == 1 || index == 4) w.iterations = 1, w.run_ns = 10'000'000;
+    const EventBuffer event = make_event({.source = "guest"}, std::move(w));
+    stats.fold(*event.as<WorkerReport>());
+  }
+  EXPECT_EQ(stats.cgroups()[0].rates, 4u);
+  EXPECT_EQ(stats.cgroups()[0].throughput_cv(), 0);
+  EXPECT_EQ(stats.cgroups()[0].spread_pct(), 0);
+}
+
 TEST(Checks, AWorkerThatDoesNotEndIsAFinding) {
   auto stuck = worker(1);
   stuck.killed = true;
@@ -278,6 +299,51 @@ TEST(Checks, TheBodysChecksCount) {
   j = with_check("", Outcome::Skip, "1");
   EXPECT_EQ(j.outcome, Outcome::Fail);
   EXPECT_EQ(j.code, ExitCode::kTestFailed);
+}
+
+TEST(Checks, ABodyWithoutAResultHasNotPassed) {
+  for (bool tells : {false, true}) {
+    Story story;
+    add_payload(story.spec(), "body");
+    story.spec().body = "body";
+    PayloadStartedT started;
+    started.name = "body";
+    story.during(std::move(started));
+    CheckReportedT check;
+    check.name = tells ? "" : "fair";
+    check.outcome = Outcome::Pass;
+    story.during(std::move(check));
+    story.during(exited("body", 0));
+    std::vector<WorkerReportT> workers;
+    workers.push_back(worker(0));
+    workers.push_back(worker(1));
+    Judgement j = story.judge(std::move(workers));
+    EXPECT_EQ(j.outcome, tells ? Outcome::Pass : Outcome::Inconclusive) << j.summary;
+  }
+}
+
+TEST(Checks, WorkersOfAStepAreExpectedOnceTheyWereStarted) {
+  for (bool fails : {false, true}) {
+    Story story;
+    story.spec().steps.push_back(std::make_unique<StepT>());
+    story.spec().steps[0]->ops.push_back(std::make_unique<StepOpT>());
+    StepOpT& spawn = *story.spec().steps[0]->ops[0];
+    spawn.kind = OpKind::Spawn;
+    spawn.group = std::make_unique<CgroupSpecT>();
+    spawn.group->name = "late";
+    spawn.group->workers = 3;
+    OpAppliedT op;
+    op.step = 1;
+    op.op = "spawn late";
+    if (fails) op.error = "fork: Resource temporarily unavailable";
+    story.during(std::move(op));
+    std::vector<WorkerReportT> workers;
+    workers.push_back(worker(0));
+    workers.push_back(worker(1));
+    Judgement j = story.judge(std::move(workers));
+    EXPECT_EQ(j.outcome, Outcome::Inconclusive);
+    EXPECT_EQ(j.summary.find("3 of 5 workers did not report") != std::string::npos, !fails) << j.summary;
+  }
 }
 
 TEST(Checks, AnOperationThatFailedLeavesNoVerdict) {

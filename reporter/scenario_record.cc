@@ -87,6 +87,7 @@ void ScenarioRecord::fold(const EventBuffer& event, const TestSpecT* spec) {
     case Payload::CheckReported: {
       ++checks_seen_;
       auto* check = event.as<CheckReported>();
+      has_result_ = has_result_ || str(check->name()).empty();
       const bool passed = check->outcome() == Outcome::Pass;
       if (checks_.size() >= kMaxChecks || (passed && passed_kept_ >= kMaxPassed)) return;
       passed_kept_ += passed;

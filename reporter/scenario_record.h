@@ -39,6 +39,8 @@ class ScenarioRecord {
   // Those that did not pass, and the first that did; how many of each there were in all.
   const std::vector<CheckReportedT>& checks() const { return checks_; }
   uint64_t checks_in_all() const { return checks_seen_; }
+  // The body has stated its result as a whole: a check without a name.
+  bool has_result() const { return has_result_; }
 
   static constexpr size_t kMaxPayloads = 128, kMaxOps = 128, kMaxChecks = 1000, kMaxPassed = 100;
 
@@ -49,6 +51,7 @@ class ScenarioRecord {
   std::vector<FailedOp> failed_ops_;
   std::vector<CheckReportedT> checks_;
   uint64_t ops_ = 0, checks_seen_ = 0, passed_kept_ = 0;
+  bool has_result_ = false;
 };
 
 // "exit code 3", "killed by SIGSEGV", "did not end within 2.0 s and was killed", "ended with the workload".

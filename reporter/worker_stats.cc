@@ -14,7 +14,7 @@ double CgroupStats::throughput_cv() const {
 void WorkerStats::expect(const TestSpecT& spec) {
   auto add = [&](const CgroupSpecT& group, uint32_t step) {
     if (group.work == WorkType::FutexFanOut || group.work == WorkType::FanOutCompute)
-      fan_outs_.push_back({group.name, step, group.fan_out + 1});
+      fan_outs_.push_back({group.name, step, group.fan_out + 1, group.work, {}});
   };
   for (const auto& group : spec.cgroups) add(*group, 0);
   for (size_t i = 0; i < spec.steps.size(); ++i)
@@ -22,23 +22,28 @@ void WorkerStats::expect(const TestSpecT& spec) {
       if (op->group) add(*op->group, static_cast<uint32_t>(i + 1));
 }
 
-// Workers of a group are numbered on through its batches, each of which is made of whole groups.
-bool WorkerStats::is_messenger(const WorkerReport& report) const {
+// The workers of a cgroup are numbered on through its batches, and report in this order.
+bool WorkerStats::is_messenger(const WorkerReport& report) {
   if (report.work() != WorkType::FutexFanOut && report.work() != WorkType::FanOutCompute) return false;
-  for (const FanOut& f : fan_outs_)
-    if (f.step == report.step() && f.cgroup == str(report.cgroup())) return report.index() % f.size == 0;
+  for (FanOut& f : fan_outs_) {
+    if (f.step != report.step() || f.work != report.work() || f.cgroup != str(report.cgroup())) continue;
+    if (!f.first) f.first = report.index();
+    return f.size != 0 && (report.index() - *f.first) % f.size == 0;
+  }
   return false;
 }
 
-void WorkerStats::fold_rates(const WorkerReport& report, CgroupStats& c) {
+void WorkerStats::fold_rates(const WorkerReport& report, bool messenger, CgroupStats& c) {
   const auto iterations = static_cast<double>(report.iterations());
   const uint64_t worker = report.index();
   if (report.run_ns() > 0) {
     const double rate = iterations * 1e9 / static_cast<double>(report.run_ns());
     c.work_rate.smallest(rate, worker);
-    const double delta = rate - c.rate_mean;
-    c.rate_mean += delta / static_cast<double>(++c.rates);
-    c.rate_squares += delta * (rate - c.rate_mean);
+    if (!messenger) {  // it does other work than its receivers
+      const double delta = rate - c.rate_mean;
+      c.rate_mean += delta / static_cast<double>(++c.rates);
+      c.rate_squares += delta * (rate - c.rate_mean);
+    }
   } else {
     ++c.no_cpu_time;
   }
@@ -74,7 +79,8 @@ void WorkerStats::fold(const WorkerReport& report) {
                    ? 100.0 * static_cast<double>(report.run_ns()) / static_cast<double>(report.wall_ns())
                    : 0;
   run = std::clamp(run, 0.0, 100.0);
-  if (!is_messenger(report)) {
+  const bool messenger = is_messenger(report);
+  if (!messenger) {
     c.run_min_pct = c.any_run ? std::min(c.run_min_pct, run) : run;
     c.run_max_pct = std::max(c.run_max_pct, run);
     c.any_run = true;
@@ -99,7 +105,7 @@ void WorkerStats::fold(const WorkerReport& report) {
   c.wake_max_ns = std::max(c.wake_max_ns, report.wake_max_ns());
   // A program of its own counts no iterations: it made progress when it ran.
   const bool custom = report.work() == WorkType::Custom;
-  if (!custom) fold_rates(report, c);
+  if (!custom) fold_rates(report, messenger, c);
   if (auto* cpus = report.outside_cpus(); cpus && cpus->size() > 0) {
     if (c.outside++ == 0) {
       c.first_outside = report.index();

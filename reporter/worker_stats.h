@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -85,9 +86,11 @@ class WorkerStats {
     std::string cgroup;
     uint32_t step;
     uint32_t size;
+    WorkType work;
+    std::optional<uint32_t> first;  // index of its first worker: others of the cgroup may stand before it
   };
-  static void fold_rates(const WorkerReport& report, CgroupStats& c);
-  bool is_messenger(const WorkerReport& report) const;
+  static void fold_rates(const WorkerReport& report, bool messenger, CgroupStats& c);
+  bool is_messenger(const WorkerReport& report);
 
   std::vector<CgroupStats> cgroups_;  // in the order of their first report
   std::vector<FanOut> fan_outs_;
