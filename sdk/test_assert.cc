@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 
 #include "sdk/test_context_impl.h"
 
@@ -24,6 +25,9 @@ double run_pct(const WorkerResult& w) {
 }
 double work_rate(const WorkerResult& w) { return per(static_cast<double>(w.iterations), seconds(w.run_ns)); }
 
+// Below, one time slice more or less is points of spread.
+constexpr uint64_t kLeastForSpreadNs = 900'000'000;
+
 using Group = std::vector<WorkerResult>;
 
 class Judge {
@@ -31,7 +35,7 @@ class Judge {
   Judge(const Assert& wanted, TestContext& ctx) : wanted_(wanted), ctx_(ctx) {}
 
   void group(const Group& workers) {
-    if (workers.empty()) return;
+    if (workers.empty()) return unknown("workers", "", "none reported: nothing could be judged");
     const std::string& name = workers.front().cgroup;
     if (flag("not_starved")) {
       const auto starved =
@@ -51,34 +55,54 @@ class Judge {
     }
     most(
         "max_gap_ms", workers, [](const auto& w) { return ms(w.longest_gap_ns); }, " ms", ctx_.time_scale());
-    most("max_migration_ratio", workers, [](const auto& w) {
+    const Group iterated = those(workers, [](const auto& w) { return w.iterations > 0; });
+    if (number("max_migration_ratio") && iterated.empty())
+      unknown("max_migration_ratio", name, "the workers did not iterate");
+    most("max_migration_ratio", iterated, [](const auto& w) {
       return per(static_cast<double>(w.migrations), static_cast<double>(w.iterations));
     });
+    // A group whose work never sleeps has no wake-ups: wakes() says when no group had any.
+    const Group woken = those(workers, [](const auto& w) { return w.wakeups > 0; });
+    any_woken_ = any_woken_ || !woken.empty();
     most(
-        "max_p99_wake_latency_ns", workers, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); },
+        "max_p99_wake_latency_ns", woken, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); },
         " ns");
-    most("max_wake_latency_cv", workers, [](const auto& w) {
+    most("max_wake_latency_cv", woken, [](const auto& w) {
       return per(static_cast<double>(w.wake_stddev_ns), static_cast<double>(w.wake_mean_ns));
     });
-    least("min_work_rate", workers, work_rate, "/s");
+    const Group ran = measured(workers, "no CPU time on record", {"min_work_rate", "max_throughput_cv"},
+                               [](const auto& w) { return w.run_ns > 0; });
+    least("min_work_rate", ran, work_rate, "/s");
     least(
-        "min_iteration_rate", workers,
+        "min_iteration_rate",
+        measured(workers, "no time on record", {"min_iteration_rate"},
+                 [](const auto& w) { return w.wall_ns > 0; }),
         [](const auto& w) { return per(static_cast<double>(w.iterations), seconds(w.wall_ns)); }, "/s");
-    if (auto limit = number("max_spread_pct")) {
+    const bool long_enough = std::all_of(workers.begin(), workers.end(),
+                                         [](const auto& w) { return w.wall_ns >= kLeastForSpreadNs; });
+    if (number("max_spread_pct") && !long_enough)
+      say(TestVerdict::kSkip, "max_spread_pct", name, "less than 0.9 s of work tells nothing of fairness");
+    if (auto limit = number("max_spread_pct"); limit && long_enough) {
       auto [low, high] =
           std::minmax_element(workers.begin(), workers.end(),
                               [](const auto& a, const auto& b) { return run_pct(a) < run_pct(b); });
       const double spread = run_pct(*high) - run_pct(*low);
       say("max_spread_pct", name, spread <= *limit, text(spread, " points"), text(*limit, " points"));
     }
-    if (auto limit = number("max_throughput_cv")) {
+    if (auto limit = number("max_throughput_cv"); limit && !ran.empty()) {
       double sum = 0, squares = 0;
-      for (const auto& w : workers) sum += work_rate(w);
-      const double mean = sum / static_cast<double>(workers.size());
-      for (const auto& w : workers) squares += (work_rate(w) - mean) * (work_rate(w) - mean);
-      const double cv = per(std::sqrt(squares / static_cast<double>(workers.size())), mean);
+      for (const auto& w : ran) sum += work_rate(w);
+      const double mean = sum / static_cast<double>(ran.size());
+      for (const auto& w : ran) squares += (work_rate(w) - mean) * (work_rate(w) - mean);
+      const double cv = per(std::sqrt(squares / static_cast<double>(ran.size())), mean);
       say("max_throughput_cv", name, cv <= *limit, text(cv), text(*limit));
     }
+  }
+
+  // After all groups.
+  void wakes() {
+    for (const char* check : {"max_p99_wake_latency_ns", "max_wake_latency_cv"})
+      if (number(check) && !any_woken_) unknown(check, "", "no worker was woken");
   }
 
   // What a body cannot know is not passed over.
@@ -96,6 +120,7 @@ class Judge {
 
   unsigned violated() const { return violated_; }
   const std::string& first() const { return first_; }
+  const std::string& first_unknown() const { return first_unknown_; }
 
  private:
   bool flag(std::string_view name) const {
@@ -113,10 +138,39 @@ class Judge {
     if (!ok && violated_++ == 0) first_ = check + " of " + group + ": " + observed + ", allowed " + allowed;
     ctx_.check(check + " of " + group, ok, observed, allowed);
   }
+  void say(TestVerdict verdict, const std::string& check, const std::string& group, const std::string& why) {
+    ctx_.impl().send_check({.name = group.empty() ? check : check + " of " + group,
+                            .verdict = verdict,
+                            .observed = {},
+                            .threshold = {},
+                            .detail = why});
+  }
+  // Nothing was measured: no pass.
+  void unknown(const std::string& check, const std::string& group, const std::string& why) {
+    if (first_unknown_.empty()) first_unknown_ = check + (group.empty() ? "" : " of " + group) + ": " + why;
+    say(TestVerdict::kInconclusive, check, group, why);
+  }
+  template <typename Has>
+  static Group those(const Group& workers, Has has) {
+    Group some;
+    std::copy_if(workers.begin(), workers.end(), std::back_inserter(some), has);
+    return some;
+  }
+  // The workers that have what the checks need; each check that was asked for says so of the others.
+  template <typename Has>
+  Group measured(const Group& workers, const char* lack, std::initializer_list<const char*> checks, Has has) {
+    Group some = those(workers, has);
+    for (const char* check : checks)
+      if (number(check) && some.size() < workers.size())
+        unknown(check, workers.front().cgroup,
+                std::to_string(workers.size() - some.size()) + " of " + std::to_string(workers.size()) +
+                    " workers have " + lack);
+    return some;
+  }
   template <typename Of>
   void most(const char* check, const Group& workers, Of of, const char* unit = "", double scale = 1) {
     auto limit = number(check);
-    if (!limit) return;
+    if (!limit || workers.empty()) return;
     const auto& worst = *std::max_element(workers.begin(), workers.end(),
                                           [&](const auto& a, const auto& b) { return of(a) < of(b); });
     say(check, worst.cgroup, of(worst) <= *limit * scale,
@@ -126,7 +180,7 @@ class Judge {
   template <typename Of>
   void least(const char* check, const Group& workers, Of of, const char* unit) {
     auto limit = number(check);
-    if (!limit) return;
+    if (!limit || workers.empty()) return;
     const auto& worst = *std::min_element(workers.begin(), workers.end(),
                                           [&](const auto& a, const auto& b) { return of(a) < of(b); });
     say(check, worst.cgroup, of(worst) >= *limit,
@@ -136,7 +190,8 @@ class Judge {
   const Assert& wanted_;
   TestContext& ctx_;
   unsigned violated_ = 0;
-  std::string first_;
+  bool any_woken_ = false;
+  std::string first_, first_unknown_;
 };
 
 }  // namespace
@@ -156,7 +211,9 @@ TestResult Assert::judge(TestContext& ctx, const std::vector<std::vector<WorkerR
   const unsigned before = ctx.failed_checks();
   judge.refuse_the_rest();
   for (const auto& group : groups) judge.group(group);
-  if (ctx.failed_checks() == before) return pass();
+  judge.wakes();
+  if (ctx.failed_checks() == before)
+    return judge.first_unknown().empty() ? pass() : inconclusive(judge.first_unknown());
   if (judge.violated() == 0) return fail("an assertion cannot be judged in a body");
   return fail(judge.first() +
               (judge.violated() > 1 ? ", and " + std::to_string(judge.violated() - 1) + " more" : ""));
