@@ -124,7 +124,8 @@ void judge_expected(const RunModel& model, Judgement& j) {
     return;
   }
   if (j.kind == FailureKind::kWorkload) {  // the scheduler did not fail: what is expected did not happen
-    j.detail.push_back("expect_err = true, but the scheduler ran to the end; a check that fails is no error of it");
+    j.detail.push_back(
+        "expect_err = true, but the scheduler ran to the end; a check that fails is no error of it");
     return;
   }
   if (!may_be_expected(j.kind)) {
