@@ -52,7 +52,8 @@ class WorkerChecks {
     for (size_t s = 0; s < spec_.steps.size(); ++s) {
       const auto& ops = spec_.steps[s]->ops;
       for (size_t i = 0; i < ops.size() && carried_out > 0; ++i, --carried_out)
-        if (ops[i]->kind == OpKind::Spawn && ops[i]->group && !failed(s + 1, i)) sum += ops[i]->group->workers;
+        if (ops[i]->kind == OpKind::Spawn && ops[i]->group && !failed(s + 1, i))
+          sum += ops[i]->group->workers;
     }
     return sum;
   }
@@ -168,7 +169,7 @@ void payload_checks(const VmRecord& vm, const TestSpecT& spec, CheckResults& out
     } else if (body && p.last && p.last->stopped) {
       out.unknown.push_back(who + ": was ended before it was through");
     } else if (body && !vm.scenario.has_result()) {
-      out.unknown.push_back(who + ": ended without a result of its own (by exit(), or its last words were lost)");
+      out.unknown.push_back(who + ": ended without a result (by exit(), or its last words were lost)");
     }
   }
   for (const auto& payload : spec.payloads)

@@ -10,8 +10,8 @@
 
 namespace ktstr::guest {
 
-// errno of the child's exec, 0: it succeeded, or the child has not come to it yet. PID 1 must not wait for that: a
-// scheduler may never run the child. One that fails later says so on its stderr and ends with code 127.
+// errno of the child's exec, 0: it succeeded, or the child has not come to it yet. PID 1 must not wait for
+// that: a scheduler may never run the child. One that fails later says so on its stderr and ends with 127.
 // A child that failed is left to the reaper.
 inline int exec_error(int report, uint64_t limit_ns = 500 * kMs) {
   const uint64_t deadline = now_ns() + limit_ns;
@@ -25,7 +25,7 @@ inline int exec_error(int report, uint64_t limit_ns = 500 * kMs) {
   return 0;
 }
 
-// The signals that ask or make a program end: one that dies by another has crashed, though it was asked to end.
+// Signals that ask or make a program end: one that dies by another has crashed, though it was asked to end.
 inline bool ends_as_asked(int signo) { return signo == SIGTERM || signo == SIGKILL; }
 
 }  // namespace ktstr::guest

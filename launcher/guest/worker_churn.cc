@@ -32,7 +32,8 @@ class AffinityChurnWork : public Work {
     const std::vector<unsigned> bound = cpus_of(loop.group().affinity);
     const long there = ::sysconf(_SC_NPROCESSORS_CONF);
     CPU_ZERO(&wanted_);
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE && (there <= 0 || cpu < static_cast<unsigned long>(there)); ++cpu)
+    const unsigned end = there > 0 && there < CPU_SETSIZE ? static_cast<unsigned>(there) : CPU_SETSIZE;
+    for (unsigned cpu = 0; cpu < end; ++cpu)
       if (bound.empty() || std::find(bound.begin(), bound.end(), cpu) != bound.end()) CPU_SET(cpu, &wanted_);
   }
   void iterate() override {
