@@ -44,7 +44,8 @@ TEST(Failure, ABootThatHangsNamesTheLastStage) {
               {"XDG_RUNTIME_DIR=" + scratch.path()});
   // Stop QEMU's process as soon as there is one: from the launcher's side, a guest that hangs while it boots.
   std::vector<std::string> qemu;
-  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("-name ktstr-primary")).empty(); }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("-name ktstr-primary", scratch.path())).empty(); }, kRunLimit))
+      << run.err();
   kill(std::stoi(qemu[0]), SIGSTOP);
   auto output = run.finish();
   EXPECT_NE(output.exit_code, 0);
@@ -55,10 +56,10 @@ TEST(Failure, ABootThatHangsNamesTheLastStage) {
 TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
-  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}), {"XDG_RUNTIME_DIR=" + scratch.path()});
   std::vector<std::string> monitor;
   ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
-  monitor = processes_with("/ktstr-monitor --bus");
+  monitor = processes_with("/ktstr-monitor --bus", scratch.path());
   ASSERT_EQ(monitor.size(), 1u) << join(monitor);
   kill(std::stoi(monitor[0]), SIGKILL);
   auto output = run.finish();
@@ -70,9 +71,9 @@ TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
 TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
-  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}), {"XDG_RUNTIME_DIR=" + scratch.path()});
   ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
-  auto reporter = processes_with("/ktstr-reporter --bus");
+  auto reporter = processes_with("/ktstr-reporter --bus", scratch.path());
   ASSERT_EQ(reporter.size(), 1u) << join(reporter);
   kill(std::stoi(reporter[0]), SIGKILL);
   auto output = run.finish();

@@ -138,7 +138,7 @@ bool wait_until(const std::function<bool()>& condition, std::chrono::millisecond
   return true;
 }
 
-std::vector<std::string> processes_with(const std::string& text) {
+std::vector<std::string> processes_with(const std::string& text, const std::string& also) {
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     std::string pid = entry.path().filename();
@@ -146,7 +146,8 @@ std::vector<std::string> processes_with(const std::string& text) {
     std::string cmdline = read_file(entry.path() / "cmdline");
     for (char& c : cmdline)
       if (c == '\0') c = ' ';
-    if (cmdline.find(text) != std::string::npos) found.push_back(pid + " " + cmdline);
+    if (cmdline.find(text) != std::string::npos && cmdline.find(also) != std::string::npos)
+      found.push_back(pid + " " + cmdline);
   }
   return found;
 }

@@ -71,8 +71,9 @@ std::vector<EventBuffer> read_log(const std::string& path);
 std::vector<std::string> sections(const std::string& report);
 // Waits until `condition` holds; false after `limit`.
 bool wait_until(const std::function<bool()>& condition, std::chrono::milliseconds limit);
-// Processes whose command line holds `text`, other than this one: "PID CMDLINE".
-std::vector<std::string> processes_with(const std::string& text);
+// Processes whose command line holds both texts, other than this one: "PID CMDLINE". Give a folder of the test's own:
+// somebody else may run ktstr on this machine.
+std::vector<std::string> processes_with(const std::string& text, const std::string& also = "");
 std::string join(const std::vector<std::string>& lines);
 
 }  // namespace ktstr::e2e

@@ -45,7 +45,8 @@ class LifetimeTest : public testing::Test {
 TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
   for (const char* name : {"ktstr-launch run", "ktstr-collector --bus", "ktstr-monitor --bus", "ktstr-reproer --bus",
                            "ktstr-reporter --bus", "qemu-system-x86_64"}) {
-    EXPECT_EQ(processes_with(name).size(), 1u) << name << "\n" << join(processes_with(name));
+    auto found = processes_with(name, scratch_.path());
+    EXPECT_EQ(found.size(), 1u) << name << "\n" << join(found);
   }
   run_->signal(SIGTERM);
   EXPECT_EQ(run_->finish().exit_code, 143);
@@ -61,8 +62,9 @@ TEST_F(LifetimeTest, AnAttachedCommandsLinesStandInTheLogUnderItsOwnName) {
   EXPECT_EQ(taken.exit_code, 2);
   EXPECT_NE(taken.err.find("taken"), std::string::npos) << taken.err;
   // The lines are in the log before the run ends; a command that outlives the run is ended with it.
-  Running lasting(scratch_, launch_argv({"attach", "latest", "--name", "lasting", "--", "sleep", "1000"}), env);
-  ASSERT_TRUE(wait_until([&] { return processes_with("sleep 1000").size() >= 2; }, kRunLimit));
+  const std::string seconds = std::to_string(100'000 + getpid());  // nobody else sleeps so long
+  Running lasting(scratch_, launch_argv({"attach", "latest", "--name", "lasting", "--", "sleep", seconds}), env);
+  ASSERT_TRUE(wait_until([&] { return processes_with("sleep " + seconds).size() >= 2; }, kRunLimit));
   run_->signal(SIGTERM);
   EXPECT_EQ(run_->finish().exit_code, 143);
   lasting.finish(std::chrono::milliseconds(20'000));
