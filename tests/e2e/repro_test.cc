@@ -30,7 +30,7 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   ASSERT_EQ(run.exit_code, 1) << run.out << run.err;
   const std::string repro = section(run.out, "auto-repro");
   EXPECT_TRUE(has(repro, "crash reproduction: same signature \\(1 of 1 try\\)")) << repro;
-  EXPECT_TRUE(has(repro, "\ntrigger: kprobe scx_exit\n")) << repro;
+  EXPECT_TRUE(has(repro, "\ntrigger: kprobe scx_v?exit\n")) << repro;
   // A subprogram's argument, a field of the scheduler's own type, a change, a return value; a kernel
   // function's too.
   EXPECT_TRUE(has(repro, "layer_fork_budget_verdict\\(struct task_struct \\*p, __u64 forks\\)")) << repro;
