@@ -63,12 +63,12 @@ ops = [
   { add_cgroup = "late", cpus = "llc:0" },
   { spawn = "late", workers = 2, work = "Bursty", burst_ms = 1, pause_ms = 1 },
   { set_cpuset = "base", cpus = "3" },
-  { swap_cpusets = "aff", with = "cache" },
 ]
 [[test.step]]
 name = "turn"
 hold_s = 0.5
 ops = [
+  { swap_cpusets = "aff", with = "cache" },
   { run = "hash" },
   { wait = "hash" },
   { kill = "forever" },
