@@ -10,7 +10,7 @@ namespace {
 constexpr uint64_t kLocalDsq = (1ull << 63) | 2;  // SCX_DSQ_LOCAL
 constexpr uint32_t kMaxSteps = 1u << 16;          // of one list, cursors and all
 
-// As ps writes it (include/linux/sched.h).
+// As ps writes it; in words where ps has no letter (include/linux/sched.h, 6.16 to 7.3: TASK_WAKING, TASK_NEW).
 std::string state_letter(uint64_t state) {
   constexpr uint64_t kNoload = 0x400, kUninterruptible = 2;
   if (state == 0) return "R";
@@ -18,7 +18,8 @@ std::string state_letter(uint64_t state) {
   constexpr struct {
     uint64_t bit;
     const char* letter;
-  } kLetters[] = {{1, "S"}, {2, "D"}, {4, "T"}, {8, "t"}, {0x10, "X"}, {0x20, "Z"}, {0x40, "P"}, {0x80, "D"}};
+  } kLetters[] = {{1, "S"},    {2, "D"},    {4, "T"},    {8, "t"},          {0x10, "X"},
+                  {0x20, "Z"}, {0x40, "P"}, {0x80, "X"}, {0x200, "waking"}, {0x800, "new"}};
   for (const auto& known : kLetters)
     if (state & known.bit) return known.letter;
   return "?";

@@ -203,7 +203,7 @@ std::string limits(const MonitorThresholds& t) {
   add(t.imbalance > 0, fmt::format("imbalance {:g}", t.imbalance));
   add(t.local_dsq > 0, fmt::format("local DSQ {}", t.local_dsq));
   add(t.fallback_rate > 0, fmt::format("fallback {:g}/s", t.fallback_rate));
-  add(t.keep_last_rate > 0, fmt::format("keep_last {:g}/s", t.keep_last_rate));
+  add(t.keep_last_rate > 0, fmt::format("keep_last {:g}/s (sched_yield not counted)", t.keep_last_rate));
   add(t.stuck, "stuck CPU");
   return text;
 }

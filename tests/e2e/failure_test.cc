@@ -48,9 +48,10 @@ TEST(Failure, ABootThatHangsNamesTheLastStage) {
       << run.err();
   kill(std::stoi(qemu[0]), SIGSTOP);
   auto output = run.finish();
-  EXPECT_NE(output.exit_code, 0);
+  EXPECT_EQ(output.exit_code, 3) << output.out;
   std::string summary = output.out.substr(0, output.out.find('\n'));
-  EXPECT_TRUE(summary.find("boot") != std::string::npos || summary.find("init started") != std::string::npos) << output.out;
+  EXPECT_TRUE(summary.starts_with("BUG SUMMARY: boot hung: last stage: ")) << output.out;
+  EXPECT_NE(summary.find("deadline boot: "), std::string::npos) << output.out;
 }
 
 TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
