@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/result.h"
+#include "base/result.h"
 
 struct btf;
 struct btf_type;
@@ -80,7 +80,7 @@ struct BtfFunction {
   std::vector<BtfParameter> parameters;
   bool variadic = false;
   bool is_static = false;  // the compiler may have dropped unused parameters and results of such a one
-  std::string signature;  // "void enqueue_task(struct rq *rq, struct task_struct *p, int flags)"
+  std::string signature;   // "void enqueue_task(struct rq *rq, struct task_struct *p, int flags)"
 };
 
 struct BtfEnumerator {

@@ -15,7 +15,8 @@ char _license[] SEC("license") = "GPL";
 
 // x86-64's saved registers, as kprobes hand them over.
 struct pt_regs {
-  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp,
+      ss;
 };
 
 const volatile struct ktstr_config config SEC(".rodata.config") = {1, 1, 0, 0, 0x400, 0};
@@ -85,21 +86,18 @@ static __always_inline struct ktstr_hit* take_slot(__u32 when) {
   __u32 cpu = bpf_get_smp_processor_id();
   __u32 index;
 
-  if (!s)
-    return 0;
+  if (!s) return 0;
   if (*(volatile __u32*)&s->frozen) {
     __s32 pid = (__s32)bpf_get_current_pid_tgid();
     // Until it is complete, `pid` may not be there yet; the crashing task itself comes later.
     if (when != KTSTR_EXIT || !*(volatile __u32*)&s->complete || s->pid != pid || (!pid && s->cpu != cpu))
       return 0;
     __u32 n = __sync_fetch_and_add(&s->tail, 1);
-    if (n >= KTSTR_TAIL_HITS)
-      return 0;
+    if (n >= KTSTR_TAIL_HITS) return 0;
     index = config.cpus * config.ring_slots + n;
   } else {
     struct ktstr_head* head = bpf_map_lookup_elem(&heads, &cpu);
-    if (!head)
-      return 0;
+    if (!head) return 0;
     __u64 n = __sync_fetch_and_add(&head->taken, 1);
     index = cpu * config.ring_slots + (n & (config.ring_slots - 1));
   }
@@ -113,16 +111,13 @@ static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_v
   __u64 p;
   long err = 0;
 
-  if (arg > KTSTR_RETURN)
-    arg = KTSTR_RETURN;
+  if (arg > KTSTR_RETURN) arg = KTSTR_RETURN;
   p = h->raw[arg];
-  if (size > KTSTR_VALUE_BYTES)
-    size = KTSTR_VALUE_BYTES;
+  if (size > KTSTR_VALUE_BYTES) size = KTSTR_VALUE_BYTES;
   void* to = h->data + (v->at & (KTSTR_DATA_BYTES - 1));
 #pragma unroll
   for (__u32 k = 0; k < KTSTR_MAX_HOPS - 1; ++k) {
-    if (k + 1 < hops)
-      err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)(p + v->offsets[k]));
+    if (k + 1 < hops) err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)(p + v->offsets[k]));
   }
   __u32 last = hops - 1;
   if (last < KTSTR_MAX_HOPS)
@@ -130,14 +125,12 @@ static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_v
   else if (!v->string)
     return;  // the argument itself: nothing to read
   if (v->string) {
-    if (hops)
-      err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
+    if (hops) err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
     err |= bpf_probe_read_kernel_str(to, KTSTR_VALUE_BYTES, (void*)p) < 0;
   } else {
     err |= bpf_probe_read_kernel(to, size, (void*)p);
   }
-  if (err)
-    h->failed |= 1u << i;
+  if (err) h->failed |= 1u << i;
 }
 
 struct reading {
@@ -148,8 +141,7 @@ struct reading {
 // One turn of bpf_loop: the verifier looks at it once, not once a value. Each clone is verified anew, while the
 // scheduler waits.
 static long read_one(__u32 i, struct reading* r) {
-  if (i >= KTSTR_MAX_VALUES)
-    return 1;
+  if (i >= KTSTR_MAX_VALUES) return 1;
   read_value(r->hit, &r->target->values[i], i);
   return 0;
 }
@@ -181,8 +173,7 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
   struct ktstr_hit* h = t ? take_slot(KTSTR_ENTRY) : 0;
 
-  if (!h)
-    return 0;
+  if (!h) return 0;
   begin(h, target, KTSTR_ENTRY);
   h->raw[0] = regs->di;
   h->raw[1] = regs->si;
@@ -219,8 +210,7 @@ static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
     h->raw[KTSTR_RETURN] = regs->ax;
     finish(h, t, now);
   }
-  if (call)
-    bpf_map_delete_elem(&calls, &key);
+  if (call) bpf_map_delete_elem(&calls, &key);
   return 0;
 }
 
@@ -247,8 +237,7 @@ static __always_inline void read_args(struct ktstr_hit* h, const struct ktstr_ta
   }
 #pragma unroll
   for (int i = 0; i < 6; ++i)
-    if (!bpf_get_func_arg(ctx, i, &arg))
-      h->raw[i] = arg;
+    if (!bpf_get_func_arg(ctx, i, &arg)) h->raw[i] = arg;
 }
 
 SEC("fentry/bpf_fentry_test1")
@@ -258,8 +247,7 @@ int on_fentry(void* ctx) {
   struct ktstr_target* t = bpf_map_lookup_elem(&targets, &target);
   struct ktstr_hit* h = t ? take_slot(KTSTR_ENTRY) : 0;
 
-  if (!h)
-    return 0;
+  if (!h) return 0;
   begin(h, target, KTSTR_ENTRY);
   read_args(h, t, ctx);
   finish(h, t, now);
@@ -274,8 +262,7 @@ int on_fexit(void* ctx) {
   struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
   __u64 ret = 0;
 
-  if (!h)
-    return 0;
+  if (!h) return 0;
   begin(h, target, KTSTR_EXIT);
   read_args(h, t, ctx);
   bpf_get_func_ret(ctx, &ret);
@@ -289,23 +276,20 @@ static const char symbol_format[] SEC(".rodata.format") = "%pS";
 static long name_frame(__u32 i, struct ktstr_state** where) {
   struct ktstr_state* s = *where;
 
-  if (i >= KTSTR_STACK_FRAMES)
-    return 1;
+  if (i >= KTSTR_STACK_FRAMES) return 1;
   bpf_snprintf(s->symbols[i], KTSTR_SYMBOL, symbol_format, &s->stack[i], sizeof(s->stack[i]));
   return 0;
 }
 
 static __always_inline int freeze(void* ctx, struct ktstr_state* s, __u64 kind) {
-  if (__sync_val_compare_and_swap(&s->frozen, 0, 1))
-    return 0;
+  if (__sync_val_compare_and_swap(&s->frozen, 0, 1)) return 0;
   s->ns = bpf_ktime_get_ns();
   s->kind = kind;
   s->cpu = bpf_get_smp_processor_id();
   s->pid = (__s32)bpf_get_current_pid_tgid();
   bpf_get_current_comm(s->comm, sizeof(s->comm));
   s->stack_bytes = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
-  if (s->stack_bytes > 0)
-    bpf_loop(s->stack_bytes / sizeof(s->stack[0]), name_frame, &s, 0);
+  if (s->stack_bytes > 0) bpf_loop(s->stack_bytes / sizeof(s->stack[0]), name_frame, &s, 0);
   *(volatile __u32*)&s->complete = 1;
   return 0;
 }
@@ -314,8 +298,7 @@ static __always_inline int freeze(void* ctx, struct ktstr_state* s, __u64 kind) 
 static __always_inline int trigger(void* ctx, __u64 kind) {
   struct ktstr_state* s = the_state();
 
-  if (!s)
-    return 0;
+  if (!s) return 0;
   if (kind < config.lowest_kind) {
     __sync_fetch_and_add(&s->ignored, 1);
     return 0;

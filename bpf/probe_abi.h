@@ -18,31 +18,32 @@ typedef uint64_t ktstr_u64;
 #endif
 
 #define KTSTR_MAX_TARGETS 256
-#define KTSTR_MAX_VALUES 32     /* per target */
-#define KTSTR_MAX_HOPS 6        /* offsets of one value */
+#define KTSTR_MAX_VALUES 32 /* per target */
+#define KTSTR_MAX_HOPS 6    /* offsets of one value */
 #define KTSTR_MAX_ARGS 8
-#define KTSTR_RETURN 8          /* index of the return value in ktstr_hit.raw */
+#define KTSTR_RETURN 8 /* index of the return value in ktstr_hit.raw */
 #define KTSTR_NO_SUBJECT 255
-#define KTSTR_VALUE_BYTES 64    /* of one value */
-#define KTSTR_DATA_BYTES 512    /* of all values of a hit; a power of two */
+#define KTSTR_VALUE_BYTES 64 /* of one value */
+#define KTSTR_DATA_BYTES 512 /* of all values of a hit; a power of two */
 #define KTSTR_STACK_FRAMES 64
 #define KTSTR_SYMBOL 96
-#define KTSTR_TAIL_HITS 64      /* exits of the crashing task, after the trigger */
+#define KTSTR_TAIL_HITS 64 /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
-#define KTSTR_MAX_CALLS 4096    /* kernel functions entered and not left yet */
+#define KTSTR_MAX_CALLS 4096 /* kernel functions entered and not left yet */
 /* A hit that stands whole in the guest's memory can be told from anything else there, without the kernel's help: it
  * starts at a multiple of its size and its seal fits. A host reads the rings of a guest that died with them so. */
 #define KTSTR_SEAL 0x6b74737472686974ull
 #define KTSTR_STATE_SEAL 0x6b74737472656e64ull
-#define KTSTR_HIT_BYTES 1024    /* a part of a page */
+#define KTSTR_HIT_BYTES 1024 /* a part of a page */
 
 /* Constant once loaded. */
 struct ktstr_config {
-  ktstr_u32 ring_slots;   /* hits a CPU keeps; a power of two */
-  ktstr_u32 cpus;         /* rings */
-  ktstr_u32 by_subject;   /* keep the last hit of each target about each task */
-  ktstr_u32 all_returns;  /* take returns before the trigger, too; else only those of the crashing task after it */
-  ktstr_u32 lowest_kind;  /* exit kinds from here on are a trigger */
+  ktstr_u32 ring_slots; /* hits a CPU keeps; a power of two */
+  ktstr_u32 cpus;       /* rings */
+  ktstr_u32 by_subject; /* keep the last hit of each target about each task */
+  ktstr_u32
+      all_returns; /* take returns before the trigger, too; else only those of the crashing task after it */
+  ktstr_u32 lowest_kind; /* exit kinds from here on are a trigger */
   ktstr_u32 unused;
 };
 
@@ -53,10 +54,10 @@ enum ktstr_when { KTSTR_ENTRY = 0, KTSTR_EXIT = 1 };
  * without offsets stands where raw[arg] points to. */
 struct ktstr_value {
   ktstr_u8 arg;
-  ktstr_u8 hops;          /* offsets used; 0: the argument itself (nothing is read) */
+  ktstr_u8 hops; /* offsets used; 0: the argument itself (nothing is read) */
   ktstr_u8 size;
-  ktstr_u8 string;        /* the bytes read are a char *: read the text it points to */
-  ktstr_u16 at;           /* place in ktstr_hit.data */
+  ktstr_u8 string; /* the bytes read are a char *: read the text it points to */
+  ktstr_u16 at;    /* place in ktstr_hit.data */
   ktstr_u16 unused;
   ktstr_u32 offsets[KTSTR_MAX_HOPS];
 };
@@ -65,24 +66,24 @@ struct ktstr_target {
   ktstr_u32 kind;
   ktstr_u32 nargs;
   ktstr_u32 nvalues;
-  ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
-  ktstr_u32 wants_exit;   /* KTSTR_KPROBE: its arguments are kept until it returns */
+  ktstr_u32 subject;    /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
+  ktstr_u32 wants_exit; /* KTSTR_KPROBE: its arguments are kept until it returns */
   ktstr_u32 unused;
   struct ktstr_value values[KTSTR_MAX_VALUES];
 };
 
 struct ktstr_hit {
-  ktstr_u64 seal;         /* ktstr_seal() of the rest, written last */
-  ktstr_u64 ns;           /* bpf_ktime_get_ns; 0: the slot was never written, or is half written */
+  ktstr_u64 seal; /* ktstr_seal() of the rest, written last */
+  ktstr_u64 ns;   /* bpf_ktime_get_ns; 0: the slot was never written, or is half written */
   ktstr_u32 target;
   ktstr_u32 when;
   ktstr_u32 cpu;
-  ktstr_s32 pid;          /* thread id */
-  ktstr_u32 failed;       /* bit per value that could not be read */
+  ktstr_s32 pid;    /* thread id */
+  ktstr_u32 failed; /* bit per value that could not be read */
   ktstr_u32 unused;
   char comm[KTSTR_COMM];
   ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
-  ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES];  /* the slack keeps a masked offset in bounds */
+  ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES]; /* the slack keeps a masked offset in bounds */
   ktstr_u8 spare[KTSTR_HIT_BYTES - 704];
 };
 
@@ -91,7 +92,8 @@ static __inline __attribute__((always_inline))
 #else
 static inline
 #endif
-ktstr_u64 ktstr_seal(const struct ktstr_hit *h) {
+ktstr_u64
+ktstr_seal(const struct ktstr_hit *h) {
   return KTSTR_SEAL ^ h->ns ^ ((ktstr_u64)h->target << 40) ^ ((ktstr_u64)h->cpu << 8) ^ h->when;
 }
 
@@ -113,20 +115,20 @@ struct ktstr_subject_key {
 
 /* One element, shared by mmap. */
 struct ktstr_state {
-  ktstr_u64 seal;         /* KTSTR_STATE_SEAL */
-  ktstr_u32 frozen;       /* the trigger fired: nothing but the tail is written any more */
-  ktstr_u32 complete;     /* the fields below are whole */
+  ktstr_u64 seal;     /* KTSTR_STATE_SEAL */
+  ktstr_u32 frozen;   /* the trigger fired: nothing but the tail is written any more */
+  ktstr_u32 complete; /* the fields below are whole */
   ktstr_u64 ns;
   ktstr_u64 kind;
   ktstr_u32 cpu;
   ktstr_s32 pid;
   char comm[KTSTR_COMM];
-  ktstr_s32 stack_bytes;  /* negative: errno */
-  ktstr_u32 tail;         /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
-  ktstr_u64 ignored;      /* exits of an orderly kind (below config.lowest_kind) */
+  ktstr_s32 stack_bytes; /* negative: errno */
+  ktstr_u32 tail;        /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
+  ktstr_u64 ignored;     /* exits of an orderly kind (below config.lowest_kind) */
   /* All above stands in one page; what follows need not. */
   ktstr_u64 stack[KTSTR_STACK_FRAMES];
-  char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL];  /* "NAME+0x1f/0x40" of each; the kernel knows best */
+  char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL]; /* "NAME+0x1f/0x40" of each; the kernel knows best */
 };
 
 /* Per CPU, its own cache line: hits taken. */

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 
 constexpr size_t kMaxPrograms = 4096;
 constexpr size_t kMaxEntries = 1'000'000;  // lines and functions of all programs
-constexpr size_t kKernelNameLength = 15;  // older kernels cut names to it
+constexpr size_t kKernelNameLength = 15;   // older kernels cut names to it
 
 bool same_name(const std::string& known, const std::string& seen) {
   return known == seen || (seen.size() == kKernelNameLength && known.starts_with(seen)) ||

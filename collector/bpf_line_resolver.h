@@ -4,7 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "collector/trace_frame.h"
+#include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/guest_generated.h"
+#include "scx/trace_frame.h"
 
 namespace ktstr {
 namespace {

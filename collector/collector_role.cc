@@ -9,11 +9,14 @@
 #include <cctype>
 #include <cstring>
 
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
 constexpr std::chrono::milliseconds kPumpPeriod{5};
-constexpr size_t kMaxCommandName = 64;
 
 // Names that a client may give a command: they become part of a file's name.
 bool plain_name(std::string_view name) {

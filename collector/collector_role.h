@@ -14,10 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "collector/guest_sender.h"
 #include "collector/vm_intake.h"
 #include "runtime/process.h"
-#include "runtime/unique_fd.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 

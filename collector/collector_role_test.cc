@@ -1,14 +1,20 @@
 // The adapter over real unix sockets, with a made-up loop: connections, attempts, the end of a VM.
 #include "collector/collector_role.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
+
+#include "schemas/client_generated.h"
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

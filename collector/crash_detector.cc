@@ -1,5 +1,8 @@
 #include "collector/crash_detector.h"
 
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -11,9 +11,10 @@
 #include <string>
 
 #include "collector/bpf_line_resolver.h"
-#include "collector/kernel_fault_parser.h"
-#include "collector/scx_exit_parser.h"
+#include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
+#include "scx/kernel_fault_parser.h"
+#include "scx/scx_exit_parser.h"
 
 namespace ktstr {
 

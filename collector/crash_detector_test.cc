@@ -5,6 +5,9 @@
 #include <fstream>
 #include <random>
 
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 

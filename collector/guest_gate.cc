@@ -1,12 +1,14 @@
 #include "collector/guest_gate.h"
 
-#include "collector/unpack_bound.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/unpack_bound.h"
 
 namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
-constexpr size_t kMaxCommandName = 64;
 
 // Extra sources in the guest ("probe", a user's collector) keep their name when it is one.
 std::string sane_source(std::string_view name) {

@@ -10,6 +10,9 @@
 
 namespace ktstr {
 
+// Longest name of a command that a client runs in the guest.
+inline constexpr size_t kMaxCommandName = 64;
+
 struct GateOptions {
   std::string run_id;
   Vm vm = Vm::Primary;

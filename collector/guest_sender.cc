@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "schemas/client_generated.h"
 #include "schemas/frame_codec.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -38,7 +40,7 @@ Status GuestSender::add(const EventBuffer& request, UniqueFd bundle) {
   if (!stops && waiting_.contains(name)) return Error::invalid("a command of this name runs in the VM");
   if (!stops && waiting_.size() >= kMaxCommands)
     return Error::exhausted(std::to_string(kMaxCommands) + " commands run in the VM already");
-  struct stat info {};
+  struct stat info{};
   if (bundle && (::fstat(bundle.get(), &info) != 0 || !S_ISREG(info.st_mode)))
     return Error::invalid("the command's files are not in a regular file");
   if (bundle && static_cast<uint64_t>(info.st_size) > kMaxBundleBytes)

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
 #include "schemas/envelope.h"
 
 namespace ktstr {

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/testing/temp_dir.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
 #include "schemas/frame_codec.h"
-#include "schemas/temp_dir_for_test.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

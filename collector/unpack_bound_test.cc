@@ -1,9 +1,12 @@
 // Buffers that the FlatBuffers verifier accepts and that would unpack to far more than they are.
-#include "collector/unpack_bound.h"
+#include "schemas/unpack_bound.h"
 
 #include <gtest/gtest.h>
 
 #include "collector/guest_gate.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 namespace {

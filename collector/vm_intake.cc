@@ -1,5 +1,9 @@
 #include "collector/vm_intake.h"
 
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/line_splitter.h"
 #include "collector/crash_detector.h"
 #include "collector/guest_gate.h"
-#include "runtime/line_splitter.h"
 #include "schemas/envelope.h"
 #include "schemas/frame_codec.h"
 

@@ -5,6 +5,11 @@
 
 #include <random>
 
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -4,7 +4,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {
@@ -33,12 +34,6 @@ uint64_t number_in(std::span<const uint8_t> bytes, bool is_signed) {
 
 std::string number_text(uint64_t value, bool is_signed) {
   return is_signed ? std::to_string(static_cast<int64_t>(value)) : std::to_string(value);
-}
-
-std::string hex(uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-  return text;
 }
 
 std::string text_leaf(std::span<const uint8_t> bytes) {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "bpf/btf_view.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

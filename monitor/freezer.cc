@@ -5,9 +5,10 @@
 #include <map>
 #include <optional>
 
+#include "base/text.h"
 #include "monitor/btf_value.h"
 #include "monitor/walkers.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {
@@ -201,12 +202,6 @@ class Render {
     }
     if (value.cpu >= 0) out += (out.empty() ? "CPU " : ", CPU ") + std::to_string(value.cpu);
     return out;
-  }
-
-  static std::string hex(uint64_t value) {
-    char text[24];
-    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-    return text;
   }
 
   const KernelLayout& layout_;

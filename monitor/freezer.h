@@ -12,7 +12,7 @@
 
 #include "monitor/bpf_maps.h"
 #include "monitor/guest_kernel.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

@@ -10,6 +10,7 @@
 #include "monitor/death_watch.h"
 #include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

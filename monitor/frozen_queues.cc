@@ -3,6 +3,7 @@
 
 #include "monitor/freezer.h"
 #include "monitor/walkers.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

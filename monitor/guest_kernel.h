@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "monitor/guest_memory.h"
 #include "monitor/kernel_layout.h"
 #include "monitor/ram_file.h"
 #include "monitor/vmcoreinfo.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

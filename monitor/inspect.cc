@@ -4,8 +4,9 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/text.h"
 #include "monitor/sampler.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/clock.h"
+#include "base/clock.h"
 
 namespace ktstr {
 

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "monitor/guest_memory.h"
 #include "monitor/vmcoreinfo.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

@@ -3,15 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/text.h"
 #include "monitor/layout_finder.h"
 
 namespace ktstr {
 namespace {
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 RqLayout rq_layout(LayoutFinder& find) {
   RqLayout l;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/text.h"
 #include "monitor/bpf_maps.h"
 #include "monitor/btf_value.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -4,7 +4,8 @@
 #include "monitor/guest_kernel.h"
 #include "monitor/ram_writer.h"
 #include "monitor/vm_hold.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -5,10 +5,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
 #include "monitor/watchdog_setter.h"
-#include "runtime/unique_fd.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

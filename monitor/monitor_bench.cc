@@ -3,6 +3,7 @@
 
 #include "monitor/sampler.h"
 #include "monitor/testing/synthetic_kernel.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

@@ -1,13 +1,15 @@
 #include "monitor/monitor_role.h"
 
-#include <CLI/CLI.hpp>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "monitor/inspect.h"
 #include "monitor/vcpu_threads.h"
-#include "schemas/clone.h"
+#include "schemas/event_generated.h"
 #include "schemas/event_json.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -24,23 +26,19 @@ std::string artifact_name(std::pair<Vm, uint8_t> vm) {
 
 Status write_artifact(const std::string& path, const EventBuffer& event) {
   std::ofstream file(path, std::ios::trunc);
-  file << event_json(event).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  file << json_text(event_json(event), 1) << '\n';
   file.close();
   return file ? Status() : Status(Error::from_errno("write " + path));
 }
 
 }  // namespace
 
-void MonitorRole::add_options(CLI::App& app) {
-  app.add_option("--period-ms", period_ms_, "time between samples")
-      ->check(CLI::Range(0.1, 60000.0))
-      ->capture_default_str();
-  app.add_option("--watch-ms", watch_ms_, "time between two looks for the scheduler's death")
-      ->check(CLI::Range(0.1, 60000.0))
-      ->capture_default_str();
-  app.add_option("--artifacts", artifacts_, "folder for frozen.json (default: the log's)");
-  app.add_option("--ram", ram_path_, "print what a guest's RAM file holds, and end");
-  app.add_option("--samples", inspect_samples_, "with --ram: how many samples")->capture_default_str();
+void MonitorRole::add_options(OptionSet& options) {
+  options.number("--period-ms", period_ms_, 0.1, 60000, "time between samples");
+  options.number("--watch-ms", watch_ms_, 0.1, 60000, "time between two checks whether the scheduler died");
+  options.text("--artifacts", artifacts_, "folder for frozen.json (default: the log's)");
+  options.text("--ram", ram_path_, "print what a guest's RAM file holds, and end");
+  options.count("--samples", inspect_samples_, "with --ram: how many samples");
 }
 
 std::optional<int> MonitorRole::run_standalone() {
@@ -120,8 +118,7 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     EventHead head = context.head();
     head.vm = vm.first;
     head.attempt = vm.second;
-    if (auto status = write_artifact(folder + "/" + name, make_event(head, clone_native(*facts.frozen)));
-        !status) {
+    if (auto status = write_artifact(folder + "/" + name, make_event(head, *facts.frozen)); !status) {
       facts.frozen->artifact.clear();
       facts.frozen->note += (facts.frozen->note.empty() ? "" : "; ") + status.error().message();
     }

@@ -9,13 +9,14 @@
 
 #include "monitor/monitor_session.h"
 #include "runtime/process.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 
 class MonitorRole : public Role {
  public:
   std::string_view name() const override { return "monitor"; }
-  void add_options(CLI::App& app) override;
+  void add_options(OptionSet& options) override;
   // `--ram FILE`: watch any guest's RAM and print it, without a run (monitor/inspect.h).
   std::optional<int> run_standalone() override;
   void on_event(const EventBuffer& event, Context& context) override;

@@ -5,8 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "monitor/testing/synthetic_kernel.h"
-#include "runtime/unique_fd.h"
+#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "monitor/freezer.h"
 #include "monitor/map_poke.h"
-#include "runtime/text.h"
 #include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 
@@ -159,8 +161,7 @@ void MonitorSession::write_due(Facts& facts) {
     const MapWriteT& wanted = options_.writes[i];
     if (written_[i] || since < wanted.at_ns || !writer_) continue;
     written_[i] = true;
-    facts.written.push_back(
-        poke_map(*kernel_, *writer_, wanted, static_cast<uint32_t>(i), hold_.get()));
+    facts.written.push_back(poke_map(*kernel_, *writer_, wanted, static_cast<uint32_t>(i), hold_.get()));
   }
 }
 

@@ -9,14 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "monitor/death_watch.h"
 #include "monitor/guest_kernel.h"
 #include "monitor/ram_writer.h"
 #include "monitor/sampler.h"
 #include "monitor/vm_hold.h"
 #include "monitor/watchdog_setter.h"
-#include "runtime/clock.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

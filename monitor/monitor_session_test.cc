@@ -8,6 +8,7 @@
 #include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
 #include "monitor/vcpu_threads.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

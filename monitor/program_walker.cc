@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "monitor/walkers.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {
@@ -12,16 +14,6 @@ constexpr int kSlots = 64;                     // XA_CHUNK_SIZE
 constexpr size_t kMaxStatsBytes = 256;         // of bpf_prog_stats
 constexpr uint64_t kRetryEntry = 256 * 4 + 2;  // XA_RETRY_ENTRY: the node is being replaced
 constexpr size_t kMaxKnown = 4 * kMaxIdrEntries;
-
-std::string hex(const std::array<uint8_t, kTagBytes>& bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const uint8_t b : bytes) {
-    out += kDigits[b >> 4];
-    out += kDigits[b & 15];
-  }
-  return out;
-}
 
 // An xarray entry: ...10 is a node (at entry - 2), ...00 an item. Each level's shift must be lower than its
 // parent's, so a node that points back at itself ends the walk.
@@ -85,7 +77,7 @@ void ProgramWalker::learn_facts(uint64_t program, uint64_t aux, ProgramFacts& fa
   facts.jited_bytes = static_cast<uint32_t>(l.jited_bytes.read(memory, program).value_or(0));
   facts.verified_insns = static_cast<uint32_t>(l.verified_insns.read(memory, aux).value_or(0));
   std::array<uint8_t, kTagBytes> tag{};
-  if (l.tag && memory.read(program + l.tag.offset, tag.data(), tag.size())) facts.tag = hex(tag);
+  if (l.tag && memory.read(program + l.tag.offset, tag.data(), tag.size())) facts.tag = hex_bytes(tag);
   // "bpf_prog_TAG_name"; aux->name is cut to 15 characters.
   constexpr std::string_view kPrefix = "bpf_prog_";
   constexpr size_t kBeforeName = kPrefix.size() + 2 * kTagBytes + 1;

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {
@@ -84,7 +84,7 @@ class PreadRam : public RamFile {
 Result<std::unique_ptr<RamFile>> open_ram_file(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Error::from_errno("open guest RAM " + path);
-  struct stat st {};
+  struct stat st{};
   if (::fstat(fd.get(), &st) != 0) return Error::from_errno("guest RAM " + path);
   if (st.st_size <= 0) return Error::invalid("guest RAM " + path + ": the file is empty");
   const auto size = static_cast<uint64_t>(st.st_size);

@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "monitor/testing/synthetic_kernel.h"
-#include "runtime/unique_fd.h"
 
 namespace ktstr {
 namespace {

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {
@@ -58,7 +58,7 @@ class MemfdWriter : public RamWriter {
 Result<std::unique_ptr<RamWriter>> open_ram_writer(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!fd) return Error::from_errno("open guest RAM " + path + " for writing");
-  struct stat st {};
+  struct stat st{};
   if (::fstat(fd.get(), &st) != 0) return Error::from_errno("guest RAM " + path);
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
   if (seals < 0 || !(seals & F_SEAL_SHRINK))

@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
+#include "base/result.h"
 #include "monitor/guest_memory.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "monitor/kernel_layout.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "monitor/walkers.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "schemas/clone.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {
@@ -111,7 +111,7 @@ std::vector<std::unique_ptr<ProgramSampleT>> Sampler::last_programs() const {
 std::vector<std::unique_ptr<DomainSampleT>> Sampler::last_domains() const {
   std::vector<std::unique_ptr<DomainSampleT>> out;
   for (const DomainSampleT& domain : last_domains_) {
-    out.push_back(std::make_unique<DomainSampleT>(clone_native(domain)));
+    out.push_back(std::make_unique<DomainSampleT>(domain));
   }
   return out;
 }

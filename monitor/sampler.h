@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/result.h"
 #include "monitor/guest_kernel.h"
 #include "monitor/walkers.h"
-#include "runtime/clock.h"
-#include "runtime/result.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "monitor/testing/synthetic_kernel.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

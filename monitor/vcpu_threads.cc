@@ -7,7 +7,8 @@
 #include <fstream>
 #include <memory>
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

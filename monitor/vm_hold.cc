@@ -13,8 +13,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "base/unique_fd.h"
 #include "runtime/qmp_client.h"
-#include "runtime/unique_fd.h"
 
 namespace ktstr {
 namespace {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "runtime/result.h"
+#include "base/result.h"
 
 namespace ktstr {
 

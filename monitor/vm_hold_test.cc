@@ -11,7 +11,7 @@
 #include <cstring>
 #include <thread>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {

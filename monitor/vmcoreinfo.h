@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "monitor/ram_file.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

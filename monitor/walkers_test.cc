@@ -5,6 +5,7 @@
 #include "monitor/sampler.h"
 #include "monitor/testing/synthetic_btf.h"
 #include "monitor/testing/synthetic_kernel.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

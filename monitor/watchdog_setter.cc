@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "monitor/bpf_maps.h"
 #include "monitor/walkers.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

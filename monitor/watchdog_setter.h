@@ -12,7 +12,7 @@
 
 #include "monitor/guest_kernel.h"
 #include "monitor/ram_writer.h"
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

@@ -7,7 +7,10 @@
 #include <charconv>
 
 #include "reporter/names.h"
-#include "schemas/crash_frames.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/crash_frames.h"
 
 namespace ktstr {
 namespace {

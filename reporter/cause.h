@@ -6,6 +6,7 @@
 #include <string>
 
 #include "reporter/run_model.h"
+#include "schemas/crash_generated.h"
 
 namespace ktstr {
 

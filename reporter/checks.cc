@@ -4,8 +4,9 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/names.h"
-#include "runtime/text.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

@@ -6,6 +6,8 @@
 
 #include "reporter/judge.h"
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {

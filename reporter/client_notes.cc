@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/client_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -30,12 +32,14 @@ std::vector<std::string> ClientNotes::lines() const {
   std::vector<std::string> lines;
   for (const auto& [key, all] : refused_) {
     std::string name = printable(key.substr(0, key.find('\n')));
-    lines.push_back(fmt::format("client {} refused, {} event{}: {}", name.empty() ? "without a name" : "\"" + name + "\"",
-                                all.count, all.count == 1 ? "" : "s", all.reason));
+    lines.push_back(fmt::format("client {} refused, {} event{}: {}",
+                                name.empty() ? "without a name" : "\"" + name + "\"", all.count,
+                                all.count == 1 ? "" : "s", all.reason));
   }
   for (const auto& [source, ns] : held_ns_)
-    lines.push_back(fmt::format("producer \"{}\" held back for {}: it sent faster than the log takes (nothing is lost)",
-                                printable(source), human_ns(ns)));
+    lines.push_back(
+        fmt::format("producer \"{}\" held back for {}: it sent faster than the log takes (nothing is lost)",
+                    printable(source), human_ns(ns)));
   return lines;
 }
 

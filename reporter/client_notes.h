@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "schemas/client_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

@@ -5,10 +5,10 @@
 #include <functional>
 #include <utility>
 
+#include "base/text.h"
+
 namespace ktstr {
 namespace {
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 uint32_t key_hash(std::string_view line) {
   uint64_t h = std::hash<std::string_view>()(cycle_key(line));
@@ -22,7 +22,7 @@ constexpr size_t kWindowSlots = 4096;
 
 std::string_view cycle_key(std::string_view line) {
   size_t i = 0;
-  while (i < line.size() && digit(line[i])) ++i;
+  while (i < line.size() && is_digit(line[i])) ++i;
   if (i > 0 && line.substr(i, 2) == ": ") {
     std::string_view rest = line.substr(i + 2);
     if (rest.starts_with("(")) {  // 12: (07) r1 += 1   ; R1=scalar(...)
@@ -31,7 +31,7 @@ std::string_view cycle_key(std::string_view line) {
       while (!key.empty() && key.back() == ' ') key.remove_suffix(1);
       return key;
     }
-    if ((rest.size() > 1 && rest[0] == 'R' && digit(rest[1])) || rest.starts_with("frame"))
+    if ((rest.size() > 1 && rest[0] == 'R' && is_digit(rest[1])) || rest.starts_with("frame"))
       return line.substr(0, i + 2);  // 12: R1=...
   }
   if (line.starts_with("from ")) {  // from 14 to 6: R0=...

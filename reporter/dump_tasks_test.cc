@@ -1,4 +1,4 @@
-#include "reporter/dump_tasks.h"
+#include "scx/dump_tasks.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,7 @@
 #include "reporter/format.h"
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 

@@ -9,6 +9,7 @@
 
 #include "reporter/report.h"
 #include "reporter/run_model.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 

@@ -1,8 +1,9 @@
 // JUnit XML, GitHub annotations and KTAP.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "reporter/format.h"
-#include "runtime/text.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 namespace {

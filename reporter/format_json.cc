@@ -1,15 +1,18 @@
 // One JSON object a test, on one line. Fields are added, never renamed.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
+#include "base/text.h"
 #include "reporter/format.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 json texts(const std::vector<std::string>& lines) {
   json out = json::array();
@@ -60,7 +63,10 @@ json stats_json(const WorkerStats& workers) {
 json payloads_json(const ScenarioRecord& scenario) {
   json out = json::array();
   for (const PayloadRecord& p : scenario.payloads()) {
-    json one = {{"name", printable(p.name)}, {"command", printable(p.command)}, {"runs", p.started}, {"lines", p.lines}};
+    json one = {{"name", printable(p.name)},
+                {"command", printable(p.command)},
+                {"runs", p.started},
+                {"lines", p.lines}};
     if (const auto& end = p.first_bad ? p.first_bad : p.last)
       one.update({{"exit_code", end->exit_code},
                   {"signal", end->signal},
@@ -172,7 +178,7 @@ std::string render_json(const JudgedRun& run) {
     if (vm.crash) out["crash"] = crash_json(*vm.crash);
     if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());
   }
-  return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return json_text(out) + "\n";
 }
 
 }  // namespace ktstr

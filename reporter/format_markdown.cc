@@ -3,9 +3,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/format.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {

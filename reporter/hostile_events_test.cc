@@ -7,6 +7,8 @@
 
 #include "reporter/format.h"
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr::testing {
 namespace {

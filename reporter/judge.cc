@@ -8,8 +8,10 @@
 #include "reporter/checks.h"
 #include "reporter/monitor_checks.h"
 #include "reporter/names.h"
-#include "schemas/crash_signature.h"
-#include "schemas/error_pin.h"
+#include "schemas/crash_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/crash_signature.h"
+#include "scx/error_pin.h"
 
 namespace ktstr {
 namespace {
@@ -75,7 +77,8 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
     notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
   for (std::string& line : model.clients().lines()) notes.push_back(std::move(line));
   if (model.started() && !model.run().origin.empty())
-    notes.push_back("the first VM is as recorded in " + model.run().origin + "; only the probe VM was booted for this report");
+    notes.push_back("the first VM is as recorded in " + model.run().origin +
+                    "; only the probe VM was booted for this report");
   if (model.stopped_here()) {
     notes.push_back(fmt::format("as known after event {} (guest: {}); the log goes on", model.last_seq(),
                                 stage_name(vm.stage)));
@@ -120,7 +123,8 @@ void judge_expected(const RunModel& model, Judgement& j) {
     j.summary = "the expected error did not happen: the scheduler ran to the end (expect_err = true)";
     j.reason = "expected error did not happen";
     j.detail.push_back(
-        "looks like: bug is fixed, or what triggers it was not reached; if fixed, delete this regression test");
+        "looks like: bug is fixed, or what triggers it was not reached; if fixed, delete this regression "
+        "test");
     return;
   }
   if (j.kind == FailureKind::kWorkload) {  // the scheduler did not fail: what is expected did not happen

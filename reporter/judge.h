@@ -10,6 +10,7 @@
 
 #include "reporter/cause.h"
 #include "reporter/run_model.h"
+#include "schemas/common_generated.h"
 #include "schemas/exit_code.h"
 
 namespace ktstr {

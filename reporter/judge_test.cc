@@ -6,6 +6,9 @@
 #include <signal.h>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {
@@ -112,14 +115,16 @@ TEST(Judge, AnAbortNamesTheSchedulersOwnFrame) {
   SchedulerExitedT exit;
   exit.signal = SIGABRT;
   exit.attached = true;
-  exit.core_frames = {"? (libc.so.6)", "raise+0x18 (libc.so.6)", "abort+0xcf (libc.so.6)", "check+0x1b (scx_x)"};
+  exit.core_frames = {"? (libc.so.6)", "raise+0x18 (libc.so.6)", "abort+0xcf (libc.so.6)",
+                      "check+0x1b (scx_x)"};
   run.add(std::move(exit));
   run.add(GuestFinishedT{});
   run.vm_end(VmEnd::PoweredOff);
   run.complete();
-  EXPECT_THAT(verdict(run).summary,
-              HasSubstr("killed by SIGABRT, in raise+0x18 (libc.so.6), from check+0x1b (scx_x); its last words: "
-                        "x.cc:9: Assertion `cells' failed."));
+  EXPECT_THAT(
+      verdict(run).summary,
+      HasSubstr("killed by SIGABRT, in raise+0x18 (libc.so.6), from check+0x1b (scx_x); its last words: "
+                "x.cc:9: Assertion `cells' failed."));
 }
 
 TEST(Judge, AnExitThatItsOwnProgramsAskedForIsNamed) {
@@ -474,8 +479,9 @@ TEST(Judge, AMissedPinSaysWhatItLooksLike) {
   run.add(FactsCompletedT{}, Vm::Host);
   const Judgement j = verdict(run);
   EXPECT_EQ(Outcome::Fail, j.outcome);
-  EXPECT_THAT(j.detail, ::testing::Contains(::testing::AllOf(HasSubstr("error text drifted"), HasSubstr("nearest text"),
-                                                HasSubstr("budget of 500 enqueues spent"))));
+  EXPECT_THAT(j.detail,
+              ::testing::Contains(::testing::AllOf(HasSubstr("error text drifted"), HasSubstr("nearest text"),
+                                                   HasSubstr("budget of 500 enqueues spent"))));
 }
 
 TEST(Judge, APinnedTextFromAnEmulatorArtefactIsNoPass) {

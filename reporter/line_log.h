@@ -2,8 +2,8 @@
 // the middle left out when it is still too long. Memory is bounded by the limits.
 #pragma once
 
+#include "base/line_buffers.h"
 #include "reporter/cycle_collapser.h"
-#include "reporter/line_buffers.h"
 
 namespace ktstr {
 

@@ -1,4 +1,4 @@
-#include "reporter/load_failure.h"
+#include "scx/load_failure.h"
 
 #include <gtest/gtest.h>
 

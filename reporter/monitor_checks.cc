@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

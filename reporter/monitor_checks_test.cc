@@ -6,6 +6,9 @@
 #include <functional>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/crash_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::testing {
 namespace {

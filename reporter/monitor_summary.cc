@@ -4,6 +4,8 @@
 #include <functional>
 
 #include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

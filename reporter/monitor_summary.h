@@ -20,7 +20,7 @@
 #include <tuple>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {

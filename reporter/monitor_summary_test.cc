@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

@@ -5,6 +5,8 @@
 
 #include <charconv>
 
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 
 std::string dsq_name(const std::string& id) {

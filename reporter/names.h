@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "schemas/event_generated.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reporter/line_buffers.h"
+#include "base/line_buffers.h"
 
 namespace ktstr {
 

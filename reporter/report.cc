@@ -1,8 +1,9 @@
 #include "reporter/report.h"
 
+#include "base/text.h"
 #include "reporter/page.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "reporter/judge.h"
 #include "reporter/run_model.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

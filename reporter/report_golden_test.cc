@@ -8,6 +8,10 @@
 #include <sstream>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {

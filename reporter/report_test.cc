@@ -5,6 +5,11 @@
 #include <gtest/gtest.h>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {

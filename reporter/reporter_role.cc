@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include <CLI/CLI.hpp>
-
-#include "runtime/log_reader.h"
-#include "runtime/text.h"
-#include "runtime/unique_fd.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr {
 namespace {
@@ -73,12 +71,12 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t un
   return folded;
 }
 
-void ReporterRole::add_options(CLI::App& app) {
-  app.add_option("LOG", logs_, "recorded events.ktlog: print its report and exit with its verdict");
-  app.add_option("--report-file", report_file_, "also write the report to this file");
-  app.add_option("--until", until_, "with LOG: what was known after the event with this number");
-  app.add_option("--format", format_, "with LOG: text, json, junit, md, github or ktap")
-      ->capture_default_str();
+void ReporterRole::add_options(OptionSet& options) {
+  options.texts("LOG", logs_, "recorded events.ktlog: print its report and exit with its verdict");
+  options.text("--report-file", report_file_, "also write the report to this file");
+  options.count("--until", until_,
+                "with LOG: what was known after the event with this number (default: the last)");
+  options.text("--format", format_, "with LOG: text, json, junit, md, github or ktap");
 }
 
 std::optional<int> ReporterRole::run_standalone() {

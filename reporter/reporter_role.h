@@ -13,7 +13,7 @@ namespace ktstr {
 class ReporterRole : public Role {
  public:
   std::string_view name() const override { return "reporter"; }
-  void add_options(CLI::App& app) override;
+  void add_options(OptionSet& options) override;
   std::optional<int> run_standalone() override;
   void on_event(const EventBuffer& event, Context& context) override;
 

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 namespace {

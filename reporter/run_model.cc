@@ -1,5 +1,11 @@
 #include "reporter/run_model.h"
 
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -28,9 +34,10 @@ RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{}))
 void RunModel::start(const RunStarted& started) {
   if (run_) return;  // the first one counts
   run_ = unpacked<RunStartedT>(started);
-  primary_ = std::make_unique<VmRecord>(
-      VmRecord::Options{.primary = true, .verbose = verbose(), .scx = run_->spec->scheduler != nullptr,
-                        .thresholds = MonitorThresholds::of(*run_->spec)});
+  primary_ = std::make_unique<VmRecord>(VmRecord::Options{.primary = true,
+                                                          .verbose = verbose(),
+                                                          .scx = run_->spec->scheduler != nullptr,
+                                                          .thresholds = MonitorThresholds::of(*run_->spec)});
   const TestSpecT& spec = *run_->spec;
   primary_->expect(spec);
   corpus_ =
@@ -83,8 +90,9 @@ bool RunModel::fold(const EventBuffer& event) {
       return true;
     case Payload::CollectorLine:
       if (event.vm() == Vm::Repro) break;
-      primary_->timeline.collector_line(Moment::of(event), str(event.as<CollectorLine>()->text()),
-                                        line_source(str(event.as<CollectorLine>()->name()), str(event->source())));
+      primary_->timeline.collector_line(
+          Moment::of(event), str(event.as<CollectorLine>()->text()),
+          line_source(str(event.as<CollectorLine>()->name()), str(event->source())));
       break;
     case Payload::GuestCommandExited:
       if (event.vm() == Vm::Repro) break;

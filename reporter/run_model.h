@@ -11,7 +11,9 @@
 
 #include "reporter/client_notes.h"
 #include "reporter/vm_record.h"
-#include "schemas/pin_corpus.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/pin_corpus.h"
 
 namespace ktstr {
 

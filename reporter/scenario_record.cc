@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/names.h"
-#include "runtime/text.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

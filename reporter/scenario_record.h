@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "reporter/line_buffers.h"
+#include "base/line_buffers.h"
 #include "schemas/envelope.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

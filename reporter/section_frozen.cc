@@ -1,9 +1,10 @@
 // The part of `--- monitor ---` that shows the guest as it stood when the scheduler died.
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {

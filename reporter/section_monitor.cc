@@ -5,19 +5,14 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "reporter/monitor_checks.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 // Shown even when zero, with the short names that both seeds use; every other counter only when it moved.
 struct NamedCounter {

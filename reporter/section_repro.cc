@@ -1,8 +1,9 @@
 // `--- auto-repro ---`.
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 namespace {

@@ -1,9 +1,11 @@
 // `--- stats ---` and `--- diagnostics ---`.
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -56,10 +58,10 @@ void payload_table(const ScenarioRecord& scenario, Page& page) {
 void check_table(const ScenarioRecord& scenario, Page& page) {
   Table table({"check", "outcome", "observed", "threshold", "where", "detail"});
   for (const CheckReportedT& c : scenario.checks()) {
-    const char* outcome = c.outcome == Outcome::Pass           ? "pass"
-                          : c.outcome == Outcome::Fail         ? "FAIL"
-                          : c.outcome == Outcome::Skip         ? "skip"
-                                                               : "inconclusive";
+    const char* outcome = c.outcome == Outcome::Pass   ? "pass"
+                          : c.outcome == Outcome::Fail ? "FAIL"
+                          : c.outcome == Outcome::Skip ? "skip"
+                                                       : "inconclusive";
     table.row({c.name.empty() ? "(result)" : c.name, outcome, c.observed.empty() ? "-" : c.observed,
                c.threshold.empty() ? "-" : c.threshold,
                c.file.empty() ? "-" : fmt::format("{}:{}", c.file, c.line), c.detail});

@@ -1,9 +1,10 @@
 // `--- timeline ---`.
 #include <algorithm>
 
+#include "base/text.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
-#include "runtime/text.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -5,6 +5,7 @@
 #include "reporter/judge.h"
 #include "reporter/page.h"
 #include "reporter/run_model.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

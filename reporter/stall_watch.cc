@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr {
 

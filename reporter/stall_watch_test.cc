@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

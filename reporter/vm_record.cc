@@ -2,6 +2,12 @@
 
 #include <utility>
 
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -209,7 +215,8 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
       return;
     case Payload::GuestFrozen:
       frozen = unpacked<GuestFrozenT>(*event.as<GuestFrozen>());
-      timeline.mark(Moment::of(event), frozen->held_ns ? "the monitor held the VM to look at it" : "the monitor looked at the dying scheduler");
+      timeline.mark(Moment::of(event), frozen->held_ns ? "the monitor held the VM to look at it"
+                                                       : "the monitor looked at the dying scheduler");
       return;
     case Payload::MapWritten: {
       constexpr size_t kMaxWrites = 1024;
@@ -244,10 +251,12 @@ void VmRecord::fold_scenario(const EventBuffer& event) {
   if (event.type() == Payload::OpApplied) {
     auto* op = event.as<OpApplied>();
     std::string error(str(op->error()).substr(0, 512));
-    timeline.mark(now, "step " + std::to_string(op->step()) + ": " + std::string(str(op->op()).substr(0, 512)) +
+    timeline.mark(now, "step " + std::to_string(op->step()) + ": " +
+                           std::string(str(op->op()).substr(0, 512)) +
                            (error.empty() ? "" : ": failed: " + error));
   } else if (event.type() == Payload::PayloadStarted) {
-    timeline.mark(now, "payload " + std::string(str(event.as<PayloadStarted>()->name()).substr(0, 128)) + " started");
+    timeline.mark(
+        now, "payload " + std::string(str(event.as<PayloadStarted>()->name()).substr(0, 128)) + " started");
   } else if (event.type() == Payload::PayloadExited) {
     auto exit = unpacked<PayloadExitedT>(*event.as<PayloadExited>());
     timeline.mark(now, "payload " + exit.name.substr(0, 128) + ": " + payload_end_text(exit));

@@ -6,15 +6,19 @@
 #include <string>
 #include <vector>
 
-#include "reporter/dump_tasks.h"
 #include "reporter/line_log.h"
-#include "reporter/load_failure.h"
 #include "reporter/monitor_summary.h"
 #include "reporter/scenario_record.h"
 #include "reporter/stall_watch.h"
 #include "reporter/timeline.h"
 #include "reporter/worker_stats.h"
+#include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/dump_tasks.h"
+#include "scx/load_failure.h"
 
 namespace ktstr {
 
@@ -97,7 +101,7 @@ struct VmRecord {
   std::optional<MonitorStoppedT> monitor_stopped;
   MonitorSummary monitor;
   StallWatch waits;
-  std::optional<GuestFrozenT> frozen;     // at the scheduler's death: the last one
+  std::optional<GuestFrozenT> frozen;  // at the scheduler's death: the last one
   std::vector<MapWrittenT> map_writes;
   std::optional<WatchdogSetT> watchdog;
   Timeline timeline;

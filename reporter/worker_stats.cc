@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "schemas/envelope.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "schemas/crash_frames.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "scx/crash_frames.h"
 
 namespace ktstr {
 namespace {

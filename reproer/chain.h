@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "reproer/test_support.h"
+#include "reproer/testing/makers.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
 
 namespace ktstr {
 namespace {

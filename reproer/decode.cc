@@ -5,16 +5,11 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 namespace {
-
-std::string hex(uint64_t v) {
-  char text[24];
-  std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(v));
-  return text;
-}
 
 uint64_t number(const ValueSpecT& spec, std::span<const uint8_t> data, bool is_signed) {
   size_t size = std::min<size_t>({spec.size ? spec.size : 8u, 8u, data.size()});

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "schemas/event_generated.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 

@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "reproer/test_support.h"
+#include "reproer/testing/makers.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 namespace {

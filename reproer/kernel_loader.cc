@@ -1,7 +1,8 @@
 #include "reproer/kernel_loader.h"
 
+#include "bpf/kernel_image.h"
 #include "reproer/kernel_sources.h"
-#include "runtime/kernel_image.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

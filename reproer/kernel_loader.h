@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reproer/reproer.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

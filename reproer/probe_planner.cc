@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "reproer/value_plan.h"
+#include "schemas/guest_generated.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 namespace {

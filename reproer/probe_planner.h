@@ -10,7 +10,8 @@
 #include "bpf/btf_view.h"
 #include "reproer/chain.h"
 #include "reproer/kernel_sources.h"
-#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 

@@ -5,8 +5,11 @@
 
 #include "bpf/elf_btf.h"
 #include "bpf/probe_abi.h"
-#include "reproer/test_support.h"
+#include "reproer/testing/makers.h"
 #include "reproer/value_plan.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 namespace {

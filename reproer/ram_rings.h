@@ -8,10 +8,10 @@
 
 #include <string>
 
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "bpf/hits.h"
 #include "bpf/probe_abi.h"
-#include "reproer/guest/probe_object.h"
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
 
 namespace ktstr {
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 
 TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "reproer/vm_facts.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 #include "reproer/stitch.h"
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -16,7 +16,9 @@
 #include "reproer/repro_verdict.h"
 #include "reproer/vm_facts.h"
 #include "schemas/envelope.h"
-#include "schemas/error_pin.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/error_pin.h"
 
 namespace ktstr {
 
@@ -59,10 +61,10 @@ class Reproer {
   std::string log_, dump_;       // the primary's, for the pin
   bool corpus_cut_ = false;
   VmFacts primary_;
-  VmFacts repro_;         // of the current attempt
+  VmFacts repro_;             // of the current attempt
   bool from_memory_ = false;  // its hits were read out of the dead guest's memory
-  uint8_t attempt_ = 0;   // 1-based; 0: none asked for
-  uint32_t retries_ = 0;  // attempts that an emulator artefact cost
+  uint8_t attempt_ = 0;       // 1-based; 0: none asked for
+  uint32_t retries_ = 0;      // attempts that an emulator artefact cost
   uint32_t tries_ = 0, same_ = 0;
   ProbePlanT plan_;
   std::optional<TryVerdict> best_;

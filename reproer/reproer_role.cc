@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 
-#include "reproer/guest/hits.h"
+#include "bpf/hits.h"
 #include "reproer/kernel_loader.h"
 #include "reproer/ram_rings.h"
+#include "schemas/event_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

@@ -1,9 +1,10 @@
 // The reproer as a process: carries events in and the answer out.
 #pragma once
 
+#include "base/unique_fd.h"
 #include "reproer/reproer.h"
 #include "runtime/process.h"
-#include "runtime/unique_fd.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

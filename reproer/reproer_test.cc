@@ -5,7 +5,11 @@
 
 #include "bpf/elf_btf.h"
 #include "reproer/kernel_sources.h"
-#include "reproer/test_support.h"
+#include "reproer/testing/makers.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

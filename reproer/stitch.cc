@@ -5,11 +5,12 @@
 #include <cstring>
 #include <map>
 
+#include "base/text.h"
 #include "reproer/chain.h"
 #include "reproer/decode.h"
 #include "reproer/value_plan.h"
-#include "runtime/text.h"
-#include "schemas/crash_frames.h"
+#include "schemas/repro_generated.h"
+#include "scx/crash_frames.h"
 
 namespace ktstr {
 namespace {

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "schemas/event_generated.h"
+#include "schemas/crash_generated.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "reproer/test_support.h"
+#include "reproer/testing/makers.h"
 #include "reproer/value_plan.h"
+#include "schemas/crash_generated.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 namespace {

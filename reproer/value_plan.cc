@@ -4,6 +4,8 @@
 #include <bit>
 #include <iterator>
 
+#include "schemas/probe_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bpf/btf_view.h"
-#include "schemas/event_generated.h"
+#include "schemas/probe_generated.h"
 
 namespace ktstr {
 

@@ -2,7 +2,12 @@
 
 #include <algorithm>
 
-#include "schemas/crash_signature.h"
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+#include "scx/crash_signature.h"
 
 namespace ktstr {
 namespace {

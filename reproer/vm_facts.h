@@ -7,7 +7,11 @@
 #include <vector>
 
 #include "reproer/probe_planner.h"
+#include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

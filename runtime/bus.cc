@@ -3,6 +3,8 @@
 #include <charconv>
 #include <zmq.hpp>
 
+#include "schemas/client_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -14,7 +16,10 @@ constexpr std::chrono::milliseconds kSayHeldAfter{1000};
 }  // namespace
 
 BusAddress BusAddress::in_folder(const std::string& folder) {
-  return {"ipc://" + folder + "/ingest.sock", "ipc://" + folder + "/events.sock", "ipc://" + folder + "/repair.sock", {}};
+  return {"ipc://" + folder + "/ingest.sock",
+          "ipc://" + folder + "/events.sock",
+          "ipc://" + folder + "/repair.sock",
+          {}};
 }
 
 Result<BusAddress> BusAddress::remote(const std::string& endpoint) {
@@ -24,7 +29,8 @@ Result<BusAddress> BusAddress::remote(const std::string& endpoint) {
   if (endpoint.starts_with(kScheme) && colon != std::string::npos && colon > kScheme.size())
     std::from_chars(endpoint.data() + colon + 1, endpoint.data() + endpoint.size(), port);
   if (port < 1 || port > 65533)
-    return Error::invalid("\"" + endpoint + "\" is no address of a bus").with_hint("tcp://HOST:PORT; PORT and the next two are used");
+    return Error::invalid("\"" + endpoint + "\" is no address of a bus")
+        .with_hint("tcp://HOST:PORT; PORT and the next two are used");
   auto at = [&](int n) { return endpoint.substr(0, colon + 1) + std::to_string(port + n); };
   return BusAddress{at(1), at(0), at(2), {}};
 }
@@ -98,7 +104,8 @@ Status Publisher::publish(const EventBuffer& event) {
   held.events = std::exchange(held_events_, 0);
   held.held_ns = static_cast<uint64_t>(std::exchange(held_, {}).count());
   // host_ns 0: the hub says when it came.
-  return send(make_event({.run_id = std::string(str(event->run_id())), .source = std::string(str(event->source()))}, held));
+  return send(make_event(
+      {.run_id = std::string(str(event->run_id())), .source = std::string(str(event->source()))}, held));
 }
 
 Subscriber::Subscriber(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<RepairSource> repair)
@@ -109,7 +116,8 @@ Subscriber::~Subscriber() = default;
 
 Result<Subscriber> Subscriber::connect(zmq::context_t& context, const BusAddress& address,
                                        const std::string& log_path) {
-  auto repair = log_path.empty() ? RepairSource::from_hub(context, address) : RepairSource::from_log(log_path);
+  auto repair =
+      log_path.empty() ? RepairSource::from_hub(context, address) : RepairSource::from_log(log_path);
   if (!repair) return std::move(repair).error();
   try {
     auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::sub);

@@ -11,10 +11,10 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
 #include "runtime/curve_keys.h"
 #include "runtime/push_socket.h"
 #include "runtime/repair_source.h"
-#include "runtime/result.h"
 #include "schemas/envelope.h"
 
 namespace zmq {
@@ -60,7 +60,7 @@ class Publisher {
   std::unique_ptr<zmq::socket_t> remote_;
   std::function<bool()> give_up_;
   uint64_t held_back_ = 0;
-  uint64_t held_events_ = 0;                // since the last ProducerHeld
+  uint64_t held_events_ = 0;  // since the last ProducerHeld
   std::chrono::nanoseconds held_{0};
 };
 
@@ -71,7 +71,8 @@ inline constexpr std::chrono::seconds kHubSilence{30};
 // before it joined is read from the log, or asked of the hub where there is no log (`log_path` empty).
 class Subscriber {
  public:
-  static Result<Subscriber> connect(zmq::context_t& context, const BusAddress& address, const std::string& log_path);
+  static Result<Subscriber> connect(zmq::context_t& context, const BusAddress& address,
+                                    const std::string& log_path);
   Subscriber(Subscriber&&) noexcept;
   Subscriber& operator=(Subscriber&&) noexcept;
   ~Subscriber();

@@ -11,7 +11,7 @@
 #include <sstream>
 #include <zmq.hpp>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {
@@ -48,7 +48,7 @@ bool is_key(const std::string& text) {
 Result<std::map<std::string, std::string>> read_words(const std::string& path, bool secret) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Error::from_errno(path + ": open key").with_hint("ktstr-launch keygen makes keys");
-  struct stat st {};
+  struct stat st{};
   if (secret && ::fstat(fd.get(), &st) == 0 && (st.st_mode & 077) != 0)
     return Error::invalid(path + ": a secret key that others may read").with_hint("chmod 600 " + path);
   std::ifstream in(path);
@@ -65,7 +65,8 @@ Result<std::map<std::string, std::string>> read_words(const std::string& path, b
   return words;
 }
 
-Result<std::string> word(const std::map<std::string, std::string>& words, const char* name, const std::string& path) {
+Result<std::string> word(const std::map<std::string, std::string>& words, const char* name,
+                         const std::string& path) {
   auto it = words.find(name);
   if (it == words.end()) return Error::invalid(path + ": holds no \"" + name + "\"");
   return it->second;
@@ -75,8 +76,11 @@ Result<std::string> word(const std::map<std::string, std::string>& words, const 
 
 Result<std::string> generate_client_key(const std::string& folder, const std::string& client) {
   bool good = !client.empty() && client.size() <= 64 && client != "server" &&
-              std::all_of(client.begin(), client.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
-  if (!good) return Error::invalid("\"" + client + "\" is no name for a client: letters, digits, '-', '_', and not \"server\"");
+              std::all_of(client.begin(), client.end(),
+                          [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
+  if (!good)
+    return Error::invalid("\"" + client +
+                          "\" is no name for a client: letters, digits, '-', '_', and not \"server\"");
   std::error_code error;
   fs::create_directories(folder + "/authorized", error);
   if (error) return Error::system("create " + folder + ": " + error.message());
@@ -85,7 +89,8 @@ Result<std::string> generate_client_key(const std::string& folder, const std::st
   if (!fs::exists(server_path)) {
     auto pair = make_pair();
     if (!pair) return std::move(pair).error();
-    std::string text = "# ktstr: the server's key (run --listen). Secret.\npublic " + pair->own_public + "\nsecret " + pair->own_secret + "\n";
+    std::string text = "# ktstr: the server's key (run --listen). Secret.\npublic " + pair->own_public +
+                       "\nsecret " + pair->own_secret + "\n";
     if (auto s = write_new(server_path, text, 0600); !s) return std::move(s).error();
   }
   auto words = read_words(server_path, true);
@@ -93,13 +98,18 @@ Result<std::string> generate_client_key(const std::string& folder, const std::st
   auto server_public = word(*words, "public", server_path);
   if (!server_public) return std::move(server_public).error();
   std::string path = folder + "/" + client + ".key";
-  if (fs::exists(path)) return Error::invalid(path + ": stands there already").with_hint("choose another --name, or remove it and authorized/" + client + ".pub");
+  if (fs::exists(path))
+    return Error::invalid(path + ": stands there already")
+        .with_hint("choose another --name, or remove it and authorized/" + client + ".pub");
   auto pair = make_pair();
   if (!pair) return std::move(pair).error();
-  std::string text = "# ktstr: a client's key. Secret: who has it can read the runs, and add to them.\nserver " + *server_public +
-                     "\npublic " + pair->own_public + "\nsecret " + pair->own_secret + "\n";
+  std::string text =
+      "# ktstr: a client's key. Secret: who has it can read the runs, and add to them.\nserver " +
+      *server_public + "\npublic " + pair->own_public + "\nsecret " + pair->own_secret + "\n";
   if (auto s = write_new(path, text, 0600); !s) return std::move(s).error();
-  if (auto s = write_new(folder + "/authorized/" + client + ".pub", "public " + pair->own_public + "\n", 0644); !s)
+  if (auto s =
+          write_new(folder + "/authorized/" + client + ".pub", "public " + pair->own_public + "\n", 0644);
+      !s)
     return std::move(s).error();
   return path;
 }
@@ -122,14 +132,16 @@ Result<ServerKeys> read_server_keys(const std::string& folder) {
     keys.authorized.push_back(*client_public);
   }
   if (keys.authorized.empty())
-    return Error::invalid(folder + "/authorized: nobody is authorised").with_hint("ktstr-launch keygen --name CLIENT");
+    return Error::invalid(folder + "/authorized: nobody is authorised")
+        .with_hint("ktstr-launch keygen --name CLIENT");
   return keys;
 }
 
 Result<ClientKey> read_client_key(const std::string& path) {
   auto words = read_words(path, true);
   if (!words) return std::move(words).error();
-  auto server = word(*words, "server", path), own_public = word(*words, "public", path), own_secret = word(*words, "secret", path);
+  auto server = word(*words, "server", path), own_public = word(*words, "public", path),
+       own_secret = word(*words, "secret", path);
   for (auto* part : {&server, &own_public, &own_secret})
     if (!*part) return std::move(*part).error();
   return ClientKey{*server, *own_public, *own_secret};

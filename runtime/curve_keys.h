@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
+#include "base/result.h"
 
 namespace zmq {
 class socket_t;

@@ -10,8 +10,10 @@
 #include <map>
 #include <zmq.hpp>
 
+#include "base/unique_fd.h"
 #include "runtime/bus.h"
-#include "runtime/unique_fd.h"
+#include "schemas/event_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -46,7 +48,8 @@ class Loop : public Context {
     if (auto s = publisher_->publish(event); !s && !stopped_) stop(fail(s.error()));
   }
   EventHead head() const override {
-    return {.run_id = options_.run_id, .source = source_, .host_ns = clock_.monotonic_ns() - options_.start_ns};
+    return {
+        .run_id = options_.run_id, .source = source_, .host_ns = clock_.monotonic_ns() - options_.start_ns};
   }
   void watch(int fd, std::function<void()> readable) override { watched_[fd] = std::move(readable); }
   void unwatch(int fd) override { watched_.erase(fd); }
@@ -206,6 +209,34 @@ class Loop : public Context {
   int exit_code_ = 0;
 };
 
+class CliOptions : public OptionSet {
+ public:
+  explicit CliOptions(CLI::App& app) : app_(app) {}
+  void text(const std::string& name, std::string& value, const std::string& help) override {
+    add(name, value, help);
+  }
+  void texts(const std::string& name, std::vector<std::string>& values, const std::string& help) override {
+    app_.add_option(name, values, help);
+  }
+  void count(const std::string& name, uint64_t& value, const std::string& help) override {
+    add(name, value, help);
+  }
+  void number(const std::string& name, double& value, double least, double most,
+              const std::string& help) override {
+    add(name, value, help)->check(CLI::Range(least, most));
+  }
+
+ private:
+  template <typename T>
+  CLI::Option* add(const std::string& name, T& value, const std::string& help) {
+    const bool has_default = value != T();
+    CLI::Option* option = app_.add_option(name, value, help);
+    return has_default ? option->capture_default_str() : option;
+  }
+
+  CLI::App& app_;
+};
+
 }  // namespace
 
 int run_process(int argc, char** argv, Role& role) {
@@ -220,7 +251,8 @@ int run_process(int argc, char** argv, Role& role) {
   app.add_option("--parent", options.parent, "pid of the launcher: end with it");
   app.add_option("--recorded-until", options.recorded_until,
                  "facts of the primary VM up to this event are a recorded run's: not for this process");
-  role.add_options(app);
+  CliOptions own(app);
+  role.add_options(own);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -229,7 +261,8 @@ int run_process(int argc, char** argv, Role& role) {
   }
   if (auto code = role.run_standalone()) return *code;
   if (options.bus.empty() || options.log.empty()) {
-    std::fprintf(stderr, "%s: --bus and --log are needed (ktstr-launch starts this program)\n", program.c_str());
+    std::fprintf(stderr, "%s: --bus and --log are needed (ktstr-launch starts this program)\n",
+                 program.c_str());
     return 2;
   }
   ::signal(SIGINT, SIG_IGN);

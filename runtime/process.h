@@ -12,13 +12,10 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/clock.h"
-#include "runtime/result.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "runtime/options.h"
 #include "schemas/envelope.h"
-
-namespace CLI {
-class App;
-}
 
 namespace ktstr {
 
@@ -62,7 +59,7 @@ class Role {
   // "collector": the source name of its events; the program is ktstr-NAME.
   virtual std::string_view name() const = 0;
   // The role's own command-line options.
-  virtual void add_options(CLI::App&) {}
+  virtual void add_options(OptionSet&) {}
   // A way of life apart from the bus (`ktstr-reporter LOG`): called after parsing; a value ends the process with it.
   virtual std::optional<int> run_standalone() { return std::nullopt; }
   // Before readiness is told. An error ends the process (exit 1, message on stderr).

@@ -67,7 +67,8 @@ Result<PushSocket> PushSocket::connect(const std::string& endpoint) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno("make a socket");
   int rc;
-  while ((rc = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address)) != 0 && errno == EINTR) {
+  while ((rc = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address)) != 0 &&
+         errno == EINTR) {
   }
   if (rc != 0) return Error::from_errno("connect to " + path);
   std::string words = our_words();
@@ -76,9 +77,11 @@ Result<PushSocket> PushSocket::connect(const std::string& endpoint) {
   // Its greeting and its READY; nothing else ever comes.
   auto until = steady_clock::now() + kHandshakeLimit;
   uint8_t heard[256];
-  if (auto s = read_exactly(fd.get(), heard, kGreeting + 2, until); !s) return std::move(s).error().within(path);
+  if (auto s = read_exactly(fd.get(), heard, kGreeting + 2, until); !s)
+    return std::move(s).error().within(path);
   if (heard[0] != 0xff || heard[kGreeting] != 4) return Error::system(path + ": no hub is there");
-  if (auto s = read_exactly(fd.get(), heard, heard[kGreeting + 1], until); !s) return std::move(s).error().within(path);
+  if (auto s = read_exactly(fd.get(), heard, heard[kGreeting + 1], until); !s)
+    return std::move(s).error().within(path);
   return PushSocket(std::move(fd));
 }
 
@@ -96,7 +99,9 @@ struct PushSocket::Flood {
 
   Result<bool> add(std::span<const uint8_t> header, std::span<const uint8_t> bytes, milliseconds patience) {
     std::unique_lock lock(mutex);
-    auto fits = [&] { return failed || gathered.empty() || gathered.size() + header.size() + bytes.size() <= kGather; };
+    auto fits = [&] {
+      return failed || gathered.empty() || gathered.size() + header.size() + bytes.size() <= kGather;
+    };
     if (!fits() && (patience.count() == 0 || !changed.wait_for(lock, patience, fits))) return false;
     if (failed) return Error::from_errno("the hub is gone", failed);
     bool first = gathered.empty();
@@ -186,7 +191,8 @@ Result<bool> PushSocket::send(std::span<const uint8_t> bytes, milliseconds patie
   } else {
     header_size = 9;
     header[0] = 2;
-    for (size_t i = 0; i < 8; ++i) header[1 + i] = static_cast<uint8_t>(uint64_t{bytes.size()} >> (8 * (7 - i)));
+    for (size_t i = 0; i < 8; ++i)
+      header[1 + i] = static_cast<uint8_t>(uint64_t{bytes.size()} >> (8 * (7 - i)));
   }
   auto now = steady_clock::now();
   close_together_ = now - last_ < kCloseTogether ? close_together_ + 1 : 0;
@@ -198,10 +204,12 @@ Result<bool> PushSocket::send(std::span<const uint8_t> bytes, milliseconds patie
   return flood_->add({header, header_size}, bytes, patience);
 }
 
-Result<bool> PushSocket::send_now(std::span<const uint8_t> header, std::span<const uint8_t> bytes, milliseconds patience) {
+Result<bool> PushSocket::send_now(std::span<const uint8_t> header, std::span<const uint8_t> bytes,
+                                  milliseconds patience) {
   auto until = steady_clock::now() + patience;
   while (true) {
-    iovec parts[2] = {{const_cast<uint8_t*>(header.data()), header.size()}, {const_cast<uint8_t*>(bytes.data()), bytes.size()}};
+    iovec parts[2] = {{const_cast<uint8_t*>(header.data()), header.size()},
+                      {const_cast<uint8_t*>(bytes.data()), bytes.size()}};
     size_t skip = sent_;
     for (iovec& part : parts) {
       size_t cut = std::min(skip, part.iov_len);

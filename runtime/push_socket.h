@@ -14,8 +14,8 @@
 #include <span>
 #include <string>
 
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 
@@ -34,13 +34,14 @@ class PushSocket {
  private:
   struct Flood;
   explicit PushSocket(UniqueFd fd);
-  Result<bool> send_now(std::span<const uint8_t> header, std::span<const uint8_t> bytes, std::chrono::milliseconds patience);
+  Result<bool> send_now(std::span<const uint8_t> header, std::span<const uint8_t> bytes,
+                        std::chrono::milliseconds patience);
 
   UniqueFd fd_;
   size_t sent_ = 0;  // of the frame in hand, with its header
   std::chrono::steady_clock::time_point last_;
-  int close_together_ = 0;         // messages in a row that came within microseconds
-  std::unique_ptr<Flood> flood_;   // from the first flood on
+  int close_together_ = 0;        // messages in a row that came within microseconds
+  std::unique_ptr<Flood> flood_;  // from the first flood on
 };
 
 }  // namespace ktstr

@@ -7,13 +7,14 @@
 
 #include <chrono>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <thread>
+
+#include "base/json.h"
 
 namespace ktstr {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr size_t kMaxMessage = 4u << 20;
 constexpr size_t kMaxEvents = 256;
@@ -85,11 +86,11 @@ Result<std::string> QmpClient::execute(const std::string& command, const std::st
   long long deadline = now_ms() + timeout_ms_;
   json request = {{"execute", command}};
   if (!arguments.empty()) {
-    json parsed = json::parse(arguments, nullptr, false);
+    json parsed = parse_json(arguments);
     if (!parsed.is_object()) return Error::invalid("QMP " + command + ": arguments are not a JSON object");
     request["arguments"] = std::move(parsed);
   }
-  std::string text = request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  std::string text = json_text(request) + "\n";
   for (size_t done = 0; done < text.size();) {
     ssize_t n = ::send(fd_.get(), text.data() + done, text.size() - done, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
@@ -99,12 +100,12 @@ Result<std::string> QmpClient::execute(const std::string& command, const std::st
   for (;;) {
     auto line = read_message(deadline);
     if (!line) return std::move(line).error().within(command);
-    json message = json::parse(*line, nullptr, false);
+    json message = parse_json(*line);
     if (!message.is_object()) return Error::invalid("QMP " + command + ": QEMU's answer is not JSON");
     if (auto it = message.find("event"); it != message.end() && it->is_string()) {
       if (events_.size() < kMaxEvents) events_.push_back(it->get<std::string>());
     } else if (auto value = message.find("return"); value != message.end()) {
-      return value->dump(-1, ' ', false, json::error_handler_t::replace);
+      return json_text(*value);
     } else if (auto error = message.find("error"); error != message.end() && error->is_object()) {
       return Error::invalid("QMP " + command + ": " + error->value("desc", "refused"));
     }
@@ -114,7 +115,7 @@ Result<std::string> QmpClient::execute(const std::string& command, const std::st
 Result<std::string> QmpClient::query_status() {
   auto answer = execute("query-status");
   if (!answer) return answer;
-  json value = json::parse(*answer, nullptr, false);
+  json value = parse_json(*answer);
   if (!value.is_object() || !value.contains("status") || !value["status"].is_string()) {
     return Error::invalid("QMP query-status: answer without a status");
   }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 

@@ -5,7 +5,7 @@
 #include <zmq.hpp>
 
 #include "runtime/bus.h"
-#include "runtime/log_reader.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr {
 namespace {
@@ -22,7 +22,9 @@ std::unique_ptr<zmq::socket_t> watch_handshakes(zmq::context_t& context, zmq::so
   // Not the socket's address: ZeroMQ frees the name of a closed socket late, and addresses are used again.
   static std::atomic<uint64_t> count{0};
   const std::string name = "inproc://handshakes-" + std::to_string(count.fetch_add(1));
-  if (zmq_socket_monitor(watched.handle(), name.c_str(), ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) != 0)
+  if (zmq_socket_monitor(watched.handle(), name.c_str(),
+                         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) != 0)
     throw zmq::error_t();
   auto pair = std::make_unique<zmq::socket_t>(context, zmq::socket_type::pair);
   pair->set(zmq::sockopt::linger, 0);
@@ -40,7 +42,8 @@ class LogRepair : public RepairSource {
       if (!event) return std::move(event).error();
       if (!*event) {
         // The hub tells of an event only after it stands in the log, so a hole there cannot fill later.
-        if (auto damage = log_.damage(); !damage.empty()) return Error::system("repair from the log: " + damage);
+        if (auto damage = log_.damage(); !damage.empty())
+          return Error::system("repair from the log: " + damage);
         return not_there(seq);
       }
       if ((**event).seq() > seq) return not_there(seq);
@@ -78,7 +81,8 @@ class HubRepair : public RepairSource {
       uint64_t range[2] = {first, last};
       socket_->send(zmq::const_buffer(range, sizeof range), zmq::send_flags::none);
       zmq::message_t frame;
-      if (auto waited = wait_for_answer(); !waited || !*waited) return waited ? Status() : std::move(waited).error();
+      if (auto waited = wait_for_answer(); !waited || !*waited)
+        return waited ? Status() : std::move(waited).error();
       do {
         if (!socket_->recv(frame)) return {};
         if (frame.size() == 0) {
@@ -98,11 +102,13 @@ class HubRepair : public RepairSource {
 
   // False: no answer in time, to be asked again. Error: the hub will not have us.
   Result<bool> wait_for_answer() {
-    zmq::pollitem_t items[] = {{socket_->handle(), 0, ZMQ_POLLIN, 0}, {handshakes_->handle(), 0, ZMQ_POLLIN, 0}};
+    zmq::pollitem_t items[] = {{socket_->handle(), 0, ZMQ_POLLIN, 0},
+                               {handshakes_->handle(), 0, ZMQ_POLLIN, 0}};
     zmq::poll(items, 2, std::chrono::milliseconds(kReplyLimitMs));
     if (!items[0].revents && items[1].revents)
       return Error::invalid("the hub refuses this key")
-          .with_hint("it must be authorised there, and hold the public key of that server: ktstr-launch keygen");
+          .with_hint(
+              "it must be authorised there, and hold the public key of that server: ktstr-launch keygen");
     return items[0].revents != 0;
   }
 
@@ -119,7 +125,8 @@ Result<std::unique_ptr<RepairSource>> RepairSource::from_log(const std::string& 
   return std::unique_ptr<RepairSource>(std::make_unique<LogRepair>(std::move(log).value()));
 }
 
-Result<std::unique_ptr<RepairSource>> RepairSource::from_hub(zmq::context_t& context, const BusAddress& address) {
+Result<std::unique_ptr<RepairSource>> RepairSource::from_hub(zmq::context_t& context,
+                                                             const BusAddress& address) {
   try {
     auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::dealer);
     socket->set(zmq::sockopt::linger, 0);
@@ -128,7 +135,8 @@ Result<std::unique_ptr<RepairSource>> RepairSource::from_hub(zmq::context_t& con
     if (address.key) use_client_key(*socket, *address.key);
     auto handshakes = watch_handshakes(context, *socket);
     socket->connect(address.repair);
-    return std::unique_ptr<RepairSource>(std::make_unique<HubRepair>(std::move(socket), std::move(handshakes)));
+    return std::unique_ptr<RepairSource>(
+        std::make_unique<HubRepair>(std::move(socket), std::move(handshakes)));
   } catch (const zmq::error_t& e) {
     return Error::system("connect to " + address.repair + ": " + e.what());
   }

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "runtime/result.h"
+#include "base/result.h"
 #include "schemas/envelope.h"
 
 namespace zmq {

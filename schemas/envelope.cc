@@ -1,7 +1,12 @@
 #include "schemas/envelope.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
+
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
 
 namespace ktstr {
 
@@ -19,13 +24,24 @@ Result<EventBuffer> EventBuffer::from_bytes(std::span<const uint8_t> bytes) {
   return event;
 }
 
-void EventBuffer::stamp_origin(Vm vm, uint8_t attempt) {
-  mutable_stamp()->mutate_vm(vm);
-  mutable_stamp()->mutate_attempt(attempt);
+void EventBuffer::stamp_seq(uint64_t seq) {
+  const Stamp& was = *get().stamp();
+  set_stamp(Stamp(seq, was.host_ns(), was.guest_ns(), was.vm(), was.attempt()));
 }
 
-Stamp* EventBuffer::mutable_stamp() {
-  return flatbuffers::GetMutableRoot<Event>(bytes_.data())->mutable_stamp();
+void EventBuffer::stamp_host_ns(uint64_t ns) {
+  const Stamp& was = *get().stamp();
+  set_stamp(Stamp(was.seq(), ns, was.guest_ns(), was.vm(), was.attempt()));
+}
+
+void EventBuffer::stamp_origin(Vm vm, uint8_t attempt) {
+  const Stamp& was = *get().stamp();
+  set_stamp(Stamp(was.seq(), was.host_ns(), was.guest_ns(), vm, attempt));
+}
+
+void EventBuffer::set_stamp(const Stamp& stamp) {
+  const auto place = reinterpret_cast<const uint8_t*>(get().stamp()) - bytes_.data();
+  std::memcpy(bytes_.data() + place, &stamp, sizeof(stamp));
 }
 
 EventBuffer make_event_impl(const EventHead& head, PayloadUnion&& payload) {

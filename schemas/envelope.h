@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/result.h"
+#include "base/result.h"
 #include "schemas/event_generated.h"
 
 namespace ktstr {
@@ -42,15 +42,15 @@ class EventBuffer {
     return get().payload_as<T>();
   }
 
-  void stamp_seq(uint64_t seq) { mutable_stamp()->mutate_seq(seq); }
-  void stamp_host_ns(uint64_t ns) { mutable_stamp()->mutate_host_ns(ns); }
+  void stamp_seq(uint64_t seq);
+  void stamp_host_ns(uint64_t ns);
   // Who really carried it: a guest's word on its own VM is not taken.
   void stamp_origin(Vm vm, uint8_t attempt);
 
  private:
   friend EventBuffer make_event_impl(const struct EventHead&, PayloadUnion&&);
   explicit EventBuffer(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
-  Stamp* mutable_stamp();
+  void set_stamp(const Stamp& stamp);
 
   std::vector<uint8_t> bytes_;
 };
@@ -82,8 +82,8 @@ std::string_view payload_name(Payload type);
 bool guest_may_send(Payload type);
 
 // The names under which our own processes publish.
-inline constexpr std::string_view kOwnSources[] = {"launcher", "hub",   "collector", "monitor",
-                                                   "reproer",  "reporter", "guest",  "probe"};
+inline constexpr std::string_view kOwnSources[] = {"launcher", "hub",      "collector", "monitor",
+                                                   "reproer",  "reporter", "guest",     "probe"};
 bool is_own_source(std::string_view source);
 // True unless an extra collector states what only our own processes know (RunFinished, Verdict, …): it may state what a
 // guest may. Guards against mistakes, not malice: a client of the bus can take any name.

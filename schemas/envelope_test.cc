@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 

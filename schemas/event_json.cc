@@ -2,12 +2,11 @@
 
 #include <flatbuffers/minireflect.h>
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
+#include "schemas/event_generated.h"
 
 namespace ktstr {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxShownBytes = 64;
 
@@ -15,11 +14,11 @@ constexpr size_t kMaxShownBytes = 64;
 // the next value goes.
 class JsonVisitor : public flatbuffers::IterationVisitor {
  public:
-  Json take() { return std::move(root_); }
+  OrderedJson take() { return std::move(root_); }
 
   void StartSequence() override {
-    Json* object = slot();
-    *object = Json::object();
+    OrderedJson* object = slot();
+    *object = OrderedJson::object();
     open_.push_back(object);
   }
   void EndSequence() override { open_.pop_back(); }
@@ -29,12 +28,12 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
     bytes_ = repeated && type == flatbuffers::ET_UCHAR;
   }
   void StartVector() override {
-    Json* array = slot();
-    *array = Json::array();
+    OrderedJson* array = slot();
+    *array = OrderedJson::array();
     open_.push_back(array);
   }
   void EndVector() override {
-    Json* array = open_.back();
+    OrderedJson* array = open_.back();
     open_.pop_back();
     if (bytes_ && array->size() > kMaxShownBytes) *array = "<" + std::to_string(array->size()) + " bytes>";
     bytes_ = false;
@@ -57,15 +56,15 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
  private:
   template <typename T>
   void scalar(T v, const char* name) {
-    Json* to = slot();
+    OrderedJson* to = slot();
     if (name)
       *to = name;
     else
       *to = v;
   }
-  Json* slot() {
+  OrderedJson* slot() {
     if (open_.empty()) return &root_;
-    Json* parent = open_.back();
+    OrderedJson* parent = open_.back();
     if (parent->is_array()) {
       parent->emplace_back();
       return &parent->back();
@@ -73,20 +72,20 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
     return &(*parent)[name_ ? name_ : "?"];
   }
 
-  Json root_;
-  std::vector<Json*> open_;
+  OrderedJson root_;
+  std::vector<OrderedJson*> open_;
   const char* name_ = nullptr;
   bool bytes_ = false;
 };
 
 }  // namespace
 
-Json event_json(const EventBuffer& event) {
+OrderedJson event_json(const EventBuffer& event) {
   JsonVisitor visitor;
   flatbuffers::IterateFlatBuffer(event.bytes().data(), EventTypeTable(), &visitor);
-  Json walked = visitor.take();
+  OrderedJson walked = visitor.take();
   const Stamp& stamp = *event->stamp();
-  Json out;
+  OrderedJson out;
   out["seq"] = stamp.seq();
   out["vm"] = EnumNameVm(stamp.vm());
   out["attempt"] = stamp.attempt();
@@ -94,12 +93,10 @@ Json event_json(const EventBuffer& event) {
   out["guest_ns"] = stamp.guest_ns();
   out["source"] = str(event->source());
   out["type"] = payload_name(event.type());
-  out["payload"] = walked.contains("payload") ? std::move(walked["payload"]) : Json::object();
+  out["payload"] = walked.contains("payload") ? std::move(walked["payload"]) : OrderedJson::object();
   return out;
 }
 
-std::string event_json_line(const EventBuffer& event) {
-  return event_json(event).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string event_json_line(const EventBuffer& event) { return json_text(event_json(event)); }
 
 }  // namespace ktstr

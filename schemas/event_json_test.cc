@@ -4,6 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -12,7 +17,8 @@ TEST(EventJson, NamesFieldsEnumsAndNestedTables) {
   exited.end = VmEnd::TimedOut;
   exited.deadline = "boot";
   exited.stderr_tail = {"a", "b"};
-  auto json = event_json(make_event({.run_id = "r", .source = "launcher", .vm = Vm::Repro, .attempt = 2}, std::move(exited)));
+  auto json = event_json(
+      make_event({.run_id = "r", .source = "launcher", .vm = Vm::Repro, .attempt = 2}, std::move(exited)));
   EXPECT_EQ(json["type"], "VmExited");
   EXPECT_EQ(json["vm"], "Repro");
   EXPECT_EQ(json["attempt"], 2);
@@ -37,7 +43,8 @@ TEST(EventJson, NestedTablesInVectors) {
 TEST(EventJson, LongBytesAreGivenByLengthAndBadUtf8IsReplaced) {
   BpfBtfT btf;
   btf.data.resize(1000);
-  EXPECT_EQ(event_json(make_event({.run_id = "r", .source = "g"}, std::move(btf)))["payload"]["data"], "<1000 bytes>");
+  EXPECT_EQ(event_json(make_event({.run_id = "r", .source = "g"}, std::move(btf)))["payload"]["data"],
+            "<1000 bytes>");
   CollectorLineT line;
   line.text = "bad \xff byte";
   std::string text = event_json_line(make_event({.run_id = "r", .source = "g"}, std::move(line)));

@@ -3,17 +3,19 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 #include <zmq.hpp>
 
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "runtime/bus.h"
-#include "runtime/child.h"
-#include "runtime/clock.h"
 #include "runtime/curve_keys.h"
 #include "runtime/repair_source.h"
+#include "schemas/client_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -65,7 +67,7 @@ Result<std::vector<RunInfo>> live_runs(const FindOptions& options) {
         .error()
         .within("ask " + program + " for live runs")
         .with_hint("put it in PATH or name it in KTSTR_LAUNCH");
-  auto json = nlohmann::json::parse(answer->out, nullptr, /*allow_exceptions=*/false);
+  auto json = parse_json(answer->out);
   if (!answer->exit.clean() || !json.is_array())
     return Error::system(program + " runs --json: " + answer->exit.to_string() + ", and no list");
   std::vector<RunInfo> runs;

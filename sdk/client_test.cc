@@ -7,9 +7,12 @@
 #include <thread>
 #include <zmq.hpp>
 
+#include "base/testing/temp_dir.h"
 #include "launcher/hub/hub.h"
 #include "runtime/curve_keys.h"
-#include "schemas/temp_dir_for_test.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

@@ -8,15 +8,16 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/child.h"
+#include "base/json.h"
+#include "base/line_splitter.h"
+#include "base/text.h"
 #include "ktstr/client.h"
 #include "launcher/cli/attach_parts.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/run/live_runs.h"
-#include "runtime/child.h"
-#include "runtime/line_splitter.h"
-#include "runtime/text.h"
+#include "schemas/client_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/exit_code.h"
 
@@ -25,7 +26,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
 constexpr size_t kMaxLine = 4096;
 
 // Reads the command's output into the stream until it ends, or the run does. Returns the number of lines.
@@ -99,7 +99,7 @@ int runs_command(bool json) {
                       {"start_ns", r.start_ns},
                       {"replay", r.replay},
                       {"listen", r.listen}});
-    std::printf("%s\n", list.dump(2).c_str());
+    std::printf("%s\n", json_text(list, 2).c_str());
     return 0;
   }
   if (runs.empty()) std::fprintf(stderr, "no run is live\n");

@@ -3,10 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "base/result.h"
+#include "base/text.h"
 #include "launcher/cli/pin_command.h"
 #include "launcher/run/folders.h"
-#include "runtime/result.h"
-#include "runtime/text.h"
 #include "schemas/exit_code.h"
 #include "version.h"
 
@@ -35,7 +35,8 @@ int report_error(const Error& error, int code) {
   bool first = true;
   while (begin <= text.size()) {
     size_t end = std::min(text.find('\n', begin), text.size());
-    std::fprintf(stderr, "%s%s\n", first ? "error: " : "", printable(text.substr(begin, end - begin)).c_str());
+    std::fprintf(stderr, "%s%s\n", first ? "error: " : "",
+                 printable(text.substr(begin, end - begin)).c_str());
     first = false;
     begin = end + 1;
   }
@@ -54,8 +55,11 @@ std::string program_folder() {
 }
 
 FolderOptions folder_options() {
-  return {.out = "", .state_home = env_value("XDG_STATE_HOME"), .home = env_value("HOME"),
-          .runtime_dir = env_value("XDG_RUNTIME_DIR"), .run_id = ""};
+  return {.out = "",
+          .state_home = env_value("XDG_STATE_HOME"),
+          .home = env_value("HOME"),
+          .runtime_dir = env_value("XDG_RUNTIME_DIR"),
+          .run_id = ""};
 }
 
 int launch_main(int argc, char** argv) {
@@ -68,40 +72,60 @@ int launch_main(int argc, char** argv) {
   run.command.assign(argv, argv + argc);
   auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
   run_cmd->add_option("SPEC", run.specs, "test specs (TOML), folders of them, test binaries")->required();
-  run_cmd->add_option("-E,--filter", run.filters, "run only these tests: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, not; several add up")
+  run_cmd
+      ->add_option("-E,--filter", run.filters,
+                   "run only these tests: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
+                   "not; several add up")
       ->allow_extra_args(false);
-  run_cmd->add_option("--kernel", run.kernels, "cached series or release, image, or built source tree; several times: each test on each; else KTSTR_KERNEL, else the newest cached")
+  run_cmd
+      ->add_option("--kernel", run.kernels,
+                   "cached series or release, image, or built source tree; several times: each test on each; "
+                   "else KTSTR_KERNEL, else the newest cached")
       ->allow_extra_args(false);
   run_cmd->add_flag("--no-skips", run.no_skips, "a test that is skipped fails the run");
-  run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")->capture_default_str();
+  run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")
+      ->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
-  run_cmd->add_option("--listen", run.listen, "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
-  run_cmd->add_flag("--embed", run.embed, "put scheduler, libraries, payloads and spec into the log, so that it can be repeated elsewhere");
-  run_cmd->add_option("--keys", run.keys, "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
+  run_cmd->add_option("--listen", run.listen,
+                      "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
+  run_cmd->add_flag(
+      "--embed", run.embed,
+      "put scheduler, libraries, payloads and spec into the log, so that it can be repeated elsewhere");
+  run_cmd->add_option("--keys", run.keys,
+                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
-  run_cmd->add_option("--repro-tries", run.repro_tries, "repeat a crash so often in the second VM, and tell the rate")
+  run_cmd
+      ->add_option("--repro-tries", run.repro_tries,
+                   "repeat a crash so often in the second VM, and tell the rate")
       ->check(CLI::Range(1, 100));
   run_cmd->add_option("--repro-history", run.repro_history, "show the last N calls of each probed function")
       ->check(CLI::Range(1, 64));
-  run_cmd->add_option("--boot-timeout", run.boot_timeout_s,
-                      "seconds that a silent boot may take, scaled by the host's speed (default 60)")
+  run_cmd
+      ->add_option("--boot-timeout", run.boot_timeout_s,
+                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
   run_cmd->add_flag("-q,--quiet", run.quiet, "no progress");
 
   ReproCommandOptions repro;
   repro.run.command.assign(argv, argv + argc);
-  auto* repro_cmd = app.add_subcommand("repro", "repeat a recorded crash: boot only the probe VM, from a log (run --embed)");
+  auto* repro_cmd = app.add_subcommand(
+      "repro", "repeat a recorded crash: boot only the probe VM, from a log (run --embed)");
   repro_cmd->add_option("LOG", repro.log, "events.ktlog")->required();
-  repro_cmd->add_option("--kernel", repro.run.kernels, "image or source tree of the same release (default: the cached one)")->expected(1);
+  repro_cmd
+      ->add_option("--kernel", repro.run.kernels,
+                   "image or source tree of the same release (default: the cached one)")
+      ->expected(1);
   repro_cmd->add_option("--accel", repro.run.accel, "auto, kvm or tcg")->capture_default_str();
   repro_cmd->add_option("--out", repro.run.out, "folder for the new log and report");
-  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as of run")->check(CLI::Range(1.0, 86400.0));
+  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as of run")
+      ->check(CLI::Range(1.0, 86400.0));
   repro_cmd->add_flag("-q,--quiet", repro.run.quiet, "no progress");
 
   KernelCommandOptions kernel;
   auto* kernel_cmd = app.add_subcommand("kernel", "the cache of kernels");
   kernel_cmd->require_subcommand(1);
-  auto* fetch_cmd = kernel_cmd->add_subcommand("fetch", "take a sched_ext kernel from the distribution's archive");
+  auto* fetch_cmd =
+      kernel_cmd->add_subcommand("fetch", "take a sched_ext kernel from the distribution's archive");
   fetch_cmd->add_option("SERIES", kernel.series, "7.2, 6.18, … (default: the newest)");
   fetch_cmd->add_flag("--debuginfo", kernel.debuginfo, "with vmlinux for source lines (350 MB)");
   fetch_cmd->add_flag("--refresh", kernel.refresh, "ask the archive even when one is cached");
@@ -114,14 +138,17 @@ int launch_main(int argc, char** argv) {
   add_print_options(*log_cmd, log.print);
 
   WatchCommandOptions watch;
-  auto* watch_cmd = app.add_subcommand("watch", "print the events of a live run as they come, from the first");
+  auto* watch_cmd =
+      app.add_subcommand("watch", "print the events of a live run as they come, from the first");
   watch_cmd->add_option("RUN", watch.run, "a run id, a part of one, or latest")->capture_default_str();
-  watch_cmd->add_option("--connect", watch.connect, "tcp://HOST:PORT: a run on another machine (run --listen)");
+  watch_cmd->add_option("--connect", watch.connect,
+                        "tcp://HOST:PORT: a run on another machine (run --listen)");
   watch_cmd->add_option("--key", watch.key, "with --connect: the client's key file (keygen)");
   add_print_options(*watch_cmd, watch.print);
 
   KeygenCommandOptions keygen;
-  auto* keygen_cmd = app.add_subcommand("keygen", "make a key for a remote client (and the server's, the first time)");
+  auto* keygen_cmd =
+      app.add_subcommand("keygen", "make a key for a remote client (and the server's, the first time)");
   keygen_cmd->add_option("--out", keygen.out, "key folder (default: ~/.config/ktstr/keys)");
   keygen_cmd->add_option("--name", keygen.name, "the client's name")->capture_default_str();
 
@@ -129,7 +156,8 @@ int launch_main(int argc, char** argv) {
   auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
   tests_cmd->add_option("SPEC", list.specs, "test specs (TOML), folders of them, test binaries")->required();
   tests_cmd->add_option("-E,--filter", list.filters, "only these tests")->allow_extra_args(false);
-  tests_cmd->add_option("--kernel", list.kernels, "as of run: several make each test one on each")->allow_extra_args(false);
+  tests_cmd->add_option("--kernel", list.kernels, "as of run: several make each test one on each")
+      ->allow_extra_args(false);
   tests_cmd->add_flag("--json", list.json, "as JSON");
   ShowCommandOptions show;
   auto* show_cmd = app.add_subcommand("show", "a test's resolved attributes, and where each came from");
@@ -138,17 +166,23 @@ int launch_main(int argc, char** argv) {
   ReplayCommandOptions replay;
   auto* replay_cmd = app.add_subcommand("replay", "the report of a recorded run, from its log alone");
   replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();
-  replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")->capture_default_str();
+  replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")
+      ->capture_default_str();
   replay_cmd->add_option("--until", replay.until, "what was known after the event with this number");
-  replay_cmd->add_flag("--bus", replay.bus, "on a live bus, for collectors and tools (ktstr-launch runs lists it)");
-  replay_cmd->add_option("--speed", replay.speed, "with --bus: times the recorded speed, or max")->capture_default_str();
-  replay_cmd->add_option("--wait", replay.wait, "with --bus: begin when so many subscribers are there")->capture_default_str();
-  replay_cmd->add_option("--linger", replay.linger_s, "with --bus: seconds that the bus stays after the last event")
+  replay_cmd->add_flag("--bus", replay.bus,
+                       "on a live bus, for collectors and tools (ktstr-launch runs lists it)");
+  replay_cmd->add_option("--speed", replay.speed, "with --bus: times the recorded speed, or max")
+      ->capture_default_str();
+  replay_cmd->add_option("--wait", replay.wait, "with --bus: begin when so many subscribers are there")
+      ->capture_default_str();
+  replay_cmd
+      ->add_option("--linger", replay.linger_s, "with --bus: seconds that the bus stays after the last event")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
 
   PinCommandOptions pin;
-  auto* pin_cmd = app.add_subcommand("pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it");
+  auto* pin_cmd =
+      app.add_subcommand("pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it");
   pin_cmd->add_option("LOG", pin.log, "events.ktlog")->required();
 
   bool runs_json = false;
@@ -156,11 +190,14 @@ int launch_main(int argc, char** argv) {
   runs_cmd->add_flag("--json", runs_json, "as JSON");
   AttachCommandOptions attach;
   auto* attach_cmd = app.add_subcommand("attach", "feed a command's output into a live run as events");
-  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, latest, or tcp://HOST:PORT")->required();
+  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, latest, or tcp://HOST:PORT")
+      ->required();
   attach_cmd->add_option("--key", attach.key, "with tcp://: the client's key file (keygen)");
   attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
-  attach_cmd->add_flag("--guest", attach.guest, "run it in the VM: the program and its libraries are brought there");
-  attach_cmd->add_option("--vm", attach.vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
+  attach_cmd->add_flag("--guest", attach.guest,
+                       "run it in the VM: the program and its libraries are brought there");
+  attach_cmd
+      ->add_option("--vm", attach.vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
       ->check(CLI::IsMember({"primary", "repro"}))
       ->capture_default_str();
   attach_cmd->add_option("CMD", attach.command, "the command and its arguments, after --")->required();

@@ -27,9 +27,9 @@ struct RunCommandOptions {
   std::string accel = "auto";
   std::string out;
   std::vector<std::string> scheduler_dirs;
-  std::string listen, keys;  // tcp://HOST:PORT for remote clients, and the key folder
-  bool embed = false;        // the log holds scheduler, payloads and spec, for `repro` elsewhere
-  double boot_timeout_s = 0;  // 0: the default
+  std::string listen, keys;    // tcp://HOST:PORT for remote clients, and the key folder
+  bool embed = false;          // the log holds scheduler, payloads and spec, for `repro` elsewhere
+  double boot_timeout_s = 0;   // 0: the default
   uint32_t repro_tries = 0;    // 0: as the spec says
   uint32_t repro_history = 0;  // 0: as the spec says
   bool quiet = false;
@@ -43,7 +43,7 @@ struct EventPrintOptions {
   double from_s = 0, to_s = 1e18;                // host time since the run's start
 };
 struct ReproCommandOptions {
-  std::string log;  // of the run whose crash is to be repeated
+  std::string log;        // of the run whose crash is to be repeated
   RunCommandOptions run;  // kernel, accel, out, quiet, boot_timeout_s
 };
 int repro_command(const ReproCommandOptions& options);
@@ -99,8 +99,8 @@ struct AttachCommandOptions {
   std::string run;   // run id, part of one, "latest"
   std::string name;  // source name of the lines
   std::vector<std::string> command;
-  bool guest = false;  // run it in the VM
-  std::string key;     // of a run elsewhere: `run` is tcp://HOST:PORT
+  bool guest = false;          // run it in the VM
+  std::string key;             // of a run elsewhere: `run` is tcp://HOST:PORT
   std::string vm = "primary";  // with guest: which VM
 };
 int attach_command(const AttachCommandOptions& options);

@@ -1,9 +1,9 @@
 #include "launcher/cli/event_printer.h"
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "runtime/text.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "schemas/event_json.h"
 
 namespace ktstr {
@@ -17,8 +17,7 @@ bool listed(const std::vector<std::string>& wanted, std::string_view value) {
 void print_text(const EventBuffer& event) {
   auto json = event_json(event);
   std::string line;
-  for (const auto& [key, value] : json["payload"].items())
-    line += " " + key + "=" + value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  for (const auto& [key, value] : json["payload"].items()) line += " " + key + "=" + json_text(value);
   std::printf("%8llu %12.6f %-8s%s %-10s %-18s%s\n", static_cast<unsigned long long>(event.seq()),
               static_cast<double>(event->stamp()->host_ns()) / 1e9, EnumNameVm(event.vm()),
               event->stamp()->attempt() ? std::to_string(event->stamp()->attempt()).c_str() : "",
@@ -32,7 +31,8 @@ Result<EventPrinter> EventPrinter::make(EventPrintOptions options) {
   for (const auto& type : options.types) {
     bool known = false;
     for (auto p : EnumValuesPayload()) known = known || type == EnumNamePayload(p);
-    if (!known) return Error::invalid("no event type is called " + type).with_hint("schemas/event.fbs lists them");
+    if (!known)
+      return Error::invalid("no event type is called " + type).with_hint("schemas/event.fbs lists them");
   }
   for (auto& vm : options.vms) {
     bool known = false;
@@ -49,8 +49,9 @@ Result<EventPrinter> EventPrinter::make(EventPrintOptions options) {
 
 bool EventPrinter::wanted(const EventBuffer& event) const {
   double seconds = static_cast<double>(event->stamp()->host_ns()) / 1e9;
-  return listed(options_.types, payload_name(event.type())) && listed(options_.sources, str(event->source())) &&
-         listed(options_.vms, EnumNameVm(event.vm())) && seconds >= options_.from_s && seconds <= options_.to_s;
+  return listed(options_.types, payload_name(event.type())) &&
+         listed(options_.sources, str(event->source())) && listed(options_.vms, EnumNameVm(event.vm())) &&
+         seconds >= options_.from_s && seconds <= options_.to_s;
 }
 
 void EventPrinter::print(const EventBuffer& event) const {

@@ -1,8 +1,8 @@
 // Events as lines of text or JSON, those that were asked for.
 #pragma once
 
+#include "base/result.h"
 #include "launcher/cli/command_line.h"
-#include "runtime/result.h"
 #include "schemas/envelope.h"
 
 namespace ktstr {

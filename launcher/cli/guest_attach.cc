@@ -15,13 +15,16 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/text.h"
+#include "base/unique_fd.h"
 #include "launcher/cli/attach_parts.h"
 #include "launcher/vm/program_files.h"
-#include "runtime/text.h"
-#include "runtime/unique_fd.h"
+#include "schemas/client_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/exit_code.h"
 #include "schemas/frame_codec.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -29,7 +32,6 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
 constexpr size_t kPiece = 256 << 10;
 constexpr uint64_t kMaxFiles = 128u << 20;  // they stand in the guest's memory
 constexpr size_t kMaxName = 64;

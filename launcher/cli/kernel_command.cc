@@ -25,12 +25,15 @@ int kernel_fetch_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
   Progress progress(stderr, ::isatty(2), false);
-  FetchRequest request{.series = options.series, .debuginfo = options.debuginfo, .refresh = options.refresh,
+  FetchRequest request{.series = options.series,
+                       .debuginfo = options.debuginfo,
+                       .refresh = options.refresh,
                        .progress = [&](const std::string& line) { progress.step(line); }};
   auto kernel = fetch_kernel(*cache, request, real_fetch_host());
   progress.clear();
   if (!kernel) {
-    bool usage = kernel.error().kind() == ErrorKind::kNotFound || kernel.error().kind() == ErrorKind::kInvalid;
+    bool usage =
+        kernel.error().kind() == ErrorKind::kNotFound || kernel.error().kind() == ErrorKind::kInvalid;
     return report_error(kernel.error(), exit_code(usage ? ExitCode::kUsage : ExitCode::kInfrastructure));
   }
   std::printf("%s  %s%s\n", kernel->release.c_str(), kernel->image.c_str(),
@@ -43,7 +46,8 @@ int kernel_list_command(const KernelCommandOptions& options) {
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
   if (options.available) {
     Progress progress(stderr, ::isatty(2), false);
-    auto releases = list_available_kernels(*cache, real_fetch_host(), [&](const std::string& line) { progress.step(line); });
+    auto releases = list_available_kernels(*cache, real_fetch_host(),
+                                           [&](const std::string& line) { progress.step(line); });
     progress.clear();
     if (!releases) return report_error(releases.error(), exit_code(ExitCode::kInfrastructure));
     for (const auto& release : *releases) std::printf("%s\n", release.c_str());
@@ -51,7 +55,9 @@ int kernel_list_command(const KernelCommandOptions& options) {
   }
   auto kernels = cache->list();
   if (!kernels) return report_error(kernels.error(), exit_code(ExitCode::kInfrastructure));
-  if (kernels->empty()) std::fprintf(stderr, "no kernel is cached in %s\n  hint: ktstr-launch kernel fetch\n", cache->dir().c_str());
+  if (kernels->empty())
+    std::fprintf(stderr, "no kernel is cached in %s\n  hint: ktstr-launch kernel fetch\n",
+                 cache->dir().c_str());
   for (const auto& k : *kernels)
     std::printf("%-8s %-40s %s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
                 k.debuginfo.empty() ? "" : "  debuginfo");

@@ -1,8 +1,8 @@
 // ktstr-launch log LOG: the events of a recorded run, as text or JSON lines.
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/event_printer.h"
-#include "runtime/log_reader.h"
 #include "schemas/exit_code.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr {
 

@@ -2,11 +2,12 @@
 
 #include <cstdio>
 
+#include "base/text.h"
 #include "launcher/cli/command_line.h"
-#include "runtime/log_reader.h"
-#include "runtime/text.h"
+#include "schemas/common_generated.h"
 #include "schemas/exit_code.h"
-#include "schemas/pin_proposal.h"
+#include "schemas/log_reader.h"
+#include "scx/pin_proposal.h"
 
 namespace ktstr {
 namespace {

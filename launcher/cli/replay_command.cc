@@ -7,17 +7,15 @@
 #include <filesystem>
 #include <zmq.hpp>
 
+#include "base/result.h"
+#include "base/text.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/hub/replay_bus.h"
 #include "launcher/run/live_runs.h"
-#include "runtime/result.h"
-#include "runtime/text.h"
 #include "schemas/exit_code.h"
 
 namespace ktstr {
 namespace {
-
-constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
 
 // "max", or a positive factor.
 Result<double> parse_speed(const std::string& text) {
@@ -58,10 +56,18 @@ int replay_on_bus(const ReplayCommandOptions& options) {
   if (!folder) return report_error(folder.error(), kInfra);
   zmq::context_t zmq;
   SystemClock clock;
-  auto bus = ReplayBus::open(zmq, {.address = BusAddress::in_folder(folder->path()), .log_path = log, .speed = *speed,
-                                   .subscribers = options.wait, .linger_s = options.linger_s, .stop_fd = signals.get()});
+  auto bus = ReplayBus::open(zmq, {.address = BusAddress::in_folder(folder->path()),
+                                   .log_path = log,
+                                   .speed = *speed,
+                                   .subscribers = options.wait,
+                                   .linger_s = options.linger_s,
+                                   .stop_fd = signals.get()});
   if (!bus) return report_error(bus.error(), kInfra);
-  LiveRun run{.run_id = *run_id, .bus_folder = folder->path(), .log = log, .pid = ::getpid(), .start_ns = clock.monotonic_ns()};
+  LiveRun run{.run_id = *run_id,
+              .bus_folder = folder->path(),
+              .log = log,
+              .pid = ::getpid(),
+              .start_ns = clock.monotonic_ns()};
   run.replay = true;
   if (auto s = announce_run(run); !s) return report_error(s.error(), kInfra);
   std::fprintf(stderr, "replaying %s on %s\n", printable(*run_id).c_str(), folder->path().c_str());
@@ -80,7 +86,8 @@ int replay_on_bus(const ReplayCommandOptions& options) {
 
 int replay_command(const ReplayCommandOptions& options) {
   if (options.bus) return replay_on_bus(options);
-  std::vector<std::string> args = {program_folder() + "/ktstr-reporter", options.log, "--format", options.format};
+  std::vector<std::string> args = {program_folder() + "/ktstr-reporter", options.log, "--format",
+                                   options.format};
   if (options.until != 0) {
     args.push_back("--until");
     args.push_back(std::to_string(options.until));

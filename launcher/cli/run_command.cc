@@ -10,25 +10,23 @@
 #include <filesystem>
 #include <random>
 
+#include "base/text.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/run_end.h"
+#include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
-#include "launcher/cli/test_plan.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
-#include "launcher/run/test_run.h"
+#include "launcher/run/run_session.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/host_speed.h"
-#include "runtime/text.h"
-#include "schemas/clone.h"
-#include "schemas/filter.h"
-#include "schemas/test_spec.h"
+#include "schemas/exit_code.h"
+#include "schemas/run_generated.h"
+#include "spec/filter.h"
+#include "spec/spec.h"
 
 namespace ktstr {
 namespace {
-
-constexpr int kUsage = exit_code(ExitCode::kUsage);
-constexpr int kInfra = exit_code(ExitCode::kInfrastructure);
 
 struct Failure {
   Error error;
@@ -37,7 +35,8 @@ struct Failure {
 
 Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options) {
   BinarySearchDirs dirs{.scheduler_dirs = options.scheduler_dirs,
-                        .build_schedulers_dir = program_folder() + "/../schedulers", .path = env_value("PATH")};
+                        .build_schedulers_dir = program_folder() + "/../schedulers",
+                        .path = env_value("PATH")};
   DirBinaryFinder finder(dirs);
   auto tests = load_all_tests(options.specs, {.binaries = &finder});
   if (!tests) return tests;
@@ -53,7 +52,7 @@ Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options) {
 HostInfoT host_info(const std::string& qemu_version_text) {
   HostInfoT host;
   host.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-  struct sysinfo info {};
+  struct sysinfo info{};
   if (::sysinfo(&info) == 0) host.memory_mb = static_cast<uint64_t>(info.totalram) * info.mem_unit >> 20;
   utsname names{};
   if (::uname(&names) == 0) host.kernel = names.release;
@@ -61,7 +60,7 @@ HostInfoT host_info(const std::string& qemu_version_text) {
   return host;
 }
 
-// Our signals arrive through a descriptor; children get a clean mask (runtime/child.cc).
+// Our signals arrive through a descriptor; children get a clean mask (base/child.cc).
 UniqueFd catch_signals() {
   sigset_t mask;
   sigemptyset(&mask);
@@ -77,7 +76,8 @@ Result<std::string> kernel_cache_dir() {
 }
 
 // QEMU, accelerator and the host's speed: the same for all tests of the run. `env.kernel` is set.
-std::optional<Failure> prepare(const RunCommandOptions& options, const std::string& cache_dir, RunEnvironment& env) {
+std::optional<Failure> prepare(const RunCommandOptions& options, const std::string& cache_dir,
+                               RunEnvironment& env) {
   auto wish = parse_accelerator(options.accel);
   if (!wish) return Failure{std::move(wish).error(), kUsage};
   auto qemu = find_qemu(env_value("KTSTR_QEMU"), env_value("PATH"));
@@ -87,11 +87,13 @@ std::optional<Failure> prepare(const RunCommandOptions& options, const std::stri
   if (!version) return Failure{std::move(version).error(), kInfra};
   env.host = host_info(*version);
   const std::string folder = std::filesystem::path(cache_dir).parent_path().string() + "/accelerator";
-  auto accelerator = choose_accelerator(
-      {.wish = *wish, .qemu = *qemu, .kernel = env.kernel.path,
-       .kernel_id = env.kernel.build_id.empty() ? env.kernel.release : env.kernel.build_id,
-       .cache_dir = folder,
-       .progress = [&](const std::string& line) { env.progress->step(line); }});
+  auto accelerator =
+      choose_accelerator({.wish = *wish,
+                          .qemu = *qemu,
+                          .kernel = env.kernel.path,
+                          .kernel_id = env.kernel.build_id.empty() ? env.kernel.release : env.kernel.build_id,
+                          .cache_dir = folder,
+                          .progress = [&](const std::string& line) { env.progress->step(line); }});
   if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
   env.accelerator = std::move(accelerator).value();
   double load[1] = {0};
@@ -104,7 +106,8 @@ std::optional<Failure> prepare(const RunCommandOptions& options, const std::stri
 }
 
 Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache_dir) {
-  auto kernel = resolve_kernel(KernelCache(cache_dir), {.flag = wish, .environment = env_value("KTSTR_KERNEL")});
+  auto kernel =
+      resolve_kernel(KernelCache(cache_dir), {.flag = wish, .environment = env_value("KTSTR_KERNEL")});
   if (!kernel) return std::move(kernel).error();
   return std::move(kernel->info);
 }
@@ -174,13 +177,15 @@ int run_command(const RunCommandOptions& options) {
   if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");
   auto cache_dir = kernel_cache_dir();
   if (!cache_dir) return report_error(cache_dir.error(), kInfra);
-  auto plan = plan_tests({.tests = std::move(*tests), .kernels = options.kernels, .filter = filter ? &*filter : nullptr,
+  auto plan = plan_tests({.tests = std::move(*tests),
+                          .kernels = options.kernels,
+                          .filter = filter ? &*filter : nullptr,
                           .host_memory_mb = host_info("").memory_mb,
                           .resolve = [&](const std::string& wish) { return kernel_for(wish, *cache_dir); }});
   if (!plan) return report_error(plan.error(), kUsage);
   if (plan->tests.empty())
     return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
-  env.kernel = clone_native(plan->kernels[plan->tests.front().kernel]);
+  env.kernel = plan->kernels[plan->tests.front().kernel];
   if (auto failure = prepare(options, *cache_dir, env)) {
     progress.clear();
     return report_error(failure->error, failure->code);
@@ -189,7 +194,8 @@ int run_command(const RunCommandOptions& options) {
   if (!artifacts) return report_error(artifacts.error(), kInfra);
   env.artifacts = *artifacts;
   BusFolder::sweep(env.folders);
-  for (const KernelInfoT& kernel : plan->kernels) progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
+  for (const KernelInfoT& kernel : plan->kernels)
+    progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
   progress.say(env.accelerator.name + ": " + env.accelerator.reason);
   UniqueFd signals = catch_signals();
   env.signal_fd = signals.get();
@@ -203,7 +209,7 @@ int run_command(const RunCommandOptions& options) {
       ended.push_back({.name = test.name, .result = {}, .skip = skip});
       continue;
     }
-    env.kernel = clone_native(plan->kernels[kernel]);
+    env.kernel = plan->kernels[kernel];
     auto result = run_test(test, env);
     if (!result) {
       report_error(std::move(result).error().within(test.name), kInfra);
@@ -217,7 +223,9 @@ int run_command(const RunCommandOptions& options) {
     if (stop) break;
   }
   const size_t not_run = plan->tests.size() - ended.size();
-  if (not_run > 0) progress.say(std::to_string(not_run) + " of " + std::to_string(plan->tests.size()) + " tests were not run");
+  if (not_run > 0)
+    progress.say(std::to_string(not_run) + " of " + std::to_string(plan->tests.size()) +
+                 " tests were not run");
   std::fputs(run_end_text(ended, options.no_skips).c_str(), stdout);
   std::fflush(stdout);
   return exit_code(code);
@@ -227,7 +235,8 @@ int run_command(const RunCommandOptions& options) {
 int repro_command(const ReproCommandOptions& options) {
   auto cache_dir = kernel_cache_dir();
   if (!cache_dir) return report_error(cache_dir.error(), kInfra);
-  auto recorded = read_recorded_run({.log = options.log, .store = std::filesystem::path(*cache_dir).parent_path().string() + "/files"});
+  auto recorded = read_recorded_run(
+      {.log = options.log, .store = std::filesystem::path(*cache_dir).parent_path().string() + "/files"});
   if (!recorded) return report_error(recorded.error(), kUsage);
   const KernelInfoT* kernel = recorded->started.kernel.get();
   if (!kernel) return report_error(Error::invalid(options.log + ": does not tell the kernel"), kUsage);
@@ -236,9 +245,11 @@ int repro_command(const ReproCommandOptions& options) {
   if (wish.empty()) {
     auto cached = KernelCache(*cache_dir).find(kernel->release);
     if (cached && !*cached)
-      return report_error(Error::not_found("the kernel " + printable(kernel->release) + " of this run is not cached")
-                              .with_hint("ktstr-launch kernel fetch " + printable(kernel->release) + "; or name its image with --kernel"),
-                          kUsage);
+      return report_error(
+          Error::not_found("the kernel " + printable(kernel->release) + " of this run is not cached")
+              .with_hint("ktstr-launch kernel fetch " + printable(kernel->release) +
+                         "; or name its image with --kernel"),
+          kUsage);
     wish = kernel->release;
   }
 
@@ -263,12 +274,15 @@ int repro_command(const ReproCommandOptions& options) {
   if (failure) return report_error(failure->error, failure->code);
   if (options.run.kernels.empty()) env.kernel.origin = "as recorded";
   if (env.kernel.release != kernel->release)
-    return report_error(Error::invalid("the run was on " + printable(kernel->release) + ", this is " + env.kernel.release), kUsage);
+    return report_error(
+        Error::invalid("the run was on " + printable(kernel->release) + ", this is " + env.kernel.release),
+        kUsage);
   auto artifacts = make_artifact_folder(env.folders);
   if (!artifacts) return report_error(artifacts.error(), kInfra);
   env.artifacts = *artifacts;
   BusFolder::sweep(env.folders);
-  progress.say("repeating " + printable(recorded->started.run_id) + " on " + env.kernel.release + ", " + env.accelerator.name);
+  progress.say("repeating " + printable(recorded->started.run_id) + " on " + env.kernel.release + ", " +
+               env.accelerator.name);
   UniqueFd signals = catch_signals();
   env.signal_fd = signals.get();
   auto result = run_test(*recorded->started.spec, env);

@@ -1,6 +1,7 @@
 #include "launcher/cli/run_end.h"
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/run/test_run.h"
+#include "launcher/run/run_session.h"
 
 namespace ktstr {
 

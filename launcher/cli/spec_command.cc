@@ -1,15 +1,16 @@
 // ktstr-launch list SPEC…, show TEST SPEC…: what the specs hold, without a kernel or a VM.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
+#include "base/text.h"
 #include "launcher/cli/command_line.h"
+#include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
-#include "launcher/cli/test_plan.h"
-#include "runtime/text.h"
 #include "schemas/exit_code.h"
-#include "schemas/filter.h"
-#include "schemas/spec_show.h"
-#include "schemas/test_spec.h"
+#include "schemas/spec_generated.h"
+#include "spec/filter.h"
+#include "spec/spec.h"
+#include "spec/spec_show.h"
 
 namespace ktstr {
 namespace {
@@ -48,7 +49,8 @@ int list_command(const ListCommandOptions& options) {
                                .scheduler = scheduler_name(t.spec)});
     });
   }
-  if (tests->empty()) return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
+  if (tests->empty())
+    return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
   auto json = nlohmann::ordered_json::array();
   for (const auto& test : *tests) {
     if (options.json)
@@ -57,7 +59,7 @@ int list_command(const ListCommandOptions& options) {
       std::printf("%-40s %-20s %s:%u\n", test.spec.name.c_str(), scheduler_name(test.spec).c_str(),
                   printable(test.spec.file).c_str(), test.spec.line);
   }
-  if (options.json) std::printf("%s\n", json.dump(2).c_str());
+  if (options.json) std::printf("%s\n", json_text(json, 2).c_str());
   return 0;
 }
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "launcher/cli/test_program.h"
+#include "launcher/cli/declared_tests.h"
 
 namespace ktstr {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
-#include "schemas/test_spec.h"
+#include "base/result.h"
+#include "spec/spec.h"
 
 namespace ktstr {
 

@@ -9,7 +9,9 @@
 #include "launcher/cli/event_printer.h"
 #include "launcher/run/live_runs.h"
 #include "runtime/bus.h"
+#include "schemas/event_generated.h"
 #include "schemas/exit_code.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -28,7 +30,8 @@ Result<Source> find_source(const WatchCommandOptions& options) {
   }
   auto address = BusAddress::remote(options.connect);
   if (!address) return std::move(address).error();
-  if (options.key.empty()) return Error::invalid("--connect needs a key").with_hint("--key FILE; ktstr-launch keygen makes one");
+  if (options.key.empty())
+    return Error::invalid("--connect needs a key").with_hint("--key FILE; ktstr-launch keygen makes one");
   auto key = read_client_key(options.key);
   if (!key) return std::move(key).error();
   address->key = *key;
@@ -38,7 +41,6 @@ Result<Source> find_source(const WatchCommandOptions& options) {
 }  // namespace
 
 int watch_command(const WatchCommandOptions& options) {
-  constexpr int kUsage = exit_code(ExitCode::kUsage), kInfra = exit_code(ExitCode::kInfrastructure);
   auto printer = EventPrinter::make(options.print);
   if (!printer) return report_error(printer.error(), kUsage);
   auto source = find_source(options);
@@ -53,7 +55,8 @@ int watch_command(const WatchCommandOptions& options) {
       return report_error(std::move(first).error().within(options.connect), kUsage);
     if (!first)
       return report_error(Error::timeout(options.connect + ": no run answers")
-                              .with_hint("the run may have ended, or the key may belong to another server"), kInfra);
+                              .with_hint("the run may have ended, or the key may belong to another server"),
+                          kInfra);
   }
   auto subscriber = Subscriber::connect(zmq, source->address, source->log);
   if (!subscriber) return report_error(subscriber.error(), kInfra);
@@ -69,14 +72,17 @@ int watch_command(const WatchCommandOptions& options) {
     if (!source->folder.empty() && ::access((source->folder + "/run.json").c_str(), F_OK) != 0)
       return report_error(Error::system("the run ended without a word"), exit_code(ExitCode::kInconclusive));
     if (source->folder.empty() && subscriber->silence() > kHubSilence)
-      return report_error(Error::timeout(options.connect + ": nothing was heard for 30 s, not even a heartbeat")
-                              .with_hint("ktstr-launch or the network is gone"), exit_code(ExitCode::kInconclusive));
+      return report_error(
+          Error::timeout(options.connect + ": nothing was heard for 30 s, not even a heartbeat")
+              .with_hint("ktstr-launch or the network is gone"),
+          exit_code(ExitCode::kInconclusive));
     // The descriptor is edge-triggered: the socket is looked at now and then in any case.
     pollfd p{subscriber->fd(), POLLIN, 0};
     ::poll(&p, 1, 100);
   }
   std::fflush(stdout);
-  std::fprintf(stderr, "%llu events, %llu of them repaired\n", static_cast<unsigned long long>(subscriber->last_seq()),
+  std::fprintf(stderr, "%llu events, %llu of them repaired\n",
+               static_cast<unsigned long long>(subscriber->last_seq()),
                static_cast<unsigned long long>(subscriber->repaired()));
   return 0;
 }

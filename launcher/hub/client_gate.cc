@@ -1,6 +1,9 @@
 #include "launcher/hub/client_gate.h"
 
-#include "runtime/text.h"
+#include "base/text.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -9,7 +12,7 @@ constexpr size_t kMaxName = 64;
 constexpr size_t kMaxNames = 256;
 constexpr size_t kMaxCounts = 64;
 constexpr size_t kMaxDeparted = 64;
-constexpr uint64_t kQuiet = 1'000'000'000;       // between two words on the same matter
+constexpr uint64_t kQuiet = 1'000'000'000;  // between two words on the same matter
 constexpr uint64_t kForget = 10'000'000'000;
 
 std::string shown(std::string_view text) { return printable(text.substr(0, kMaxName)); }
@@ -22,8 +25,8 @@ std::optional<EventBuffer> ClientGate::admit(std::span<const uint8_t> message, c
   auto event = EventBuffer::from_bytes(message);
   if (!event) {
     std::string who = sender.description();
-    refuse("buffer: a message of " + std::to_string(message.size()) + " bytes" + (who.empty() ? "" : " from " + who) +
-               ": " + event.error().message(),
+    refuse("buffer: a message of " + std::to_string(message.size()) + " bytes" +
+               (who.empty() ? "" : " from " + who) + ": " + event.error().message(),
            "", sender);
     return std::nullopt;
   }
@@ -55,7 +58,8 @@ std::string ClientGate::objection(const EventBuffer& event, const Sender& sender
   if (own && (sender.remote() || event.type() == Payload::ClientJoined))
     return "name: \"" + std::string(source) + "\" is one of ktstr's own; choose another";
   if (event.type() == Payload::NONE || event.type() > Payload::MAX)
-    return "payload: a fact of kind " + std::to_string(static_cast<int>(event.type())) + " is not known to this ktstr";
+    return "payload: a fact of kind " + std::to_string(static_cast<int>(event.type())) +
+           " is not known to this ktstr";
   if (own) return "";
   if (source.empty() || source.size() > kMaxName)
     return "name: a source name has 1 to " + std::to_string(kMaxName) + " bytes";
@@ -87,17 +91,19 @@ std::string ClientGate::join(const ClientJoined& joined, std::string_view source
     return "name: " + std::to_string(kMaxNames) + " clients are connected; no more can join";
   joined_[connection] = {client, std::string(source)};
   if (joined.schema_version() == 0 || joined.schema_version() > kSchemaVersion) {
-    std::string reason = "schema: the client speaks schema version " + std::to_string(joined.schema_version()) +
-                         ", this ktstr speaks " + std::to_string(kSchemaVersion) +
-                         "; build it with the schemas of this ktstr";
+    std::string reason = "schema: the client speaks schema version " +
+                         std::to_string(joined.schema_version()) + ", this ktstr speaks " +
+                         std::to_string(kSchemaVersion) + "; build it with the schemas of this ktstr";
     if (barred_.size() < kMaxNames) barred_[connection] = reason;
     return reason;
   }
   if (str(joined.name()) != source)
-    return "name: the client joins as \"" + shown(str(joined.name())) + "\" but its source is \"" + shown(source) + "\"";
+    return "name: the client joins as \"" + shown(str(joined.name())) + "\" but its source is \"" +
+           shown(source) + "\"";
   auto owner = names_.find(source);
   if (owner == names_.end()) {
-    if (names_.size() >= kMaxNames) return "name: " + std::to_string(kMaxNames) + " clients have joined; no more can";
+    if (names_.size() >= kMaxNames)
+      return "name: " + std::to_string(kMaxNames) + " clients have joined; no more can";
     owner = names_.emplace(std::string(source), Owner{client, {}}).first;
   } else if (!owner->second.connections.count(connection) &&
              (client.empty() || owner->second.client != client)) {

@@ -13,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "schemas/client_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 
@@ -21,7 +23,7 @@ namespace ktstr {
 class Sender {
  public:
   virtual ~Sender() = default;
-  virtual int connection() const = 0;         // -1: unknown
+  virtual int connection() const = 0;           // -1: unknown
   virtual std::string description() const = 0;  // "process 4711", "10.0.0.7"; empty: unknown
   virtual bool remote() const { return false; }
 };
@@ -67,7 +69,8 @@ class ClientGate {
   std::string run_id_;
   std::map<std::string, Owner, std::less<>> names_;
   std::map<int, Identity> joined_;
-  std::map<int, std::string> departed_;  // closed, its last messages perhaps not yet read: may still use this name
+  std::map<int, std::string>
+      departed_;  // closed, its last messages perhaps not yet read: may still use this name
   std::map<int, std::string> barred_;    // by schema version: the reason
   std::map<std::string, Count> counts_;  // by client and word
   uint64_t refused_ = 0, pending_ = 0;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "schemas/client_generated.h"
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -20,12 +23,14 @@ class From : public Sender {
 
 class ClientGateTest : public testing::Test {
  protected:
-  bool line(int connection, const std::string& source, const std::string& run_id = "run", bool remote = false) {
+  bool line(int connection, const std::string& source, const std::string& run_id = "run",
+            bool remote = false) {
     CollectorLineT t;
     t.text = "x";
     return admit(make_event({.run_id = run_id, .source = source}, std::move(t)), connection, remote);
   }
-  bool join(int connection, const std::string& name, const std::string& token, uint32_t version = kSchemaVersion) {
+  bool join(int connection, const std::string& name, const std::string& token,
+            uint32_t version = kSchemaVersion) {
     ClientJoinedT t;
     t.name = name;
     t.client = token;

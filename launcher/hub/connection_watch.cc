@@ -7,7 +7,8 @@ namespace ktstr {
 
 ConnectionWatch::ConnectionWatch(zmq::context_t& context, zmq::socket_t& watched, const std::string& name) {
   std::string endpoint = "inproc://watch-" + name;
-  if (zmq_socket_monitor(watched.handle(), endpoint.c_str(), ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
+  if (zmq_socket_monitor(watched.handle(), endpoint.c_str(), ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) !=
+      0)
     throw zmq::error_t();
   pair_ = std::make_unique<zmq::socket_t>(context, zmq::socket_type::pair);
   pair_->set(zmq::sockopt::linger, 0);

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <zmq.hpp>
 
+#include "schemas/run_generated.h"
+
 namespace ktstr {
 namespace {
 
@@ -25,7 +27,9 @@ std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_
   if (in) socket->set(zmq::sockopt::rcvhwm, kRemoteHighWater);
   if (in) socket->set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(kMaxEventBytes));
   if (!in) socket->set(zmq::sockopt::sndhwm, kOutHighWater);
-  if (!in) socket->set(zmq::sockopt::maxmsgsize, kMaxSubscriptionBytes);  // also what a stranger's handshake may have
+  if (!in)
+    socket->set(zmq::sockopt::maxmsgsize,
+                kMaxSubscriptionBytes);  // also what a stranger's handshake may have
   socket->set(zmq::sockopt::linger, in ? 0 : 500);
   return socket;
 }
@@ -51,7 +55,8 @@ Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& 
     auto repairs = std::move(sockets.repairs);
     std::unique_ptr<Hub> hub(new Hub(std::move(sockets), std::move(log).value(), options));
     hub->guard_ = std::move(guard);
-    auto repair = RepairServer::start(std::move(repairs), options.log_path, [h = hub.get()] { return h->last_seq(); });
+    auto repair =
+        RepairServer::start(std::move(repairs), options.log_path, [h = hub.get()] { return h->last_seq(); });
     if (!repair) return std::move(repair).error();
     hub->repair_ = std::move(repair).value();
     return hub;
@@ -77,9 +82,16 @@ void Hub::Sockets::bind(zmq::context_t& context, const BusAddress& address, cons
 }
 
 Hub::Hub(Sockets sockets, LogWriter log, const Options& options)
-    : ingest_(std::move(sockets.ingest)), remote_(std::move(sockets.remote)), outs_(std::move(sockets.outs)),
-      log_(std::move(log)), run_id_(options.run_id), start_ns_(options.start_ns), gate_(options.run_id) {
-  events_.message = [this](std::span<const uint8_t> bytes, size_t frames, const Sender& from) { take(bytes, frames, from); };
+    : ingest_(std::move(sockets.ingest)),
+      remote_(std::move(sockets.remote)),
+      outs_(std::move(sockets.outs)),
+      log_(std::move(log)),
+      run_id_(options.run_id),
+      start_ns_(options.start_ns),
+      gate_(options.run_id) {
+  events_.message = [this](std::span<const uint8_t> bytes, size_t frames, const Sender& from) {
+    take(bytes, frames, from);
+  };
   events_.opened = [this](int connection) { gate_.connection_opened(connection); };
   events_.closed = [this](int connection) { gate_.connection_closed(connection); };
   events_.broken = [this](const std::string& what, const Sender& from) { gate_.refuse_peer(what, from); };
@@ -121,7 +133,8 @@ void Hub::serve() {
       if (gate_.pending()) tell_refusals(end ? UINT64_MAX : elapsed_ns());
       if (end) return;
       if (busy) continue;
-      if (zmq::poll(items, last_round && !remote_listeners_ ? std::chrono::milliseconds(0) : kHeartbeat) == 0) announce();
+      if (zmq::poll(items, last_round && !remote_listeners_ ? std::chrono::milliseconds(0) : kHeartbeat) == 0)
+        announce();
     } catch (const zmq::error_t& e) {
       if (e.num() == EINTR) continue;
       fail(std::string("the bus failed: ") + e.what());
@@ -160,7 +173,8 @@ bool Hub::take_remote() {
     ++taken;
     MessageSender sender(message, /*remote=*/true);
     size_t frames = 1;
-    for (zmq::message_t rest; frames == 1 ? message.more() : rest.more(); ++frames) (void)remote_->socket->recv(rest);
+    for (zmq::message_t rest; frames == 1 ? message.more() : rest.more(); ++frames)
+      (void)remote_->socket->recv(rest);
     take({static_cast<const uint8_t*>(message.data()), message.size()}, frames, sender);
   }
   return taken > 0;
@@ -179,7 +193,8 @@ void Hub::take(std::span<const uint8_t> message, size_t frames, const Sender& se
 void Hub::tell_refusals(uint64_t now_ns) {
   std::vector<EventBuffer> told;
   for (ClientRefusedT& refusal : gate_.due(now_ns))
-    told.push_back(make_event({.run_id = run_id_, .source = "launcher", .host_ns = elapsed_ns()}, std::move(refusal)));
+    told.push_back(
+        make_event({.run_id = run_id_, .source = "launcher", .host_ns = elapsed_ns()}, std::move(refusal)));
   commit(told);
 }
 

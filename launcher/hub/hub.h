@@ -18,15 +18,15 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/result.h"
 #include "launcher/hub/client_gate.h"
 #include "launcher/hub/connection_watch.h"
 #include "launcher/hub/ingest_socket.h"
 #include "launcher/hub/key_guard.h"
 #include "launcher/hub/repair_server.h"
 #include "runtime/bus.h"
-#include "runtime/clock.h"
-#include "runtime/log_writer.h"
-#include "runtime/result.h"
+#include "schemas/log_writer.h"
 
 namespace zmq {
 class context_t;

@@ -10,12 +10,15 @@
 
 #include <atomic>
 #include <filesystem>
-#include <latch>
 #include <fstream>
+#include <latch>
 #include <thread>
 #include <zmq.hpp>
 
 #include "runtime/bus.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -119,7 +122,8 @@ TEST_F(HubTest, GarbageIsToldAndHarmsNothing) {
   raw.connect(BusAddress::in_folder(folder_).ingest);
   raw.send(zmq::buffer(std::string("not an event")));
   auto refusal = next_refusal(sub);
-  EXPECT_NE(refusal.reason.find("a message of 12 bytes from process " + std::to_string(getpid())), std::string::npos)
+  EXPECT_NE(refusal.reason.find("a message of 12 bytes from process " + std::to_string(getpid())),
+            std::string::npos)
       << refusal.reason;
   raw.send(zmq::message_t(), zmq::send_flags::none);
   raw.send(zmq::buffer(std::string("two")), zmq::send_flags::sndmore);
@@ -348,9 +352,13 @@ class RemoteHubTest : public testing::Test {
     key_ = read_client_key(generate_client_key(keys(), "alpha").value()).value();
     for (int i = 0; i < 50 && !hub_; ++i) {
       // Three free ports in a row.
-      address_ = BusAddress::remote("tcp://127.0.0.1:" + std::to_string(20'000 + (getpid() * 3 + i * 7) % 40'000)).value();
+      address_ =
+          BusAddress::remote("tcp://127.0.0.1:" + std::to_string(20'000 + (getpid() * 3 + i * 7) % 40'000))
+              .value();
       std::filesystem::remove(log());
-      auto hub = Hub::start(context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .run_id = "run",
+      auto hub = Hub::start(context_, {.address = BusAddress::in_folder(folder_),
+                                       .log_path = log(),
+                                       .run_id = "run",
                                        .listen = BusListen{address_, read_server_keys(keys()).value()}});
       if (hub) hub_ = std::move(hub).value();
     }
@@ -447,7 +455,8 @@ TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
   address_.key = ClientKey{key_.server_public, stranger.own_public, stranger.own_secret};
   auto refused = first(address_);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message().find("refuses this key"), std::string::npos) << refused.error().message();
+  EXPECT_NE(refused.error().message().find("refuses this key"), std::string::npos)
+      << refused.error().message();
   // No key at all. What it sends reaches nobody either.
   EXPECT_FALSE(hears_without_key());
   {
@@ -474,7 +483,8 @@ TEST_F(HubTest, AProducerThatFloodsAndEndsLosesNotItsLastWords) {
       for (uint64_t i = 0; i < kEach; ++i) EXPECT_TRUE(pub.publish(event));
     });
   for (auto& p : producers) p.join();
-  for (int i = 0; i < 10'000 && hub_->last_seq() < 3 * kEach; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 10'000 && hub_->last_seq() < 3 * kEach; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(hub_->last_seq(), 3 * kEach);
 }
 
@@ -488,7 +498,9 @@ TEST_F(HubTest, WhatIsNoZeroMqAtAllIsToldToo) {
   ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::write(fd, "hello, hub\n", 11), 11);
   auto refusal = next_refusal(sub);
-  EXPECT_NE(refusal.reason.find("process " + std::to_string(getpid()) + " is no ZeroMQ peer"), std::string::npos) << refusal.reason;
+  EXPECT_NE(refusal.reason.find("process " + std::to_string(getpid()) + " is no ZeroMQ peer"),
+            std::string::npos)
+      << refusal.reason;
   ::close(fd);
 }
 

@@ -15,7 +15,8 @@ constexpr std::string_view kScheme = "ipc://";
 }  // namespace
 
 struct IngestSocket::Peer : Sender {
-  Peer(UniqueFd socket, int id_, const ZmtpReceiver::Limits& limits) : fd(std::move(socket)), id(id_), zmtp(limits) {}
+  Peer(UniqueFd socket, int id_, const ZmtpReceiver::Limits& limits)
+      : fd(std::move(socket)), id(id_), zmtp(limits) {}
   int connection() const override { return id; }
   std::string description() const override { return pid > 0 ? "process " + std::to_string(pid) : ""; }
 
@@ -31,7 +32,8 @@ Result<std::unique_ptr<IngestSocket>> IngestSocket::bind(const std::string& endp
   socket->path_ = endpoint.substr(kScheme.size());
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket->path_.size() >= sizeof address.sun_path) return Error::invalid(socket->path_ + ": too long for a socket");
+  if (socket->path_.size() >= sizeof address.sun_path)
+    return Error::invalid(socket->path_ + ": too long for a socket");
   std::memcpy(address.sun_path, socket->path_.data(), socket->path_.size());
   socket->listener_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   socket->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));

@@ -10,10 +10,10 @@
 #include <memory>
 #include <string>
 
+#include "base/result.h"
+#include "base/unique_fd.h"
 #include "launcher/hub/client_gate.h"
 #include "launcher/hub/zmtp.h"
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
 
 namespace ktstr {
 

@@ -41,10 +41,15 @@ void KeyGuard::decide(zmq::socket_t& socket) {
   } while (frame.more());
   bool good = frames.size() == kRequestFrames && frames[0] == "1.0" && frames[5] == "CURVE" &&
               authorized_.count(frames[6]) == 1;
-  const std::string reply[] = {"1.0", frames.size() > 1 ? frames[1] : "", good ? "200" : "400",
-                               good ? "" : "this key is not authorised", "", ""};
+  const std::string reply[] = {"1.0",
+                               frames.size() > 1 ? frames[1] : "",
+                               good ? "200" : "400",
+                               good ? "" : "this key is not authorised",
+                               "",
+                               ""};
   for (size_t i = 0; i < std::size(reply); ++i)
-    socket.send(zmq::buffer(reply[i]), i + 1 < std::size(reply) ? zmq::send_flags::sndmore : zmq::send_flags::none);
+    socket.send(zmq::buffer(reply[i]),
+                i + 1 < std::size(reply) ? zmq::send_flags::sndmore : zmq::send_flags::none);
 }
 
 }  // namespace ktstr

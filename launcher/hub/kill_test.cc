@@ -12,7 +12,8 @@
 #include <zmq.hpp>
 
 #include "launcher/hub/hub.h"
-#include "runtime/log_reader.h"
+#include "schemas/client_generated.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr {
 namespace {

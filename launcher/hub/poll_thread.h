@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace zmq {
 class socket_t;
@@ -17,7 +17,8 @@ namespace ktstr {
 class PollThread {
  public:
   // Calls `readable` for a socket that has something to be received. A zmq::error_t in it ends the thread.
-  PollThread(std::vector<std::unique_ptr<zmq::socket_t>> sockets, std::function<void(zmq::socket_t&)> readable);
+  PollThread(std::vector<std::unique_ptr<zmq::socket_t>> sockets,
+             std::function<void(zmq::socket_t&)> readable);
   ~PollThread();
 
  private:

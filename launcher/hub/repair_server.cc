@@ -26,7 +26,8 @@ std::vector<EventBuffer> LogIndex::read(uint64_t first, uint64_t last) {
   if (offsets_.empty()) offsets_.push_back(reader_.offset());
   // The next record has the number events() + 1. Back, or far ahead: from the nearest place that is known.
   uint64_t known = std::min<uint64_t>((first - 1) / kStep, offsets_.size() - 1);
-  if (first <= reader_.events() || known * kStep > reader_.events()) reader_.seek(offsets_[known], known * kStep);
+  if (first <= reader_.events() || known * kStep > reader_.events())
+    reader_.seek(offsets_[known], known * kStep);
   size_t bytes = 0;
   while (found.size() < kRepairMaxEvents && bytes < kRepairMaxBytes && reader_.events() < last) {
     if (reader_.events() == offsets_.size() * kStep) offsets_.push_back(reader_.offset());
@@ -43,7 +44,8 @@ std::unique_ptr<zmq::socket_t> RepairServer::make_socket(zmq::context_t& context
   auto socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::router);
   socket->set(zmq::sockopt::sndhwm, kAnswersInFlight);
   socket->set(zmq::sockopt::rcvhwm, kAnswersInFlight);
-  socket->set(zmq::sockopt::maxmsgsize, int64_t{4096});  // a request has 16 bytes, the handshake of CURVE several hundred
+  socket->set(zmq::sockopt::maxmsgsize,
+              int64_t{4096});  // a request has 16 bytes, the handshake of CURVE several hundred
   socket->set(zmq::sockopt::linger, 0);
   return socket;
 }
@@ -54,8 +56,8 @@ Result<std::unique_ptr<RepairServer>> RepairServer::start(std::vector<std::uniqu
   auto index = LogIndex::open(log_path);
   if (!index) return std::move(index).error();
   std::unique_ptr<RepairServer> server(new RepairServer(std::move(index).value(), std::move(newest)));
-  server->thread_ = std::make_unique<PollThread>(std::move(sockets),
-                                                 [s = server.get()](zmq::socket_t& socket) { s->answer(socket); });
+  server->thread_ = std::make_unique<PollThread>(
+      std::move(sockets), [s = server.get()](zmq::socket_t& socket) { s->answer(socket); });
   return server;
 }
 
@@ -66,8 +68,10 @@ void RepairServer::answer(zmq::socket_t& socket) {
     zmq::message_t frame;
     if (!socket.recv(frame)) return;
     bool more = frame.more();
-    if (frames.size() <= kMaxEnvelope) frames.push_back(std::move(frame));
-    else too_many = true;
+    if (frames.size() <= kMaxEnvelope)
+      frames.push_back(std::move(frame));
+    else
+      too_many = true;
     if (!more) break;
   }
   if (too_many || frames.size() < 2) return;

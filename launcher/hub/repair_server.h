@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/hub/poll_thread.h"
-#include "runtime/log_reader.h"
-#include "runtime/result.h"
+#include "schemas/log_reader.h"
 
 namespace zmq {
 class context_t;
@@ -39,7 +39,8 @@ class RepairServer {
   static std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context);
   // Answers with events up to newest() only.
   static Result<std::unique_ptr<RepairServer>> start(std::vector<std::unique_ptr<zmq::socket_t>> sockets,
-                                                     const std::string& log_path, std::function<uint64_t()> newest);
+                                                     const std::string& log_path,
+                                                     std::function<uint64_t()> newest);
 
  private:
   RepairServer(LogIndex index, std::function<uint64_t()> newest)

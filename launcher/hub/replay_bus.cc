@@ -28,7 +28,8 @@ Result<std::unique_ptr<ReplayBus>> ReplayBus::open(zmq::context_t& context, cons
     std::vector<std::unique_ptr<zmq::socket_t>> repairs;
     repairs.push_back(RepairServer::make_socket(context));
     repairs.back()->bind(options.address.repair);
-    auto repair = RepairServer::start(std::move(repairs), options.log_path, [b = bus.get()] { return b->newest_.load(); });
+    auto repair = RepairServer::start(std::move(repairs), options.log_path,
+                                      [b = bus.get()] { return b->newest_.load(); });
     if (!repair) return std::move(repair).error();
     bus->repair_ = std::move(repair).value();
   } catch (const zmq::error_t& e) {
@@ -45,7 +46,8 @@ void ReplayBus::announce() {
 }
 
 bool ReplayBus::serve_until(uint64_t deadline_ns, const Clock& clock) {
-  zmq::pollitem_t items[] = {{in_->handle(), 0, ZMQ_POLLIN, 0}, {out_->handle(), 0, ZMQ_POLLIN, 0},
+  zmq::pollitem_t items[] = {{in_->handle(), 0, ZMQ_POLLIN, 0},
+                             {out_->handle(), 0, ZMQ_POLLIN, 0},
                              {nullptr, options_.stop_fd, ZMQ_POLLIN, 0}};
   while (true) {
     uint64_t now = clock.monotonic_ns();
@@ -76,7 +78,8 @@ Result<ReplayBus::Played> ReplayBus::play(const Clock& clock) {
       if (!*event) break;
       // Stamps of several observers are not quite in order: time never goes back.
       if (options_.speed > 0)
-        due = std::max(due, begin + static_cast<uint64_t>(static_cast<double>((**event)->stamp()->host_ns()) / options_.speed));
+        due = std::max(due, begin + static_cast<uint64_t>(static_cast<double>((**event)->stamp()->host_ns()) /
+                                                          options_.speed));
       if (due > clock.monotonic_ns() && !serve_until(due, clock)) return played_.stopped = true, played_;
       if (options_.speed == 0 && played_.events % kLookEvery == 0 && !serve_until(0, clock))
         return played_.stopped = true, played_;
@@ -90,7 +93,8 @@ Result<ReplayBus::Played> ReplayBus::play(const Clock& clock) {
     }
     played_.damage = log_.damage();
     announce();
-    if (!serve_until(clock.monotonic_ns() + static_cast<uint64_t>(options_.linger_s * 1e9), clock)) played_.stopped = true;
+    if (!serve_until(clock.monotonic_ns() + static_cast<uint64_t>(options_.linger_s * 1e9), clock))
+      played_.stopped = true;
     return played_;
   } catch (const zmq::error_t& e) {
     if (e.num() == EINTR) return played_.stopped = true, played_;

@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "launcher/hub/repair_server.h"
 #include "runtime/bus.h"
-#include "runtime/clock.h"
-#include "runtime/log_reader.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr {
 
@@ -19,16 +19,16 @@ class ReplayBus {
   struct Options {
     BusAddress address;
     std::string log_path;
-    double speed = 1;            // times the recorded speed; 0: as fast as subscribers can be told
-    unsigned subscribers = 0;    // wait for so many before the first event
-    double linger_s = 5;         // keep the bus open for so long after the last event, for who is still reading
-    int stop_fd = -1;            // readable: end now
+    double speed = 1;          // times the recorded speed; 0: as fast as subscribers can be told
+    unsigned subscribers = 0;  // wait for so many before the first event
+    double linger_s = 5;       // keep the bus open for so long after the last event, for who is still reading
+    int stop_fd = -1;          // readable: end now
   };
   struct Played {
     uint64_t events = 0;
-    uint64_t forgotten = 0;   // messages that clients sent
-    bool stopped = false;     // by stop_fd
-    std::string damage;       // of the log: what follows was not played
+    uint64_t forgotten = 0;  // messages that clients sent
+    bool stopped = false;    // by stop_fd
+    std::string damage;      // of the log: what follows was not played
   };
 
   // Binds before it returns.

@@ -7,7 +7,8 @@
 #include <thread>
 #include <zmq.hpp>
 
-#include "runtime/log_writer.h"
+#include "schemas/client_generated.h"
+#include "schemas/log_writer.h"
 
 namespace ktstr {
 namespace {
@@ -22,7 +23,8 @@ class ReplayBusTest : public testing::Test {
     for (uint64_t i = 1; i <= kEvents; ++i) {
       CollectorLineT t;
       t.text = std::to_string(i) + std::string(i % 100 == 0 ? 40'000 : i % 50, '.');
-      events_.push_back(make_event({.run_id = "run", .source = "test", .host_ns = i * 1'000'000}, std::move(t)));
+      events_.push_back(
+          make_event({.run_id = "run", .source = "test", .host_ns = i * 1'000'000}, std::move(t)));
     }
     ASSERT_TRUE(writer->append(events_));
   }
@@ -74,10 +76,14 @@ class ReplayBusTest : public testing::Test {
   std::vector<EventBuffer> events_;
 };
 
-TEST_F(ReplayBusTest, AtRecordedSpeedToASubscriberThatWasThereFirst) { expect_all_heard({.speed = 1, .subscribers = 1}, true); }
+TEST_F(ReplayBusTest, AtRecordedSpeedToASubscriberThatWasThereFirst) {
+  expect_all_heard({.speed = 1, .subscribers = 1}, true);
+}
 TEST_F(ReplayBusTest, AtFullSpeedToALateJoiner) { expect_all_heard({.speed = 0}, true); }
 TEST_F(ReplayBusTest, AtFullSpeedOverTheWireAlone) { expect_all_heard({.speed = 0}, false); }
-TEST_F(ReplayBusTest, AtTenTimesTheSpeedOverTheWireAlone) { expect_all_heard({.speed = 10, .subscribers = 1}, false); }
+TEST_F(ReplayBusTest, AtTenTimesTheSpeedOverTheWireAlone) {
+  expect_all_heard({.speed = 10, .subscribers = 1}, false);
+}
 
 // Injected time: how long a replay takes is a matter of stamps and speed.
 class CountingClock : public Clock {
@@ -92,7 +98,9 @@ class CountingClock : public Clock {
 
 TEST_F(ReplayBusTest, TakesItsTimeFromTheStamps) {
   for (double speed : {1.0, 3.0}) {
-    auto bus = ReplayBus::open(context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .speed = speed, .linger_s = 0});
+    auto bus = ReplayBus::open(
+        context_,
+        {.address = BusAddress::in_folder(folder_), .log_path = log(), .speed = speed, .linger_s = 0});
     ASSERT_TRUE(bus) << bus.error().message();
     CountingClock clock;
     ASSERT_TRUE((*bus)->play(clock));
@@ -104,7 +112,8 @@ TEST_F(ReplayBusTest, TakesItsTimeFromTheStamps) {
 
 TEST_F(ReplayBusTest, ATornLogIsPlayedToItsLastWholeEventAndSaysSo) {
   std::filesystem::resize_file(log(), std::filesystem::file_size(log()) - 5);
-  auto bus = ReplayBus::open(context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .speed = 0, .linger_s = 0});
+  auto bus = ReplayBus::open(
+      context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .speed = 0, .linger_s = 0});
   ASSERT_TRUE(bus);
   auto played = (*bus)->play(SystemClock());
   ASSERT_TRUE(played);

@@ -22,7 +22,8 @@ std::string our_greeting() {
 
 // Command frame: flags, length, name length, name, body.
 std::string command_frame(std::string_view name, std::string_view body) {
-  std::string text{static_cast<char>(kCommand), static_cast<char>(1 + name.size() + body.size()), static_cast<char>(name.size())};
+  std::string text{static_cast<char>(kCommand), static_cast<char>(1 + name.size() + body.size()),
+                   static_cast<char>(name.size())};
   return text.append(name).append(body);
 }
 
@@ -72,13 +73,15 @@ bool ZmtpReceiver::received(size_t count, const Take& take) {
 size_t ZmtpReceiver::step(std::span<const uint8_t> bytes, const Take& take) {
   if (state_ == State::kGreeting) return greeting(bytes);
   uint8_t flags = bytes[0];
-  if ((flags & ~(kMore | kLong | kCommand)) != 0) return fail("is no ZeroMQ peer (frame flags " + std::to_string(flags) + ")");
+  if ((flags & ~(kMore | kLong | kCommand)) != 0)
+    return fail("is no ZeroMQ peer (frame flags " + std::to_string(flags) + ")");
   size_t header = flags & kLong ? 9 : 2;
   if (bytes.size() < header) return 0;
   uint64_t length = 0;
   for (size_t i = 1; i < header; ++i) length = length << 8 | bytes[i];
   if (length > (flags & kCommand ? kMaxCommand : limits_.message))
-    return fail("sends a message of " + std::to_string(length) + " bytes; the limit is " + std::to_string(limits_.message));
+    return fail("sends a message of " + std::to_string(length) + " bytes; the limit is " +
+                std::to_string(limits_.message));
   need_ = header + static_cast<size_t>(length);
   if (bytes.size() < need_) return 0;
   size_t used = std::exchange(need_, 0);
@@ -95,9 +98,11 @@ size_t ZmtpReceiver::step(std::span<const uint8_t> bytes, const Take& take) {
 size_t ZmtpReceiver::greeting(std::span<const uint8_t> bytes) {
   // As much as is there must look right, so that a stranger is not waited for.
   if (bytes[0] != 0xff || (bytes.size() >= 10 && (bytes[9] & 1) == 0)) return fail("is no ZeroMQ peer");
-  if (bytes.size() >= 11 && bytes[10] < 3) return fail("speaks ZMTP " + std::to_string(bytes[10]) + "; 3 is needed (ZeroMQ 4)");
+  if (bytes.size() >= 11 && bytes[10] < 3)
+    return fail("speaks ZMTP " + std::to_string(bytes[10]) + "; 3 is needed (ZeroMQ 4)");
   if (bytes.size() < kGreeting) return 0;
-  if (std::memcmp(&bytes[12], "NULL\0", 5) != 0) return fail("asks for security that this endpoint does not have");
+  if (std::memcmp(&bytes[12], "NULL\0", 5) != 0)
+    return fail("asks for security that this endpoint does not have");
   outgoing_ += our_ready();
   state_ = State::kHandshake;
   return kGreeting;
@@ -129,7 +134,8 @@ bool ZmtpReceiver::ready(std::span<const uint8_t> rest) {
     if (rest.size() < length) return refuse("sends a damaged handshake");
     std::string_view value(reinterpret_cast<const char*>(rest.data()), length);
     // RFC 23: names are compared without regard to case.
-    bool type = name.size() == 11 && std::equal(name.begin(), name.end(), "socket-type", [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+    bool type = name.size() == 11 && std::equal(name.begin(), name.end(), "socket-type",
+                                                [](char a, char b) { return (a | 0x20) == (b | 0x20); });
     if (type && value != "PUSH") return refuse("is no PUSH socket");
     rest = rest.subspan(length);
   }

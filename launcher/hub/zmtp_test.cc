@@ -18,7 +18,8 @@ std::string greeting(const std::string& mechanism = "NULL", char version = 3) {
 }
 
 std::string ready(const std::string& type = "PUSH") {
-  std::string body = "\x05READY\x0bSocket-Type" + std::string("\0\0\0", 3) + static_cast<char>(type.size()) + type;
+  std::string body =
+      "\x05READY\x0bSocket-Type" + std::string("\0\0\0", 3) + static_cast<char>(type.size()) + type;
   return std::string("\x04", 1) + static_cast<char>(body.size()) + body;
 }
 
@@ -57,7 +58,8 @@ Heard hear(const std::string& bytes, size_t piece, size_t limit = 1000) {
 
 TEST(Zmtp, MessagesComeOutHoweverTheBytesWereCut) {
   std::string large(900, 'L');
-  std::string bytes = greeting() + ready() + frame("one") + frame("") + frame(large) + frame("a", true) + frame("b", true) + frame("c") + frame("last");
+  std::string bytes = greeting() + ready() + frame("one") + frame("") + frame(large) + frame("a", true) +
+                      frame("b", true) + frame("c") + frame("last");
   for (size_t piece = 1; piece < bytes.size(); piece = piece < 20 ? piece + 1 : piece * 2) {
     Heard heard = hear(bytes, piece);
     EXPECT_EQ(heard.messages, (std::vector<std::string>{"one", "", large, "last"})) << "pieces of " << piece;
@@ -69,8 +71,10 @@ TEST(Zmtp, MessagesComeOutHoweverTheBytesWereCut) {
 
 TEST(Zmtp, APingIsAnswered) {
   std::string ping = "\x04PING" + std::string("\0\x0a", 2) + "ctx", pong = "\x04PONGctx";
-  Heard heard = hear(greeting("NULL") + ready() + std::string("\x04", 1) + static_cast<char>(ping.size()) + ping, 7);
-  EXPECT_EQ(heard.sent, greeting() + ready("PULL") + std::string("\x04", 1) + static_cast<char>(pong.size()) + pong);
+  Heard heard =
+      hear(greeting("NULL") + ready() + std::string("\x04", 1) + static_cast<char>(ping.size()) + ping, 7);
+  EXPECT_EQ(heard.sent,
+            greeting() + ready("PULL") + std::string("\x04", 1) + static_cast<char>(pong.size()) + pong);
 }
 
 TEST(Zmtp, StrangersAreNamed) {

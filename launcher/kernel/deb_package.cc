@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {

@@ -8,10 +8,10 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "runtime/kernel_image.h"
-#include "runtime/unique_fd.h"
+#include "base/json.h"
+#include "base/unique_fd.h"
+#include "bpf/kernel_image.h"
 
 namespace ktstr {
 namespace {
@@ -93,8 +93,7 @@ Result<CachedKernel> KernelCache::load(const std::string& name) const {
   std::error_code ec;
   if (!fs::is_regular_file(kernel.image, ec)) return Error::not_found(kernel.image + ": missing");
   if (!fs::is_regular_file(kernel.btf, ec)) return Error::not_found(kernel.btf + ": missing");
-  std::ifstream in(kernel.dir + "/" + kMetadata);
-  auto json = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+  auto json = parse_json_file(kernel.dir + "/" + kMetadata);
   if (!json.is_object()) return Error::invalid(kernel.dir + "/" + kMetadata + ": not readable");
   auto text = [&](const char* key) {
     auto it = json.find(key);
@@ -188,7 +187,7 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
                          {"build_id", image->build_id},
                          {"package", package},
                          {"fetched", now_utc()}};
-  std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::string text = json_text(json, 2) + "\n";
   auto* btf = reinterpret_cast<const char*>(image->btf.data());
   if (auto s = write_file(staging + "/btf", btf, image->btf.size()); !s) return std::move(s).error();
   if (auto s = write_file(staging + "/" + kMetadata, text.data(), text.size()); !s)

@@ -7,7 +7,7 @@
 #include <future>
 #include <thread>
 
-#include "launcher/kernel/fake_kernel.h"
+#include "bpf/testing/fake_kernel.h"
 
 namespace ktstr {
 namespace {

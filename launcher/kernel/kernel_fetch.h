@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/kernel/kernel_cache.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

@@ -10,7 +10,7 @@
 
 #include <filesystem>
 
-#include "launcher/kernel/fake_kernel.h"
+#include "bpf/testing/fake_kernel.h"
 #include "launcher/kernel/private_apt.h"
 
 namespace ktstr {

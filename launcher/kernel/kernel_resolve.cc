@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "runtime/kernel_image.h"
+#include "bpf/kernel_image.h"
 
 namespace ktstr {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/kernel/kernel_cache.h"
-#include "runtime/result.h"
-#include "schemas/event_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "launcher/kernel/fake_kernel.h"
+#include "bpf/testing/fake_kernel.h"
 
 namespace ktstr {
 namespace {

@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "runtime/child.h"
-#include "runtime/text.h"
+#include "base/child.h"
+#include "base/text.h"
 
 namespace ktstr {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_fetch.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 

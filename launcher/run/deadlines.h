@@ -9,7 +9,8 @@
 #include <optional>
 #include <string>
 
-#include "schemas/event_generated.h"
+#include "schemas/common_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "schemas/guest_generated.h"
+
 namespace ktstr {
 namespace {
 

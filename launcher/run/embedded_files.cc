@@ -9,11 +9,12 @@
 #include <fstream>
 #include <set>
 
+#include "base/sha256.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
 #include "launcher/vm/program_files.h"
-#include "runtime/sha256.h"
-#include "runtime/text.h"
-#include "runtime/unique_fd.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -29,11 +30,14 @@ Result<std::string> read_whole(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return Error::from_errno("read " + path);
   std::string text((std::istreambuf_iterator<char>(in)), {});
-  if (text.size() > kMaxFile) return Error::exhausted(path + ": " + std::to_string(text.size() >> 20) + " MiB are too many to embed");
+  if (text.size() > kMaxFile)
+    return Error::exhausted(path + ": " + std::to_string(text.size() >> 20) + " MiB are too many to embed");
   return text;
 }
 
-std::span<const uint8_t> bytes_of(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+std::span<const uint8_t> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 std::string hash_of(const std::string& text) {
   Sha256 hash;
@@ -45,7 +49,7 @@ Status embed_one(const char* role, const std::string& path, const std::string& g
                  const std::function<void(FileEmbeddedT)>& publish) {
   auto text = read_whole(path);
   if (!text) return std::move(text).error();
-  struct stat st {};
+  struct stat st{};
   ::stat(path.c_str(), &st);
   FileEmbeddedT piece;
   piece.role = role;
@@ -64,12 +68,16 @@ Status embed_one(const char* role, const std::string& path, const std::string& g
 }
 
 bool good_hash(std::string_view hash) {
-  return hash.size() == 64 && std::all_of(hash.begin(), hash.end(), [](char c) { return std::string_view("0123456789abcdef").find(c) != std::string_view::npos; });
+  return hash.size() == 64 && std::all_of(hash.begin(), hash.end(), [](char c) {
+           return std::string_view("0123456789abcdef").find(c) != std::string_view::npos;
+         });
 }
 
 // An absolute path without "..", and none of our own files.
 bool good_guest_path(std::string_view path) {
-  if (path.empty() || path[0] != '/' || path.size() > 1024 || path == "/init" || path == "/ktstr/probe" || path == "/ktstr/plan.bin") return false;
+  if (path.empty() || path[0] != '/' || path.size() > 1024 || path == "/init" || path == "/ktstr/probe" ||
+      path == "/ktstr/plan.bin")
+    return false;
   for (const auto& part : fs::path(path))
     if (part == "..") return false;
   return path.find('\0') == std::string_view::npos;
@@ -79,19 +87,22 @@ bool good_guest_path(std::string_view path) {
 
 Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT)>& publish) {
   std::set<std::string> done;  // guest paths: libraries are shared
-  auto program = [&](const char* role, const std::string& host_path, const std::string& guest_path) -> Status {
+  auto program = [&](const char* role, const std::string& host_path,
+                     const std::string& guest_path) -> Status {
     auto files = collect_program_files(host_path, guest_path);
     if (!files) return std::move(files).error();
     for (size_t i = 0; i < files->size(); ++i) {
       const ProgramFile& file = (*files)[i];
       if (!done.insert(file.guest_path).second) continue;
-      if (auto s = embed_one(i == 0 ? role : "library", file.host_path, file.guest_path, publish); !s) return s;
+      if (auto s = embed_one(i == 0 ? role : "library", file.host_path, file.guest_path, publish); !s)
+        return s;
     }
     return {};
   };
   // A test body's file is its C++ source, which the binary needs no more.
   if (!spec.file.empty() && spec.body.empty())
-    if (auto s = embed_one("spec", spec.file, "", publish); !s) return std::move(s).error().within("embed the spec");
+    if (auto s = embed_one("spec", spec.file, "", publish); !s)
+      return std::move(s).error().within("embed the spec");
   if (spec.scheduler)
     if (auto s = program("scheduler", spec.scheduler->host_path, spec.scheduler->guest_path); !s)
       return std::move(s).error().within("embed the scheduler");
@@ -115,8 +126,10 @@ Status FileExtractor::add(const FileEmbedded& piece) {
     if (auto s = begin(piece); !s) return s;
   }
   size_t count = piece.data() ? piece.data()->size() : 0;
-  if (!open_ || str(piece.path()) != current_.path || piece.offset() != data_.size() || count > size_ - data_.size())
-    return Error::invalid("a piece of the embedded file " + printable(str(piece.path())) + " does not follow the one before it");
+  if (!open_ || str(piece.path()) != current_.path || piece.offset() != data_.size() ||
+      count > size_ - data_.size())
+    return Error::invalid("a piece of the embedded file " + printable(str(piece.path())) +
+                          " does not follow the one before it");
   if (count > 0) data_.append(reinterpret_cast<const char*>(piece.data()->data()), count);
   return data_.size() == size_ ? end() : Status();
 }
@@ -130,8 +143,12 @@ Status FileExtractor::begin(const FileEmbedded& piece) {
   total_ += piece.size();
   if (piece.size() > kMaxFile || total_ > kMaxTotal || files_.size() >= kMaxFiles)
     return Error::exhausted("the log embeds more than this ktstr takes");
-  current_ = {std::string(str(piece.role())), std::string(str(piece.path())), std::string(str(piece.guest_path())),
-              std::string(str(piece.sha256())), piece.mode() & 0777, store_ + "/" + std::string(str(piece.sha256()))};
+  current_ = {std::string(str(piece.role())),
+              std::string(str(piece.path())),
+              std::string(str(piece.guest_path())),
+              std::string(str(piece.sha256())),
+              piece.mode() & 0777,
+              store_ + "/" + std::string(str(piece.sha256()))};
   size_ = piece.size();
   data_.clear();
   open_ = true;
@@ -141,7 +158,8 @@ Status FileExtractor::begin(const FileEmbedded& piece) {
 Status FileExtractor::end() {
   open_ = false;
   if (std::string hash = hash_of(data_); hash != current_.sha256)
-    return Error::invalid("the embedded file " + printable(current_.path) + " has the hash " + hash + ", the log says " + current_.sha256);
+    return Error::invalid("the embedded file " + printable(current_.path) + " has the hash " + hash +
+                          ", the log says " + current_.sha256);
   std::error_code error;
   fs::create_directories(store_, error);
   ::chmod(store_.c_str(), 0700);
@@ -158,7 +176,8 @@ Status FileExtractor::end() {
       at += static_cast<size_t>(n);
     }
     fd.reset();
-    if (::rename(beside.c_str(), current_.host_path.c_str()) != 0) return Error::from_errno("rename " + beside);
+    if (::rename(beside.c_str(), current_.host_path.c_str()) != 0)
+      return Error::from_errno("rename " + beside);
   }
   ::chmod(current_.host_path.c_str(), 0700);
   files_.push_back(current_);

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
-#include "schemas/event_generated.h"
+#include "base/result.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

@@ -37,7 +37,7 @@ void for_each_bus_folder(const FolderOptions& options, int kind,
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(bus_root(options), error)) {
     if (!entry.path().filename().string().starts_with(kPrefix)) continue;
-    struct stat st {};
+    struct stat st{};
     if (::lstat(entry.path().c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) continue;
     UniqueFd lock(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     if (lock) visit(entry.path().string(), ::flock(lock.get(), kind | LOCK_NB) != 0);
@@ -79,7 +79,8 @@ Result<std::string> make_test_folder(const std::string& artifacts, const std::st
     if (auto s = make_folders(path); !s) return std::move(s).error();
     return path;
   }
-  return Error::exhausted(artifacts + ": 10000 runs of " + test_name + " stand there").with_hint("use a new --out");
+  return Error::exhausted(artifacts + ": 10000 runs of " + test_name + " stand there")
+      .with_hint("use a new --out");
 }
 
 Result<BusFolder> BusFolder::create(const FolderOptions& options) {
@@ -90,7 +91,7 @@ Result<BusFolder> BusFolder::create(const FolderOptions& options) {
     if (::mkdtemp(path.data()) == nullptr) return Error::from_errno("create " + path);
     UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
-    struct stat st {};
+    struct stat st{};
     if (::stat(path.c_str(), &st) == 0) return BusFolder(std::move(path), std::move(lock));
   }
   return Error::system("lock " + path + ": other runs keep taking it away");

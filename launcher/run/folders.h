@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 
@@ -35,7 +35,8 @@ Result<std::string> make_test_folder(const std::string& artifacts, const std::st
 class BusFolder {
  public:
   static Result<BusFolder> create(const FolderOptions& options);
-  BusFolder(BusFolder&& other) noexcept : path_(std::exchange(other.path_, "")), lock_(std::move(other.lock_)) {}
+  BusFolder(BusFolder&& other) noexcept
+      : path_(std::exchange(other.path_, "")), lock_(std::move(other.lock_)) {}
   BusFolder& operator=(BusFolder&&) = delete;
   ~BusFolder();
   const std::string& path() const { return path_; }

@@ -31,7 +31,7 @@ TEST_F(FoldersTest, BusFolderIsPrivateAndGoesAway) {
     auto folder = BusFolder::create(options_);
     ASSERT_TRUE(folder);
     path = folder->path();
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(stat(path.c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777u, 0700u);
     std::ofstream(path + "/x") << "x";

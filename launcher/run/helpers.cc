@@ -20,9 +20,18 @@ Result<Helper> start_helper(const std::string& name, const HelperOptions& option
   UniqueFd read_end(ends[0]), write_end(ends[1]);
   ChildOptions child_options;
   child_options.argv = {options.program_folder + "/ktstr-" + name,
-                        "--bus", options.bus_folder, "--log", options.log_path, "--run-id", options.run_id,
-                        "--start-ns", std::to_string(options.start_ns), "--ready-fd", std::to_string(write_end.get()),
-                        "--parent", std::to_string(::getpid())};
+                        "--bus",
+                        options.bus_folder,
+                        "--log",
+                        options.log_path,
+                        "--run-id",
+                        options.run_id,
+                        "--start-ns",
+                        std::to_string(options.start_ns),
+                        "--ready-fd",
+                        std::to_string(write_end.get()),
+                        "--parent",
+                        std::to_string(::getpid())};
   for (const auto& arg : options.extra_args) child_options.argv.push_back(arg);
   child_options.keep_fds = {write_end.get()};
   child_options.parent_death_signal = SIGHUP;  // it removes the bus folder, then ends (runtime/process.cc)
@@ -33,7 +42,8 @@ Result<Helper> start_helper(const std::string& name, const HelperOptions& option
   std::string said;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kReadyLimitMs);
   while (said.find('\n') == std::string::npos) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd p{read_end.get(), POLLIN, 0};
     int n = ::poll(&p, 1, static_cast<int>(std::max<long long>(0, left.count())));
     if (n < 0 && errno == EINTR) continue;

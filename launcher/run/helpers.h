@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/child.h"
-#include "runtime/result.h"
+#include "base/child.h"
+#include "base/result.h"
 
 namespace ktstr {
 

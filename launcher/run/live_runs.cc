@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "base/json.h"
 
 namespace ktstr {
 namespace {
@@ -12,10 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<LiveRun> read_announcement(const std::string& folder) {
-  std::ifstream in(folder + "/run.json");
-  std::ostringstream text;
-  text << in.rdbuf();
-  auto json = nlohmann::json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
+  auto json = parse_json_file(folder + "/run.json");
   if (!json.is_object()) return Error::invalid(folder + "/run.json is damaged");
   LiveRun run;
   run.bus_folder = folder;
@@ -40,12 +38,12 @@ Result<LiveRun> read_announcement(const std::string& folder) {
 }  // namespace
 
 Status announce_run(const LiveRun& run) {
-  nlohmann::json json = {{"run_id", run.run_id}, {"log", run.log}, {"pid", run.pid}, {"start_ns", run.start_ns},
-                         {"replay", run.replay}, {"listen", run.listen}};
+  nlohmann::json json = {{"run_id", run.run_id},     {"log", run.log},       {"pid", run.pid},
+                         {"start_ns", run.start_ns}, {"replay", run.replay}, {"listen", run.listen}};
   std::string path = run.bus_folder + "/run.json";
   {
     std::ofstream out(path + ".new");
-    out << json.dump(2) << "\n";
+    out << json_text(json, 2) << "\n";
     if (!out.flush()) return Error::system("write " + path);
   }
   std::error_code error;
@@ -58,7 +56,8 @@ std::vector<LiveRun> find_live_runs(const FolderOptions& options) {
   std::vector<LiveRun> runs;
   for (const auto& folder : BusFolder::held(options))
     if (auto run = read_announcement(folder)) runs.push_back(std::move(run).value());
-  std::sort(runs.begin(), runs.end(), [](const LiveRun& a, const LiveRun& b) { return a.start_ns < b.start_ns; });
+  std::sort(runs.begin(), runs.end(),
+            [](const LiveRun& a, const LiveRun& b) { return a.start_ns < b.start_ns; });
   return runs;
 }
 

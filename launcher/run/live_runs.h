@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/run/folders.h"
-#include "runtime/result.h"
 
 namespace ktstr {
 

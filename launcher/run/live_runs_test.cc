@@ -15,8 +15,10 @@ TEST(LiveRuns, OnlyHeldFoldersCountAndNamesMayBeShortened) {
   {
     auto a = BusFolder::create(options), b = BusFolder::create(options), silent = BusFolder::create(options);
     ASSERT_TRUE(a && b && silent);
-    ASSERT_TRUE(announce_run({.run_id = "r1/crash", .bus_folder = a->path(), .log = "/a", .pid = 1, .start_ns = 10}));
-    ASSERT_TRUE(announce_run({.run_id = "r1/stall", .bus_folder = b->path(), .log = "/b", .pid = 1, .start_ns = 20}));
+    ASSERT_TRUE(
+        announce_run({.run_id = "r1/crash", .bus_folder = a->path(), .log = "/a", .pid = 1, .start_ns = 10}));
+    ASSERT_TRUE(
+        announce_run({.run_id = "r1/stall", .bus_folder = b->path(), .log = "/b", .pid = 1, .start_ns = 20}));
     std::ofstream(silent->path() + "/run.json") << "{ half";
     auto runs = find_live_runs(options);
     ASSERT_EQ(runs.size(), 2u);

@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/run/embedded_files.h"
-#include "runtime/result.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 

@@ -7,8 +7,11 @@
 #include <filesystem>
 #include <fstream>
 
-#include "runtime/log_writer.h"
-#include "runtime/sha256.h"
+#include "base/sha256.h"
+#include "schemas/client_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/log_writer.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -40,7 +43,8 @@ class RecordedRunTest : public testing::Test {
 
   template <typename T>
   void add(T payload, Vm vm = Vm::Host, const std::string& source = "launcher") {
-    auto event = make_event({.run_id = "old", .source = source, .vm = vm, .host_ns = ++time_}, std::move(payload));
+    auto event =
+        make_event({.run_id = "old", .source = source, .vm = vm, .host_ns = ++time_}, std::move(payload));
     ASSERT_TRUE(writer_->append({&event, 1}));
   }
   RunStartedT started(const std::string& scheduler, const std::string& sha256) {

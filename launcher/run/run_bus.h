@@ -6,9 +6,10 @@
 #include <string>
 #include <zmq.hpp>
 
+#include "base/clock.h"
 #include "launcher/hub/hub.h"
 #include "runtime/bus.h"
-#include "runtime/clock.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
 
@@ -23,7 +24,10 @@ class RunBus {
 
   template <typename T>
   void publish(T payload, Vm vm = Vm::Host, uint8_t attempt = 0) {
-    EventHead head{.run_id = run_id_, .source = "launcher", .vm = vm, .attempt = attempt,
+    EventHead head{.run_id = run_id_,
+                   .source = "launcher",
+                   .vm = vm,
+                   .attempt = attempt,
                    .host_ns = clock_.monotonic_ns() - start_ns_};
     publish_event(make_event(head, std::move(payload)));
   }

@@ -7,7 +7,7 @@
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
-#include "schemas/clone.h"
+#include "schemas/plan_generated.h"
 
 namespace ktstr {
 namespace {
@@ -17,8 +17,8 @@ std::string pack_plan(const VmRequest& request) {
   plan.run_id = request.run_id;
   plan.vm = request.vm;
   plan.attempt = request.attempt;
-  plan.spec = std::make_unique<TestSpecT>(clone_native(*request.spec));
-  if (request.probe_plan) plan.probe_plan = std::make_unique<ProbePlanT>(clone_native(*request.probe_plan));
+  plan.spec = std::make_unique<TestSpecT>(*request.spec);
+  if (request.probe_plan) plan.probe_plan = std::make_unique<ProbePlanT>(*request.probe_plan);
   plan.time_scale = static_cast<float>(request.time_scale);
   plan.verbose_console = request.verbose_console;
   plan.own_view = request.own_view;
@@ -51,7 +51,8 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
 Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
   std::string vm_name = request.vm == Vm::Repro ? "repro" : "primary";
   std::string initrd = request.bus_folder + "/" + vm_name + ".cpio";
-  if (auto s = build_initramfs(request, initrd); !s) return std::move(s).error().within("build the initramfs");
+  if (auto s = build_initramfs(request, initrd); !s)
+    return std::move(s).error().within("build the initramfs");
 
   uint64_t memory_mb = request.spec->memory_mb;
   auto ram = GuestRam::create(memory_mb << 20);
@@ -61,14 +62,15 @@ Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
   std::tie(options.qemu_major, options.qemu_minor) = qemu_version_numbers(request.qemu_version);
   options.host_amd = host_cpu_is_amd();
   options.accelerator = request.accelerator;
-  options.topology = clone_native(*request.spec->topology);
+  options.topology = *request.spec->topology;
   options.memory_mb = request.spec->memory_mb;
   options.ram_fd = ram->fd();
   options.kernel = request.kernel;
   options.initrd = initrd;
   options.console_socket = request.bus_folder + "/console." + vm_name + ".sock";
   options.channel_socket = request.bus_folder + "/channel." + vm_name + ".sock";
-  options.qmp_socket = request.bus_folder + "/qmp." + vm_name + "." + std::to_string(request.attempt) + ".sock";
+  options.qmp_socket =
+      request.bus_folder + "/qmp." + vm_name + "." + std::to_string(request.attempt) + ".sock";
   options.verbose_console = request.verbose_console;
   options.name = "ktstr-" + vm_name;
   auto argv = build_qemu_command(options);

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "launcher/run/embedded_files.h"
 #include "launcher/vm/guest_ram.h"
 #include "launcher/vm/qemu_process.h"
-#include "runtime/result.h"
-#include "schemas/event_generated.h"
-#include "schemas/guest_generated.h"
+#include "schemas/probe_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 
@@ -20,7 +20,8 @@ struct VmRequest {
   uint8_t attempt = 0;
   const TestSpecT* spec = nullptr;
   const ProbePlanT* probe_plan = nullptr;  // null: primary
-  const std::vector<ExtractedFile>* files = nullptr;  // programs and libraries from a log; null or empty: from this host
+  const std::vector<ExtractedFile>* files =
+      nullptr;  // programs and libraries from a log; null or empty: from this host
   std::string run_id;
   std::string program_folder;  // ktstr-init and ktstr-probe
   std::string bus_folder;      // sockets and the initramfs

@@ -9,18 +9,19 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/child.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "launcher/vm/qemu_process.h"
-#include "runtime/child.h"
-#include "runtime/text.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = Json;
 using Clock = std::chrono::steady_clock;
 
 constexpr char kGuestIsAlive[] = "Linux version ";
@@ -143,7 +144,7 @@ class Memory {
     json all = load();
     all["verdicts"][key_] = {{"runs", verdict.runs}, {"reason", verdict.reason}};
     std::string temporary = file() + "." + std::to_string(getpid());
-    std::ofstream(temporary) << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    std::ofstream(temporary) << json_text(all, 2) << "\n";
     fs::rename(temporary, file(), ec);
     if (ec) fs::remove(temporary, ec);
   }
@@ -154,8 +155,7 @@ class Memory {
   json load() const {
     json none = {{"boot_id", boot_id_}, {"verdicts", json::object()}};
     if (dir_.empty()) return none;
-    std::ifstream in(file());
-    json all = json::parse(in, nullptr, false);
+    json all = parse_json_file(file());
     bool usable = all.is_object() && all.contains("boot_id") && all["boot_id"] == boot_id_ &&
                   all.contains("verdicts") && all["verdicts"].is_object();
     return usable ? all : none;

@@ -16,7 +16,8 @@ Result<GuestRam> GuestRam::create(uint64_t bytes) {
     return Error::from_errno("guest RAM of " + std::to_string(bytes >> 20) + " MiB");
   }
   // A reader that maps it (the monitor) can then never meet SIGBUS: the size is final.
-  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return Error::from_errno("seal the guest's RAM");
+  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+    return Error::from_errno("seal the guest's RAM");
   return ram;
 }
 

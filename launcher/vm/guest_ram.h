@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/result.h"
+#include "base/result.h"
 
 namespace ktstr {
 

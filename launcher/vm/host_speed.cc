@@ -10,8 +10,8 @@
 #include <fstream>
 #include <optional>
 
-#include "runtime/child.h"
-#include "runtime/text.h"
+#include "base/child.h"
+#include "base/text.h"
 
 namespace ktstr {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "runtime/result.h"
+#include "base/result.h"
 
 namespace ktstr {
 

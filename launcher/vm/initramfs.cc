@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/unique_fd.h"
 #include "launcher/vm/program_files.h"
-#include "runtime/unique_fd.h"
 
 namespace ktstr {
 namespace {

@@ -19,7 +19,7 @@
 #include <set>
 #include <sstream>
 
-#include "runtime/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 namespace {

@@ -5,6 +5,7 @@
 #include "launcher/vm/guest_ram.h"
 #include "launcher/vm/topology_args.h"
 #include "schemas/channel_frame.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {

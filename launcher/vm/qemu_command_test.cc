@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "runtime/child.h"
+#include "base/child.h"
 
 namespace ktstr {
 namespace {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/child.h"
-#include "runtime/result.h"
-#include "runtime/unique_fd.h"
+#include "base/child.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace ktstr {
 

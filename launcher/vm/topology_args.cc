@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "schemas/spec_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/result.h"
+#include "base/result.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {

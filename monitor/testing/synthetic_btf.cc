@@ -42,9 +42,7 @@ class Builder {
   }
   int u8, u32, s32, u64, s64, pointer;
   int point_to(int type) { return btf__add_ptr(btf_.get(), type); }
-  struct btf* raw() {
-    return btf_.get();
-  }
+  struct btf* raw() { return btf_.get(); }
 
  private:
   std::unique_ptr<struct btf, void (*)(struct btf*)> btf_;

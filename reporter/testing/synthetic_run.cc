@@ -4,7 +4,12 @@
 
 #include <fstream>
 
-#include "runtime/log_writer.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/log_writer.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "reporter/report.h"
+#include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr::testing {
 

@@ -72,10 +72,15 @@ struct sched_ext_ops an_ops;
 enum scx_enq_flags an_enq;
 enum scx_ent_flags an_ent;
 
-__attribute__((noinline)) void do_enqueue_task(struct rq* rq, struct task_struct* p, u64 enq_flags, int sticky_cpu) {
+__attribute__((noinline)) void do_enqueue_task(struct rq* rq, struct task_struct* p, u64 enq_flags,
+                                               int sticky_cpu) {
   rq->nr_running += p->pid + (int)enq_flags + sticky_cpu;
 }
-__attribute__((noinline)) u64 look_at(struct odd* o, u32* count, const char* name) { return o->first + *count + name[0]; }
-__attribute__((noinline)) bool scx_vexit(struct scx_sched* sch, enum scx_exit_kind kind) { return sch && kind; }
+__attribute__((noinline)) u64 look_at(struct odd* o, u32* count, const char* name) {
+  return o->first + *count + name[0];
+}
+__attribute__((noinline)) bool scx_vexit(struct scx_sched* sch, enum scx_exit_kind kind) {
+  return sch && kind;
+}
 __attribute__((noinline)) bool scx_kf_exit(enum scx_exit_kind kind) { return kind; }
 void sched_ext_ops__enqueue(struct task_struct* p, u64 enq_flags) { p->pid = (int)enq_flags; }

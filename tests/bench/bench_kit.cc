@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "schemas/client_generated.h"
+
 namespace ktstr::bench {
 
 Folder::Folder() {
@@ -25,8 +27,12 @@ void Bars::say(const std::string& what, double value, const char* sign, double b
   failed_ = failed_ || !good;
 }
 
-void Bars::at_least(const std::string& what, double value, double bar) { say(what, value, ">=", bar, value >= bar); }
-void Bars::at_most(const std::string& what, double value, double bar) { say(what, value, "<=", bar, value <= bar); }
+void Bars::at_least(const std::string& what, double value, double bar) {
+  say(what, value, ">=", bar, value >= bar);
+}
+void Bars::at_most(const std::string& what, double value, double bar) {
+  say(what, value, "<=", bar, value <= bar);
+}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;

@@ -21,11 +21,14 @@
 #include <optional>
 #include <thread>
 
+#include "base/crc32c.h"
 #include "monitor/monitor_session.h"
 #include "monitor/testing/synthetic_kernel.h"
 #include "monitor/vcpu_threads.h"
-#include "runtime/crc32c.h"
-#include "runtime/log_reader.h"
+#include "schemas/guest_generated.h"
+#include "schemas/log_reader.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 #include "tests/bench/bench_kit.h"
 
 namespace ktstr::bench {

@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "schemas/error_pin.h"
+#include "scx/error_pin.h"
 #include "tests/bench/bench_kit.h"
 
 namespace ktstr::bench {

@@ -12,11 +12,14 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "runtime/crc32c.h"
-#include "runtime/log_reader.h"
-#include "runtime/log_writer.h"
-#include "runtime/unique_fd.h"
+#include "base/crc32c.h"
+#include "base/unique_fd.h"
+#include "schemas/guest_generated.h"
 #include "schemas/log_format.h"
+#include "schemas/log_reader.h"
+#include "schemas/log_writer.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 #include "tests/bench/bench_kit.h"
 
 namespace ktstr::bench {
@@ -58,7 +61,8 @@ void write_log(const std::string& path, uint64_t events) {
     batch.clear();
   };
   auto head = [](Vm vm, const char* source, uint64_t i) {
-    return EventHead{.run_id = "run", .source = source, .vm = vm, .host_ns = i * 100'000 + 1, .guest_ns = i * 100'000 + 1};
+    return EventHead{
+        .run_id = "run", .source = source, .vm = vm, .host_ns = i * 100'000 + 1, .guest_ns = i * 100'000 + 1};
   };
   put(make_event(head(Vm::Host, "launcher", 0), run_started()));
   put(make_event(head(Vm::Primary, "launcher", 0), VmStartedT()));
@@ -119,7 +123,8 @@ double raw_read(const std::string& path) {
       end += static_cast<size_t>(n);
       continue;
     }
-    if (!header && crc32c({buffer.data() + begin + sizeof record, record.length}) != record.crc32c) std::exit(3);
+    if (!header && crc32c({buffer.data() + begin + sizeof record, record.length}) != record.crc32c)
+      std::exit(3);
     begin += need;
     records += !header;
     header = false;
@@ -153,7 +158,8 @@ Use run_reporter(const char* reporter, const std::string& log) {
 int run(const char* reporter, uint64_t many) {
   Bars bars;
   Folder folder;
-  std::string small = folder.file("small.ktlog"), middle = folder.file("middle.ktlog"), large = folder.file("large.ktlog");
+  std::string small = folder.file("small.ktlog"), middle = folder.file("middle.ktlog"),
+              large = folder.file("large.ktlog");
   write_log(small, 10'000);
   write_log(middle, 1'000'000);
   double raw = 1e9, plain = 1e9;
@@ -164,14 +170,14 @@ int run(const char* reporter, uint64_t many) {
     Use u = run_reporter(reporter, middle);
     if (u.seconds < use.seconds) use = u;
   }
-  std::printf("1000000 events: raw read with CRC %.3f s, plain read %.3f s, report %.3f s (x%.2f of raw)\n", raw, plain, use.seconds,
-              raw / use.seconds);
+  std::printf("1000000 events: raw read with CRC %.3f s, plain read %.3f s, report %.3f s (x%.2f of raw)\n",
+              raw, plain, use.seconds, raw / use.seconds);
   bars.at_least("reporter's speed, of a plain read's", plain / use.seconds, 1.0 / 3);
   Use least = run_reporter(reporter, small);
   write_log(large, many);
   Use most = run_reporter(reporter, large);
-  std::printf("peak memory: 10000 events %.1f MB, 1000000 %.1f MB, %llu %.1f MB (%.2f s)\n", least.peak_mb, use.peak_mb,
-              static_cast<unsigned long long>(many), most.peak_mb, most.seconds);
+  std::printf("peak memory: 10000 events %.1f MB, 1000000 %.1f MB, %llu %.1f MB (%.2f s)\n", least.peak_mb,
+              use.peak_mb, static_cast<unsigned long long>(many), most.peak_mb, most.seconds);
   bars.at_most("report's memory, of that over 10000 events", most.peak_mb / least.peak_mb, 1.5);
   return bars.exit_code();
 }

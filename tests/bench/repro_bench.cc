@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <fstream>
 
-#include "runtime/log_reader.h"
+#include "schemas/guest_generated.h"
+#include "schemas/log_reader.h"
+#include "schemas/repro_generated.h"
 #include "tests/bench/bench_kit.h"
 
 namespace ktstr::bench {

@@ -102,8 +102,9 @@ HubRound hub_round(uint64_t events) {
     if (hub->last_seq() != seen) since = Stopwatch();
     seen = hub->last_seq();
     if (since.seconds() > 20) {
-      std::fprintf(stderr, "stuck after %llu of %llu events: %llu refused, %s\n", static_cast<unsigned long long>(seen),
-                   static_cast<unsigned long long>(events), static_cast<unsigned long long>(hub->refused()), hub->failure().c_str());
+      std::fprintf(stderr, "stuck after %llu of %llu events: %llu refused, %s\n",
+                   static_cast<unsigned long long>(seen), static_cast<unsigned long long>(events),
+                   static_cast<unsigned long long>(hub->refused()), hub->failure().c_str());
       std::_Exit(3);
     }
   }
@@ -169,8 +170,8 @@ double hub_latency_us(int samples) {
 int run(uint64_t loss_events) {
   Bars bars;
   auto event = event_of_256_bytes("run", 1);
-  std::printf("frames of %zu bytes, %d producers, log on, %d subscribers, best of %d rounds of %.0fk\n", event.bytes().size(),
-              kProducers, kSubscribers, kRounds, kRound / 1e3);
+  std::printf("frames of %zu bytes, %d producers, log on, %d subscribers, best of %d rounds of %.0fk\n",
+              event.bytes().size(), kProducers, kSubscribers, kRounds, kRound / 1e3);
   double pipe = 0, logged = 0, heard = 0;
   for (int i = 0; i < kRounds; ++i) {
     pipe = std::max(pipe, pipe_rate(kRound));
@@ -178,18 +179,24 @@ int run(uint64_t loss_events) {
     logged = std::max(logged, round.logged_rate);
     heard = std::max(heard, round.heard_rate);
   }
-  std::printf("pipe %.0fk/s, hub %.0fk/s into the log, %.0fk/s through all subscribers\n", pipe / 1e3, logged / 1e3, heard / 1e3);
+  std::printf("pipe %.0fk/s, hub %.0fk/s into the log, %.0fk/s through all subscribers\n", pipe / 1e3,
+              logged / 1e3, heard / 1e3);
   bars.at_least("hub throughput, of the bare pipe's", logged / pipe, 0.5);
 
   double bare = pipe_latency_us(2000), through = hub_latency_us(2000);
-  std::printf("latency at the median, idle: pipe %.1f us, through the hub and its log %.1f us (x%.2f)\n", bare, through, through / bare);
+  std::printf("latency at the median, idle: pipe %.1f us, through the hub and its log %.1f us (x%.2f)\n",
+              bare, through, through / bare);
   bars.at_most("added latency, us", through - bare, 100);
 
   HubRound round = hub_round(loss_events);
-  std::printf("%llu events: %.0fk/s into the log, %.0fk/s through all subscribers, %llu of %llu deliveries from the log\n",
-              static_cast<unsigned long long>(loss_events), round.logged_rate / 1e3, round.heard_rate / 1e3,
-              static_cast<unsigned long long>(round.repaired), static_cast<unsigned long long>(loss_events * kSubscribers));
-  bars.at_most("events lost or out of order", static_cast<double>(loss_events - round.heard_least + round.out_of_order), 0);
+  std::printf(
+      "%llu events: %.0fk/s into the log, %.0fk/s through all subscribers, %llu of %llu deliveries from the "
+      "log\n",
+      static_cast<unsigned long long>(loss_events), round.logged_rate / 1e3, round.heard_rate / 1e3,
+      static_cast<unsigned long long>(round.repaired),
+      static_cast<unsigned long long>(loss_events * kSubscribers));
+  bars.at_most("events lost or out of order",
+               static_cast<double>(loss_events - round.heard_least + round.out_of_order), 0);
   return bars.exit_code();
 }
 

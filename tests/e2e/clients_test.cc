@@ -5,6 +5,9 @@
 
 #include <filesystem>
 
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -129,7 +132,7 @@ TEST(Clients, ACppTestsBodyTellsItsChecksInTheReport) {
       scratch, {"run", KTSTR_TEST_SAMPLE, "-E", "test(=tells_its_checks)", "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.err;
   const std::string report = read_file(scratch.path() + "/out/tells_its_checks/report.txt");
-  for (const char* text : {"check budget: observed 7, threshold 5 (", "test_sample_for_test.cc:",
+  for (const char* text : {"check budget: observed 7, threshold 5 (", "sample_tests.cc:",
                            "set cpuset", "min_work_rate of left", "threshold 1e+09/s", "words of the body",
                            "apart", "swapped", "PipeIo", "Custom", "min_work_rate of right"})
     EXPECT_NE(report.find(text), std::string::npos) << text << "\n" << report;

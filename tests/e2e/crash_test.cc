@@ -4,13 +4,17 @@
 #include <algorithm>
 #include <regex>
 
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/repro_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
 namespace {
 
 using Titles = std::vector<std::string>;
-const Titles kAllSections = {"stats", "diagnostics", "timeline", "scheduler log",
+const Titles kAllSections = {"stats",   "diagnostics",    "timeline",  "scheduler log",
                              "monitor", "sched_ext dump", "auto-repro"};
 
 std::string replay(const Scratch& scratch, const std::string& log) {
@@ -32,17 +36,20 @@ void expect_crash_report(const Scratch& scratch, const RunOutput& run, const std
 
 TEST(Crash, TheDemoHasAllEightSectionsFromARealCrash) {
   Scratch scratch;
-  auto run = launch(scratch, {"run", std::string(KTSTR_SOURCE) + "/examples/demo.toml", "--out", scratch.path() + "/out"});
+  auto run = launch(
+      scratch, {"run", std::string(KTSTR_SOURCE) + "/examples/demo.toml", "--out", scratch.path() + "/out"});
   expect_crash_report(scratch, run, "enqueue_crash");
   EXPECT_TRUE(run.out.starts_with("BUG SUMMARY: ")) << run.out;
   EXPECT_EQ(sections(run.out), kAllSections) << run.out;
   EXPECT_NE(run.out.find("enqueue_crash"), std::string::npos);
   // The cause: kernel's reason, and the scheduler's own frame with its source line.
-  EXPECT_TRUE(std::regex_search(first_line(run.out), std::regex("scx_demo\\.bpf\\.c:[0-9]+"))) << first_line(run.out);
+  EXPECT_TRUE(std::regex_search(first_line(run.out), std::regex("scx_demo\\.bpf\\.c:[0-9]+")))
+      << first_line(run.out);
   // The second VM died in the same way, under probes that saw arguments.
   EXPECT_NE(run.out.find("same signature"), std::string::npos) << run.out;
   auto log = read_log(scratch.path() + "/out/enqueue_crash/events.ktlog");
-  auto hits = std::count_if(log.begin(), log.end(), [](const EventBuffer& e) { return e.type() == Payload::ProbeHit; });
+  auto hits = std::count_if(log.begin(), log.end(),
+                            [](const EventBuffer& e) { return e.type() == Payload::ProbeHit; });
   EXPECT_GT(hits, 0);
   auto samples = std::count_if(log.begin(), log.end(), [](const EventBuffer& e) {
     return e.type() == Payload::MonitorSample && e.vm() == Vm::Primary;
@@ -81,17 +88,24 @@ INSTANTIATE_TEST_SUITE_P(
         Fixture{"scx_dispatch_loop", "", "^BUG SUMMARY: .*", kAllSections, 20},
         // No dump: the kernel did not throw these out. They die without our second VM as well as with it, and the
         // auto-repro section says so.
-        Fixture{"scx_verifier_reject", "", "^BUG SUMMARY: .*(verifier|refused|reject)",
+        Fixture{"scx_verifier_reject",
+                "",
+                "^BUG SUMMARY: .*(verifier|refused|reject)",
                 {"diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}},
-        Fixture{"scx_segv", "", "^BUG SUMMARY: .*(SIGSEGV|signal 11|Segmentation)",
+        Fixture{"scx_segv",
+                "",
+                "^BUG SUMMARY: .*(SIGSEGV|signal 11|Segmentation)",
                 {"stats", "diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}},
-        Fixture{"scx_exit_early", "", "^BUG SUMMARY: .*(never attached|before .*attach)",
+        Fixture{"scx_exit_early",
+                "",
+                "^BUG SUMMARY: .*(never attached|before .*attach)",
                 {"diagnostics", "timeline", "scheduler log", "monitor", "auto-repro"}}),
     [](const testing::TestParamInfo<Fixture>& fixture) { return std::string(fixture.param.scheduler); });
 
 TEST(Crash, BpfErrorOnTheOldestSchedExtKernelWeSupport) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
   auto run = launch(scratch, {"run", spec, "--kernel", "6.16", "--out", scratch.path() + "/out"});
   expect_crash_report(scratch, run, "t");
   EXPECT_EQ(sections(run.out), kAllSections) << run.out;
@@ -99,7 +113,8 @@ TEST(Crash, BpfErrorOnTheOldestSchedExtKernelWeSupport) {
   EXPECT_NE(run.out.find("same signature"), std::string::npos) << run.out;
   // Values at the crash: an argument of the innermost function, and what a callback changed.
   EXPECT_TRUE(std::regex_search(run.out, std::regex("\n +spent +__u64 +201\n +returns +0\n"))) << run.out;
-  EXPECT_TRUE(std::regex_search(run.out, std::regex("p->scx\\.ddsp_dsq_id +u64 +SCX_DSQ_INVALID → 0x100"))) << run.out;
+  EXPECT_TRUE(std::regex_search(run.out, std::regex("p->scx\\.ddsp_dsq_id +u64 +SCX_DSQ_INVALID → 0x100")))
+      << run.out;
 }
 
 TEST(Crash, AGoodSchedulerPassesWithOneLine) {
@@ -124,7 +139,8 @@ TEST(Crash, AGoodSchedulerPassesWithOneLine) {
 TEST(Crash, BacktraceSwitchShowsDiagnosticsOfAnyFailure) {
   Scratch scratch;
   // A worker check that cannot hold: the failure is not the scheduler's death.
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .test = "max_gap_ms = 1", .work = "CpuSpin"}));
+  std::string spec = scratch.write(
+      "spec.toml", spec_text({.scheduler = "scx_good", .test = "max_gap_ms = 1", .work = "CpuSpin"}));
   auto plain = launch(scratch, {"run", spec, "--out", scratch.path() + "/plain"});
   EXPECT_EQ(plain.exit_code, 1) << plain.out << plain.err;
   auto plain_sections = sections(plain.out);

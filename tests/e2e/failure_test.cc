@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "schemas/run_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -29,7 +30,8 @@ TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {
   Scratch scratch;
   std::string script = scratch.write("idle.sh", "#!/bin/sh\necho starting up\nsleep 1000\n");
   ASSERT_EQ(chmod(script.c_str(), 0755), 0);
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = script, .test = "attach_timeout_s = 3"}));
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = script, .test = "attach_timeout_s = 3"}));
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   std::string summary = run.out.substr(0, run.out.find('\n'));
@@ -44,7 +46,8 @@ TEST(Failure, ABootThatHangsNamesTheLastStage) {
               {"XDG_RUNTIME_DIR=" + scratch.path()});
   // Stop QEMU's process as soon as there is one: from the launcher's side, a guest that hangs while it boots.
   std::vector<std::string> qemu;
-  ASSERT_TRUE(wait_until([&] { return !(qemu = processes_with("-name ktstr-primary", scratch.path())).empty(); }, kRunLimit))
+  ASSERT_TRUE(wait_until(
+      [&] { return !(qemu = processes_with("-name ktstr-primary", scratch.path())).empty(); }, kRunLimit))
       << run.err();
   kill(std::stoi(qemu[0]), SIGSTOP);
   auto output = run.finish();
@@ -56,10 +59,13 @@ TEST(Failure, ABootThatHangsNamesTheLastStage) {
 
 TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
-  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}), {"XDG_RUNTIME_DIR=" + scratch.path()});
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}),
+              {"XDG_RUNTIME_DIR=" + scratch.path()});
   std::vector<std::string> monitor;
-  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit))
+      << run.err();
   monitor = processes_with("/ktstr-monitor --bus", scratch.path());
   ASSERT_EQ(monitor.size(), 1u) << join(monitor);
   kill(std::stoi(monitor[0]), SIGKILL);
@@ -71,9 +77,12 @@ TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
 
 TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
   Scratch scratch;
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
-  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}), {"XDG_RUNTIME_DIR=" + scratch.path()});
-  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"200\""}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}),
+              {"XDG_RUNTIME_DIR=" + scratch.path()});
+  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit))
+      << run.err();
   auto reporter = processes_with("/ktstr-reporter --bus", scratch.path());
   ASSERT_EQ(reporter.size(), 1u) << join(reporter);
   kill(std::stoi(reporter[0]), SIGKILL);
@@ -87,7 +96,8 @@ TEST(Failure, AFullDiskEndsTheRunAsInfrastructureFailureWithWhatWasRecorded) {
   Scratch scratch;
   std::string disk = scratch.path() + "/disk";
   ASSERT_EQ(mkdir(disk.c_str(), 0700), 0);
-  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=48k") != 0) GTEST_SKIP() << "only root can make a small disk";
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=48k") != 0)
+    GTEST_SKIP() << "only root can make a small disk";
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
   auto run = launch(scratch, {"run", spec, "--out", disk + "/out"}, {"KTSTR_VERBOSE=1"});
   umount(disk.c_str());

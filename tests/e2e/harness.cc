@@ -11,7 +11,7 @@
 #include <sstream>
 #include <thread>
 
-#include "runtime/log_reader.h"
+#include "schemas/log_reader.h"
 
 namespace ktstr::e2e {
 namespace {
@@ -55,9 +55,12 @@ Running::Running(const Scratch& scratch, std::vector<std::string> argv, std::vec
     if (std::none_of(env.begin(), env.end(), [&](const std::string& e) { return e.starts_with(unset); }))
       env.push_back(unset);
   }
-  auto child = Child::spawn({.argv = std::move(argv), .env = std::move(env), .stdout_fd = out.get(), .stderr_fd = err.get()});
-  if (!child) ADD_FAILURE() << child.error().message();
-  else child_ = std::move(child).value();
+  auto child = Child::spawn(
+      {.argv = std::move(argv), .env = std::move(env), .stdout_fd = out.get(), .stderr_fd = err.get()});
+  if (!child)
+    ADD_FAILURE() << child.error().message();
+  else
+    child_ = std::move(child).value();
 }
 
 std::string Running::err() const { return read_file(err_path_); }
@@ -93,7 +96,8 @@ std::string spec_text(const SpecText& spec) {
   s << "[[test]]\nname = \"" << spec.name << "\"\n";
   if (!spec.scheduler.empty()) s << "scheduler = \"s\"\n";
   s << "llcs = 1\ncores = " << spec.cores << "\nthreads = 1\nduration_s = " << spec.duration_s << "\n"
-    << spec.test << "\n  [[test.cgroup]]\n  name = \"cg_0\"\n  workers = 2\n  work = \"" << spec.work << "\"\n";
+    << spec.test << "\n  [[test.cgroup]]\n  name = \"cg_0\"\n  workers = 2\n  work = \"" << spec.work
+    << "\"\n";
   return s.str();
 }
 

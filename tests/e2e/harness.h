@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/child.h"
+#include "base/child.h"
 #include "schemas/envelope.h"
 
 namespace ktstr::e2e {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "schemas/client_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -20,14 +21,16 @@ class LifetimeTest : public testing::Test {
     std::string spec = scratch_.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
     run_.emplace(scratch_, launch_argv({"run", spec, "--out", scratch_.path() + "/out"}),
                  std::vector<std::string>{"XDG_RUNTIME_DIR=" + runtime_dir_});
-    ASSERT_TRUE(wait_until([&] { return run_->err().find("workload running") != std::string::npos; }, kRunLimit))
+    ASSERT_TRUE(
+        wait_until([&] { return run_->err().find("workload running") != std::string::npos; }, kRunLimit))
         << run_->err();
   }
 
   std::string log() const { return scratch_.path() + "/out/t/events.ktlog"; }
 
   void expect_nothing_left() {
-    EXPECT_TRUE(wait_until([&] { return processes_with(runtime_dir_).empty(); }, std::chrono::milliseconds(20'000)))
+    EXPECT_TRUE(
+        wait_until([&] { return processes_with(runtime_dir_).empty(); }, std::chrono::milliseconds(20'000)))
         << join(processes_with(runtime_dir_));
     EXPECT_TRUE(wait_until([&] { return fs::is_empty(runtime_dir_); }, std::chrono::milliseconds(5'000)))
         << "bus folder left in " << runtime_dir_;
@@ -43,8 +46,8 @@ class LifetimeTest : public testing::Test {
 };
 
 TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
-  for (const char* name : {"ktstr-launch run", "ktstr-collector --bus", "ktstr-monitor --bus", "ktstr-reproer --bus",
-                           "ktstr-reporter --bus", "qemu-system-x86_64"}) {
+  for (const char* name : {"ktstr-launch run", "ktstr-collector --bus", "ktstr-monitor --bus",
+                           "ktstr-reproer --bus", "ktstr-reporter --bus", "qemu-system-x86_64"}) {
     auto found = processes_with(name, scratch_.path());
     EXPECT_EQ(found.size(), 1u) << name << "\n" << join(found);
   }
@@ -55,7 +58,9 @@ TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
 
 TEST_F(LifetimeTest, AnAttachedCommandsLinesStandInTheLogUnderItsOwnName) {
   std::vector<std::string> env = {"XDG_RUNTIME_DIR=" + runtime_dir_};
-  auto attached = launch(scratch_, {"attach", "latest", "--name", "trace", "--", "sh", "-c", "echo first; echo second >&2"}, env);
+  auto attached =
+      launch(scratch_,
+             {"attach", "latest", "--name", "trace", "--", "sh", "-c", "echo first; echo second >&2"}, env);
   EXPECT_EQ(attached.exit_code, 0) << attached.err;
   EXPECT_NE(attached.err.find("2 lines into"), std::string::npos) << attached.err;
   auto taken = launch(scratch_, {"attach", "latest", "--name", "monitor", "--", "true"}, env);
@@ -63,7 +68,8 @@ TEST_F(LifetimeTest, AnAttachedCommandsLinesStandInTheLogUnderItsOwnName) {
   EXPECT_NE(taken.err.find("taken"), std::string::npos) << taken.err;
   // The lines are in the log before the run ends; a command that outlives the run is ended with it.
   const std::string seconds = std::to_string(100'000 + getpid());  // nobody else sleeps so long
-  Running lasting(scratch_, launch_argv({"attach", "latest", "--name", "lasting", "--", "sleep", seconds}), env);
+  Running lasting(scratch_, launch_argv({"attach", "latest", "--name", "lasting", "--", "sleep", seconds}),
+                  env);
   ASSERT_TRUE(wait_until([&] { return processes_with("sleep " + seconds).size() >= 2; }, kRunLimit));
   run_->signal(SIGTERM);
   EXPECT_EQ(run_->finish().exit_code, 143);

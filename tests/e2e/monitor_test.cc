@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "schemas/clone.h"
+#include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -308,14 +310,12 @@ TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   EXPECT_NE(run.out.find("map write .bss.stats stats.enqueued: "), std::string::npos) << run.out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, MonitorOn, testing::ValuesIn(kernels()),
-                         [](const testing::TestParamInfo<std::string>& kernel) {
-                           std::string name = kernel.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); },
-                               '_');
-                           return "v" + name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, MonitorOn, testing::ValuesIn(kernels()), [](const testing::TestParamInfo<std::string>& kernel) {
+      std::string name = kernel.param;
+      std::replace_if(name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
+      return "v" + name;
+    });
 
 TEST(Monitor, AShorterWatchdogFindsTheStallSooner) {
   Scratch scratch;

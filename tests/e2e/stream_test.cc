@@ -5,6 +5,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -46,7 +50,9 @@ class ReplayTest : public testing::Test {
   std::string bus() {
     auto runs = launch(scratch_, {"runs", "--json"}, env_);
     auto json = nlohmann::json::parse(runs.out, nullptr, false);
-    return json.is_array() && json.size() == 1 && json[0]["replay"] == true ? json[0]["bus"].get<std::string>() : "";
+    return json.is_array() && json.size() == 1 && json[0]["replay"] == true
+               ? json[0]["bus"].get<std::string>()
+               : "";
   }
   Scratch scratch_;
   std::string log_;
@@ -56,11 +62,14 @@ class ReplayTest : public testing::Test {
 TEST_F(ReplayTest, AReporterAndAToolHearARecordedRunAsALiveOne) {
   for (const char* speed : {"max", "20"}) {
     SCOPED_TRACE(speed);
-    Running replay(scratch_, launch_argv({"replay", log_, "--bus", "--speed", speed, "--wait", "2", "--linger", "600"}), env_);
+    Running replay(scratch_,
+                   launch_argv({"replay", log_, "--bus", "--speed", speed, "--wait", "2", "--linger", "600"}),
+                   env_);
     std::string folder;
     ASSERT_TRUE(wait_until([&] { return !(folder = bus()).empty(); }, kSoon)) << replay.err();
     std::string file = scratch_.path() + "/live.txt";
-    Running reporter(scratch_, {std::string(KTSTR_BIN) + "/ktstr-reporter", "--bus", folder, "--log", log_, "--run-id", "any", "--report-file", file});
+    Running reporter(scratch_, {std::string(KTSTR_BIN) + "/ktstr-reporter", "--bus", folder, "--log", log_,
+                                "--run-id", "any", "--report-file", file});
     auto watch = launch(scratch_, {"watch", "latest", "--json"}, env_);
     EXPECT_EQ(watch.exit_code, 0) << watch.err;
     auto live = reporter.finish(kSoon);
@@ -87,7 +96,8 @@ TEST_F(ReplayTest, LogFiltersByTypeSourceVmAndTime) {
     auto output = launch(scratch_, args);
     EXPECT_EQ(output.exit_code, 0) << output.err;
     std::vector<uint64_t> listed, counted;
-    for (const auto& line : lines_of(output.out)) listed.push_back(nlohmann::json::parse(line)["seq"].get<uint64_t>());
+    for (const auto& line : lines_of(output.out))
+      listed.push_back(nlohmann::json::parse(line)["seq"].get<uint64_t>());
     for (const auto& e : events)
       if (wanted(e)) counted.push_back(e.seq());
     EXPECT_EQ(listed, counted) << filter[0];
@@ -96,12 +106,18 @@ TEST_F(ReplayTest, LogFiltersByTypeSourceVmAndTime) {
   };
   auto seconds = [](const EventBuffer& e) { return static_cast<double>(e->stamp()->host_ns()) / 1e9; };
   expect({"--type", "ProbeHit"}, [](const EventBuffer& e) { return e.type() == Payload::ProbeHit; });
-  expect({"--type", "ConsoleLine", "--type", "Verdict"}, [](const EventBuffer& e) { return e.type() == Payload::ConsoleLine || e.type() == Payload::Verdict; });
+  expect({"--type", "ConsoleLine", "--type", "Verdict"}, [](const EventBuffer& e) {
+    return e.type() == Payload::ConsoleLine || e.type() == Payload::Verdict;
+  });
   expect({"--source", "monitor"}, [](const EventBuffer& e) { return str(e->source()) == "monitor"; });
   expect({"--vm", "repro"}, [](const EventBuffer& e) { return e.vm() == Vm::Repro; });
-  expect({"--from", "5", "--to", "9.5"}, [&](const EventBuffer& e) { return seconds(e) >= 5 && seconds(e) <= 9.5; });
-  expect({"--vm", "Primary", "--source", "guest", "--to", "9"}, [&](const EventBuffer& e) { return e.vm() == Vm::Primary && str(e->source()) == "guest" && seconds(e) <= 9; });
-  for (std::vector<std::string> wrong : {std::vector<std::string>{"--type", "NoSuch"}, {"--vm", "third"}, {"--from", "9", "--to", "1"}}) {
+  expect({"--from", "5", "--to", "9.5"},
+         [&](const EventBuffer& e) { return seconds(e) >= 5 && seconds(e) <= 9.5; });
+  expect({"--vm", "Primary", "--source", "guest", "--to", "9"}, [&](const EventBuffer& e) {
+    return e.vm() == Vm::Primary && str(e->source()) == "guest" && seconds(e) <= 9;
+  });
+  for (std::vector<std::string> wrong :
+       {std::vector<std::string>{"--type", "NoSuch"}, {"--vm", "third"}, {"--from", "9", "--to", "1"}}) {
     std::vector<std::string> args = {"log", log_};
     args.insert(args.end(), wrong.begin(), wrong.end());
     EXPECT_EQ(launch(scratch_, args).exit_code, 2) << wrong[0];
@@ -121,7 +137,12 @@ TEST_F(ReplayTest, ADamagedLogIsUsedUpToItsDamageWhichIsSaidWithItsOffset) {
   const Damage kDamages[] = {
       {"torn", [&](std::string s) { return s.substr(0, s.size() - 3); }, "ends inside a record", events - 1},
       {"cut", [&](std::string s) { return s.substr(0, middle); }, "offset", events - 2},
-      {"flipped", [&](std::string s) { s[middle] = static_cast<char>(s[middle] ^ 0x40); return s; }, "offset", events - 2},
+      {"flipped",
+       [&](std::string s) {
+         s[middle] = static_cast<char>(s[middle] ^ 0x40);
+         return s;
+       },
+       "offset", events - 2},
   };
   for (const auto& damage : kDamages) {
     SCOPED_TRACE(damage.name);
@@ -137,9 +158,14 @@ TEST_F(ReplayTest, ADamagedLogIsUsedUpToItsDamageWhichIsSaidWithItsOffset) {
     auto report = launch(scratch_, {"replay", path});
     EXPECT_NE(report.out.find("--- timeline ---"), std::string::npos) << report.out;
     // A report ends with FactsCompleted: what is torn off behind that is nothing to it.
-    EXPECT_TRUE(damage.left == events - 1 || report.err.find("at offset ") != std::string::npos) << report.err;
+    EXPECT_TRUE(damage.left == events - 1 || report.err.find("at offset ") != std::string::npos)
+        << report.err;
   }
-  for (const auto& [name, content] : {std::pair<const char*, std::string>{"foreign.ktlog", "\x7f" "ELF" + std::string(200, 'x')}, {"short.ktlog", "KTSTR"}}) {
+  for (const auto& [name, content] : {std::pair<const char*, std::string>{"foreign.ktlog",
+                                                                          "\x7f"
+                                                                          "ELF" +
+                                                                              std::string(200, 'x')},
+                                      {"short.ktlog", "KTSTR"}}) {
     auto log = launch(scratch_, {"log", scratch_.write(name, content)});
     EXPECT_EQ(log.exit_code, 2);
     EXPECT_NE(log.err.find("not an event log"), std::string::npos) << log.err;
@@ -151,12 +177,14 @@ TEST(Remote, WithoutKeysNothingListens) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good"}));
   for (const char* where : {"tcp://0.0.0.0:7000", "tcp://127.0.0.1:7000"}) {
-    auto run = launch(scratch, {"run", spec, "--listen", where, "--keys", scratch.path() + "/none", "--out", scratch.path() + "/out"});
+    auto run = launch(scratch, {"run", spec, "--listen", where, "--keys", scratch.path() + "/none", "--out",
+                                scratch.path() + "/out"});
     EXPECT_EQ(run.exit_code, 2);
     EXPECT_NE(run.err.find("needs keys"), std::string::npos) << run.err;
     EXPECT_NE(run.err.find("ktstr-launch keygen"), std::string::npos) << run.err;
   }
-  EXPECT_EQ(launch(scratch, {"run", spec, "--listen", "udp://x", "--out", scratch.path() + "/out"}).exit_code, 2);
+  EXPECT_EQ(launch(scratch, {"run", spec, "--listen", "udp://x", "--out", scratch.path() + "/out"}).exit_code,
+            2);
 }
 
 // One VM for two things: a run is watched over TCP from its first event to its last, and its log is all that is needed to
@@ -168,10 +196,13 @@ TEST(Remote, ARunIsWatchedFromAfarAndRepeatedFromItsLogAlone) {
   ASSERT_EQ(launch(scratch, {"keygen", "--out", scratch.path() + "/others", "--name", "ci"}).exit_code, 0);
   fs::create_directory(bin);
   fs::copy(KTSTR_BIN "/../schedulers/scx_demo", bin + "/scx_mine");
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = bin + "/scx_mine", .args = "\"--fail-after\", \"300\""}));
+  std::string spec = scratch.write(
+      "spec.toml", spec_text({.scheduler = bin + "/scx_mine", .args = "\"--fail-after\", \"300\""}));
   std::string where = "tcp://127.0.0.1:" + std::to_string(20'000 + getpid() % 40'000);
-  Running run(scratch, launch_argv({"run", spec, "--listen", where, "--keys", keys, "--embed", "--out", scratch.path() + "/out"}));
-  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit)) << run.err();
+  Running run(scratch, launch_argv({"run", spec, "--listen", where, "--keys", keys, "--embed", "--out",
+                                    scratch.path() + "/out"}));
+  ASSERT_TRUE(wait_until([&] { return run.err().find("init started") != std::string::npos; }, kRunLimit))
+      << run.err();
   Running watch(scratch, launch_argv({"watch", "--connect", where, "--key", keys + "/ci.key", "--json"}));
   auto refused = launch(scratch, {"watch", "--connect", where, "--key", scratch.path() + "/others/ci.key"});
   EXPECT_NE(refused.exit_code, 0);
@@ -220,11 +251,15 @@ TEST_P(KillNine, TheLogHoldsWhatWasToldAndItsReportSaysWhatIsMissing) {
   const Kill& kill_case = GetParam();
   Scratch scratch;
   std::vector<std::string> env = {"XDG_RUNTIME_DIR=" + scratch.path()};
-  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"300\""}));
+  std::string spec =
+      scratch.write("spec.toml", spec_text({.scheduler = "scx_demo", .args = "\"--fail-after\", \"300\""}));
   Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}), env);
-  ASSERT_TRUE(wait_until([&] { return launch(scratch, {"runs"}, env).out.find("/t") != std::string::npos; }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return launch(scratch, {"runs"}, env).out.find("/t") != std::string::npos; },
+                         kRunLimit))
+      << run.err();
   Running witness(scratch, launch_argv({"watch", "latest", "--json"}), env);
-  ASSERT_TRUE(wait_until([&] { return run.err().find(kill_case.stage) != std::string::npos; }, kRunLimit)) << run.err();
+  ASSERT_TRUE(wait_until([&] { return run.err().find(kill_case.stage) != std::string::npos; }, kRunLimit))
+      << run.err();
   if (std::string(kill_case.victim) == "launcher") {
     run.signal(SIGKILL);
   } else {
@@ -243,7 +278,8 @@ TEST_P(KillNine, TheLogHoldsWhatWasToldAndItsReportSaysWhatIsMissing) {
   EXPECT_NE(report.exit_code, 0);
   EXPECT_NE(report.out.find("--- timeline ---"), std::string::npos) << report.out;
   EXPECT_NE(report.out.find(kill_case.said), std::string::npos) << report.out;
-  EXPECT_TRUE(wait_until([&] { return processes_with(scratch.path() + "/ktstr-bus").empty(); }, kSoon)) << join(processes_with(scratch.path() + "/ktstr-bus"));
+  EXPECT_TRUE(wait_until([&] { return processes_with(scratch.path() + "/ktstr-bus").empty(); }, kSoon))
+      << join(processes_with(scratch.path() + "/ktstr-bus"));
 }
 
 INSTANTIATE_TEST_SUITE_P(MidRun, KillNine,
@@ -252,7 +288,8 @@ INSTANTIATE_TEST_SUITE_P(MidRun, KillNine,
                                          Kill{"launcher", "init started", "did not finish"},
                                          Kill{"launcher", "probe VM: init started", "demo: budget of"}),
                          [](const auto& kill_case) {
-                           std::string name = std::string(kill_case.param.victim) + "_" + kill_case.param.stage;
+                           std::string name =
+                               std::string(kill_case.param.victim) + "_" + kill_case.param.stage;
                            for (char& c : name)
                              if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
                            return name;

@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {

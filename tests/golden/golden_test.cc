@@ -7,10 +7,12 @@
 #include <fstream>
 #include <sstream>
 
-#include "runtime/child.h"
-#include "runtime/decompress.h"
-#include "runtime/log_reader.h"
+#include "base/child.h"
+#include "base/decompress.h"
+#include "schemas/event_generated.h"
 #include "schemas/log_format.h"
+#include "schemas/log_reader.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -40,9 +42,11 @@ class GoldenLog : public testing::TestWithParam<std::string> {
     char name[] = "/tmp/ktstr-golden-XXXXXX";
     folder_ = mkdtemp(name);
     std::string packed = read_file(fs::path(KTSTR_GOLDEN) / (GetParam() + ".ktlog.xz"));
-    auto bytes = decompress_stream({reinterpret_cast<const uint8_t*>(packed.data()), packed.size()}, {}, kMaxLog);
+    auto bytes =
+        decompress_stream({reinterpret_cast<const uint8_t*>(packed.data()), packed.size()}, {}, kMaxLog);
     ASSERT_TRUE(bytes) << bytes.error().message();
-    std::ofstream(log(), std::ios::binary).write(reinterpret_cast<const char*>(bytes->data()), static_cast<long>(bytes->size()));
+    std::ofstream(log(), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes->data()), static_cast<long>(bytes->size()));
   }
   void TearDown() override { fs::remove_all(folder_); }
   std::string log() const { return folder_ + "/events.ktlog"; }
@@ -51,12 +55,14 @@ class GoldenLog : public testing::TestWithParam<std::string> {
 
 TEST_P(GoldenLog, GivesItsReport) {
   std::string written = folder_ + "/report.txt";
-  auto run = run_captured({.argv = {KTSTR_REPORTER, log(), "--report-file", written}}, std::chrono::milliseconds(60'000), true);
+  auto run = run_captured({.argv = {KTSTR_REPORTER, log(), "--report-file", written}},
+                          std::chrono::milliseconds(60'000), true);
   ASSERT_TRUE(run) << run.error().message();
   std::string report = read_file(written);
   fs::path golden = fs::path(KTSTR_GOLDEN) / (GetParam() + ".report.txt");
   if (std::getenv("KTSTR_UPDATE_GOLDEN")) std::ofstream(golden) << report;
-  EXPECT_EQ(read_file(golden), report) << "wanted? KTSTR_UPDATE_GOLDEN=1 unit/golden_test, and look at git diff tests/golden";
+  EXPECT_EQ(read_file(golden), report)
+      << "wanted? KTSTR_UPDATE_GOLDEN=1 unit/golden_test, and look at git diff tests/golden";
 }
 
 TEST_P(GoldenLog, IsReadToItsLastEvent) {
@@ -83,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(Releases, GoldenLog, testing::ValuesIn(logs()), [](cons
 TEST(GoldenLogs, EveryFormatVersionHasOne) {
   for (uint32_t version = 1; version <= kLogFormatVersion; ++version) {
     bool found = false;
-    for (const auto& name : logs()) found = found || name.starts_with("format" + std::to_string(version) + "-");
+    for (const auto& name : logs())
+      found = found || name.starts_with("format" + std::to_string(version) + "-");
     EXPECT_TRUE(found) << "tests/golden has no log of format version " << version;
   }
 }

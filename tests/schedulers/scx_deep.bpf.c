@@ -3,13 +3,14 @@
 #include "tests/schedulers/common/fifo.bpf.h"
 
 __weak __noinline int deep_level_7(struct task_struct* p __arg_trusted, __u64 spent) {
-  if (spent > config.fail_after) scx_compat_error("deep: %llu enqueues, the last by %s[%d]", spent, p->comm, p->pid);
+  if (spent > config.fail_after)
+    scx_compat_error("deep: %llu enqueues, the last by %s[%d]", spent, p->comm, p->pid);
   return (int)spent;
 }
 
-#define LEVEL(n, next)                                                                       \
+#define LEVEL(n, next)                                                                     \
   __weak __noinline int deep_level_##n(struct task_struct* p __arg_trusted, __u64 spent) { \
-    return deep_level_##next(p, spent) + 1;                                                  \
+    return deep_level_##next(p, spent) + 1;                                                \
   }
 LEVEL(6, 7)
 LEVEL(5, 6)

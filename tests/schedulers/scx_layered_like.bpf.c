@@ -18,7 +18,8 @@ struct bpf_cpumask;
 struct bpf_cpumask* bpf_cpumask_create(void) __ksym __weak;
 void bpf_cpumask_release(struct bpf_cpumask* cpumask) __ksym __weak;
 void bpf_cpumask_set_cpu(__u32 cpu, struct bpf_cpumask* cpumask) __ksym __weak;
-void __arena* bpf_arena_alloc_pages(void* map, void __arena* addr, __u32 pages, int node, __u64 flags) __ksym __weak;
+void __arena* bpf_arena_alloc_pages(void* map, void __arena* addr, __u32 pages, int node,
+                                    __u64 flags) __ksym __weak;
 
 // A layer's account, as the scheduler's own types are: fields that no kernel knows.
 struct layer_account {
@@ -55,14 +56,15 @@ static __noinline struct layer_entry* layer_entry_of_index(__u32 index) {
 }
 
 // Twenty small subprograms of one shape.
-#define STEP(n)                                                                       \
+#define STEP(n)                                                                    \
   static __noinline int layer_accounting_step_##n(struct layer_account* account) { \
-    if (!account) return n;                                                           \
-    account->nr_switches += n;                                                        \
-    return (int)(account->nr_switches & 0xff);                                        \
+    if (!account) return n;                                                        \
+    account->nr_switches += n;                                                     \
+    return (int)(account->nr_switches & 0xff);                                     \
   }
 #define STEPS(M) \
-  M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15) M(16) M(17) M(18) M(19) M(20)
+  M(1)           \
+  M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15) M(16) M(17) M(18) M(19) M(20)
 STEPS(STEP)
 
 // Global: the verifier looks at it alone. Fails the run.

@@ -40,7 +40,7 @@ struct {
 } by_sort SEC(".maps");
 
 struct {
-  __uint(type, 29);  // BPF_MAP_TYPE_TASK_STORAGE
+  __uint(type, 29);      // BPF_MAP_TYPE_TASK_STORAGE
   __uint(map_flags, 1);  // BPF_F_NO_PREALLOC
   __type(key, int);
   __type(value, struct maps_book);

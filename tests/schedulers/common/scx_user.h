@@ -14,7 +14,7 @@ namespace scx {
 // A command line option that sets one number of the BPF half's configuration.
 struct Option {
   const char* flag;  // with its dashes
-  __u64 scx_config::*field;
+  __u64 scx_config::* field;
   __u64 initial;  // the value without the option
   const char* help;
 };

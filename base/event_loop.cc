@@ -1,0 +1,65 @@
+#include "base/event_loop.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "base/guest_clock.h"
+
+namespace ktstr::guest {
+
+EventLoop::EventLoop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+void EventLoop::watch(int fd, uint32_t events, std::function<void(uint32_t)> ready) {
+  epoll_event ev{};
+  ev.events = events;
+  ev.data.fd = fd;
+  const bool known = watched_.count(fd) != 0;
+  watched_[fd] = std::make_shared<std::function<void(uint32_t)>>(std::move(ready));
+  ::epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev);
+}
+
+void EventLoop::unwatch(int fd) {
+  if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void EventLoop::every(uint64_t period_ns, std::function<void()> tick) {
+  tickers_.push_back({period_ns, now_ns() + period_ns, std::move(tick)});
+}
+
+void EventLoop::run_ticks() {
+  const uint64_t now = now_ns();
+  for (Ticker& t : tickers_) {
+    if (now < t.due_ns) continue;
+    t.due_ns = now + t.period_ns;  // from now: a late guest gets no burst of ticks
+    t.tick();
+  }
+}
+
+int EventLoop::wait_ms(uint64_t deadline_ns) const {
+  const uint64_t now = now_ns();
+  uint64_t until = deadline_ns;
+  for (const Ticker& t : tickers_) until = std::min(until, t.due_ns);
+  if (until <= now) return 0;
+  return static_cast<int>(std::min<uint64_t>((until - now + kMs - 1) / kMs, 1000));
+}
+
+bool EventLoop::run_until(const std::function<bool()>& done, uint64_t deadline_ns) {
+  while (true) {
+    const bool finished = done();
+    flush_();
+    if (finished) return true;
+    if (now_ns() >= deadline_ns) return false;
+    epoll_event events[16];
+    int n = ::epoll_wait(epoll_.get(), events, 16, wait_ms(deadline_ns));
+    for (int i = 0; i < n; ++i) {
+      auto it = watched_.find(events[i].data.fd);
+      if (it == watched_.end()) continue;
+      auto ready = it->second;  // kept alive: the callback may unwatch itself
+      (*ready)(events[i].events);
+    }
+    run_ticks();
+  }
+}
+
+}  // namespace ktstr::guest

@@ -1,0 +1,42 @@
+#include "base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace ktstr {
+namespace {
+
+TEST(Printable, StripsWhatATerminalWouldActUpon) {
+  EXPECT_EQ(printable("\x1b[31mred\x1b[0m"), "red");
+  EXPECT_EQ(printable("\x1b]0;title\aafter"), "after");
+  EXPECT_EQ(printable("\x1b]0;title\x1b\\after"), "after");
+  EXPECT_EQ(printable("\x1b]8;;never ends"), "");
+  EXPECT_EQ(printable("a\rb\bc\x7f"), "abc");
+  EXPECT_EQ(printable("tab\tstays"), "tab\tstays");
+  EXPECT_EQ(printable("\x1b"), "");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m"),
+            "??31m")
+      << "C1 CSI";
+}
+
+TEST(Printable, KeepsUtf8AndReplacesTheRest) {
+  EXPECT_EQ(printable("größer → ok"), "größer → ok");
+  EXPECT_EQ(printable("\xff\xfe"), "??");
+  EXPECT_EQ(printable("\xc0\xaf"), "??") << "overlong";
+  EXPECT_EQ(printable("\xed\xa0\x80"), "???") << "surrogate";
+  EXPECT_EQ(printable("\xe2\x86"), "??") << "cut short";
+}
+
+TEST(HumanNs, PicksTheUnit) {
+  EXPECT_EQ(human_ns(80), "80 ns");
+  EXPECT_EQ(human_ns(1'500'000'000), "1.500 s");
+  EXPECT_EQ(human_ns(12'300'000), "12.3 ms");
+}
+
+TEST(CpuList, FoldsRanges) {
+  EXPECT_EQ(cpu_list({3, 1, 2, 1, 7}), "1-3,7");
+  EXPECT_EQ(cpu_list({}), "");
+}
+
+}  // namespace
+}  // namespace ktstr

@@ -1,0 +1,248 @@
+#include "guest/init/guest_commands.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "base/exec_report.h"
+#include "base/guest_clock.h"
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/run_generated.h"
+
+namespace ktstr::guest {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxArguments = 1024;
+constexpr char kCommandFolder[] = "/ktstr/cmd/";
+
+struct Pipe {
+  UniqueFd read, write;
+};
+
+Result<Pipe> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return Error::from_errno("pipe");
+  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// Absolute, nothing in it that leads elsewhere.
+bool plain_path(std::string_view path) {
+  return path.size() > 1 && path.size() < 4096 && path[0] == '/' &&
+         path.find("/../") == std::string_view::npos && !path.ends_with("/..") &&
+         path.find('\0') == std::string_view::npos;
+}
+
+}  // namespace
+
+GuestCommands::GuestCommands(EventLoop& loop, EventChannel& channel, std::string root)
+    : loop_(loop), channel_(channel), root_(std::move(root)) {}
+
+GuestCommands::~GuestCommands() {
+  for (auto& [pid, command] : commands_)
+    for (Output& output : command->outputs) close_output(output);
+}
+
+void GuestCommands::on_event(const EventBuffer& event) {
+  if (auto* piece = event.as<FileEmbedded>()) {
+    if (auto written = write_piece(*piece); !written && file_error_.empty())
+      file_error_ = written.error().message();
+  } else if (auto* request = event.as<GuestCommandRequested>()) {
+    start(*request);
+  }
+}
+
+// A program's own file is written anew; a library that is there already stays: the scheduler may have it
+// mapped.
+Status GuestCommands::write_piece(const FileEmbedded& piece) {
+  const std::string path(str(piece.guest_path()));
+  if (!plain_path(path)) return Error::invalid("\"" + path + "\" is no path for a file in the guest");
+  if (piece.offset() == 0)
+    kept_[path] = !path.starts_with(kCommandFolder) && ::access((root_ + path).c_str(), F_OK) == 0;
+  if (kept_[path]) return {};
+  const size_t size = piece.data() ? piece.data()->size() : 0;
+  bytes_ += size;
+  if (bytes_ > kMaxBytes)
+    return Error::exhausted("the files of commands are more than " + std::to_string(kMaxBytes >> 20) +
+                            " MiB");
+  const std::string full = root_ + path;
+  if (piece.offset() == 0) {
+    std::error_code ec;
+    fs::create_directories(fs::path(full).parent_path(), ec);
+    ::unlink(full.c_str());  // one that runs stays as it is
+  }
+  UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0755));
+  if (!fd) return Error::from_errno(path);
+  for (size_t done = 0; done < size;) {
+    const ssize_t n = ::pwrite(fd.get(), piece.data()->data() + done, size - done,
+                               static_cast<off_t>(piece.offset() + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Error::from_errno(path);
+    done += static_cast<size_t>(n);
+  }
+  return {};
+}
+
+// A request without a program: the one of this name that runs is asked to end, then made to.
+bool GuestCommands::ask_to_end(const std::string& name) {
+  for (auto& [pid, command] : commands_) {
+    if (command->name != name) continue;
+    ::kill(-pid, command->asked ? SIGKILL : SIGTERM);
+    command->asked = true;
+    return true;
+  }
+  return false;
+}
+
+void GuestCommands::start(const GuestCommandRequested& request) {
+  const std::string name(str(request.name()));
+  if ((!request.argv() || request.argv()->size() == 0) && ask_to_end(name)) return;
+  std::string error = std::exchange(file_error_, {});
+  std::vector<std::string> argv;
+  if (request.argv())
+    for (const auto* argument : *request.argv())
+      if (argv.size() < kMaxArguments) argv.emplace_back(str(argument));
+  if (error.empty() && argv.empty()) error = "no command is given";
+  if (error.empty() && commands_.size() >= kMaxCommands)
+    error = std::to_string(kMaxCommands) + " commands run in the guest already";
+  if (error.empty()) {
+    auto command = std::make_unique<Command>();
+    command->name = name;
+    auto pid = spawn(argv, *command);
+    if (pid) {
+      Command& running = *command;
+      commands_[*pid] = std::move(command);
+      for (size_t which : {0, 1})
+        loop_.watch(running.outputs[which].fd.get(), EPOLLIN,
+                    [this, &running, which](uint32_t) { read_output(running, which); });
+      return;
+    }
+    error = pid.error().message();
+  }
+  tell_exit(name, 0, 0, std::move(error));
+}
+
+Result<pid_t> GuestCommands::spawn(const std::vector<std::string>& argv, Command& command) {
+  auto out = make_pipe(), err = make_pipe(), report = make_pipe();
+  for (auto* pipe : {&out, &err, &report})
+    if (!*pipe) return std::move(*pipe).error();
+  std::vector<char*> raw;
+  for (const std::string& argument : argv) raw.push_back(const_cast<char*>(argument.c_str()));
+  raw.push_back(nullptr);
+  const std::string program = argv[0].find('/') == std::string::npos ? argv[0] : root_ + argv[0];
+  const pid_t pid = ::fork();
+  if (pid < 0) return Error::from_errno("fork");
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::setsid();
+    const int null = ::open("/dev/null", O_RDONLY);
+    ::dup2(null, 0);
+    ::dup2(out->write.get(), 1);
+    ::dup2(err->write.get(), 2);
+    const char* env[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/ktstr", "HOME=/", "TERM=dumb",
+                         nullptr};
+    ::execvpe(program.c_str(), raw.data(), const_cast<char**>(env));
+    const int error = errno;
+    ::signal(SIGPIPE, SIG_IGN);
+    ::dprintf(2, "%s: %s\n", program.c_str(), std::strerror(error));
+    (void)!::write(report->write.get(), &error, sizeof error);
+    ::_exit(127);
+  }
+  out->write.reset();
+  err->write.reset();
+  report->write.reset();
+  if (const int error = exec_error(report->read.get()))
+    return Error::from_errno("start " + argv[0] + " in the guest", error);
+  for (auto* pipe : {&out, &err}) ::fcntl((*pipe)->read.get(), F_SETFL, O_NONBLOCK);
+  command.outputs[0].fd = std::move(out->read);
+  command.outputs[1].fd = std::move(err->read);
+  return pid;
+}
+
+// False: nothing there now, or the stream has ended.
+bool GuestCommands::read_output(Command& command, size_t which) {
+  Output& output = command.outputs[which];
+  char buffer[16 * 1024];
+  const ssize_t n = output.fd ? ::read(output.fd.get(), buffer, sizeof buffer) : 0;
+  if (n < 0) return false;
+  if (n == 0) {
+    close_output(output);
+    return false;
+  }
+  output.lines.feed(std::string_view(buffer, static_cast<size_t>(n)),
+                    [&](std::string_view text, bool truncated) { on_line(command, which, text, truncated); });
+  return true;
+}
+
+void GuestCommands::on_line(Command& command, size_t which, std::string_view text, bool truncated) {
+  const uint64_t now = now_ns();
+  if (now / kSecond != command.second) {
+    command.second = now / kSecond;
+    command.lines_this_second = 0;
+  }
+  if (++command.lines_this_second > kLinesPerSecond) {
+    ++command.dropped;
+    return;
+  }
+  CollectorLineT fact;
+  fact.name = command.name;
+  fact.text = text;
+  fact.stream = which == 0 ? OutputStream::Stdout : OutputStream::Stderr;
+  fact.truncated = truncated;
+  channel_.send(std::move(fact), now);
+}
+
+void GuestCommands::close_output(Output& output) {
+  if (!output.fd) return;
+  loop_.unwatch(output.fd.get());
+  output.fd.reset();
+}
+
+bool GuestCommands::on_end(pid_t pid, int status) {
+  auto found = commands_.find(pid);
+  if (found == commands_.end()) return false;
+  Command& command = *found->second;
+  for (size_t which : {0, 1}) {
+    // What it wrote before its end; a child of it that lives on is not waited for.
+    for (int i = 0; i < 64 && read_output(command, which); ++i) {
+    }
+    command.outputs[which].lines.flush(
+        [&](std::string_view text, bool cut) { on_line(command, which, text, cut); });
+    close_output(command.outputs[which]);
+  }
+  std::string error;
+  if (command.dropped != 0) error = std::to_string(command.dropped) + " lines above the rate were dropped";
+  tell_exit(command.name, pid, status, std::move(error));
+  commands_.erase(found);
+  return true;
+}
+
+void GuestCommands::tell_exit(const std::string& name, pid_t pid, int status, std::string error) {
+  GuestCommandExitedT fact;
+  fact.name = name;
+  fact.pid = static_cast<uint32_t>(pid);
+  fact.exit_code = pid == 0 ? 127 : WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  fact.signal = pid != 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  fact.error = std::move(error);
+  channel_.send(std::move(fact));
+}
+
+void GuestCommands::stop(uint64_t limit_ns) {
+  for (int signo : {SIGTERM, SIGKILL}) {
+    if (commands_.empty()) return;
+    for (auto& [pid, command] : commands_) ::kill(-pid, signo);  // each is a session of its own
+    loop_.run_until([this] { return commands_.empty(); }, now_ns() + limit_ns);
+  }
+}
+
+}  // namespace ktstr::guest

@@ -1,0 +1,366 @@
+#include "guest/init/guest_run.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/small_files.h"
+#include "guest/init/mounts.h"
+#include "guest/init/own_view.h"
+#include "schemas/client_generated.h"
+#include "schemas/guest_generated.h"
+
+namespace ktstr::guest {
+namespace {
+
+constexpr char kPlan[] = "/ktstr/plan.bin";
+constexpr size_t kMaxPlan = 16u << 20;
+constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
+
+// Deadlines before scaling.
+constexpr uint64_t kProbeReadyNs = 60 * kSecond;
+constexpr uint64_t kProbeHangNs = 20 * kSecond;
+constexpr uint64_t kProbeDoneNs = 15 * kSecond;
+constexpr uint64_t kSettleNs =
+    6 * kSecond;                          // after a detach, for dump, console and the scheduler's last words
+constexpr uint64_t kQuietNs = 300 * kMs;  // nothing new for so long counts as quiet
+constexpr uint64_t kGraceNs = 5 * kSecond;  // between asking and killing
+constexpr uint64_t kCoreNs = 10 * kSecond;
+constexpr int kDrainMs = 10'000;
+
+}  // namespace
+
+GuestRun::GuestRun(EventLoop& loop, EventChannel& channel)
+    : loop_(loop),
+      channel_(channel),
+      tracer_(channel),
+      probe_(loop, channel,
+             {.programs_seen = [this] { stage(Stage::ProgramsSeen); },
+              .note = [this](const std::string& text) { note(text); }}),
+      scheduler_(loop, channel),
+      cores_(loop),
+      commands_(loop, channel) {}
+
+GuestRun::~GuestRun() = default;
+
+void GuestRun::run(std::vector<std::string> boot_notes) {
+  const bool planned = read_plan();
+  utsname uts{};
+  ::uname(&uts);
+  GuestHelloT hello;
+  hello.kernel_release = uts.release;
+  hello.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  hello.sched_ext = SchedExtState::present();
+  hello.boot_ns = clock_ns(CLOCK_BOOTTIME);
+  hello.init_version = "1";
+  channel_.send(std::move(hello));
+  stage(Stage::InitStarted);
+  for (const std::string& text : boot_notes) note(text);
+  if (!planned) {
+    fail(Stage::InitStarted, std::string(kPlan) + " in the initramfs is missing or damaged");
+    return finish();
+  }
+  stage(Stage::PlanRead, plan_->spec->name);
+  prepare();
+  const Attach result = attach();
+  // One that was thrown out before the workload could start has nothing to be loaded with.
+  if (result != Attach::kFailed && !detached_) run_workload();
+  phase("teardown");
+  settle();
+  if (scenario_) {
+    scenario_->stop(scaled(kGraceNs));
+    scenario_->report();
+  }
+  if (plan_->own_view) state_own_view();
+  end_scheduler();
+  end_probe();
+  finish();
+}
+
+bool GuestRun::read_plan() {
+  auto bytes = read_binary(kPlan, kMaxPlan);
+  if (!bytes || bytes->size() < 8) return false;
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes->data());
+  flatbuffers::Verifier verifier(data, bytes->size());
+  if (!GuestPlanBufferHasIdentifier(data) || !VerifyGuestPlanBuffer(verifier)) return false;
+  plan_ = UnPackGuestPlan(data);
+  channel_.identify(plan_->run_id, plan_->vm, plan_->attempt);
+  return true;
+}
+
+void GuestRun::prepare() {
+  for (const std::string& text : apply_kernel_settings(plan_->verbose_console)) note(text);
+  for (const std::string& text : enable_cgroup_controllers()) note(text);
+  watch_children();
+  watch_host();
+  if (auto armed = cores_.arm(); !armed) note("no backtraces of dying processes: " + armed.error().message());
+  if (auto on = tracer_.start(); !on) note("sched_ext dump: " + on.error().message());
+  loop_.every(kTickNs, [this] {
+    tracer_.poll();
+    look_at_state();
+    probe_.tick();
+  });
+  loop_.after_turn([this] { channel_.pump(); });
+}
+
+void GuestRun::watch_children() {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &child, nullptr);
+  child_signals_ = UniqueFd(::signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC));
+  loop_.watch(child_signals_.get(), EPOLLIN, [this](uint32_t) {
+    signalfd_siginfo info;
+    while (::read(child_signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    }
+    reap();
+  });
+}
+
+// Commands of clients of the bus. A host that has gone is not listened to any more: its fd would be readable for ever.
+void GuestRun::watch_host() {
+  const int fd = channel_.input_fd();
+  if (fd < 0) return;
+  loop_.watch(fd, EPOLLIN, [this, fd](uint32_t events) {
+    const bool open = channel_.take_input([this](const EventBuffer& event) { commands_.on_event(event); });
+    if (!open || (events & EPOLLIN) == 0) loop_.unwatch(fd);
+  });
+}
+
+void GuestRun::reap() {
+  int status = 0;
+  pid_t pid;
+  rusage usage{};
+  while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
+    if (pid == scheduler_.pid()) {
+      scheduler_.on_end(status);
+      probe_.scheduler_ended();
+    } else if (pid == probe_.pid()) {
+      probe_.on_end(status);
+    } else if (commands_.on_end(pid, status)) {
+      continue;
+    } else if (scenario_) {
+      scenario_->on_end(pid, status, usage);
+    }
+  }
+}
+
+GuestRun::Attach GuestRun::attach() {
+  if (!plan_->spec->scheduler) return Attach::kNoScheduler;
+  const SchedulerSpecT& spec = *plan_->spec->scheduler;
+  phase("attach");
+  if (probe_.start(scaled(kProbeHangNs))) {
+    auto ready = [this] { return probe_.kernel_probes_placed() || !probe_.alive(); };
+    if (!loop_.run_until(ready, now_ns() + scaled(kProbeReadyNs))) probe_.give_up("did not get ready");
+  }
+  seq_before_ = sched_ext_.enable_seq();
+  last_state_ = sched_ext_.state();
+  const uint64_t started = now_ns();
+  if (auto status = scheduler_.start(spec, probe_.alive()); !status) {
+    fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\": " + status.error().message());
+    return Attach::kFailed;
+  }
+  SchedulerStartedT fact;
+  fact.pid = static_cast<uint32_t>(scheduler_.pid());
+  fact.argv.push_back(spec.guest_path);
+  fact.argv.insert(fact.argv.end(), spec.args.begin(), spec.args.end());
+  channel_.send(std::move(fact), started);
+  stage(Stage::SchedulerStarted);
+  if (probe_.started()) probe_.scheduler_started(scheduler_.pid(), scheduler_.listener());
+  if (auto status = wait_attached(started); !status) {
+    fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\" " + status.error().message());
+    return Attach::kFailed;
+  }
+  note_attached(started);
+  return Attach::kAttached;
+}
+
+Status GuestRun::wait_attached(uint64_t started_ns) {
+  // The sequence tells also of a scheduler that was enabled and thrown out between two looks.
+  auto was_enabled = [this] {
+    return sched_ext_.enable_seq() > seq_before_ ||
+           (last_state_ != "enabled" && sched_ext_.state() == "enabled");
+  };
+  const uint64_t limit = scaled(plan_->spec->attach_timeout_ns);
+  loop_.run_until([&] { return was_enabled() || !scheduler_.running(); }, started_ns + limit);
+  if (was_enabled()) return {};
+  const std::string said = sched_ext_.state();
+  const std::string state = said.empty() ? "this kernel has no sched_ext" : "sched_ext says \"" + said + "\"";
+  scheduler_.drain_output(false);
+  const std::string words =
+      scheduler_.last_words().empty() ? "" : "; its last line: " + scheduler_.last_words();
+  if (!scheduler_.running()) {
+    return Error::invalid("ended (" + scheduler_.end()->to_string() + ") before sched_ext was enabled; " +
+                          state + words);
+  }
+  char limit_text[64];
+  std::snprintf(limit_text, sizeof(limit_text), "%.1f s (time scale %.2f)", static_cast<double>(limit) / 1e9,
+                static_cast<double>(plan_->time_scale));
+  return Error::timeout("did not attach within " + std::string(limit_text) + "; its process still runs; " +
+                        state + words);
+}
+
+void GuestRun::note_attached(uint64_t started_ns) {
+  attached_ = true;
+  ops_name_ = sched_ext_.ops();
+  last_state_ = "enabled";
+  SchedulerAttachedT fact;
+  fact.ops_name = ops_name_;
+  fact.enable_seq = std::max(sched_ext_.enable_seq(), seq_before_ + 1);  // the state changes a little earlier
+  fact.elapsed_ns = now_ns() - started_ns;
+  channel_.send(std::move(fact));
+  stage(Stage::SchedulerAttached, ops_name_);
+  look_at_state();
+}
+
+// Told once it was attached: every change of the state.
+void GuestRun::look_at_state() {
+  if (!attached_) return;
+  std::string state = sched_ext_.state();
+  if (state == last_state_) return;
+  last_state_ = state;
+  if (state != "enabled") {
+    detached_ = true;
+    SchedulerDetachedT fact;
+    fact.state = std::move(state);
+    fact.ops_name = ops_name_;
+    channel_.send(std::move(fact));
+  }
+}
+
+void GuestRun::run_workload() {
+  phase("workload");
+  scenario_ = std::make_unique<Scenario>(
+      loop_, channel_, cores_,
+      ScenarioOptions{.spec = *plan_->spec,
+                      .time_scale = std::max(1.0, static_cast<double>(plan_->time_scale)),
+                      .phase = [this](const std::string& name) { phase(name.c_str()); }});
+  if (auto status = scenario_->start(); !status) {
+    fail(Stage::WorkloadStarted, "workload: " + status.error().message());
+    scenario_->stop(scaled(kGraceNs));
+    return;
+  }
+  stage(Stage::WorkloadStarted, std::to_string(scenario_->workers()) + " workers");
+  // The kernel's word counts: a scheduler may go on after its process has ended (a pinned link, a daemon).
+  scenario_->run([this] { return detached_; });
+  scenario_->ask_to_stop();
+  stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
+}
+
+// After a detach: the kernel's dump, its console output and the scheduler's own words are worth waiting for.
+void GuestRun::settle() {
+  if (!scheduler_.started()) return;
+  if (!detached_ && scheduler_.running()) return;
+  const uint64_t since = now_ns();
+  auto quiet = [&] {
+    const uint64_t last = std::max({since, tracer_.last_line_ns(), scheduler_.last_output_ns()});
+    return !scheduler_.running() && sched_ext_.state() != "disabling" && now_ns() - last > kQuietNs;
+  };
+  loop_.run_until(quiet, since + scaled(kSettleNs));
+  if (!scheduler_.running()) scheduler_ended();
+}
+
+// Some of the monitor's samples stand on either side of it, with nothing going on.
+void GuestRun::state_own_view() {
+  constexpr uint64_t kQuiet = 300 * kMs;
+  loop_.run_until([] { return false; }, now_ns() + kQuiet);
+  GuestViewT view = take_own_view();
+  loop_.run_until([] { return false; }, now_ns() + kQuiet);
+  channel_.send(std::move(view));
+}
+
+void GuestRun::end_scheduler() {
+  if (!scheduler_.started()) return;
+  auto ended = [this] { return !scheduler_.running(); };
+  // SIGINT first: that is what schedulers are used to, and lets them print their statistics.
+  for (int signo : {SIGINT, SIGKILL}) {
+    if (ended()) break;
+    scheduler_.signal(signo);
+    loop_.run_until(ended, now_ns() + scaled(kGraceNs));
+  }
+  scheduler_ended();
+}
+
+void GuestRun::scheduler_ended() {
+  if (exit_told_) return;
+  exit_told_ = true;
+  tracer_.poll();
+  look_at_state();
+  scheduler_.drain_output(true);
+  SchedulerExitedT fact;
+  fact.pid = static_cast<uint32_t>(scheduler_.pid());
+  if (scheduler_.end()) {
+    fact.exit_code = scheduler_.end()->exit_code;
+    fact.signal = scheduler_.end()->signal;
+    if (scheduler_.end()->dumped_core) fact.core_frames = cores_.backtrace(scheduler_.pid(), scaled(kCoreNs));
+  } else {
+    note("the scheduler's process does not end, not even killed");
+  }
+  fact.attached = attached_;
+  fact.requested = scheduler_.end_requested();
+  channel_.send(std::move(fact));
+}
+
+void GuestRun::end_probe() {
+  if (!probe_.started()) return;
+  probe_.finish();
+  if (!loop_.run_until([this] { return probe_.done(); }, now_ns() + scaled(kProbeDoneNs)))
+    note("ktstr-probe did not finish: some of its hits may be missing");
+}
+
+void GuestRun::finish() {
+  commands_.stop(scaled(kGraceNs));
+  tracer_.poll();
+  stage(Stage::GuestFinished);
+  GuestFinishedT fact;
+  fact.clean = !failed_;
+  fact.frames_sent = channel_.frames();
+  fact.lines_dropped = scheduler_.dropped_lines() + channel_.dropped();
+  if (scenario_) fact.lines_dropped += scenario_->dropped_lines();
+  channel_.send(std::move(fact));
+  channel_.drain(kDrainMs);
+}
+
+void GuestRun::stage(Stage stage, std::string detail) {
+  StageReachedT fact;
+  fact.stage = stage;
+  fact.detail = std::move(detail);
+  channel_.send(std::move(fact));
+  channel_.pump();  // what follows may be the kernel's end
+}
+
+void GuestRun::fail(Stage stage, std::string error) {
+  failed_ = true;
+  GuestFailedT fact;
+  fact.stage = stage;
+  fact.error = std::move(error);
+  channel_.send(std::move(fact));
+}
+
+void GuestRun::phase(const char* name) {
+  PhaseStartedT fact;
+  fact.name = name;
+  fact.index = phases_++;
+  channel_.send(std::move(fact));
+}
+
+// For a person who looks into the log; no failure of the run.
+void GuestRun::note(const std::string& text) {
+  CollectorLineT fact;
+  fact.text = text;
+  channel_.send(std::move(fact));
+}
+
+uint64_t GuestRun::scaled(uint64_t ns) const {
+  const double scale = plan_ && plan_->time_scale > 1 ? static_cast<double>(plan_->time_scale) : 1.0;
+  return static_cast<uint64_t>(static_cast<double>(ns) * scale);
+}
+
+}  // namespace ktstr::guest

@@ -1,0 +1,79 @@
+// One run in the VM, from the mounts to power-off: what PID 1 does, in order.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/unique_fd.h"
+#include "guest/init/core_catcher.h"
+#include "guest/init/dump_tracer.h"
+#include "guest/init/event_channel.h"
+#include "guest/init/guest_commands.h"
+#include "guest/init/probe_link.h"
+#include "guest/init/scenario.h"
+#include "guest/init/sched_ext_state.h"
+#include "guest/init/scheduler_process.h"
+#include "schemas/plan_generated.h"
+
+namespace ktstr::guest {
+
+class GuestRun {
+ public:
+  GuestRun(EventLoop& loop, EventChannel& channel);
+  ~GuestRun();
+
+  // Says hello, reads the plan, carries it out, tears down, and says GuestFinished with everything drained.
+  // Returns when only power-off is left to do. Never fails: what goes wrong is said as GuestFailed.
+  void run(std::vector<std::string> boot_notes);
+
+ private:
+  enum class Attach { kAttached, kFailed, kNoScheduler };
+
+  bool read_plan();
+  void watch_children();
+  void watch_host();
+  void reap();
+  void prepare();
+  Attach attach();
+  Status wait_attached(uint64_t started_ns);
+  void run_workload();
+  void settle();
+  void state_own_view();
+  void end_scheduler();
+  void end_probe();
+  void finish();
+
+  void look_at_state();
+  void note_attached(uint64_t started_ns);
+  void scheduler_ended();
+
+  void stage(Stage stage, std::string detail = {});
+  void fail(Stage stage, std::string error);
+  void phase(const char* name);
+  void note(const std::string& text);
+  uint64_t scaled(uint64_t ns) const;
+
+  EventLoop& loop_;
+  EventChannel& channel_;
+  std::unique_ptr<GuestPlanT> plan_;
+  SchedExtState sched_ext_;
+  DumpTracer tracer_;
+  ProbeLink probe_;
+  SchedulerProcess scheduler_;
+  CoreCatcher cores_;
+  GuestCommands commands_;
+  std::unique_ptr<Scenario> scenario_;
+  UniqueFd child_signals_;
+
+  uint64_t seq_before_ = 0;  // enable_seq before the scheduler started
+  bool attached_ = false;    // was enabled under our scheduler
+  bool detached_ = false;    // and is not any more
+  bool exit_told_ = false;
+  std::string last_state_;
+  std::string ops_name_;
+  uint32_t phases_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace ktstr::guest

@@ -1,0 +1,201 @@
+// Real worker processes, on the host: every work type makes progress, hands over, and ends when told.
+#include "workload/worker.h"
+
+#include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <climits>
+#include <new>
+#include <vector>
+
+#include "base/guest_clock.h"
+#include "guest/init/check_reader.h"
+#include "schemas/guest_generated.h"
+#include "workload/ring_layout.h"
+
+namespace ktstr::guest {
+namespace {
+
+constexpr uint64_t kLimitNs = 60 * kSecond;
+constexpr uint64_t kEnough = 20;  // iterations
+
+class WorkerSlots : public testing::Test {
+ protected:
+  WorkerSlots() {
+    bytes_ = sizeof(WorkloadControl) + alignof(WorkerSlot) + 8 * sizeof(WorkerSlot);
+    memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    control_ = new (memory_) WorkloadControl;
+    for (auto& word : control_->allowed) word.store(~uint64_t{0});
+    slots_ = reinterpret_cast<WorkerSlot*>(static_cast<char*>(memory_) + sizeof(WorkloadControl));
+    for (int i = 0; i < 8; ++i) new (&slots_[i]) WorkerSlot;
+  }
+  ~WorkerSlots() override { ::munmap(memory_, bytes_); }
+
+  size_t bytes_;
+  void* memory_;
+  WorkloadControl* control_;
+  WorkerSlot* slots_;
+};
+static_assert(sizeof(WorkloadControl) % alignof(WorkerSlot) == 0);
+
+class WorkerTest : public WorkerSlots, public testing::WithParamInterface<std::tuple<WorkType, size_t>> {};
+
+TEST_P(WorkerTest, WorksAndEnds) {
+  const auto [work, count] = GetParam();
+  CgroupSpecT group;
+  group.work = work;
+  group.burst_ns = group.pause_ns = kMs;
+  group.size_kb = 64;
+  group.stride = 64;
+  group.fan_out = 3;
+  group.contenders = 2;
+  group.hold_iters = group.work_iters = group.spin_iters = 100;
+  group.touches = 8;
+  for (auto kind : EnumValuesWorkPhaseKind()) {
+    group.phases.push_back(std::make_unique<WorkPhaseT>());
+    group.phases.back()->kind = kind;
+    group.phases.back()->length_ns = kMs;
+  }
+  std::vector<WorkerSetup> setups(count);
+  for (size_t i = 0; i < count; ++i) {
+    setups[i] = {.group = &group, .control = control_, .self = &slots_[i]};
+    setups[i].next = &slots_[ring_place(i, count).next];
+    setups[i].has_token = ring_place(i, count).has_token;
+    if (const size_t size = group_size(group)) {
+      setups[i].place = static_cast<uint32_t>(i % size);
+      setups[i].head = &slots_[i - i % size];
+      setups[i].next = &slots_[i - i % size + 1];
+    }
+  }
+  std::vector<int> fds;
+  for (size_t i = 0; i < count && uses_pipe(work); ++i) {
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    setups[ring_place(i, count).next].pipe_in = pipe[0];
+    setups[i].pipe_out = pipe[1];
+    fds.insert(fds.end(), {pipe[0], pipe[1]});
+  }
+  std::vector<pid_t> pids;
+  for (const WorkerSetup& setup : setups) {
+    pids.push_back(::fork());
+    if (pids.back() != 0) continue;
+    struct sigaction nudge{};
+    nudge.sa_handler = [](int) {};
+    ::sigaction(SIGUSR1, &nudge, nullptr);
+    run_worker(setup);
+    ::_exit(0);
+  }
+  for (int fd : fds) ::close(fd);
+  control_->go_ns.store(now_ns());
+  control_->go.store(1);
+  ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(&control_->go), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  const uint64_t deadline = now_ns() + kLimitNs;
+  auto iterations = [&](size_t i) {
+    return *static_cast<volatile uint64_t*>(&slots_[i].telemetry.iterations);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    while (iterations(i) < kEnough && now_ns() < deadline) ::usleep(1000);
+    EXPECT_GE(iterations(i), kEnough) << "worker " << i;
+  }
+  control_->stop.store(1);
+  for (pid_t pid : pids) {
+    int status = 0;
+    pid_t ended = 0;
+    while ((ended = ::waitpid(pid, &status, WNOHANG)) == 0 && now_ns() < deadline) {
+      ::kill(pid, SIGUSR1);
+      ::usleep(1000);
+    }
+    if (ended == 0) ::kill(pid, SIGKILL);
+    EXPECT_EQ(ended, pid) << "did not end when told";
+    EXPECT_TRUE(WIFEXITED(status));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Telemetry& t = slots_[i].telemetry;
+    EXPECT_EQ(slots_[i].finished.load(), 1u);
+    EXPECT_GT(t.last_ns, t.start_ns);
+    EXPECT_GT(t.longest_gap_ns, 0u);
+    EXPECT_LE(t.longest_gap_ns, t.last_ns - t.start_ns);
+    EXPECT_GE(t.gap_cpu, 0);
+    const bool sleeps = work == WorkType::Mixed || work == WorkType::Bursty || uses_pipe(work) ||
+                        work == WorkType::IoSync || work == WorkType::Sequence;
+    if (sleeps) {
+      EXPECT_GT(t.wake.count(), 0u);
+    }
+    uint64_t cpus = 0;
+    for (uint64_t word : t.cpus) cpus |= word;
+    EXPECT_NE(cpus, 0u);
+    for (uint64_t word : t.outside) EXPECT_EQ(word, 0u) << "every CPU is allowed";
+  }
+}
+
+// A worker on a CPU that its group does not allow says so; nothing that it was allowed is held against it.
+TEST_F(WorkerSlots, AWorkerTellsOfCpusThatItsGroupDoesNotAllow) {
+  CgroupSpecT group;
+  for (auto& word : control_->allowed) word.store(0);
+  WorkerSetup setup{.group = &group, .control = control_, .self = &slots_[0]};
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    run_worker(setup);
+    ::_exit(0);
+  }
+  control_->go.store(1);
+  ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(&control_->go), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  auto told = [&] {
+    uint64_t any = 0;
+    for (volatile uint64_t& word : slots_[0].telemetry.outside) any |= word;
+    return any != 0;
+  };
+  for (const uint64_t deadline = now_ns() + kLimitNs; !told() && now_ns() < deadline;) ::usleep(1000);
+  EXPECT_TRUE(told());
+  control_->stop.store(1);
+  ::waitpid(pid, nullptr, 0);
+}
+
+std::string test_name(const testing::TestParamInfo<std::tuple<WorkType, size_t>>& info) {
+  return std::string(EnumNameWorkType(std::get<0>(info.param))) + "Times" +
+         std::to_string(std::get<1>(info.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    AllWork, WorkerTest,
+    testing::Values(std::tuple(WorkType::CpuSpin, 1), std::tuple(WorkType::YieldHeavy, 2),
+                    std::tuple(WorkType::Mixed, 1), std::tuple(WorkType::Bursty, 2),
+                    std::tuple(WorkType::PipeIo, 1), std::tuple(WorkType::PipeIo, 2),
+                    std::tuple(WorkType::PipeIo, 3), std::tuple(WorkType::FutexPingPong, 1),
+                    std::tuple(WorkType::FutexPingPong, 2), std::tuple(WorkType::FutexPingPong, 3),
+                    std::tuple(WorkType::ForkExit, 1), std::tuple(WorkType::IoSync, 1),
+                    std::tuple(WorkType::CachePressure, 1), std::tuple(WorkType::CacheYield, 2),
+                    std::tuple(WorkType::CachePipe, 2), std::tuple(WorkType::FutexFanOut, 8),
+                    std::tuple(WorkType::Sequence, 1), std::tuple(WorkType::NiceSweep, 1),
+                    std::tuple(WorkType::AffinityChurn, 1), std::tuple(WorkType::PolicyChurn, 1),
+                    std::tuple(WorkType::FanOutCompute, 4), std::tuple(WorkType::PageFaultChurn, 1),
+                    std::tuple(WorkType::MutexContention, 4)),
+    test_name);
+
+TEST(CheckReader, OneLineIsOneCheck) {
+  CheckReportedT check = parse_check(
+      R"({"name": "fair", "outcome": "fail", "observed": 3, "threshold": "2", "file": "x.cc", "line": 7})",
+      false);
+  EXPECT_EQ(check.name, "fair");
+  EXPECT_EQ(check.outcome, Outcome::Fail);
+  EXPECT_EQ(check.observed, "3");
+  EXPECT_EQ(check.threshold, "2");
+  EXPECT_EQ(check.line, 7u);
+  EXPECT_EQ(parse_check(R"({"outcome": "pass"})", false).outcome, Outcome::Pass);
+  // Nothing that cannot be read passes.
+  for (const char* bad : {"", "x", "[]", "{}", "{\"outcome\": \"passed\"}", "{\"outcome\": 1}",
+                          "{\"outcome\": \"pass\"", "{\"outcome\": \"pass\"} x", "\xff\xfe"}) {
+    EXPECT_EQ(parse_check(bad, false).outcome, Outcome::Inconclusive) << bad;
+    EXPECT_NE(parse_check(bad, false).detail, "") << bad;
+  }
+  EXPECT_EQ(parse_check(R"({"outcome": "pass"})", true).outcome, Outcome::Inconclusive);
+  parse_check(std::string(16000, '['), false);  // depth does not matter
+}
+
+}  // namespace
+}  // namespace ktstr::guest

@@ -1,0 +1,58 @@
+// The declared workload: cgroups, batches of workers in them, and what steps do to both.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "guest/init/event_channel.h"
+#include "schemas/spec_generated.h"
+#include "workload/cgroups.h"
+#include "workload/worker_batch.h"
+
+namespace ktstr::guest {
+
+class Workload {
+ public:
+  // Gives the program of a Custom group. Its fds stay the giver's.
+  using ProgramOf = std::function<Result<WorkerProgram>(const std::string& payload)>;
+
+  Workload(EventLoop& loop, const TestSpecT& spec, Cgroups& cgroups, ProgramOf program_of)
+      : loop_(loop), spec_(spec), cgroups_(cgroups), program_of_(std::move(program_of)) {}
+
+  // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing
+  // running.
+  Status start();
+  // Its time is over: all are told to end, and do so while other things are waited for.
+  void ask_to_stop();
+  // Kills those that have not ended within `grace_ns`, and waits a fifth of it for them.
+  void stop(uint64_t grace_ns);
+  void report(EventChannel& channel) const;
+
+  // Operations of a step.
+  Status spawn(const CgroupSpecT& group, uint32_t step);
+  // Ends the workers that are in the group; those that do not end within `grace_ns` are killed.
+  void stop_group(const std::string& cgroup, uint64_t grace_ns);
+  Status set_cpuset(const std::string& cgroup, const std::string& cpus);
+  Status swap_cpusets(const std::string& a, const std::string& b);
+  Status set_affinity(const std::string& cgroup, const std::string& cpus);
+  Status move_all(const std::string& from, const std::string& to);
+
+  // The reaper found a child: true if it was a worker.
+  bool on_end(pid_t pid, int wait_status, const rusage& usage);
+  size_t running() const;
+  size_t workers() const;
+
+ private:
+  Status add_batch(const CgroupSpecT& group, uint32_t step);
+  void allow(const std::string& cgroup, const std::string& cpus, bool keep_old);
+
+  EventLoop& loop_;
+  const TestSpecT& spec_;
+  Cgroups& cgroups_;
+  ProgramOf program_of_;
+  std::vector<std::unique_ptr<WorkerBatch>> batches_;
+  std::map<std::string, uint32_t> next_index_;  // per cgroup name
+};
+
+}  // namespace ktstr::guest

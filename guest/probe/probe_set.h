@@ -1,0 +1,55 @@
+// The probes of this VM: loaded once, attached once, never detached (detaching is slow, and patches kernel
+// text).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "guest/probe/probe_object.h"
+#include "guest/probe/program_facts.h"
+#include "schemas/repro_generated.h"
+
+struct bpf_link;
+
+namespace ktstr::probe {
+
+class ProbeSet {
+ public:
+  // Loads the BPF object with the plan's targets. kUnsupported with the verifier's last words when refused.
+  static Result<std::unique_ptr<ProbeSet>> load(const ProbePlanT& plan);
+
+  // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then
+  // the trigger.
+  void attach_kernel();
+  // fentry (and fexit) on those functions of a program that the plan wants.
+  void attach_program(int prog_fd, const ProgramFacts& facts);
+  // Targets that never showed up are named as failed; what was attached, what not, and the trigger.
+  ProbeAttachedT report() const;
+  // Freezes the rings if the trigger did not, and reads them.
+  Capture capture() { return object_.capture(clones_); }
+
+ private:
+  explicit ProbeSet(const ProbePlanT& plan) : plan_(plan), object_(plan) {}
+  bool attach_multi(const char* program, const std::vector<const char*>& symbols,
+                    const std::vector<uint64_t>& cookies, bool returns);
+  void attach_functions(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies);
+  void attach_single(const ProbeTargetT& target);
+  void attach_trigger();
+  void attach_fault_triggers();
+  void fail(uint32_t target, std::string reason);
+
+  const ProbePlanT& plan_;
+  ProbeObject object_;
+  ProbeObject::Parts parts_;
+  std::vector<bpf_link*> links_;
+  std::vector<int> clones_;        // program fds
+  std::vector<uint8_t> attached_;  // per target
+  std::vector<std::string> failed_;
+  std::string trigger_;
+  UniqueFd stats_;  // run time statistics stay on while it is open
+};
+
+}  // namespace ktstr::probe

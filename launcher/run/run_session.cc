@@ -1,0 +1,543 @@
+#include "launcher/run/run_session.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "launcher/run/deadlines.h"
+#include "launcher/run/helpers.h"
+#include "launcher/run/live_runs.h"
+#include "launcher/run/run_bus.h"
+#include "launcher/run/vm_session.h"
+#include "launcher/vm/qemu_command.h"
+#include "launcher/vm/topology_args.h"
+#include "schemas/crash_generated.h"
+#include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/repro_generated.h"
+#include "schemas/run_generated.h"
+#include "version.h"
+
+namespace ktstr {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint64_t kSecond = 1'000'000'000u;
+// How long helpers may take for what needs no guest: far more than they need, even on a loaded host.
+constexpr uint64_t kSettleLimit = 30 * kSecond;
+constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
+constexpr uint64_t kAnswerLimit = 180 * kSecond;
+
+class TestRun {
+ public:
+  TestRun(const TestSpecT& spec, RunEnvironment& env) : spec_(spec), env_(env) {}
+
+  Result<TestResult> run();
+
+ private:
+  enum class State {
+    kVmRunning,     // QEMU runs
+    kVmEnded,       // QEMU ended; the last of its words are on their way
+    kSettling,      // VmExited is published; collector and monitor finish
+    kAwaitAnswer,   // VmSettled is published; the reproer decides
+    kAwaitVerdict,  // FactsCompleted is published; the reporter decides
+    kDone,
+  };
+
+  Status begin();
+  Status tell_recorded();
+  Status start_helpers();
+  void boot(Vm vm, uint8_t attempt, const ProbePlanT* plan);
+  void enter(State state);
+  void turn();
+  void on_event(const EventBuffer& event);
+  void on_stage(Stage stage);
+  void on_signal();
+  void watch_vm();
+  void watch_helpers();
+  void check_state();
+  void publish_vm_exit();
+  void settle();
+  void complete_facts(const std::string& note);
+  void judge_without_reporter(const std::string& why);
+  void finish();
+  bool current_vm(const EventBuffer& event) const {
+    return event.vm() == vm_ && event->stamp()->attempt() == attempt_;
+  }
+  bool alive(std::string_view name) const {
+    return std::any_of(helpers_.begin(), helpers_.end(),
+                       [&](const Helper& h) { return h.name == name && h.alive(); });
+  }
+  // QEMU refused to start (a bad option, an old version): no carrier was ever connected, none will be drained.
+  bool never_spoke() const { return stage_ == Stage::NotStarted && qemu_exit_.exit_code != 0; }
+  uint64_t now() const { return env_.clock->monotonic_ns(); }
+  bool waited(uint64_t limit) const { return now() - state_since_ > limit; }
+
+  const TestSpecT& spec_;
+  RunEnvironment& env_;
+  double scale_ = 1;
+  std::string run_id_, folder_;
+  TestResult result_;
+  std::optional<BusFolder> bus_folder_;
+  std::unique_ptr<RunBus> bus_;
+  std::vector<Helper> helpers_;
+
+  State state_ = State::kVmRunning;
+  uint64_t state_since_ = 0;
+  // The VM in hand.
+  std::unique_ptr<VmSession> session_;
+  Vm vm_ = Vm::Primary;
+  uint8_t attempt_ = 0;
+  uint64_t vm_start_ = 0, stage_since_ = 0;
+  Stage stage_ = Stage::NotStarted;
+  bool drained_ = false, monitor_stopped_ = false;
+  std::string deadline_;  // the one that passed
+  QemuExit qemu_exit_;
+  std::string boot_error_;
+  std::string ended_for_;  // why we ended a VM that had done no wrong
+  bool more_events_ = false;
+
+  std::optional<ReproRequestedT> repro_request_;
+  bool repro_answered_ = false;
+  std::optional<ExitCode> verdict_;
+  int interrupted_ = 0;
+  std::string fatal_;            // the log takes nothing more
+  uint64_t recorded_until_ = 0;  // the last fact of a recorded first VM; 0: it is booted
+};
+
+Status TestRun::begin() {
+  auto folder = make_test_folder(env_.artifacts, spec_.name);
+  if (!folder) return std::move(folder).error();
+  folder_ = *folder;
+  run_id_ = env_.folders.run_id + "/" + spec_.name;
+  result_.log = folder_ + "/events.ktlog";
+  result_.report = folder_ + "/report.txt";
+  auto bus_folder = BusFolder::create(env_.folders);
+  if (!bus_folder) return std::move(bus_folder).error();
+  bus_folder_.emplace(std::move(bus_folder).value());
+  auto bus = RunBus::open({.folder = bus_folder_->path(),
+                           .log_path = result_.log,
+                           .run_id = run_id_,
+                           .listen = env_.listen,
+                           .past_ns = env_.recorded ? env_.recorded->last_host_ns : 0},
+                          *env_.clock);
+  if (!bus) return std::move(bus).error();
+  bus_ = std::move(bus).value();
+  if (auto s = announce_run({.run_id = run_id_,
+                             .bus_folder = bus_folder_->path(),
+                             .log = result_.log,
+                             .pid = ::getpid(),
+                             .start_ns = bus_->start_ns(),
+                             .listen = env_.listen ? env_.listen->address.events : ""});
+      !s)
+    return s;
+  scale_ = time_scale({.tcg = env_.accelerator.name == "tcg",
+                       .vcpus = vcpu_count(*spec_.topology),
+                       .host_cpus = env_.host.cpus,
+                       .load_1min = env_.load_1min,
+                       .speed = static_cast<double>(env_.host.speed)});
+
+  // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
+  std::string argument = spec_.file;
+  for (const auto& payload : spec_.payloads)
+    if (!spec_.body.empty() && payload->name == spec_.body) argument = payload->binary;
+  std::vector<std::string> rerun = {"ktstr-launch", "run", argument, "-E", "test(=" + spec_.name + ")"};
+  rerun.insert(rerun.end(), env_.rerun_options.begin(), env_.rerun_options.end());
+  result_.rerun = shell_quote(env_.recorded ? env_.command : rerun);
+  RunStartedT started;
+  started.tool_version = kVersion;
+  started.schema_version = kSchemaVersion;
+  started.run_id = run_id_;
+  started.spec = std::make_unique<TestSpecT>(spec_);
+  for (const auto& [key, value] : env_.environment) {
+    auto kv = std::make_unique<KeyValueT>();
+    kv->key = key;
+    kv->value = value;
+    started.environment.push_back(std::move(kv));
+  }
+  started.kernel = std::make_unique<KernelInfoT>(env_.kernel);
+  started.accelerator = std::make_unique<AcceleratorInfoT>(env_.accelerator);
+  started.host = std::make_unique<HostInfoT>(env_.host);
+  started.start_unix_ns = env_.clock->realtime_ns();
+  started.command = env_.command;
+  started.rerun = result_.rerun;
+  started.time_scale = static_cast<float>(scale_);
+  hash_programs(*started.spec);
+  if (env_.recorded) started.origin = env_.recorded->started.run_id;
+  started.files_embedded = env_.embed;
+  bus_->publish(std::move(started));
+  if (env_.recorded) return tell_recorded();
+  if (env_.embed) return embed_files(spec_, [&](FileEmbeddedT piece) { bus_->publish(std::move(piece)); });
+  return {};
+}
+
+// The first VM as it was recorded. Done when its last fact is in the log.
+Status TestRun::tell_recorded() {
+  for (const EventBuffer& event : env_.recorded->events) bus_->publish_event(with_run_id(event, run_id_));
+  while (recorded_until_ == 0) {
+    auto event = bus_->receive();
+    if (!event) return std::move(event).error();
+    if (!bus_->failure().empty()) return Error::system(bus_->failure());
+    if (!*event) {
+      pollfd p{bus_->fd(), POLLIN, 0};
+      ::poll(&p, 1, 20);
+    } else if ((**event).type() == Payload::VmSettled) {
+      recorded_until_ = (**event).seq();
+    }
+  }
+  return {};
+}
+
+Status TestRun::start_helpers() {
+  for (const char* name : {"collector", "monitor", "reproer", "reporter"}) {
+    HelperOptions options{.program_folder = env_.program_folder,
+                          .bus_folder = bus_folder_->path(),
+                          .log_path = result_.log,
+                          .run_id = run_id_,
+                          .start_ns = bus_->start_ns()};
+    if (std::string_view(name) == "reporter") options.extra_args = {"--report-file", result_.report};
+    if (recorded_until_ != 0 &&
+        (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
+      options.extra_args = {"--recorded-until", std::to_string(recorded_until_)};
+    auto helper = start_helper(name, options);
+    if (!helper) {
+      // Without ears there is no point in a VM; without the others the report says what is missing.
+      if (std::string_view(name) == "collector") return std::move(helper).error();
+      HelperExitedT exited;
+      exited.name = name;
+      exited.exit_code = 127;
+      bus_->publish(std::move(exited));
+      env_.progress->say(helper.error().message());
+      continue;
+    }
+    HelperStartedT started;
+    started.name = name;
+    started.pid = static_cast<uint32_t>(helper->pid);
+    bus_->publish(std::move(started));
+    helpers_.push_back(std::move(helper).value());
+  }
+  return {};
+}
+
+void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
+  vm_ = vm;
+  attempt_ = attempt;
+  stage_ = Stage::NotStarted;
+  drained_ = monitor_stopped_ = false;
+  deadline_.clear();
+  boot_error_.clear();
+  ended_for_.clear();
+  qemu_exit_ = {};
+  vm_start_ = stage_since_ = now();
+  env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the probe VM on ") +
+                      env_.kernel.release);
+  auto session = VmSession::boot({.vm = vm,
+                                  .attempt = attempt,
+                                  .spec = &spec_,
+                                  .probe_plan = plan,
+                                  .files = env_.recorded ? &env_.recorded->files : nullptr,
+                                  .run_id = run_id_,
+                                  .program_folder = env_.program_folder,
+                                  .bus_folder = bus_folder_->path(),
+                                  .qemu = env_.qemu,
+                                  .qemu_version = env_.host.qemu,
+                                  .accelerator = env_.accelerator.name,
+                                  .kernel = env_.kernel.path,
+                                  .time_scale = scale_,
+                                  .verbose_console = env_.verbose_console,
+                                  .own_view = env_.own_view});
+  if (!session) {
+    boot_error_ = session.error().to_string();
+    session_.reset();
+    drained_ = monitor_stopped_ = true;
+    enter(State::kVmEnded);
+    return;
+  }
+  session_ = std::move(session).value();
+  bus_->publish(VmStartedT(session_->facts()), vm_, attempt_);
+  enter(State::kVmRunning);
+}
+
+void TestRun::enter(State state) {
+  state_ = state;
+  state_since_ = now();
+}
+
+void TestRun::turn() {
+  std::vector<pollfd> fds;
+  fds.push_back({bus_->fd(), POLLIN, 0});
+  fds.push_back({env_.signal_fd, POLLIN, 0});
+  for (const Helper& h : helpers_)
+    if (h.alive()) fds.push_back({h.child.pidfd(), POLLIN, 0});
+  if (session_ && state_ == State::kVmRunning) {
+    fds.push_back({session_->qemu().pidfd(), POLLIN, 0});
+    if (session_->qemu().output_fd() >= 0) fds.push_back({session_->qemu().output_fd(), POLLIN, 0});
+  }
+  ::poll(fds.data(), fds.size(), more_events_ ? 0 : 100);
+  if (fds[1].revents) on_signal();
+  // A flood of events must not keep signals, deadlines and process ends waiting.
+  more_events_ = true;
+  for (int n = 0; n < 1000; ++n) {
+    auto event = bus_->receive();
+    if (!event) {
+      fatal_ = event.error().message();
+      break;
+    }
+    if (!*event) {
+      more_events_ = false;
+      break;
+    }
+    on_event(**event);
+  }
+  if (fatal_.empty()) fatal_ = bus_->failure();
+  if (!fatal_.empty()) {
+    if (session_) session_->qemu().kill_and_reap();
+    judge_without_reporter(fatal_);
+    return;
+  }
+  watch_helpers();
+  watch_vm();
+  check_state();
+}
+
+void TestRun::on_event(const EventBuffer& event) {
+  switch (event.type()) {
+    case Payload::StageReached:
+      if (current_vm(event)) on_stage(event.as<StageReached>()->stage());
+      break;
+    case Payload::GuestFinished:
+      if (current_vm(event)) on_stage(Stage::GuestFinished);
+      break;
+    case Payload::CollectorDrained:
+      if (current_vm(event)) drained_ = true;
+      break;
+    case Payload::MonitorStopped:
+      if (current_vm(event)) monitor_stopped_ = true;
+      break;
+    case Payload::ReproRequested: {
+      ReproRequestedT request;
+      event.as<ReproRequested>()->UnPackTo(&request);
+      repro_request_ = std::move(request);
+      break;
+    }
+    case Payload::ReproDeclined:
+    case Payload::ReproFinished:
+      repro_answered_ = true;
+      break;
+    case Payload::Verdict:
+      verdict_ = static_cast<ExitCode>(event.as<Verdict>()->exit_code());
+      result_.summary = str(event.as<Verdict>()->summary());
+      result_.outcome = event.as<Verdict>()->outcome();
+      result_.signature = str(event.as<Verdict>()->signature());
+      break;
+    default:
+      break;
+  }
+}
+
+void TestRun::on_stage(Stage stage) {
+  if (stage <= stage_) return;
+  stage_ = stage;
+  stage_since_ = now();
+  env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": probe VM: " : ": ") + stage_text(stage) + " (" +
+                      human_ns(now() - vm_start_) + ")");
+}
+
+void TestRun::on_signal() {
+  signalfd_siginfo info;
+  while (::read(env_.signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (interrupted_ == 0) {
+      interrupted_ = static_cast<int>(info.ssi_signo);
+      RunInterruptedT t;
+      t.signal = interrupted_;
+      bus_->publish(std::move(t));
+      env_.progress->say("interrupted: ending the VM; the report holds what was seen so far");
+    } else {
+      fatal_ = "interrupted twice";
+    }
+  }
+}
+
+void TestRun::watch_helpers() {
+  for (Helper& h : helpers_) {
+    if (!h.alive()) continue;
+    auto exit = h.child.poll();
+    if (!exit) continue;
+    h.exit = exit;
+    HelperExitedT t;
+    t.name = h.name;
+    t.pid = static_cast<uint32_t>(h.pid);
+    t.exit_code = exit->exit_code;
+    t.signal = exit->signal;
+    bus_->publish(std::move(t));
+    env_.progress->say("ktstr-" + h.name + " ended unexpectedly: " + exit->to_string());
+  }
+}
+
+void TestRun::watch_vm() {
+  if (state_ != State::kVmRunning) return;
+  QemuProcess& qemu = session_->qemu();
+  qemu.drain_output();
+  if (auto exit = qemu.try_reap()) {
+    qemu_exit_ = *exit;
+    qemu.drain_output();
+    enter(State::kVmEnded);
+    return;
+  }
+  DeadlineOptions options{.time_scale = scale_};
+  if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
+  Deadline deadline = deadline_after(stage_, spec_, options);
+  bool passed = now() - stage_since_ > deadline.limit_ns;
+  if (passed)
+    deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_text(stage_) + "\"";
+  if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
+  if (passed || interrupted_ || !ended_for_.empty()) {
+    qemu_exit_ = qemu.kill_and_reap();
+    enter(State::kVmEnded);
+  }
+}
+
+void TestRun::check_state() {
+  switch (state_) {
+    case State::kVmRunning:
+    case State::kDone:
+      return;
+    case State::kVmEnded:
+      // How it ended is known once the guest's last words have passed the bus.
+      if (stage_ == Stage::GuestFinished || drained_ || !alive("collector") ||
+          waited(never_spoke() ? kNeverSpokeLimit : kSettleLimit)) {
+        publish_vm_exit();
+        enter(State::kSettling);
+      }
+      return;
+    case State::kSettling:
+      if ((drained_ || !alive("collector")) && (monitor_stopped_ || !alive("monitor"))) return settle();
+      if (waited(kSettleLimit)) settle();
+      return;
+    case State::kAwaitAnswer:
+      if (interrupted_) return complete_facts("interrupted");
+      if (repro_request_) {
+        ReproRequestedT request = std::move(*repro_request_);
+        repro_request_.reset();
+        return boot(Vm::Repro, static_cast<uint8_t>(std::min(request.attempt, 255u)), request.plan.get());
+      }
+      if (repro_answered_) return complete_facts("");
+      if (!alive("reproer")) return complete_facts("the reproer ended before it answered");
+      if (waited(kAnswerLimit)) complete_facts("the reproer did not answer");
+      return;
+    case State::kAwaitVerdict:
+      if (verdict_) return finish();
+      if (!alive("reporter")) return judge_without_reporter("");
+      // Once the file stands, the reporter only waits for whoever reads its output (a pager): so do we.
+      if (waited(kAnswerLimit) && ::access(result_.report.c_str(), F_OK) != 0)
+        judge_without_reporter("the reporter did not answer");
+      return;
+  }
+}
+
+void TestRun::publish_vm_exit() {
+  VmExitedT t;
+  if (interrupted_) {
+    t.end = VmEnd::Interrupted;
+  } else if (!deadline_.empty()) {
+    t.end = VmEnd::TimedOut;
+  } else if (!ended_for_.empty()) {
+    t.end = VmEnd::Died;
+  } else if (!boot_error_.empty() || qemu_exit_.signal != 0 ||
+             (qemu_exit_.exit_code != 0 && stage_ == Stage::NotStarted)) {
+    t.end = VmEnd::QemuFailed;
+  } else {
+    t.end = stage_ == Stage::GuestFinished ? VmEnd::PoweredOff : VmEnd::Died;
+  }
+  t.exit_code = qemu_exit_.exit_code;
+  t.signal = qemu_exit_.signal;
+  t.duration_ns = now() - vm_start_;
+  t.last_stage = stage_;
+  t.deadline = deadline_;
+  if (session_) t.stderr_tail = session_->qemu().output_tail();
+  for (const std::string& why : {boot_error_, ended_for_})
+    if (!why.empty()) t.stderr_tail.push_back(why);
+  bus_->publish(std::move(t), vm_, attempt_);
+}
+
+void TestRun::settle() {
+  VmSettledT t;
+  auto missing = [&](const char* name, bool delivered) {
+    if (delivered) return;
+    auto h = std::find_if(helpers_.begin(), helpers_.end(), [&](const Helper& x) { return x.name == name; });
+    t.missing.push_back(std::string(name) + ": " +
+                        (h == helpers_.end() ? "was not started"
+                         : h->exit           ? h->exit->to_string()
+                                             : "did not finish"));
+  };
+  missing("collector", drained_);
+  missing("monitor", monitor_stopped_);
+  bus_->publish(std::move(t), vm_, attempt_);
+  session_.reset();  // frees the guest's RAM
+  repro_answered_ = false;
+  env_.progress->step(spec_.name + (vm_ == Vm::Primary ? ": looking for a crash" : ": decoding the probes"));
+  enter(State::kAwaitAnswer);
+}
+
+void TestRun::complete_facts(const std::string& note) {
+  env_.progress->clear();
+  FactsCompletedT t;
+  t.note = note;
+  bus_->publish(std::move(t));
+  enter(State::kAwaitVerdict);
+}
+
+// The report is a function of the log: whoever reads it gets the same bytes.
+void TestRun::judge_without_reporter(const std::string& why) {
+  if (!why.empty()) env_.progress->say(why);
+  env_.progress->clear();
+  for (Helper& h : helpers_)
+    if (h.name == "reporter" && h.alive()) h.exit = h.child.terminate(milliseconds(500));
+  auto child = Child::spawn(
+      {.argv = {env_.program_folder + "/ktstr-reporter", result_.log, "--report-file", result_.report}});
+  std::optional<ChildExit> exit;
+  if (child) exit = child->wait(milliseconds(120'000));
+  verdict_ = exit && exit->signal == 0 ? static_cast<ExitCode>(exit->exit_code) : ExitCode::kInfrastructure;
+  if (!fatal_.empty() && interrupted_ == 0) verdict_ = ExitCode::kInfrastructure;
+  finish();
+}
+
+void TestRun::finish() {
+  if (interrupted_) verdict_ = interrupted_ == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
+  result_.code = *verdict_;
+  RunFinishedT t;
+  t.exit_code = exit_code(result_.code);
+  t.duration_ns = bus_->elapsed_ns();
+  bus_->publish(std::move(t));
+  enter(State::kDone);
+}
+
+Result<TestResult> TestRun::run() {
+  if (auto s = begin(); !s) return std::move(s).error();
+  if (auto s = start_helpers(); !s) return std::move(s).error();
+  if (env_.recorded)
+    enter(State::kAwaitAnswer);
+  else
+    boot(Vm::Primary, 0, nullptr);
+  while (state_ != State::kDone) turn();
+  for (Helper& h : helpers_)
+    // A failed log takes no RunFinished, so nobody would hear of it.
+    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000))))
+      h.child.terminate(milliseconds(1'000));
+  ::unlink((bus_folder_->path() + "/run.json").c_str());  // attached collectors leave
+  env_.progress->clear();
+  return std::move(result_);
+}
+
+}  // namespace
+
+Result<TestResult> run_test(const TestSpecT& spec, RunEnvironment& environment) {
+  return TestRun(spec, environment).run();
+}
+
+}  // namespace ktstr

@@ -1,0 +1,58 @@
+// One test: bus, helpers, primary VM, the repro VMs that the reproer asks for, verdict.
+//
+// All that happens is an event; this class only reacts to events, to the ends of processes and to deadlines.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "launcher/hub/hub.h"
+#include "launcher/run/folders.h"
+#include "launcher/run/progress.h"
+#include "launcher/run/recorded_run.h"
+#include "schemas/exit_code.h"
+#include "schemas/run_generated.h"
+
+namespace ktstr {
+
+// What all tests of one `ktstr-launch run` share.
+struct RunEnvironment {
+  std::string program_folder;  // our own programs
+  std::string artifacts;       // folder of the run's files
+  FolderOptions folders;
+  std::string qemu;
+  KernelInfoT kernel;
+  AcceleratorInfoT accelerator;
+  HostInfoT host;
+  double load_1min = 0;
+  uint64_t boot_limit_ns = 0;              // 0: the default (run/deadlines.h)
+  std::vector<std::string> command;        // our argv
+  std::vector<std::string> rerun_options;  // of the command line, that a rerun of one test needs too
+  std::vector<std::pair<std::string, std::string>> environment;  // switches that shape the report
+  bool verbose_console = false;
+  bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
+  std::optional<BusListen> listen;        // for remote clients
+  bool embed = false;                     // the log gets all that is needed to repeat the run
+  const RecordedRun* recorded = nullptr;  // its first VM is not booted again: only the probe VM
+  int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP
+  Progress* progress = nullptr;
+  const Clock* clock = nullptr;
+};
+
+struct TestResult {
+  ExitCode code = ExitCode::kInfrastructure;
+  Outcome outcome = Outcome::Inconclusive;
+  std::string log;             // events.ktlog; empty when none was begun
+  std::string report;          // report.txt
+  std::string summary;         // Verdict.summary
+  std::string rerun;           // the command that reruns this test
+  std::string signature = {};  // of the crash
+};
+
+// REQUIRES: main thread. Errors are those that keep a report from existing at all; each is an infrastructure failure.
+Result<TestResult> run_test(const TestSpecT& spec, RunEnvironment& environment);
+
+}  // namespace ktstr

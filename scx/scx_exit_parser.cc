@@ -1,0 +1,190 @@
+#include "scx/scx_exit_parser.h"
+
+#include <algorithm>
+
+#include "scx/trace_frame.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kFirstErrorKind = 0x400;
+constexpr size_t kMaxExits = 16;
+constexpr size_t kMaxMessage = 4096;
+constexpr std::string_view kTriggered = " triggered exit kind ";
+constexpr std::string_view kOnCpu = " on CPU ";
+constexpr std::string_view kDisabled = "sched_ext: BPF scheduler \"";
+constexpr std::string_view kErrorReasons[] = {"runtime error", "scx_bpf_error", "runnable task stall"};
+
+// "REASON (MESSAGE)", "REASON": the message may hold parentheses, a reason never does.
+void split_reason(std::string_view text, ScxExit& exit) {
+  const size_t open = text.find(" (");
+  exit.reason = text.substr(0, open);
+  if (open == std::string_view::npos) return;
+  std::string_view message = text.substr(open + 2);
+  if (message.ends_with(")")) message.remove_suffix(1);
+  exit.message = message.substr(0, kMaxMessage);
+}
+
+std::optional<ScxExit> first_error(const std::vector<ScxExit>& exits) {
+  if (exits.empty()) return std::nullopt;
+  auto error = std::find_if(exits.begin(), exits.end(), [](const ScxExit& e) { return e.is_error(); });
+  return error != exits.end() ? *error : exits.front();
+}
+
+}  // namespace
+
+bool ScxExit::is_error() const {
+  if (kind != 0) return kind >= kFirstErrorKind;
+  for (std::string_view known : kErrorReasons) {
+    if (reason == known) return true;
+  }
+  return !backtrace.empty();
+}
+
+void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
+  if (take_header(line, context)) return;
+  const std::string_view text = trim(line);
+  switch (expect_) {
+    case Expect::kHeader:
+      if (text.starts_with("EXIT: ")) take_exit_line(text.substr(6));
+      if (!text.empty()) previous_ = text.substr(0, 256);
+      return;
+    case Expect::kReason:
+      return take_reason(text);
+    case Expect::kMessageRest:
+      // A message may hold line breaks: it ends at the blank line before the backtrace.
+      if (!text.empty() && text != "Backtrace:") {
+        if (reason_line_.size() + text.size() < kMaxMessage) reason_line_ += " " + std::string(text);
+        return;
+      }
+      split_reason(reason_line_, exits_.back());
+      expect_ = text.empty() ? Expect::kBacktrace : Expect::kFrames;
+      return;
+    case Expect::kBacktrace:
+      if (text == "Backtrace:") expect_ = Expect::kFrames;
+      if (text == "CPU states") expect_ = Expect::kHeader;
+      return;
+    case Expect::kFrames: {
+      auto frame = parse_trace_frame(text);
+      if (!frame) {
+        expect_ = Expect::kHeader;
+      } else if (exits_.back().backtrace.size() < kMaxFrames) {
+        exits_.back().backtrace.push_back(std::move(*frame));
+      }
+      return;
+    }
+  }
+}
+
+bool ScxDumpParser::take_header(std::string_view line, const DumpContext& context) {
+  const size_t at = line.find(kTriggered);
+  if (at == std::string_view::npos || !line.ends_with(":")) return false;
+  auto task = parse_task_name(trim(line.substr(0, at)));
+  std::string_view rest = line.substr(at + kTriggered.size());
+  rest.remove_suffix(1);
+  const size_t on = rest.find(kOnCpu);
+  auto kind = parse_number(rest.substr(0, on), 0);
+  if (!task || !kind || exits_.size() >= kMaxExits) return false;
+  ScxExit exit;
+  exit.kind = *kind;
+  exit.comm = task->comm;
+  exit.pid = task->pid;
+  exit.guest_ns = context.guest_ns;
+  if (on != std::string_view::npos) {
+    if (auto cpu = parse_number(rest.substr(on + kOnCpu.size()))) exit.cpu = static_cast<int>(*cpu);
+  } else if (context.pid == exit.pid) {
+    exit.cpu = context.cpu;  // the dump is taken where the trigger was
+  }
+  if (previous_.ends_with(": root")) exit.ops_name = previous_.substr(0, previous_.size() - 6);
+  exits_.push_back(std::move(exit));
+  expect_ = Expect::kReason;
+  return true;
+}
+
+void ScxDumpParser::take_reason(std::string_view text) {
+  if (text.empty()) return;
+  reason_line_ = text.substr(0, kMaxMessage);
+  split_reason(reason_line_, exits_.back());  // the dump may end here
+  expect_ = Expect::kMessageRest;
+}
+
+void ScxDumpParser::take_exit_line(std::string_view text) {
+  if (exits_.size() >= kMaxExits) return;
+  ScxExit exit;
+  split_reason(text, exit);
+  const bool known =
+      std::any_of(exits_.begin(), exits_.end(), [&](const ScxExit& e) { return e.reason == exit.reason; });
+  if (!known) exits_.push_back(std::move(exit));
+}
+
+std::optional<ScxExit> ScxDumpParser::result() const { return first_error(exits_); }
+
+void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
+  if (line.starts_with(kDisabled)) {
+    open_ = false;
+    const std::string_view rest = line.substr(kDisabled.size());
+    const size_t quote = rest.find("\" disabled (");
+    if (quote == std::string_view::npos || !rest.ends_with(")") || exits_.size() >= kMaxExits) return;
+    ScxExit exit;
+    exit.ops_name = rest.substr(0, quote);
+    exit.reason = rest.substr(quote + 12, rest.size() - quote - 13);
+    exit.guest_ns = guest_ns;
+    exits_.push_back(std::move(exit));
+    open_ = true;
+    return;
+  }
+  if (!open_) return;
+  ScxExit& exit = exits_.back();
+  const std::string message_start = "sched_ext: " + exit.ops_name + ": ";
+  if (line.starts_with(message_start)) {
+    exit.message = line.substr(message_start.size(), kMaxMessage);
+  } else if (auto frame = parse_trace_frame(line); frame && exit.backtrace.size() < kMaxFrames) {
+    exit.backtrace.push_back(std::move(*frame));
+  } else if (!exit.backtrace.empty()) {
+    open_ = false;
+  }
+}
+
+std::optional<ScxExit> ScxConsoleParser::result() const { return first_error(exits_); }
+
+std::optional<StalledTask> parse_stall(std::string_view message) {
+  constexpr std::string_view kFailed = " failed to run for ";
+  const size_t at = message.find(kFailed);
+  if (at == std::string_view::npos) return std::nullopt;
+  auto task = parse_task_name(message.substr(0, at));
+  std::string_view time = message.substr(at + kFailed.size());  // "5.123s"
+  time = time.substr(0, time.find('s'));
+  const size_t dot = time.find('.');
+  if (!task || dot == std::string_view::npos) return std::nullopt;
+  const std::string_view fraction = time.substr(dot + 1);
+  auto seconds = parse_number(time.substr(0, dot));
+  auto part = parse_number(fraction);
+  if (!seconds || !part || fraction.size() > 9 || *seconds > 1'000'000'000) return std::nullopt;
+  uint64_t unit = 1'000'000'000;
+  for (size_t i = 0; i < fraction.size(); ++i) unit /= 10;
+  return StalledTask{std::string(task->comm), task->pid, *seconds * 1'000'000'000 + *part * unit};
+}
+
+StampedText split_stamp(std::string_view line) {
+  StampedText out{0, line};
+  if (!line.starts_with("[")) return out;
+  const size_t close = line.find(']');
+  if (close == std::string_view::npos) return out;
+  const std::string_view stamp = trim(line.substr(1, close - 1));
+  const size_t dot = stamp.find('.');
+  if (dot == std::string_view::npos || stamp.size() - dot - 1 != 6) return out;
+  auto seconds = parse_number(stamp.substr(0, dot));
+  auto micros = parse_number(stamp.substr(dot + 1));
+  if (!seconds || !micros || *seconds > 1'000'000'000) return out;
+  out.guest_ns = *seconds * 1'000'000'000 + *micros * 1000;
+  std::string_view rest = line.substr(close + 1);
+  if (rest.starts_with("[")) {  // CONFIG_PRINTK_CALLER
+    const size_t caller = rest.find(']');
+    if (caller != std::string_view::npos) rest = rest.substr(caller + 1);
+  }
+  if (rest.starts_with(" ")) rest.remove_prefix(1);
+  out.text = rest;
+  return out;
+}
+
+}  // namespace ktstr

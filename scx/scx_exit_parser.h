@@ -1,0 +1,85 @@
+// Reads why sched_ext threw a scheduler out. The kernel tells it three times, each in its own dress: the dump
+// (trace lines, or the scheduler's own print of it), and a short form on the console.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schemas/crash_generated.h"
+
+namespace ktstr {
+
+struct ScxExit {
+  uint64_t kind = 0;   // SCX exit kind; 0: not told
+  std::string reason;  // "scx_bpf_error"
+  std::string message;
+  std::string ops_name;
+  std::string comm;  // the task that triggered it
+  int pid = 0;
+  int cpu = -1;
+  uint64_t guest_ns = 0;
+  std::vector<ChainFrameT> backtrace;
+
+  // An orderly end (unregistered, SysRq) is not a crash. Errors are kinds from 0x400; where the kind is not
+  // told, the kernel's own texts for the orderly ends are known, and only errors carry a backtrace.
+  bool is_error() const;
+};
+
+// Where a dump line came from: the trace event's task and CPU tell the CPU on kernels that do not print it.
+struct DumpContext {
+  int pid = -1;
+  int cpu = -1;
+  uint64_t guest_ns = 0;
+};
+
+// Lines of a dump: "[OPS: root]", "COMM[PID] triggered exit kind KIND[ on CPU N]:", "  REASON (MESSAGE)", "",
+// "Backtrace:", frames, "". Also takes the "EXIT: REASON (MESSAGE)" line that schedulers print by themselves.
+class ScxDumpParser {
+ public:
+  void feed(std::string_view line, const DumpContext& context = {});
+  // The first error seen, else the first exit; nullopt: none.
+  std::optional<ScxExit> result() const;
+
+ private:
+  enum class Expect { kHeader, kReason, kMessageRest, kBacktrace, kFrames };
+  bool take_header(std::string_view line, const DumpContext& context);
+  void take_reason(std::string_view line);
+  void take_exit_line(std::string_view line);
+
+  Expect expect_ = Expect::kHeader;
+  std::string previous_;  // the line before a header may name the scheduler
+  std::string reason_line_;
+  std::vector<ScxExit> exits_;
+};
+
+// Console lines: `sched_ext: BPF scheduler "NAME" disabled (REASON)`, `sched_ext: NAME: MESSAGE`, frames.
+class ScxConsoleParser {
+ public:
+  void feed(std::string_view line, uint64_t guest_ns);
+  std::optional<ScxExit> result() const;
+
+ private:
+  bool open_ = false;  // lines of the last exit may still come
+  std::vector<ScxExit> exits_;
+};
+
+// "cg_0/1[123] failed to run for 5.123s", as a stall's message has it.
+struct StalledTask {
+  std::string comm;
+  int pid = 0;
+  uint64_t ns = 0;
+};
+std::optional<StalledTask> parse_stall(std::string_view message);
+
+// A console line less its stamp(s): "[    1.234567] text", "[    1.234567][   T12] text"; guest_ns 0 without
+// one.
+struct StampedText {
+  uint64_t guest_ns = 0;
+  std::string_view text;
+};
+StampedText split_stamp(std::string_view line);
+
+}  // namespace ktstr

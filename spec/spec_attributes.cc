@@ -1,0 +1,387 @@
+#include "spec/spec_attributes.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "schemas/spec_generated.h"
+
+namespace ktstr {
+namespace {
+
+constexpr double kSecond = 1e9;
+constexpr double kMillisecond = 1e6;
+
+using enum ValueKind;
+
+const Attribute kTestAttributes[] = {
+    {.name = "numa_nodes",
+     .kind = kInteger,
+     .field = &TopologyT::numa_nodes,
+     .min = 1,
+     .max = 16,
+     .unit = "nodes",
+     .doc = "NUMA nodes in all; the LLCs are spread evenly over them."},
+    {.name = "llcs",
+     .kind = kInteger,
+     .field = &TopologyT::llcs,
+     .min = 1,
+     .max = 64,
+     .unit = "LLCs",
+     .doc = "Last-level caches in all; a multiple of numa_nodes."},
+    {.name = "cores",
+     .kind = kInteger,
+     .field = &TopologyT::cores,
+     .min = 1,
+     .max = 64,
+     .unit = "cores",
+     .doc = "Cores per LLC."},
+    {.name = "threads",
+     .kind = kInteger,
+     .field = &TopologyT::threads,
+     .min = 1,
+     .max = 8,
+     .unit = "threads",
+     .doc = "SMT threads per core; the VM has llcs * cores * threads CPUs, 64 at most."},
+    {.name = "memory_mb",
+     .kind = kInteger,
+     .field = &TestSpecT::memory_mb,
+     .min = 256,
+     .max = 65536,
+     .unit = "MiB",
+     .doc = "Memory of the VM."},
+    {.name = "duration_s",
+     .kind = kNumber,
+     .field = &TestSpecT::duration_ns,
+     .scale = kSecond,
+     .min = 0.1,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "How long the workload runs, in the VM's time, once sched_ext reports enabled."},
+    {.name = "attach_timeout_s",
+     .kind = kNumber,
+     .field = &TestSpecT::attach_timeout_ns,
+     .scale = kSecond,
+     .min = 1,
+     .max = 600,
+     .unit = "seconds",
+     .doc = "Time from the scheduler's start until sched_ext reports enabled, before scaling by the host's "
+            "speed."},
+    {.name = "watchdog_timeout_s",
+     .kind = kNumber,
+     .field = &TestSpecT::watchdog_timeout_ns,
+     .scale = kSecond,
+     .min = 0,
+     .max = 600,
+     .unit = "seconds",
+     .doc = "How long a task may be runnable and not run before sched_ext calls it a stall, set from outside "
+            "while the scheduler is being attached; 0: the scheduler's own."},
+    {.name = "kernel",
+     .kind = kText,
+     .field = &TestSpecT::kernel,
+     .doc = "The kernel that this test wants, as --kernel takes it: a series, a release, an image.",
+     .built_in = "the run's"},
+    {.name = "workers_per_cgroup",
+     .kind = kInteger,
+     .field = std::monostate{},
+     .min = 1,
+     .max = 1024,
+     .unit = "workers",
+     .doc = "Workers of each [[test.cgroup]] that does not say `workers`.",
+     .built_in = "1"},
+    {.name = "auto_repro",
+     .kind = kBool,
+     .field = &TestSpecT::auto_repro,
+     .doc = "After a crash, boot a second VM with probes on the crash chain."},
+    {.name = "repro_tries",
+     .kind = kInteger,
+     .field = &TestSpecT::repro_tries,
+     .min = 1,
+     .max = 100,
+     .unit = "VMs",
+     .doc = "How often the second VM is booted until the crash shows again."},
+    {.name = "repro_history",
+     .kind = kInteger,
+     .field = &TestSpecT::probe_history,
+     .min = 1,
+     .max = 16,
+     .unit = "hits",
+     .doc = "How many hits of each function auto-repro shows, the last ones before the crash."},
+    {.name = "expect_err",
+     .kind = kBool,
+     .field = &TestSpecT::expect_err,
+     .doc = "The scheduler is expected to fail: the test passes when it does, and fails when it does not."},
+    {.name = "expect_scx_bpf_error_contains",
+     .kind = kText,
+     .field = &TestSpecT::expect_scx_bpf_error_contains,
+     .doc = "Text that the scheduler log or the sched_ext dump must contain, byte for byte; needs expect_err "
+            "= true."},
+    {.name = "expect_scx_bpf_error_matches",
+     .kind = kText,
+     .field = &TestSpecT::expect_scx_bpf_error_matches,
+     .doc = "RE2 expression that must match in the scheduler log and sched_ext dump taken together; needs "
+            "expect_err = "
+            "true."},
+    {.name = "not_starved",
+     .kind = kBool,
+     .field = &TestSpecT::not_starved,
+     .doc = "Fail the test when a worker made no progress."},
+    {.name = "max_gap_ms",
+     .kind = kNumber,
+     .field = &TestSpecT::max_gap_ns,
+     .scale = kMillisecond,
+     .min = 0,
+     .max = 3600000,
+     .unit = "milliseconds",
+     .doc = "Longest time that a worker may be kept off its CPU, on a machine of the usual speed: it is "
+            "scaled as deadlines are; 0: not checked.",
+     .given = 2000},
+    {.name = "max_spread_pct",
+     .kind = kNumber,
+     .field = &TestSpecT::max_spread_pct,
+     .min = 0,
+     .max = 100,
+     .unit = "percent",
+     .doc = "Largest spread of run time between the workers of a cgroup, in points of the workload's time; "
+            "needs a second of workload; 0: not checked.",
+     .given = 15},
+    {.name = "isolation",
+     .kind = kBool,
+     .field = &TestSpecT::isolation,
+     .doc = "Fail the test when a worker ran on a CPU that its cgroup's cpuset did not allow."},
+    {.name = "max_throughput_cv",
+     .kind = kNumber,
+     .field = &TestSpecT::max_throughput_cv,
+     .min = 0,
+     .max = 1000,
+     .unit = "",
+     .doc = "Largest coefficient of variation, over the workers of a cgroup, of iterations per second of CPU "
+            "time; 0: not checked."},
+    {.name = "min_work_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::min_work_rate,
+     .min = 0,
+     .max = 1e12,
+     .unit = "per second",
+     .doc = "Fewest iterations per second of CPU time, of each worker; 0: not checked."},
+    {.name = "max_p99_wake_latency_ns",
+     .kind = kInteger,
+     .field = &TestSpecT::max_p99_wake_latency_ns,
+     .min = 0,
+     .max = 3.6e12,
+     .unit = "nanoseconds",
+     .doc = "Largest 99th percentile of the wake-up latency, of each worker that is woken; 0: not checked."},
+    {.name = "max_wake_latency_cv",
+     .kind = kNumber,
+     .field = &TestSpecT::max_wake_latency_cv,
+     .min = 0,
+     .max = 1000,
+     .unit = "",
+     .doc = "Largest coefficient of variation of the wake-up latency, of each worker that is woken; 0: not "
+            "checked."},
+    {.name = "min_iteration_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::min_iteration_rate,
+     .min = 0,
+     .max = 1e12,
+     .unit = "per second",
+     .doc = "Fewest iterations per second of wall time, of each worker; 0: not checked."},
+    {.name = "max_migration_ratio",
+     .kind = kNumber,
+     .field = &TestSpecT::max_migration_ratio,
+     .min = 0,
+     .max = 1e9,
+     .unit = "",
+     .doc = "Most migrations per iteration, of each worker; 0: not checked."},
+    {.name = "max_imbalance_ratio",
+     .kind = kNumber,
+     .field = &TestSpecT::max_imbalance_ratio,
+     .min = 0,
+     .max = 1e6,
+     .unit = "",
+     .doc =
+         "Monitor: largest nr_running of a CPU over the smallest (1 at least), less what waits in DSQs that "
+         "CPUs share while none is idle; 0: not checked.",
+     .given = 4},
+    {.name = "max_local_dsq_depth",
+     .kind = kInteger,
+     .field = &TestSpecT::max_local_dsq_depth,
+     .min = 0,
+     .max = 1000000,
+     .unit = "tasks",
+     .doc = "Monitor: most tasks on one CPU's local DSQ; 0: not checked.",
+     .given = 50},
+    {.name = "fail_on_stall",
+     .kind = kBool,
+     .field = &TestSpecT::fail_on_stall,
+     .doc = "Monitor: fail the test when the clock of a busy CPU's run queue stands still.",
+     .given = 1},
+    {.name = "sustained_samples",
+     .kind = kInteger,
+     .field = &TestSpecT::sustained_samples,
+     .min = 0,
+     .max = 100000,
+     .unit = "samples",
+     .doc = "Monitor: so many samples in a row, of 100 ms each, make a violation of its thresholds; 0: "
+            "none is checked.",
+     .given = 5},
+    {.name = "max_fallback_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::max_fallback_rate,
+     .min = 0,
+     .max = 1e9,
+     .unit = "per second",
+     .doc = "Monitor: most SCX_EV_SELECT_CPU_FALLBACK events; 0: not checked.",
+     .given = 200},
+    {.name = "max_keep_last_rate",
+     .kind = kNumber,
+     .field = &TestSpecT::max_keep_last_rate,
+     .min = 0,
+     .max = 1e9,
+     .unit = "per second",
+     .doc = "Monitor: most SCX_EV_DISPATCH_KEEP_LAST events while other tasks wait, per CPU that has one "
+            "task, less "
+            "the calls of sched_yield; 0: not checked.",
+     .given = 100},
+    {.name = "enforce",
+     .kind = kBool,
+     .field = &TestSpecT::enforce,
+     .doc = "What the monitor finds fails the test; false: it is only reported.",
+     .given = 1},
+};
+
+// 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
+std::string number_text(double value) {
+  if (value == std::floor(value) && std::fabs(value) < 1e15) {
+    return std::to_string(static_cast<int64_t>(value));
+  }
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.9g", value);
+  return buffer;
+}
+
+}  // namespace
+
+double as_number(const SpecValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+  return std::get<double>(value);
+}
+
+std::span<const Attribute> test_attributes() { return kTestAttributes; }
+
+const Attribute* find_attribute(std::string_view name) {
+  for (const Attribute& attribute : kTestAttributes)
+    if (attribute.name == name) return &attribute;
+  return nullptr;
+}
+
+TestSpecT default_test() {
+  TestSpecT test;
+  test.topology = std::make_unique<TopologyT>();
+  for (const Attribute& attribute : kTestAttributes) {
+    if (!attribute.given) continue;
+    if (attribute.kind == kBool)
+      set_attribute(test, attribute, *attribute.given != 0);
+    else
+      set_attribute(test, attribute, *attribute.given);
+  }
+  return test;
+}
+
+void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue& value) {
+  struct Setter {
+    TestSpecT& test;
+    const Attribute& attribute;
+    const SpecValue& value;
+    void operator()(std::monostate) const {}
+    void operator()(bool TestSpecT::* field) const { test.*field = std::get<bool>(value); }
+    void operator()(std::string TestSpecT::* field) const { test.*field = std::get<std::string>(value); }
+    void operator()(uint32_t TestSpecT::* field) const { test.*field = static_cast<uint32_t>(scaled()); }
+    void operator()(uint64_t TestSpecT::* field) const {
+      test.*field = static_cast<uint64_t>(std::llround(scaled()));
+    }
+    void operator()(float TestSpecT::* field) const { test.*field = static_cast<float>(scaled()); }
+    void operator()(uint32_t TopologyT::* field) const {
+      (*test.topology).*field = static_cast<uint32_t>(scaled());
+    }
+    double scaled() const { return as_number(value) * attribute.scale; }
+  };
+  std::visit(Setter{test, attribute, value}, attribute.field);
+}
+
+std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& attribute) {
+  struct Getter {
+    const TestSpecT& test;
+    const Attribute& attribute;
+    std::optional<SpecValue> operator()(std::monostate) const { return std::nullopt; }
+    std::optional<SpecValue> operator()(bool TestSpecT::* field) const { return test.*field; }
+    std::optional<SpecValue> operator()(std::string TestSpecT::* field) const {
+      if ((test.*field).empty()) return std::nullopt;
+      return test.*field;
+    }
+    std::optional<SpecValue> operator()(uint32_t TestSpecT::* field) const { return number(test.*field); }
+    std::optional<SpecValue> operator()(uint64_t TestSpecT::* field) const {
+      return number(static_cast<double>(test.*field));
+    }
+    std::optional<SpecValue> operator()(float TestSpecT::* field) const { return number(test.*field); }
+    std::optional<SpecValue> operator()(uint32_t TopologyT::* field) const {
+      return number((*test.topology).*field);
+    }
+    SpecValue number(double stored) const {
+      double value = stored / attribute.scale;
+      if (attribute.kind == kInteger) return static_cast<int64_t>(value);
+      return value;
+    }
+  };
+  return std::visit(Getter{test, attribute}, attribute.field);
+}
+
+std::string to_toml(const SpecValue& value) {
+  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+    std::string list;
+    for (const std::string& text : *texts) list += (list.empty() ? "" : ", ") + to_toml(text);
+    return "[" + list + "]";
+  }
+  const std::string* text = std::get_if<std::string>(&value);
+  if (!text) return number_text(as_number(value));
+  std::string out = "\"";
+  for (char c : *text) {
+    char escape[8];
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
+      out += escape;
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string wanted_text(const Attribute& attribute) {
+  switch (attribute.kind) {
+    case kBool:
+      return "true or false";
+    case kText:
+      return "a text in quotes";
+    case kTexts:
+      return "a list of texts";
+    case kScalar:
+      return "a text, a number, true or false";
+    case kInteger:
+    case kNumber:
+      break;
+  }
+  return (attribute.kind == kInteger ? "a whole number" : "a number") + std::string(" from ") +
+         number_text(attribute.min) + " to " + number_text(attribute.max);
+}
+
+}  // namespace ktstr

@@ -1,0 +1,282 @@
+// Attributes of the tables inside a test: cgroups, payloads, steps and their operations, map writes.
+#include "schemas/spec_generated.h"
+#include "spec/spec_attributes.h"
+
+namespace ktstr {
+namespace {
+
+using enum ValueKind;
+
+constexpr std::string_view kCpusForms =
+    "a list \"0-3,5\", \"llc:0\", \"numa:0-1\", \"range:0.0-0.5\", \"disjoint:0/2\" or \"overlap:0/2:0.5\"";
+
+// What a worker does; in [[test.cgroup]] and in an operation that spawns.
+#define KTSTR_WORK_ATTRIBUTES                                                                                \
+  {.name = "workers",                                                                                        \
+   .kind = kInteger,                                                                                         \
+   .min = 1,                                                                                                 \
+   .max = 1024,                                                                                              \
+   .unit = "workers",                                                                                        \
+   .doc = "Processes forked into the group.",                                                                \
+   .built_in = "workers_per_cgroup"},                                                                        \
+      {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},           \
+      {.name = "burst_ms",                                                                                   \
+       .kind = kNumber,                                                                                      \
+       .min = 0.001,                                                                                         \
+       .max = 60000,                                                                                         \
+       .unit = "milliseconds",                                                                               \
+       .doc = "Length of a computation.",                                                                    \
+       .built_in = "5"},                                                                                     \
+      {.name = "pause_ms",                                                                                   \
+       .kind = kNumber,                                                                                      \
+       .min = 0.001,                                                                                         \
+       .max = 60000,                                                                                         \
+       .unit = "milliseconds",                                                                               \
+       .doc = "Length of a sleep.",                                                                          \
+       .built_in = "5"},                                                                                     \
+      {.name = "size_kb",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 4,                                                                                             \
+       .max = 1048576,                                                                                       \
+       .unit = "KiB",                                                                                        \
+       .doc = "Memory that a worker goes through.",                                                          \
+       .built_in = "32; PageFaultChurn 4096"},                                                               \
+      {.name = "stride",                                                                                     \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 65536,                                                                                         \
+       .unit = "bytes",                                                                                      \
+       .doc = "From one access to the next.",                                                                \
+       .built_in = "64"},                                                                                    \
+      {.name = "fan_out",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 1023,                                                                                          \
+       .unit = "workers",                                                                                    \
+       .doc = "Receivers that one messenger wakes.",                                                         \
+       .built_in = "4"},                                                                                     \
+      {.name = "contenders",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 2,                                                                                             \
+       .max = 1024,                                                                                          \
+       .unit = "workers",                                                                                    \
+       .doc = "Workers that fight for one mutex.",                                                           \
+       .built_in = "4"},                                                                                     \
+      {.name = "hold_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation with the mutex held.",                                                            \
+       .built_in = "256"},                                                                                   \
+      {.name = "work_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation without the mutex.",                                                              \
+       .built_in = "1024"},                                                                                  \
+      {.name = "spin_iters",                                                                                 \
+       .kind = kInteger,                                                                                     \
+       .min = 0,                                                                                             \
+       .max = 1e9,                                                                                           \
+       .unit = "rounds",                                                                                     \
+       .doc = "Computation between two operations.",                                                         \
+       .built_in = "1024; PageFaultChurn 64"},                                                               \
+      {.name = "touches",                                                                                    \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 1000000,                                                                                       \
+       .unit = "pages",                                                                                      \
+       .doc = "Random pages touched in each mapping.",                                                       \
+       .built_in = "256"},                                                                                   \
+      {.name = "phases",                                                                                     \
+       .kind = kTexts,                                                                                       \
+       .doc =                                                                                                \
+           "Sequence: what to do, round and round: \"spin 5ms\", \"sleep 2ms\", \"yield 1ms\", \"io 3ms\".", \
+       .built_in = "required by Sequence"},                                                                  \
+      {.name = "policy",                                                                                     \
+       .kind = kText,                                                                                        \
+       .doc = "Scheduling policy: Inherit, Normal, Batch, Idle, Fifo, RoundRobin or Ext.",                   \
+       .built_in = "\"Inherit\""},                                                                           \
+      {.name = "priority",                                                                                   \
+       .kind = kInteger,                                                                                     \
+       .min = 1,                                                                                             \
+       .max = 98,                                                                                            \
+       .unit = "",                                                                                           \
+       .doc = "Of Fifo and RoundRobin; init has 99.",                                                        \
+       .built_in = "1"},                                                                                     \
+      {.name = "nice",                                                                                       \
+       .kind = kInteger,                                                                                     \
+       .min = -20,                                                                                           \
+       .max = 19,                                                                                            \
+       .unit = "",                                                                                           \
+       .doc = "Nice level.",                                                                                 \
+       .built_in = "0"},                                                                                     \
+      {.name = "affinity",                                                                                   \
+       .kind = kText,                                                                                        \
+       .doc = "CPUs that each worker binds itself to, in the forms of `cpuset`.",                            \
+       .built_in = "the cpuset's"},                                                                          \
+      {.name = "payload",                                                                                    \
+       .kind = kText,                                                                                        \
+       .doc = "Custom: the [[test.payload]] that each worker is.",                                           \
+       .built_in = "required by Custom"},
+
+const Attribute kCgroupAttributes[] = {
+    {.name = "name",
+     .kind = kText,
+     .doc = "Name of the cgroup, its own within the test.",
+     .built_in = "required"},
+    {.name = "cpuset",
+     .kind = kText,
+     .doc = "CPUs that the group may use: a list \"0-3,5\", \"llc:0\", \"numa:0-1\", \"range:0.0-0.5\" "
+            "(fractions of all CPUs), \"disjoint:0/2\" (the first of two equal parts), or "
+            "\"overlap:0/2:0.5\" (parts that share that fraction of a part with their neighbours).",
+     .built_in = "all CPUs"},
+    KTSTR_WORK_ATTRIBUTES};
+
+const Attribute kSpawnAttributes[] = {KTSTR_WORK_ATTRIBUTES};
+
+const Attribute kMapWriteAttributes[] = {
+    {.name = "map",
+     .kind = kText,
+     .doc = "The map's name, as BPF keeps it (15 bytes) or in full: \".bss\", \"scx_demo.bss\", \"cfg\".",
+     .built_in = "required"},
+    {.name = "field",
+     .kind = kText,
+     .doc = "What to write in its value: \"limit\", \"cfg.cells[2].weight\".",
+     .built_in = "the whole value"},
+    {.name = "key", .kind = kScalar, .doc = "Which entry: an array's index, a hash's key.", .built_in = "0"},
+    {.name = "value",
+     .kind = kScalar,
+     .doc = "A number, true, false, or an enumerator's name.",
+     .built_in = "required"},
+    {.name = "at_s",
+     .kind = kNumber,
+     .min = 0,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "When, after the workload's start.",
+     .built_in = "0"},
+};
+
+const Attribute kPayloadAttributes[] = {
+    {.name = "name",
+     .kind = kText,
+     .doc = "Name of the payload, its own within the test.",
+     .built_in = "required"},
+    {.name = "binary",
+     .kind = kText,
+     .doc = "The program, found as a scheduler's binary is; its shared libraries come along.",
+     .built_in = "required"},
+    {.name = "args", .kind = kTexts, .doc = "Its command line.", .built_in = "none"},
+    {.name = "cgroup", .kind = kText, .doc = "The [[test.cgroup]] that it runs in.", .built_in = "the root"},
+    {.name = "timeout_s",
+     .kind = kNumber,
+     .min = 0.1,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "It must end by itself within this time, before scaling by the host's speed; the workload goes "
+            "on until it has. Without it, it is ended with the workload, without blame.",
+     .built_in = "none"},
+    {.name = "exit_code",
+     .kind = kInteger,
+     .min = 0,
+     .max = 255,
+     .unit = "",
+     .doc = "The exit code that passes.",
+     .built_in = "0"},
+    {.name = "on_demand",
+     .kind = kBool,
+     .doc = "Started by a step, not with the workload.",
+     .built_in = "true when a step runs it or a cgroup's work is it"},
+};
+
+const Attribute kStepAttributes[] = {
+    {.name = "name", .kind = kText, .doc = "Name of the step, shown as a phase.", .built_in = "step N"},
+    {.name = "hold_s",
+     .kind = kNumber,
+     .min = 0,
+     .max = 3600,
+     .unit = "seconds",
+     .doc = "How long the next step waits after the operations.",
+     .built_in = "0"},
+    {.name = "hold_frac",
+     .kind = kNumber,
+     .min = 0,
+     .max = 1,
+     .unit = "",
+     .doc = "The same as a fraction of duration_s.",
+     .built_in = "0"},
+};
+
+const OpInfo kOps[] = {
+    {OpKind::AddCgroup, "add_cgroup", "", "cpus", "makes a cgroup; `cpus`: its cpuset"},
+    {OpKind::RemoveCgroup, "remove_cgroup", "", "", "ends its workers, removes it"},
+    {OpKind::SetCpuset, "set_cpuset", "cpus", "", "sets the group's cpuset to `cpus`"},
+    {OpKind::ClearCpuset, "clear_cpuset", "", "", "allows the group all CPUs again"},
+    {OpKind::SwapCpusets, "swap_cpusets", "with", "", "exchanges the cpusets of two groups"},
+    {OpKind::Spawn, "spawn", "", "*", "starts workers in the group: attributes as in [[test.cgroup]]"},
+    {OpKind::StopCgroup, "stop", "", "", "ends the group's workers"},
+    {OpKind::SetAffinity, "set_affinity", "cpus", "", "binds each worker of the group to `cpus`"},
+    {OpKind::MoveAllTasks, "move_tasks", "to", "", "moves all its tasks to another group"},
+    {OpKind::RunPayload, "run", "", "", "starts a payload"},
+    {OpKind::WaitPayload, "wait", "", "", "goes on when the payload has ended"},
+    {OpKind::KillPayload, "kill", "", "", "ends the payload, without blame"},
+};
+
+const WorkInfo kWorkTypes[] = {
+    {WorkType::CpuSpin, 1, "", "", "computes without pause"},
+    {WorkType::YieldHeavy, 1, "", "", "calls sched_yield after every short computation"},
+    {WorkType::Mixed, 1, "", "burst_ms pause_ms", "computes, yields and sleeps in turn"},
+    {WorkType::Bursty, 1, "", "burst_ms pause_ms", "computes for burst_ms, sleeps for pause_ms"},
+    {WorkType::PipeIo, 2, "", "", "pairs of workers bounce a byte through two pipes"},
+    {WorkType::FutexPingPong, 2, "", "spin_iters", "pairs of workers hand a futex word to and fro"},
+    {WorkType::ForkExit, 1, "", "", "forks a child that exits at once, and waits for it"},
+    {WorkType::IoSync, 1, "", "size_kb", "writes a file of size_kb and syncs it"},
+    {WorkType::CachePressure, 1, "", "size_kb stride", "reads and writes size_kb in steps of stride"},
+    {WorkType::CacheYield, 1, "", "size_kb stride", "CachePressure, then sched_yield"},
+    {WorkType::CachePipe, 2, "", "size_kb stride", "CachePressure, then a byte to the partner: pairs"},
+    {WorkType::FutexFanOut, 0, "fan_out", "fan_out spin_iters",
+     "one messenger wakes fan_out receivers, and waits for all of them"},
+    {WorkType::Sequence, 1, "", "phases", "goes through `phases`, round and round"},
+    {WorkType::NiceSweep, 1, "", "spin_iters",
+     "sets its nice level to -20 … 19 in turn, computing in between"},
+    {WorkType::AffinityChurn, 1, "", "spin_iters",
+     "binds itself to a random allowed CPU after each computation"},
+    {WorkType::PolicyChurn, 1, "", "spin_iters",
+     "goes through the scheduling policies, computing in between"},
+    {WorkType::FanOutCompute, 0, "fan_out", "fan_out burst_ms",
+     "FutexFanOut whose receivers compute for burst_ms when woken"},
+    {WorkType::PageFaultChurn, 1, "", "size_kb touches spin_iters",
+     "touches random pages of a fresh mapping of size_kb, then drops it"},
+    {WorkType::MutexContention, 0, "contenders", "contenders hold_iters work_iters",
+     "groups of `contenders` workers fight for one futex mutex"},
+    {WorkType::Custom, 1, "", "payload", "is a program of yours"},
+};
+
+}  // namespace
+
+std::span<const Attribute> cgroup_attributes() { return kCgroupAttributes; }
+std::span<const Attribute> spawn_attributes() { return kSpawnAttributes; }
+std::span<const Attribute> map_write_attributes() { return kMapWriteAttributes; }
+std::span<const Attribute> payload_attributes() { return kPayloadAttributes; }
+std::span<const Attribute> step_attributes() { return kStepAttributes; }
+std::span<const WorkInfo> work_types() { return kWorkTypes; }
+std::span<const OpInfo> step_ops() { return kOps; }
+std::string_view cpus_forms() { return kCpusForms; }
+
+bool WorkInfo::takes(std::string_view attribute) const {
+  size_t at = params.find(attribute);
+  if (at == std::string_view::npos) return false;
+  size_t end = at + attribute.size();
+  return (at == 0 || params[at - 1] == ' ') && (end == params.size() || params[end] == ' ');
+}
+
+const WorkInfo& work_info(WorkType type) {
+  for (const WorkInfo& info : kWorkTypes)
+    if (info.type == type) return info;
+  return kWorkTypes[0];
+}
+
+}  // namespace ktstr

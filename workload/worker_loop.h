@@ -1,0 +1,72 @@
+// What every kind of work stands on: the loop, the clock, the telemetry.
+//
+// The gap. In the loop a worker looks at the clock after every short computation; the time between two looks
+// is work plus the time it was not running. A wanted sleep is no gap: after one, the clock counts from the
+// moment at which the worker asked to run again, or at which its peer woke it. So "longest gap" is the
+// longest time that the worker could have run and did not.
+#pragma once
+
+#include <memory>
+
+#include "schemas/spec_generated.h"
+#include "workload/worker.h"
+
+namespace ktstr::guest {
+
+class WorkerLoop {
+ public:
+  explicit WorkerLoop(const WorkerSetup& setup) : s_(setup), t_(setup.self->telemetry) {}
+
+  const WorkerSetup& setup() const { return s_; }
+  const CgroupSpecT& group() const { return *s_.group; }
+  bool stopping() const { return s_.control->stop.load(std::memory_order_relaxed) != 0; }
+  uint64_t last_ns() const { return t_.last_ns; }
+  Telemetry& telemetry() { return t_; }
+
+  void start();
+  // Some ten microseconds, then a look at the clock.
+  void compute() { spin(3000); }
+  void spin(uint32_t rounds);
+  void compute_for(uint64_t ns);
+  void sleep_for(uint64_t ns);
+  void yield();
+  // It wanted to run since `since`, and runs now.
+  void woken(uint64_t since);
+  // Was blocked on purpose for an unknown time.
+  void rest();
+  void look();
+
+ private:
+  void note_outside(int cpu);
+
+  const WorkerSetup& s_;
+  Telemetry& t_;
+  uint64_t seed_ = 1;
+};
+
+// One kind of work, with what it keeps from one iteration to the next.
+class Work {
+ public:
+  virtual ~Work() = default;
+  virtual void iterate() = 0;
+};
+
+// Null: not of this family.
+std::unique_ptr<Work> make_plain_work(WorkerLoop& loop);   // worker_plain.cc
+std::unique_ptr<Work> make_memory_work(WorkerLoop& loop);  // worker_memory.cc
+std::unique_ptr<Work> make_peer_work(WorkerLoop& loop);    // worker_peers.cc
+std::unique_ptr<Work> make_churn_work(WorkerLoop& loop);   // worker_churn.cc
+
+// A small file in memory, written and synced: a VM has no disk.
+class SyncedFile {
+ public:
+  explicit SyncedFile(uint32_t size_kb);
+  ~SyncedFile();
+  void write_once();
+
+ private:
+  int fd_ = -1;
+  uint32_t size_;
+};
+
+}  // namespace ktstr::guest
