@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "monitor/run_queue_counters.h"
 #include "monitor/sampler.h"
 #include "schemas/monitor_generated.h"
 
@@ -28,9 +29,9 @@ void print(const MonitorSampleT& s) {
     std::printf("cpu %u nr_running %u scx %u local_dsq %u clock %" PRIu64 " flags %#x%s", c->cpu,
                 c->nr_running, c->scx_nr_running, c->local_dsq_depth, c->rq_clock, c->scx_flags,
                 c->idle ? " idle" : "");
-    if (const auto& t = c->stats) {
-      std::printf(" stats %u 0 %u %u %u %u %" PRIu64 " %" PRIu64 " %" PRIu64, t->yields, t->switches,
-                  t->idle_switches, t->wakeups, t->local_wakeups, t->run_ns, t->wait_ns, t->slices);
+    if (c->stats) {
+      for (const RunQueueCounter& counter : kRunQueueCounters)
+        std::printf(" %s %" PRIu64, counter.place, counter.get(*c->stats));
     }
     std::printf(" rt %u", c->rt_nr_running);
     if (c->curr) {

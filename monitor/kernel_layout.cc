@@ -21,14 +21,8 @@ RqLayout rq_layout(LayoutFinder& find) {
   l.local_dsq_depth = find.field("rq", "scx.local_dsq.nr");
   l.runnable_list = find.field("rq", "scx.runnable_list");
   l.rt_nr_running = find.field("rq", "rt.rt_nr_running");
-  l.yields = find.field("rq", "yld_count");
-  l.switches = find.field("rq", "sched_count");
-  l.idle_switches = find.field("rq", "sched_goidle");
-  l.wakeups = find.field("rq", "ttwu_count");
-  l.local_wakeups = find.field("rq", "ttwu_local");
-  l.run_ns = find.field("rq", "rq_cpu_time");
-  l.wait_ns = find.field("rq", "rq_sched_info.run_delay");
-  l.slices = find.field("rq", "rq_sched_info.pcount");
+  for (size_t i = 0; i < kRunQueueCounters.size(); ++i)
+    l.counters[i] = find.field("rq", kRunQueueCounters[i].place);
   return l;
 }
 

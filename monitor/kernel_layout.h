@@ -13,6 +13,7 @@
 #include "bpf/btf_view.h"
 #include "monitor/guest_memory.h"
 #include "monitor/kallsyms.h"
+#include "monitor/run_queue_counters.h"
 
 namespace ktstr {
 
@@ -43,8 +44,7 @@ struct RqLayout {
   Field rt_nr_running;
   Field scx_nr_running, scx_flags, local_dsq_depth;
   Field runnable_list;  // its list_head: the sched_ext tasks that are runnable, the longest waiting first
-  Field yields, switches, idle_switches, wakeups, local_wakeups, run_ns, wait_ns,
-      slices;  // CONFIG_SCHEDSTATS
+  std::array<Field, kRunQueueCounters.size()> counters;  // as kRunQueueCounters
 };
 
 // struct task_struct

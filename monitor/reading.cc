@@ -43,17 +43,7 @@ std::unique_ptr<CpuSampleT> to_event(const CpuReading& r) {
   s->rt_nr_running = r.rt_nr_running;
   if (r.has_curr) s->curr = to_event(r.curr);
   if (r.has_waiting) s->longest_waiting = to_event(r.longest_waiting);
-  if (r.has_stats) {
-    s->stats = std::make_unique<RunQueueStatsT>();
-    s->stats->yields = r.yields;
-    s->stats->switches = r.switches;
-    s->stats->idle_switches = r.idle_switches;
-    s->stats->wakeups = r.wakeups;
-    s->stats->local_wakeups = r.local_wakeups;
-    s->stats->run_ns = r.run_ns;
-    s->stats->wait_ns = r.wait_ns;
-    s->stats->slices = r.slices;
-  }
+  if (r.has_stats) s->stats = std::make_unique<RunQueueStatsT>(r.stats);
   return s;
 }
 

@@ -29,10 +29,8 @@ struct CpuReading {
   uint32_t rt_nr_running = 0;
   bool has_curr = false, has_waiting = false;
   TaskReading curr, longest_waiting;
-  // Where the kernel keeps them: as in RunQueueStats.
-  bool has_stats = false;
-  uint32_t yields = 0, switches = 0, idle_switches = 0, wakeups = 0, local_wakeups = 0;
-  uint64_t run_ns = 0, wait_ns = 0, slices = 0;
+  bool has_stats = false;  // the kernel keeps them
+  RunQueueStatsT stats;
 };
 
 struct DomainReading {

@@ -85,16 +85,10 @@ bool read_run_queue(const GuestKernel& kernel, uint32_t cpu, Reading& reading) {
   if (curr && *curr != 0 && !r.idle) r.has_curr = read_task(kernel, *curr, r.curr);
   if (r.scx_nr_running != 0) find_waiting(kernel, rq, curr.value_or(0), reading.jiffies, r);
 
-  if (l.switches) {
+  if (l.counters.front()) {
     r.has_stats = true;
-    r.yields = small(memory, l.yields, rq);
-    r.switches = small(memory, l.switches, rq);
-    r.idle_switches = small(memory, l.idle_switches, rq);
-    r.wakeups = small(memory, l.wakeups, rq);
-    r.local_wakeups = small(memory, l.local_wakeups, rq);
-    r.run_ns = l.run_ns.read(memory, rq).value_or(0);
-    r.wait_ns = l.wait_ns.read(memory, rq).value_or(0);
-    r.slices = l.slices.read(memory, rq).value_or(0);
+    for (size_t i = 0; i < kRunQueueCounters.size(); ++i)
+      kRunQueueCounters[i].set(r.stats, l.counters[i].read(memory, rq).value_or(0));
   }
   return true;
 }

@@ -56,6 +56,8 @@ TEST_F(Walkers, RunQueues) {
   EXPECT_EQ(cpu.stats->switches, 103u);
   EXPECT_EQ(cpu.stats->wait_ns, 7003u);
   EXPECT_EQ(s.guest_clock_ns, 1'000'003u);
+  // A field of the schema without a row would stay 0 for ever.
+  EXPECT_EQ(kRunQueueCounters.size(), RunQueueStats::MiniReflectTypeTable()->num_elems);
 }
 
 TEST_F(Walkers, WhoRunsAndWhoWaits) {

@@ -25,6 +25,18 @@ bool is_gauge(std::string_view name) {
   return name == "balance_interval" || name == "nr_balance_failed" || name == "newidle_ratio";
 }
 
+// Every field of the table, by its name in the schema: a counter that is new there is summed and printed too.
+void add_fields(const RunQueueStats& stats, std::map<std::string, int64_t>& sums) {
+  const auto& table = reinterpret_cast<const flatbuffers::Table&>(stats);
+  const flatbuffers::TypeTable& type = *RunQueueStats::MiniReflectTypeTable();
+  for (size_t i = 0; i < type.num_elems; ++i) {
+    const auto place = static_cast<flatbuffers::voffset_t>(4 + 2 * i);
+    const bool wide = type.type_codes[i].base_type == flatbuffers::ET_ULONG;
+    sums[type.names[i]] += wide ? static_cast<int64_t>(table.GetField<uint64_t>(place, 0))
+                                : static_cast<int64_t>(table.GetField<uint32_t>(place, 0));
+  }
+}
+
 }  // namespace
 
 MonitorThresholds MonitorThresholds::of(const TestSpecT& spec) {
@@ -159,16 +171,7 @@ void MonitorSummary::fold_schedstats(const MonitorSample& sample) {
   if (!sample.cpus()) return;
   std::map<std::string, int64_t> sums;
   for (const CpuSample* cpu : *sample.cpus()) {
-    const RunQueueStats* s = cpu->stats();
-    if (!s) continue;
-    sums["yields"] += s->yields();
-    sums["switches"] += s->switches();
-    sums["idle_switches"] += s->idle_switches();
-    sums["wakeups"] += s->wakeups();
-    sums["local_wakeups"] += s->local_wakeups();
-    sums["slices"] += static_cast<int64_t>(s->slices());
-    sums["run_ns"] += static_cast<int64_t>(s->run_ns());
-    sums["wait_ns"] += static_cast<int64_t>(s->wait_ns());
+    if (const RunQueueStats* stats = cpu->stats()) add_fields(*stats, sums);
   }
   if (!sums.empty()) ++schedstat_looks_;
   for (const auto& [name, value] : sums) {

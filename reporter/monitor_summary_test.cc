@@ -256,5 +256,27 @@ TEST(MonitorSummary, MemoryThatMakesNoSenseIsNotJudged) {
   EXPECT_EQ(feed.summary.load().samples, 0u);
 }
 
+// A run-queue counter that is added to the schema needs no edit in the reporter.
+TEST(MonitorSummary, EveryRunQueueCounterOfTheSchemaIsSummedOverTheCpus) {
+  MonitorSampleT sample;
+  sample.full = sample.scx_enabled = true;
+  for (uint32_t cpu = 0; cpu < 2; ++cpu) {
+    auto c = std::make_unique<CpuSampleT>();
+    c->stats = std::make_unique<RunQueueStatsT>();
+    c->stats->switches = 10 + cpu;
+    c->stats->wait_ns = (1ull << 40) + cpu;
+    sample.cpus.push_back(std::move(c));
+  }
+  MonitorSummary summary;
+  const EventBuffer event = make_event(EventHead{.run_id = "r", .source = "monitor"}, std::move(sample));
+  summary.fold(*event.as<MonitorSample>(), 1);
+  const flatbuffers::TypeTable& type = *RunQueueStats::MiniReflectTypeTable();
+  EXPECT_EQ(summary.schedstats().size(), type.num_elems);
+  for (size_t i = 0; i < type.num_elems; ++i)
+    EXPECT_TRUE(summary.schedstats().contains(type.names[i])) << type.names[i];
+  EXPECT_EQ(summary.schedstats().at("switches").last, 21);
+  EXPECT_EQ(summary.schedstats().at("wait_ns").last, (1ll << 41) + 1);
+}
+
 }  // namespace
 }  // namespace ktstr
