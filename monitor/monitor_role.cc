@@ -10,6 +10,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -10,6 +10,7 @@
 #include "monitor/monitor_session.h"
 #include "runtime/process.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -8,6 +8,7 @@
 #include "schemas/envelope.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

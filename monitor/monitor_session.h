@@ -18,6 +18,7 @@
 #include "monitor/watchdog_setter.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

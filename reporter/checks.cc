@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "reporter/names.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -8,6 +8,7 @@
 #include "reporter/testing/synthetic_run.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::testing {
 namespace {

@@ -8,6 +8,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

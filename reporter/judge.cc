@@ -10,6 +10,7 @@
 #include "reporter/names.h"
 #include "schemas/crash_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "scx/crash_signature.h"
 #include "scx/error_pin.h"
 

@@ -13,6 +13,7 @@
 #include "reporter/vm_record.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "scx/pin_corpus.h"
 
 namespace ktstr {

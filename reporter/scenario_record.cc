@@ -8,6 +8,7 @@
 #include "reporter/names.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -10,6 +10,7 @@
 #include "base/line_buffers.h"
 #include "schemas/envelope.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

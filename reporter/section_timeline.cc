@@ -5,6 +5,7 @@
 #include "reporter/names.h"
 #include "reporter/sections.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -17,6 +17,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "scx/dump_tasks.h"
 #include "scx/load_failure.h"
 

@@ -5,6 +5,7 @@
 
 #include "schemas/envelope.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

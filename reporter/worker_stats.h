@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

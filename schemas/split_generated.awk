@@ -1,5 +1,7 @@
 # Splits a header that flatc made (2.0.x) into declarations and definitions:
 #   awk -v base=run -v header=OUT.h -v source=OUT.cc -f split_generated.awk flatc/run_generated.h flatc/run_generated.h
+# `-v forward=spec:TestSpec`: of spec.fbs the header needs this table by name only (a pointer to it), so it does not include
+# spec_generated.h. Who makes or destroys the table that holds the pointer includes both.
 # (the same file twice: the first reading only finds the members of the union).
 #
 # flatc writes every function inline. A file that names one table then compiles the packing, unpacking, verifying and
@@ -30,7 +32,10 @@ function moves(text) {
 }
 
 BEGIN {
+  split(forward, forwarded, ":")
   print "#include \"schemas/" base "_generated.h\"\n" > source
+  # The union destroys every table, so it needs what a header knows by name only.
+  if (base == "event") print "#include \"schemas/spec_generated.h\"" > source
 }
 
 # First reading.
@@ -51,6 +56,9 @@ NR == FNR {
     # What the event itself is made of comes in whole; its payloads by name.
     if (name == "common_generated.h") print "#include \"" name "\"" > header
     print "#include \"schemas/" name "\"" > source
+  } else if (name == forwarded[1] "_generated.h") {
+    print "#include \"schemas/" name "\"" > source
+    members = "struct " forwarded[2] ";\nstruct " forwarded[2] "T;\n"
   } else {
     print "#include \"" name "\"" > header
   }
@@ -60,7 +68,7 @@ NR == FNR {
 /^namespace ktstr \{/ {
   print > header
   print "\nnamespace ktstr {\n" > source
-  if (base == "event") print members > header
+  if (members) print members > header
   next
 }
 

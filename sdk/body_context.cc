@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "schemas/plan_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -13,6 +13,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

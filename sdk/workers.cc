@@ -13,6 +13,7 @@
 #include "base/guest_clock.h"
 #include "base/json.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 #include "sdk/body_context.h"
 #include "sdk/work.h"
 #include "workload/cgroups.h"

@@ -18,6 +18,7 @@
 #include "base/guest_clock.h"
 #include "base/small_files.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 #include "workload/cgroups.h"
 #include "workload/futex.h"
 #include "workload/ring_layout.h"

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 #include "workload/worker.h"
 
 namespace ktstr::guest {

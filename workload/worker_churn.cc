@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "schemas/spec_generated.h"
+#include "schemas/common_generated.h"
 #include "workload/cgroups.h"
 #include "workload/worker_loop.h"
 

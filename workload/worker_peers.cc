@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/guest_clock.h"
-#include "schemas/spec_generated.h"
+#include "schemas/common_generated.h"
 #include "workload/futex.h"
 #include "workload/worker_loop.h"
 #include "workload/worker_memory.h"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "schemas/spec_generated.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr::guest {
 namespace {

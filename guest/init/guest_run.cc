@@ -16,6 +16,7 @@
 #include "guest/init/own_view.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
 namespace {

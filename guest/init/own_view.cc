@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
 
 namespace ktstr::guest {
 namespace {

@@ -11,6 +11,7 @@
 #include "base/exec_report.h"
 #include "guest/init/output_pipe.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 #include "workload/cgroups.h"
 
 namespace ktstr::guest {

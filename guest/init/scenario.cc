@@ -7,6 +7,7 @@
 #include "base/guest_clock.h"
 #include "guest/init/output_pipe.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
 namespace {

@@ -15,6 +15,7 @@
 #include "guest/init/notify_filter.h"
 #include "guest/init/output_pipe.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
 namespace {

@@ -16,6 +16,7 @@
 #include "base/guest_clock.h"
 #include "guest/init/check_reader.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 #include "workload/ring_layout.h"
 
 namespace ktstr::guest {

@@ -4,6 +4,7 @@
 
 #include "base/guest_clock.h"
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
 namespace {

@@ -22,6 +22,7 @@
 #include "launcher/vm/host_speed.h"
 #include "schemas/exit_code.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "spec/filter.h"
 #include "spec/spec.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

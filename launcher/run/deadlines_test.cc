@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

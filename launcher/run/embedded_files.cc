@@ -15,6 +15,7 @@
 #include "launcher/vm/program_files.h"
 #include "schemas/envelope.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -9,6 +9,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/log_reader.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -12,6 +12,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/log_writer.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

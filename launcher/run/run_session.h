@@ -15,6 +15,7 @@
 #include "launcher/run/recorded_run.h"
 #include "schemas/exit_code.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -8,6 +8,7 @@
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/plan_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

@@ -12,6 +12,7 @@
 #include "launcher/vm/qemu_process.h"
 #include "schemas/probe_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 

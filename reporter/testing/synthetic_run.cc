@@ -10,6 +10,7 @@
 #include "schemas/monitor_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::testing {
 

@@ -9,6 +9,7 @@
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::testing {
 

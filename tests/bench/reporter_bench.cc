@@ -20,6 +20,7 @@
 #include "schemas/log_writer.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "tests/bench/bench_kit.h"
 
 namespace ktstr::bench {
