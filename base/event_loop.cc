@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 EventLoop::EventLoop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
@@ -62,4 +62,4 @@ bool EventLoop::run_until(const std::function<bool()>& done, uint64_t deadline_n
   }
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -10,7 +10,7 @@
 
 #include "base/unique_fd.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 class EventLoop {
  public:
@@ -42,4 +42,4 @@ class EventLoop {
   std::function<void()> flush_ = [] {};
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

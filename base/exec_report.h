@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 // errno of the child's exec, 0: it succeeded, or the child has not come to it yet. PID 1 must not wait for
 // that: a scheduler may never run the child. One that fails later says so on its stderr and ends with 127.
@@ -28,4 +28,4 @@ inline int exec_error(int report, uint64_t limit_ns = 500 * kMs) {
 // Signals that ask or make a program end: one that dies by another has crashed, though it was asked to end.
 inline bool ends_as_asked(int signo) { return signo == SIGTERM || signo == SIGKILL; }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 void trim_end(std::string& text) {
@@ -62,4 +62,4 @@ std::optional<std::string> PolledFile::read() {
   return text;
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 // Content less trailing white space; at most `limit` bytes are read.
 Result<std::string> read_text(const std::string& path, size_t limit = 64 * 1024);
@@ -30,4 +30,4 @@ class PolledFile {
   UniqueFd fd_;
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "monitor/bpf_maps.h"
 #include "monitor/walkers.h"
@@ -10,7 +11,6 @@
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kDefaultTimeoutNs =
     30'000 * kMs;  // SCX_WATCHDOG_MAX_TIMEOUT: of a scheduler that names none
 

@@ -1,5 +1,5 @@
 // A standard work type by its name, with the parameters and defaults that a spec gives it
-// (spec/spec_groups.cc; sdk_test compares).
+// (workload/work_types.h).
 #pragma once
 
 #include <string>

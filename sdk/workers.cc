@@ -10,7 +10,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
@@ -24,12 +24,12 @@ namespace ktstr {
 namespace {
 
 constexpr unsigned kMaxWorkers = 4096;
-constexpr uint64_t kGraceNs = 5 * guest::kSecond;
-constexpr uint64_t kReapNs = 2 * guest::kMs;
+constexpr uint64_t kGraceNs = 5 * kSecond;
+constexpr uint64_t kReapNs = 2 * kMs;
 
 class LoopOfFunction : public WorkLoop {
  public:
-  explicit LoopOfFunction(guest::WorkerLoop& loop, unsigned index) : loop_(loop), index_(index) {}
+  explicit LoopOfFunction(WorkerLoop& loop, unsigned index) : loop_(loop), index_(index) {}
   bool running() const override { return !loop_.stopping(); }
   unsigned index() const override { return index_; }
   void iteration() override {
@@ -42,7 +42,7 @@ class LoopOfFunction : public WorkLoop {
   }
 
  private:
-  guest::WorkerLoop& loop_;
+  WorkerLoop& loop_;
   unsigned index_;
 };
 
@@ -114,8 +114,8 @@ struct Workers::State {
 
   TestContext::Impl* ctx;
   CgroupSpecT group;
-  guest::EventLoop loop;
-  guest::WorkerBatch batch;
+  EventLoop loop;
+  WorkerBatch batch;
   bool by_function = false, started = false;
   std::optional<std::vector<WorkerResult>> results;
 };
@@ -134,7 +134,7 @@ std::vector<WorkerResult> Workers::State::stop() {
   if (!started) return *results;
   loop.every(kReapNs, [this] { reap(); });
   const auto grace = static_cast<uint64_t>(static_cast<double>(kGraceNs) * ctx->time_scale);
-  batch.stop(guest::now_ns() + grace, grace / 5);
+  batch.stop(now_ns() + grace, grace / 5);
   for (WorkerReportT& report : batch.reports()) {
     if (by_function) report.work = WorkType::Custom;
     ctx->send(as_json(report));
@@ -165,7 +165,7 @@ std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, Cg
   if (function) {
     state->by_function = true;
     // One that throws ends its process by SIGABRT, and that is told; it must not unwind into the body's copy.
-    state->batch.set_function([function = std::move(function)](guest::WorkerLoop& loop) noexcept {
+    state->batch.set_function([function = std::move(function)](WorkerLoop& loop) noexcept {
       LoopOfFunction of(loop, loop.setup().index);
       function(of);
     });
@@ -174,9 +174,9 @@ std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, Cg
   if (auto forked = state->batch.fork(folder.get(), nullptr); !forked)
     return failed(forked.error().message());
   const std::string cpuset = cpuset_of(cgroup.path());
-  state->batch.allow(guest::cpus_of(cpuset), /*keep_old=*/false, cpuset);
+  state->batch.allow(cpus_of(cpuset), /*keep_old=*/false, cpuset);
   state->started = true;
-  state->batch.go(guest::now_ns());
+  state->batch.go(now_ns());
   impl.workers.push_back(state);
   return state;
 }
@@ -217,7 +217,7 @@ void Workers::set_nice(int nice) {
 
 void TestContext::Impl::allow(const std::string& cgroup, const std::string& cpus, bool keep_old) {
   for (const auto& state : workers)
-    if (state->batch.place() == cgroup) state->batch.allow(guest::cpus_of(cpus), keep_old, cpus);
+    if (state->batch.place() == cgroup) state->batch.allow(cpus_of(cpus), keep_old, cpus);
 }
 
 void TestContext::Impl::moved(const std::string& from, const std::string& to) {
@@ -225,7 +225,7 @@ void TestContext::Impl::moved(const std::string& from, const std::string& to) {
   for (const auto& state : workers) {
     if (state->batch.place() != from) continue;
     state->batch.move_to(to);
-    state->batch.allow(guest::cpus_of(cpus), /*keep_old=*/false, cpus);
+    state->batch.allow(cpus_of(cpus), /*keep_old=*/false, cpus);
   }
 }
 

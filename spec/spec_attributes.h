@@ -58,18 +58,6 @@ std::span<const Attribute> map_write_attributes();  // [[test.bpf_map_write]]
 // How CPUs may be written, for messages.
 std::string_view cpus_forms();
 
-// What a worker can do; the text is for the manual.
-struct WorkInfo {
-  WorkType type;
-  unsigned group;               // workers come in multiples of it; 0: of what `grouped_by` says
-  std::string_view grouped_by;  // "fan_out" (and the messenger), "contenders"
-  std::string_view params;      // attributes that it takes, apart by blanks
-  std::string_view doc;
-  bool takes(std::string_view attribute) const;
-};
-std::span<const WorkInfo> work_types();
-const WorkInfo& work_info(WorkType type);
-
 // An operation of a step: `{ VERB = "NAME", … }`.
 struct OpInfo {
   OpKind kind;

@@ -6,6 +6,7 @@
 #include "schemas/spec_generated.h"
 #include "spec/spec.h"
 #include "spec/spec_attributes.h"
+#include "workload/work_types.h"
 
 namespace ktstr {
 namespace {
@@ -139,8 +140,23 @@ OrderedJson with_test_attributes(OrderedJson properties) {
   return properties;
 }
 
+const char* workers_text(WorkGrouping grouping) {
+  switch (grouping) {
+    case WorkGrouping::kPairs:
+      return "in pairs";
+    case WorkGrouping::kFanOut:
+      return "multiples of fan_out + 1";
+    case WorkGrouping::kContenders:
+      return "multiples of contenders";
+    case WorkGrouping::kAlone:
+      break;
+  }
+  return "any number";
+}
+
 std::string built_in_text(const Attribute& attribute) {
   if (!attribute.built_in.empty()) return std::string(attribute.built_in);
+  if (std::string text = work_default_text(attribute.name); !text.empty()) return text;
   auto value = get_attribute(default_test(), attribute);
   return value ? to_toml(*value) : "not set";
 }
@@ -226,11 +242,7 @@ std::string spec_markdown_tables() {
     std::string params;
     for (char c : info.params) params += c == ' ' ? std::string("`, `") : std::string(1, c);
     out += std::string("| `") + EnumNameWorkType(info.type) + "` | " + std::string(info.doc) + " | " +
-           (info.group == 2                ? "in pairs"
-            : info.grouped_by == "fan_out" ? "multiples of fan_out + 1"
-            : info.group == 0              ? "multiples of contenders"
-                                           : "any number") +
-           " | " + (params.empty() ? "" : "`" + params + "`") + " |\n";
+           workers_text(info.grouping) + " | " + (params.empty() ? "" : "`" + params + "`") + " |\n";
   }
   out += "\n### Attributes of [[test.payload]]\n\n" + markdown_table(payload_attributes());
   out += "\n### Attributes of [[test.step]]\n\n" + markdown_table(step_attributes());

@@ -7,6 +7,7 @@
 #include "schemas/spec_generated.h"
 #include "spec/cpu_set.h"
 #include "spec/spec_resolve.h"
+#include "workload/work_types.h"
 
 namespace ktstr {
 namespace {
@@ -124,21 +125,10 @@ class WorkReader {
   }
 
   void read_numbers() {
-    const WorkInfo& info = work_info(group_.work);
-    auto number = [&](std::string_view name, uint32_t& field, uint32_t otherwise) {
-      if (!info.takes(name)) return;
-      const auto* value = find(name);
-      field = value ? whole(*value) : otherwise;
-    };
-    const bool faults = group_.work == WorkType::PageFaultChurn;
-    number("size_kb", group_.size_kb, faults ? 4096 : 32);
-    number("stride", group_.stride, 64);
-    number("fan_out", group_.fan_out, 4);
-    number("contenders", group_.contenders, 4);
-    number("hold_iters", group_.hold_iters, 256);
-    number("work_iters", group_.work_iters, 1024);
-    number("spin_iters", group_.spin_iters, faults ? 64 : 1024);
-    number("touches", group_.touches, 256);
+    set_work_defaults(group_);
+    for (const WorkNumber& number : work_numbers())
+      if (const auto* value = find(number.name); value && work_info(group_.work).takes(number.name))
+        group_.*number.field = whole(*value);
   }
 
   void read_phases() {
@@ -189,16 +179,13 @@ class WorkReader {
   }
 
   void check_grouping(const WorkInfo& info) {
-    unsigned size = info.group;
-    std::string why = " works in pairs";
-    if (info.grouped_by == "fan_out") {
-      size = group_.fan_out + 1;
-      why = " works in groups of fan_out + 1 = " + std::to_string(size);
-    } else if (info.grouped_by == "contenders") {
-      size = group_.contenders;
-      why = " works in groups of contenders = " + std::to_string(size);
-    }
+    const uint32_t size = group_size(group_);
     if (size <= 1 || group_.workers % size == 0) return;
+    std::string why = " works in pairs";
+    if (info.grouping == WorkGrouping::kFanOut)
+      why = " works in groups of fan_out + 1 = " + std::to_string(size);
+    else if (info.grouping == WorkGrouping::kContenders)
+      why = " works in groups of contenders = " + std::to_string(size);
     const auto* workers = find("workers");
     errors_.add(workers ? workers->line : raw_.line,
                 std::string(EnumNameWorkType(group_.work)) + why + ", but " + worker_count(group_.workers),

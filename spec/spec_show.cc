@@ -4,6 +4,7 @@
 
 #include "schemas/spec_generated.h"
 #include "spec/spec_attributes.h"
+#include "workload/work_types.h"
 
 namespace ktstr {
 namespace {
@@ -42,15 +43,8 @@ std::string parameters(const CgroupSpecT& group) {
   auto ms = [](uint64_t ns) { return to_toml(static_cast<double>(ns) / 1e6); };
   say("burst_ms", "burst", ms(group.burst_ns) + " ms");
   say("pause_ms", "pause", ms(group.pause_ns) + " ms");
-  for (auto [name, value] : {std::pair("size_kb", group.size_kb),
-                             {"stride", group.stride},
-                             {"fan_out", group.fan_out},
-                             {"contenders", group.contenders},
-                             {"hold_iters", group.hold_iters},
-                             {"work_iters", group.work_iters},
-                             {"spin_iters", group.spin_iters},
-                             {"touches", group.touches}})
-    say(name, name, std::to_string(value));
+  for (const WorkNumber& number : work_numbers())
+    say(number.name, number.name, std::to_string(group.*number.field));
   std::string phases;
   for (const auto& phase : group.phases)
     phases += (phases.empty() ? "" : ", ") + std::string(EnumNameWorkPhaseKind(phase->kind)) + " " +

@@ -25,71 +25,61 @@ constexpr std::string_view kCpusForms =
        .min = 0.001,                                                                                         \
        .max = 60000,                                                                                         \
        .unit = "milliseconds",                                                                               \
-       .doc = "Length of a computation.",                                                                    \
-       .built_in = "5"},                                                                                     \
+       .doc = "Length of a computation."},                                                                   \
       {.name = "pause_ms",                                                                                   \
        .kind = kNumber,                                                                                      \
        .min = 0.001,                                                                                         \
        .max = 60000,                                                                                         \
        .unit = "milliseconds",                                                                               \
-       .doc = "Length of a sleep.",                                                                          \
-       .built_in = "5"},                                                                                     \
+       .doc = "Length of a sleep."},                                                                         \
       {.name = "size_kb",                                                                                    \
        .kind = kInteger,                                                                                     \
        .min = 4,                                                                                             \
        .max = 1048576,                                                                                       \
        .unit = "KiB",                                                                                        \
-       .doc = "Memory that a worker goes through.",                                                          \
-       .built_in = "32; PageFaultChurn 4096"},                                                               \
+       .doc = "Memory that a worker goes through."},                                                         \
       {.name = "stride",                                                                                     \
        .kind = kInteger,                                                                                     \
        .min = 1,                                                                                             \
        .max = 65536,                                                                                         \
        .unit = "bytes",                                                                                      \
-       .doc = "From one access to the next.",                                                                \
-       .built_in = "64"},                                                                                    \
+       .doc = "From one access to the next."},                                                               \
       {.name = "fan_out",                                                                                    \
        .kind = kInteger,                                                                                     \
        .min = 1,                                                                                             \
        .max = 1023,                                                                                          \
        .unit = "workers",                                                                                    \
-       .doc = "Receivers that one messenger wakes.",                                                         \
-       .built_in = "4"},                                                                                     \
+       .doc = "Receivers that one messenger wakes."},                                                        \
       {.name = "contenders",                                                                                 \
        .kind = kInteger,                                                                                     \
        .min = 2,                                                                                             \
        .max = 1024,                                                                                          \
        .unit = "workers",                                                                                    \
-       .doc = "Workers that fight for one mutex.",                                                           \
-       .built_in = "4"},                                                                                     \
+       .doc = "Workers that fight for one mutex."},                                                          \
       {.name = "hold_iters",                                                                                 \
        .kind = kInteger,                                                                                     \
        .min = 0,                                                                                             \
        .max = 1e9,                                                                                           \
        .unit = "rounds",                                                                                     \
-       .doc = "Computation with the mutex held.",                                                            \
-       .built_in = "256"},                                                                                   \
+       .doc = "Computation with the mutex held."},                                                           \
       {.name = "work_iters",                                                                                 \
        .kind = kInteger,                                                                                     \
        .min = 0,                                                                                             \
        .max = 1e9,                                                                                           \
        .unit = "rounds",                                                                                     \
-       .doc = "Computation without the mutex.",                                                              \
-       .built_in = "1024"},                                                                                  \
+       .doc = "Computation without the mutex."},                                                             \
       {.name = "spin_iters",                                                                                 \
        .kind = kInteger,                                                                                     \
        .min = 0,                                                                                             \
        .max = 1e9,                                                                                           \
        .unit = "rounds",                                                                                     \
-       .doc = "Computation between two operations.",                                                         \
-       .built_in = "1024; PageFaultChurn 64"},                                                               \
+       .doc = "Computation between two operations."},                                                        \
       {.name = "touches",                                                                                    \
        .kind = kInteger,                                                                                     \
        .min = 1,                                                                                             \
        .max = 1000000,                                                                                       \
        .unit = "pages",                                                                                      \
-       .doc = "Random pages touched in each mapping.",                                                       \
-       .built_in = "256"},                                                                                   \
+       .doc = "Random pages touched in each mapping."},                                                      \
       {.name = "phases",                                                                                     \
        .kind = kTexts,                                                                                       \
        .doc =                                                                                                \
@@ -225,36 +215,6 @@ const OpInfo kOps[] = {
     {OpKind::KillPayload, "kill", "", "", "ends the payload, without blame"},
 };
 
-const WorkInfo kWorkTypes[] = {
-    {WorkType::CpuSpin, 1, "", "", "computes without pause"},
-    {WorkType::YieldHeavy, 1, "", "", "calls sched_yield after every short computation"},
-    {WorkType::Mixed, 1, "", "burst_ms pause_ms", "computes, yields and sleeps in turn"},
-    {WorkType::Bursty, 1, "", "burst_ms pause_ms", "computes for burst_ms, sleeps for pause_ms"},
-    {WorkType::PipeIo, 2, "", "", "pairs of workers bounce a byte through two pipes"},
-    {WorkType::FutexPingPong, 2, "", "spin_iters", "pairs of workers hand a futex word to and fro"},
-    {WorkType::ForkExit, 1, "", "", "forks a child that exits at once, and waits for it"},
-    {WorkType::IoSync, 1, "", "size_kb", "writes a file of size_kb and syncs it"},
-    {WorkType::CachePressure, 1, "", "size_kb stride", "reads and writes size_kb in steps of stride"},
-    {WorkType::CacheYield, 1, "", "size_kb stride", "CachePressure, then sched_yield"},
-    {WorkType::CachePipe, 2, "", "size_kb stride", "CachePressure, then a byte to the partner: pairs"},
-    {WorkType::FutexFanOut, 0, "fan_out", "fan_out spin_iters",
-     "one messenger wakes fan_out receivers, and waits for all of them"},
-    {WorkType::Sequence, 1, "", "phases", "goes through `phases`, round and round"},
-    {WorkType::NiceSweep, 1, "", "spin_iters",
-     "sets its nice level to -20 … 19 in turn, computing in between"},
-    {WorkType::AffinityChurn, 1, "", "spin_iters",
-     "binds itself to a random allowed CPU after each computation"},
-    {WorkType::PolicyChurn, 1, "", "spin_iters",
-     "goes through the scheduling policies, computing in between"},
-    {WorkType::FanOutCompute, 0, "fan_out", "fan_out burst_ms",
-     "FutexFanOut whose receivers compute for burst_ms when woken"},
-    {WorkType::PageFaultChurn, 1, "", "size_kb touches spin_iters",
-     "touches random pages of a fresh mapping of size_kb, then drops it"},
-    {WorkType::MutexContention, 0, "contenders", "contenders hold_iters work_iters",
-     "groups of `contenders` workers fight for one futex mutex"},
-    {WorkType::Custom, 1, "", "payload", "is a program of yours"},
-};
-
 }  // namespace
 
 std::span<const Attribute> cgroup_attributes() { return kCgroupAttributes; }
@@ -262,21 +222,7 @@ std::span<const Attribute> spawn_attributes() { return kSpawnAttributes; }
 std::span<const Attribute> map_write_attributes() { return kMapWriteAttributes; }
 std::span<const Attribute> payload_attributes() { return kPayloadAttributes; }
 std::span<const Attribute> step_attributes() { return kStepAttributes; }
-std::span<const WorkInfo> work_types() { return kWorkTypes; }
 std::span<const OpInfo> step_ops() { return kOps; }
 std::string_view cpus_forms() { return kCpusForms; }
-
-bool WorkInfo::takes(std::string_view attribute) const {
-  size_t at = params.find(attribute);
-  if (at == std::string_view::npos) return false;
-  size_t end = at + attribute.size();
-  return (at == 0 || params[at - 1] == ' ') && (end == params.size() || params[end] == ' ');
-}
-
-const WorkInfo& work_info(WorkType type) {
-  for (const WorkInfo& info : kWorkTypes)
-    if (info.type == type) return info;
-  return kWorkTypes[0];
-}
 
 }  // namespace ktstr

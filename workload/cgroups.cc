@@ -12,7 +12,7 @@
 
 #include "base/small_files.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 std::string path_of(const std::string& name) { return "/sys/fs/cgroup/" + name; }
@@ -85,4 +85,4 @@ std::string Cgroups::cpuset(const std::string& name) const {
   return found == cpusets_.end() ? "" : found->second;
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

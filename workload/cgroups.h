@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 // CPUs of a list that the host has checked ("0-3,5"); what is no list gives what could be read.
 std::vector<unsigned> cpus_of(const std::string& list);
@@ -35,4 +35,4 @@ class Cgroups {
   std::map<std::string, std::string> cpusets_;
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

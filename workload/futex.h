@@ -10,7 +10,7 @@
 #include <climits>
 #include <cstdint>
 
-namespace ktstr::guest {
+namespace ktstr {
 
 // True: it was woken (not: the value had changed, the limit passed, or a signal came).
 inline bool futex_wait(std::atomic<uint32_t>& word, uint32_t value, const timespec* limit = nullptr) {
@@ -22,4 +22,4 @@ inline void futex_wake(std::atomic<uint32_t>& word, int count = INT_MAX) {
 // A lost peer must not keep a worker from seeing `stop`.
 inline constexpr timespec kFutexLimit{0, 100'000'000};
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

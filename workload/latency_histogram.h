@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ktstr::guest {
+namespace ktstr {
 
 class LatencyHistogram {
  public:
@@ -58,4 +58,4 @@ class LatencyHistogram {
   double mean_ = 0, squares_ = 0;  // running mean, and sum of squared distances from it
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

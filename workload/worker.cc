@@ -3,11 +3,11 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "workload/futex.h"
 #include "workload/worker_loop.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 void WorkerLoop::start() {
   t_.start_ns = t_.last_ns = s_.control->go_ns.load();
@@ -105,4 +105,4 @@ void run_worker(const WorkerSetup& setup) {
   setup.self->finished.store(1);
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

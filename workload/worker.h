@@ -4,9 +4,10 @@
 #include <functional>
 
 #include "schemas/spec_generated.h"
+#include "workload/work_types.h"
 #include "workload/worker_slot.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 class WorkerLoop;
 // Work of one's own (ktstr/test.h): called once, to go on until the loop is stopping.
@@ -30,11 +31,19 @@ struct WorkerSetup {
 
 // Does this work hand a byte to the next one by a pipe?
 inline bool uses_pipe(WorkType work) { return work == WorkType::PipeIo || work == WorkType::CachePipe; }
-inline bool passes_token(WorkType work) { return uses_pipe(work) || work == WorkType::FutexPingPong; }
-// Workers of a fan-out or mutex group; 0: this work has none.
-inline uint32_t group_size(const CgroupSpecT& group) {
-  if (group.work == WorkType::FutexFanOut || group.work == WorkType::FanOutCompute) return group.fan_out + 1;
-  return group.work == WorkType::MutexContention ? group.contenders : 0;
+// Who hands over to whom in a group that passes a token: pairs; an odd group ends with a ring of three; a single worker
+// is its own peer.
+struct RingPlace {
+  size_t next;     // index that gets the token from this one
+  bool has_token;  // starts with it
+};
+
+inline RingPlace ring_place(size_t index, size_t count) {
+  if (count <= 1) return {index, true};
+  const bool in_last = count % 2 == 1 && index >= count - 3;
+  const size_t first = in_last ? count - 3 : index - index % 2;
+  const size_t size = in_last ? 3 : 2;
+  return {first + (index - first + 1) % size, index == first};
 }
 
 // Blocks until control->go. The first thing that a worker does.
@@ -42,4 +51,4 @@ void wait_for_go(WorkloadControl& control);
 // Runs until control->stop. A blocked worker ends when a signal interrupts it after that.
 void run_worker(const WorkerSetup& setup);
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

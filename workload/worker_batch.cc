@@ -14,16 +14,15 @@
 #include <cstring>
 #include <new>
 
+#include "base/clock.h"
 #include "base/exec_report.h"
-#include "base/guest_clock.h"
 #include "base/small_files.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 #include "workload/cgroups.h"
 #include "workload/futex.h"
-#include "workload/ring_layout.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 constexpr uint64_t kNudgeNs = 20 * kMs;
@@ -120,7 +119,8 @@ Status WorkerBatch::map_slots(size_t count) {
 }
 
 Status WorkerBatch::make_rings() {
-  for (size_t i = 0; passes_token(group_.work) && i < members_.size(); ++i) {
+  if (work_info(group_.work).grouping != WorkGrouping::kPairs) return {};
+  for (size_t i = 0; i < members_.size(); ++i) {
     const RingPlace place = ring_place(i, members_.size());
     Member &from = members_[i], &to = members_[place.next];
     from.setup.next = to.slot;
@@ -137,8 +137,10 @@ Status WorkerBatch::make_rings() {
 }
 
 void WorkerBatch::make_groups() {
+  const WorkGrouping grouping = work_info(group_.work).grouping;
+  if (grouping != WorkGrouping::kFanOut && grouping != WorkGrouping::kContenders) return;
   const size_t size = group_size(group_);
-  for (size_t i = 0; size > 0 && i < members_.size(); ++i) {
+  for (size_t i = 0; i < members_.size(); ++i) {
     WorkerSetup& setup = members_[i].setup;
     const size_t first = i - i % size;
     setup.place = static_cast<uint32_t>(i % size);
@@ -353,4 +355,4 @@ std::vector<WorkerReportT> WorkerBatch::reports() const {
   return all;
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -15,7 +15,7 @@
 #include "schemas/spec_generated.h"
 #include "workload/worker.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 // What a worker of Custom work becomes.
 struct WorkerProgram {
@@ -95,4 +95,4 @@ class WorkerBatch {
   std::vector<UniqueFd> pipes_;
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -10,7 +10,7 @@
 #include "workload/cgroups.h"
 #include "workload/worker_loop.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 class NiceSweepWork : public Work {
@@ -95,4 +95,4 @@ std::unique_ptr<Work> make_churn_work(WorkerLoop& loop) {
   }
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

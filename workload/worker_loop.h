@@ -6,12 +6,14 @@
 // longest time that the worker could have run and did not.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "schemas/spec_generated.h"
 #include "workload/worker.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 class WorkerLoop {
  public:
@@ -57,6 +59,17 @@ std::unique_ptr<Work> make_memory_work(WorkerLoop& loop);  // worker_memory.cc
 std::unique_ptr<Work> make_peer_work(WorkerLoop& loop);    // worker_peers.cc
 std::unique_ptr<Work> make_churn_work(WorkerLoop& loop);   // worker_churn.cc
 
+// A working set that is read and written from one end to the other.
+class CacheWalk {
+ public:
+  explicit CacheWalk(const CgroupSpecT& group);
+  void pass();
+
+ private:
+  std::vector<uint8_t> bytes_;
+  size_t stride_;
+};
+
 // A small file in memory, written and synced: a VM has no disk.
 class SyncedFile {
  public:
@@ -69,4 +82,4 @@ class SyncedFile {
   uint32_t size_;
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

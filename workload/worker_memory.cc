@@ -1,6 +1,4 @@
 // Work on memory and files: IoSync, CachePressure, CacheYield, PageFaultChurn.
-#include "workload/worker_memory.h"
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,7 +10,7 @@
 #include "schemas/spec_generated.h"
 #include "workload/worker_loop.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 constexpr uint64_t kDeviceNs = 100'000;  // what a device would take to sync
@@ -110,4 +108,4 @@ std::unique_ptr<Work> make_memory_work(WorkerLoop& loop) {
   }
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -4,13 +4,13 @@
 
 #include <optional>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "schemas/common_generated.h"
+#include "schemas/spec_generated.h"
 #include "workload/futex.h"
 #include "workload/worker_loop.h"
-#include "workload/worker_memory.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 class PipeWork : public Work {
@@ -168,4 +168,4 @@ std::unique_ptr<Work> make_peer_work(WorkerLoop& loop) {
   }
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

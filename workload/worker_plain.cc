@@ -6,11 +6,11 @@
 #include <functional>
 #include <optional>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "schemas/spec_generated.h"
 #include "workload/worker_loop.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 namespace {
 
 class Repeated : public Work {
@@ -104,4 +104,4 @@ std::unique_ptr<Work> make_plain_work(WorkerLoop& loop) {
   }
 }
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -7,7 +7,7 @@
 
 #include "workload/latency_histogram.h"
 
-namespace ktstr::guest {
+namespace ktstr {
 
 inline constexpr unsigned kMaxCpus = 1024;
 
@@ -47,4 +47,4 @@ struct WorkloadControl {
   std::atomic<uint64_t> allowed[kMaxCpus / 64];
 };
 
-}  // namespace ktstr::guest
+}  // namespace ktstr

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "base/small_files.h"
 #include "base/unique_fd.h"
 #include "schemas/channel_frame.h"

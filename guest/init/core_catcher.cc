@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "base/small_files.h"
 #include "guest/init/core_unwind.h"
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "guest/init/carrier.h"
 #include "guest/init/host_input.h"
 #include "schemas/envelope.h"

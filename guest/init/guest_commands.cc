@@ -10,8 +10,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/clock.h"
 #include "base/exec_report.h"
-#include "base/guest_clock.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/clock.h"
 #include "base/exec_report.h"
-#include "base/guest_clock.h"
 #include "base/testing/temp_dir.h"
 #include "guest/init/check_reader.h"
 #include "schemas/client_generated.h"

@@ -3,7 +3,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 
 namespace ktstr::guest {
 

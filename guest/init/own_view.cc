@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "base/small_files.h"
 #include "base/text.h"
 #include "base/unique_fd.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "guest/init/output_pipe.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"

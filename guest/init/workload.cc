@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/guest_clock.h"
+#include "base/clock.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 

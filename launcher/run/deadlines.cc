@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {
-
-constexpr uint64_t kSecond = 1'000'000'000u;
 
 // A body may take longer than the duration, and a payload with a time-out is waited for; the guest ends both.
 uint64_t workload_ns(const TestSpecT& spec) {

@@ -28,7 +28,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr uint64_t kSecond = 1'000'000'000u;
 // How long helpers may take for what needs no guest: far more than they need, even on a loaded host.
 constexpr uint64_t kSettleLimit = 30 * kSecond;
 constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;

@@ -234,10 +234,10 @@ class Workers {
   std::shared_ptr<State> state_;
 };
 
-// Parameters of the standard work types, and how their workers are scheduled. 0 of a count: the type's own
+// Parameters of the standard work types, and how their workers are scheduled. 0 of a length or a count: the type's own
 // default (docs/specs.md).
 struct WorkOptions {
-  double burst_ms = 5, pause_ms = 5;
+  double burst_ms = 0, pause_ms = 0;
   unsigned size_kb = 0, stride = 0, fan_out = 0, contenders = 0, hold_iters = 0, work_iters = 0,
            spin_iters = 0, touches = 0;
   int nice = 0;
