@@ -169,27 +169,6 @@ TEST(Checks, SpreadComparesWorkersThatDoTheSame) {
   EXPECT_EQ(story(900'000'000).outcome, Outcome::Fail);
 }
 
-// The messenger is told by its place in its own batch, whatever stands before that in the cgroup.
-TEST(Checks, AMessengerIsNoSlowWorker) {
-  WorkerStats stats;
-  TestSpecT spec;
-  spec.cgroups.push_back(std::make_unique<CgroupSpecT>());
-  spec.cgroups[0]->name = "cg_0";
-  spec.cgroups[0]->work = WorkType::FutexFanOut;
-  spec.cgroups[0]->fan_out = 2;
-  stats.expect(spec);
-  for (uint32_t index = 1; index <= 6; ++index) {
-    auto w = worker(index);
-    w.work = WorkType::FutexFanOut;
-    if (index == 1 || index == 4) w.iterations = 1, w.run_ns = 10'000'000;
-    const EventBuffer event = make_event({.source = "guest"}, std::move(w));
-    stats.fold(*event.as<WorkerReport>());
-  }
-  EXPECT_EQ(stats.cgroups()[0].rates, 4u);
-  EXPECT_EQ(stats.cgroups()[0].throughput_cv(), 0);
-  EXPECT_EQ(stats.cgroups()[0].spread_pct(), 0);
-}
-
 TEST(Checks, AWorkerThatDoesNotEndIsAFinding) {
   auto stuck = worker(1);
   stuck.killed = true;

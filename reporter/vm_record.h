@@ -11,7 +11,6 @@
 #include "reporter/scenario_record.h"
 #include "reporter/stall_watch.h"
 #include "reporter/timeline.h"
-#include "reporter/worker_stats.h"
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/guest_generated.h"
@@ -20,6 +19,7 @@
 #include "schemas/spec_generated.h"
 #include "scx/dump_tasks.h"
 #include "scx/load_failure.h"
+#include "workload/worker_stats.h"
 
 namespace ktstr {
 

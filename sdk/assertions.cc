@@ -1,120 +1,124 @@
-// Assert: thresholds held against what a body's own workers did. The rules are those of reporter/checks.cc
-// for declared ones.
+// Assert: thresholds held against what a body's own workers did, by the judge that also holds declared ones against them
+// (workload/judge.h).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <iterator>
 
+#include "base/text.h"
 #include "sdk/body_context.h"
+#include "sdk/work.h"
+#include "workload/judge.h"
 
 namespace ktstr {
 namespace {
 
-std::string text(double value, const char* unit = "") {
+std::string text(double value, std::string_view unit = "") {
   char out[64];
-  std::snprintf(out, sizeof out, value == std::floor(value) && std::fabs(value) < 1e9 ? "%.0f%s" : "%.3g%s",
-                value, unit);
-  return out;
+  std::snprintf(out, sizeof out, value == std::floor(value) && std::fabs(value) < 1e9 ? "%.0f" : "%.3g",
+                value);
+  return out + std::string(unit.empty() || unit == "/s" ? "" : " ") + std::string(unit);
 }
 
-double ms(uint64_t ns) { return static_cast<double>(ns) / 1e6; }
-double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
-double per(double amount, double of) { return of > 0 ? amount / of : 0; }
-double run_pct(const WorkerResult& w) {
-  return 100 * per(static_cast<double>(w.run_ns), static_cast<double>(w.wall_ns));
+struct NumberOf {
+  std::string_view name;
+  double Limits::* field;
+};
+constexpr NumberOf kNumbersOf[] = {
+    {"max_gap_ms", &Limits::max_gap_ms},
+    {"max_spread_pct", &Limits::max_spread_pct},
+    {"max_throughput_cv", &Limits::max_throughput_cv},
+    {"min_work_rate", &Limits::min_work_rate},
+    {"min_iteration_rate", &Limits::min_iteration_rate},
+    {"max_migration_ratio", &Limits::max_migration_ratio},
+    {"max_p99_wake_latency_ns", &Limits::max_p99_wake_latency_ns},
+    {"max_wake_latency_cv", &Limits::max_wake_latency_cv},
+};
+
+// The limits of an Assert. What a body cannot know, and what no spec would take, is an error and not passed over.
+Limits limits_of(const Assert& wanted, TestContext& ctx) {
+  Limits limits{.time_scale = ctx.time_scale()};
+  for (const auto& [name, value] : wanted.values()) {
+    const auto number = std::find_if(std::begin(kNumbersOf), std::end(kNumbersOf),
+                                     [&](const NumberOf& n) { return n.name == name; });
+    if (name == "not_starved") {
+      limits.not_starved = std::get<bool>(value);
+    } else if (name == "isolation") {
+      limits.isolation = std::get<bool>(value);
+    } else if (number == std::end(kNumbersOf)) {
+      ctx.error(name + " cannot be judged in a body: give it to KTSTR_TEST, by its name or in .assertions");
+    } else {
+      limits.*number->field = std::get<double>(value);
+      if (!(limits.*number->field >= 0)) ctx.error(name + " " + text(limits.*number->field) + " is below 0");
+    }
+  }
+  return limits;
 }
-double work_rate(const WorkerResult& w) { return per(static_cast<double>(w.iterations), seconds(w.run_ns)); }
 
-// Below, one time slice more or less is points of spread.
-constexpr uint64_t kLeastForSpreadNs = 900'000'000;
+std::string of_workers(const Finding& f, const char* what) {
+  return std::to_string(f.count) + " of " + std::to_string(f.group->workers) + " workers " + what;
+}
 
-using Group = std::vector<WorkerResult>;
+std::string observed_text(const Finding& f) {
+  switch (f.limit) {
+    case Limit::kNotStarved:
+      return of_workers(f, "made no progress");
+    case Limit::kStuck:
+      return of_workers(f, "did not end when asked, and were killed");
+    case Limit::kIsolation:
+      return f.worker ? "worker " + std::to_string(*f.worker) + " on CPU " +
+                            cpu_list({f.group->outside_cpus.begin(), f.group->outside_cpus.end()})
+                      : "all within";
+    default:
+      return text(f.observed, unit_of(f.limit)) +
+             (f.worker ? " (worker " + std::to_string(*f.worker) + ")" : "");
+  }
+}
 
-class Judge {
+std::string threshold_text(const Finding& f, double scale) {
+  if (f.limit == Limit::kNotStarved || f.limit == Limit::kStuck) return "none";
+  if (f.limit == Limit::kIsolation) return "the cgroup's cpuset";
+  return text(f.threshold, unit_of(f.limit)) +
+         (f.limit == Limit::kGap && scale > 1 ? " x" + text(scale) : "");
+}
+
+std::string unknown_text(const Finding& f) {
+  if (!f.group)
+    return f.limit == Limit::kWakeP99 || f.limit == Limit::kWakeVariation ? "no worker was woken"
+                                                                          : "no worker counts iterations";
+  if (f.limit == Limit::kMigrations) return "the workers did not iterate";
+  return of_workers(
+      f, f.limit == Limit::kIterationRate ? "have no time on record" : "have no CPU time on record");
+}
+
+// Says each finding as a check of the report, and keeps the first of each kind for the result.
+class Teller {
  public:
-  Judge(const Assert& wanted, TestContext& ctx) : wanted_(wanted), ctx_(ctx) {}
+  explicit Teller(TestContext& ctx) : ctx_(ctx) {}
 
-  void group(const Group& workers) {
-    if (workers.empty()) return unknown("workers", "", "none reported: nothing could be judged");
-    const std::string& name = workers.front().cgroup;
-    if (flag("not_starved")) {
-      const auto starved =
-          std::count_if(workers.begin(), workers.end(), [](const auto& w) { return w.iterations == 0; });
-      say("not_starved", name, starved == 0,
-          std::to_string(starved) + " of " + std::to_string(workers.size()) + " workers made no progress",
-          "none");
+  void tell(const Finding& f) {
+    const std::string check =
+        std::string(attribute_of(f.limit)) + (f.group ? " of " + f.group->name : std::string());
+    switch (f.held) {
+      case Held::kUnknown:
+        return unknown(check, unknown_text(f));
+      case Held::kTooShort:
+        return say(check, TestVerdict::kSkip, "less than 0.9 s of work tells nothing of fairness");
+      case Held::kHolds:
+        if (f.limit == Limit::kStuck) return;  // not_starved says that it holds
+        break;
+      case Held::kViolated:
+        break;
     }
-    if (flag("isolation")) {
-      const auto outside =
-          std::find_if(workers.begin(), workers.end(), [](const auto& w) { return !w.outside_cpus.empty(); });
-      say("isolation", name, outside == workers.end(),
-          outside == workers.end() ? "all within"
-                                   : "worker " + std::to_string(outside->index) + " on CPU " +
-                                         std::to_string(outside->outside_cpus[0]),
-          "the cgroup's cpuset");
-    }
-    most("max_gap_ms", workers, [](const auto& w) { return ms(w.longest_gap_ns); }, " ms", ctx_.time_scale());
-    const Group iterated = those(workers, [](const auto& w) { return w.iterations > 0; });
-    if (number("max_migration_ratio") && iterated.empty())
-      unknown("max_migration_ratio", name, "the workers did not iterate");
-    most("max_migration_ratio", iterated, [](const auto& w) {
-      return per(static_cast<double>(w.migrations), static_cast<double>(w.iterations));
-    });
-    // A group whose work never sleeps has no wake-ups: wakes() says when no group had any.
-    const Group woken = those(workers, [](const auto& w) { return w.wakeups > 0; });
-    any_woken_ = any_woken_ || !woken.empty();
-    most(
-        "max_p99_wake_latency_ns", woken, [](const auto& w) { return static_cast<double>(w.wake_p99_ns); },
-        " ns");
-    most("max_wake_latency_cv", woken, [](const auto& w) {
-      return per(static_cast<double>(w.wake_stddev_ns), static_cast<double>(w.wake_mean_ns));
-    });
-    const Group ran = measured(workers, "no CPU time on record", {"min_work_rate", "max_throughput_cv"},
-                               [](const auto& w) { return w.run_ns > 0; });
-    least("min_work_rate", ran, work_rate, "/s");
-    least(
-        "min_iteration_rate",
-        measured(workers, "no time on record", {"min_iteration_rate"},
-                 [](const auto& w) { return w.wall_ns > 0; }),
-        [](const auto& w) { return per(static_cast<double>(w.iterations), seconds(w.wall_ns)); }, "/s");
-    const bool long_enough = std::all_of(workers.begin(), workers.end(),
-                                         [](const auto& w) { return w.wall_ns >= kLeastForSpreadNs; });
-    if (number("max_spread_pct") && !long_enough)
-      say(TestVerdict::kSkip, "max_spread_pct", name, "less than 0.9 s of work tells nothing of fairness");
-    if (auto limit = number("max_spread_pct"); limit && long_enough) {
-      auto [low, high] =
-          std::minmax_element(workers.begin(), workers.end(),
-                              [](const auto& a, const auto& b) { return run_pct(a) < run_pct(b); });
-      const double spread = run_pct(*high) - run_pct(*low);
-      say("max_spread_pct", name, spread <= *limit, text(spread, " points"), text(*limit, " points"));
-    }
-    if (auto limit = number("max_throughput_cv"); limit && !ran.empty()) {
-      double sum = 0, squares = 0;
-      for (const auto& w : ran) sum += work_rate(w);
-      const double mean = sum / static_cast<double>(ran.size());
-      for (const auto& w : ran) squares += (work_rate(w) - mean) * (work_rate(w) - mean);
-      const double cv = per(std::sqrt(squares / static_cast<double>(ran.size())), mean);
-      say("max_throughput_cv", name, cv <= *limit, text(cv), text(*limit));
-    }
+    const std::string observed = observed_text(f), allowed = threshold_text(f, ctx_.time_scale());
+    if (f.held == Held::kViolated && violated_++ == 0)
+      first_ = check + ": " + observed + ", allowed " + allowed;
+    ctx_.check(check, f.held == Held::kHolds, observed, allowed);
   }
-
-  // After all groups.
-  void wakes() {
-    for (const char* check : {"max_p99_wake_latency_ns", "max_wake_latency_cv"})
-      if (number(check) && !any_woken_) unknown(check, "", "no worker was woken");
-  }
-
-  // What a body cannot know is not passed over.
-  void refuse_the_rest() {
-    static constexpr std::string_view kHere[] = {
-        "not_starved",         "isolation",         "max_gap_ms",
-        "max_migration_ratio", "min_work_rate",     "min_iteration_rate",
-        "max_spread_pct",      "max_throughput_cv", "max_p99_wake_latency_ns",
-        "max_wake_latency_cv"};
-    for (const auto& [name, value] : wanted_.values())
-      if (std::find(std::begin(kHere), std::end(kHere), name) == std::end(kHere))
-        ctx_.error(name +
-                   " cannot be judged in a body: give it to KTSTR_TEST, by its name or in .assertions");
+  // Nothing was measured: no pass.
+  void unknown(const std::string& check, const std::string& why) {
+    if (first_unknown_.empty()) first_unknown_ = check + ": " + why;
+    say(check, TestVerdict::kInconclusive, why);
   }
 
   unsigned violated() const { return violated_; }
@@ -122,74 +126,13 @@ class Judge {
   const std::string& first_unknown() const { return first_unknown_; }
 
  private:
-  bool flag(std::string_view name) const {
-    auto found = wanted_.values().find(name);
-    return found != wanted_.values().end() && std::get<bool>(found->second);
-  }
-  // 0 means "not checked", as in a spec.
-  std::optional<double> number(std::string_view name) const {
-    auto found = wanted_.values().find(name);
-    if (found == wanted_.values().end() || std::get<double>(found->second) == 0) return std::nullopt;
-    return std::get<double>(found->second);
-  }
-  void say(const std::string& check, const std::string& group, bool ok, const std::string& observed,
-           const std::string& allowed) {
-    if (!ok && violated_++ == 0) first_ = check + " of " + group + ": " + observed + ", allowed " + allowed;
-    ctx_.check(check + " of " + group, ok, observed, allowed);
-  }
-  void say(TestVerdict verdict, const std::string& check, const std::string& group, const std::string& why) {
-    ctx_.impl().send_check({.name = group.empty() ? check : check + " of " + group,
-                            .verdict = verdict,
-                            .observed = {},
-                            .threshold = {},
-                            .detail = why});
-  }
-  // Nothing was measured: no pass.
-  void unknown(const std::string& check, const std::string& group, const std::string& why) {
-    if (first_unknown_.empty()) first_unknown_ = check + (group.empty() ? "" : " of " + group) + ": " + why;
-    say(TestVerdict::kInconclusive, check, group, why);
-  }
-  template <typename Has>
-  static Group those(const Group& workers, Has has) {
-    Group some;
-    std::copy_if(workers.begin(), workers.end(), std::back_inserter(some), has);
-    return some;
-  }
-  // The workers that have what the checks need; each check that was asked for says so of the others.
-  template <typename Has>
-  Group measured(const Group& workers, const char* lack, std::initializer_list<const char*> checks, Has has) {
-    Group some = those(workers, has);
-    for (const char* check : checks)
-      if (number(check) && some.size() < workers.size())
-        unknown(check, workers.front().cgroup,
-                std::to_string(workers.size() - some.size()) + " of " + std::to_string(workers.size()) +
-                    " workers have " + lack);
-    return some;
-  }
-  template <typename Of>
-  void most(const char* check, const Group& workers, Of of, const char* unit = "", double scale = 1) {
-    auto limit = number(check);
-    if (!limit || workers.empty()) return;
-    const auto& worst = *std::max_element(workers.begin(), workers.end(),
-                                          [&](const auto& a, const auto& b) { return of(a) < of(b); });
-    say(check, worst.cgroup, of(worst) <= *limit * scale,
-        text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")",
-        text(*limit, unit) + (scale > 1 ? " x" + text(scale) : ""));
-  }
-  template <typename Of>
-  void least(const char* check, const Group& workers, Of of, const char* unit) {
-    auto limit = number(check);
-    if (!limit || workers.empty()) return;
-    const auto& worst = *std::min_element(workers.begin(), workers.end(),
-                                          [&](const auto& a, const auto& b) { return of(a) < of(b); });
-    say(check, worst.cgroup, of(worst) >= *limit,
-        text(of(worst), unit) + " (worker " + std::to_string(worst.index) + ")", text(*limit, unit));
+  void say(const std::string& check, TestVerdict verdict, const std::string& why) {
+    ctx_.impl().send_check(
+        {.name = check, .verdict = verdict, .observed = {}, .threshold = {}, .detail = why});
   }
 
-  const Assert& wanted_;
   TestContext& ctx_;
   unsigned violated_ = 0;
-  bool any_woken_ = false;
   std::string first_, first_unknown_;
 };
 
@@ -206,16 +149,27 @@ Assert Assert::with(std::string_view name, Value value) const {
 }
 
 TestResult Assert::judge(TestContext& ctx, const std::vector<std::vector<WorkerResult>>& groups) const {
-  Judge judge(*this, ctx);
+  Teller teller(ctx);
   const unsigned before = ctx.failed_checks();
-  judge.refuse_the_rest();
-  for (const auto& group : groups) judge.group(group);
-  judge.wakes();
+  const Limits limits = limits_of(*this, ctx);
+  std::vector<CgroupStats> stats;
+  for (const auto& group : groups) {
+    if (group.empty()) {
+      teller.unknown("workers", "none reported: nothing could be judged");
+      continue;
+    }
+    CgroupStats& one = stats.emplace_back();
+    one.name = group.front().cgroup;
+    one.work = report_of(group.front()).work;
+    for (const WorkerResult& worker : group) one.add(report_of(worker), worker.messenger);
+  }
+  if (!groups.empty())
+    for (const Finding& finding : judge_workers(stats, limits)) teller.tell(finding);
   if (ctx.failed_checks() == before)
-    return judge.first_unknown().empty() ? pass() : inconclusive(judge.first_unknown());
-  if (judge.violated() == 0) return fail("an assertion cannot be judged in a body");
-  return fail(judge.first() +
-              (judge.violated() > 1 ? ", and " + std::to_string(judge.violated() - 1) + " more" : ""));
+    return teller.first_unknown().empty() ? pass() : inconclusive(teller.first_unknown());
+  if (teller.violated() == 0) return fail("an assertion cannot be judged in a body");
+  return fail(teller.first() +
+              (teller.violated() > 1 ? ", and " + std::to_string(teller.violated() - 1) + " more" : ""));
 }
 
 }  // namespace ktstr

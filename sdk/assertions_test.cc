@@ -63,6 +63,7 @@ TEST_F(AssertTest, WhatWasNotMeasuredIsNoPass) {
   WorkerResult sleeper = worker(0, 10, 500);
   sleeper.wakeups = 3;
   sleeper.wake_p99_ns = 5;
+  sleeper.wake_max_ns = 6;
   EXPECT_EQ(a.max_p99_wake_latency_ns(5).judge(ctx_, {{worker(0, 1, 1)}, {sleeper}}).verdict,
             TestVerdict::kPass);
 }

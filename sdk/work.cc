@@ -6,6 +6,60 @@
 #include "workload/work_types.h"
 
 namespace ktstr {
+namespace {
+
+// The fields that a body sees, in one list for both directions.
+template <typename Result, typename Report, typename Copy>
+void each_field(Result& w, Report& r, Copy copy) {
+  copy(w.cgroup, r.cgroup);
+  copy(w.index, r.index);
+  copy(w.pid, r.pid);
+  copy(w.iterations, r.iterations);
+  copy(w.wall_ns, r.wall_ns);
+  copy(w.run_ns, r.run_ns);
+  copy(w.wait_ns, r.wait_ns);
+  copy(w.longest_gap_ns, r.longest_gap_ns);
+  copy(w.gap_cpu, r.gap_cpu);
+  copy(w.migrations, r.migrations);
+  copy(w.cpus, r.cpus);
+  copy(w.outside_cpus, r.outside_cpus);
+  copy(w.wakeups, r.wakeups);
+  copy(w.wake_p50_ns, r.wake_p50_ns);
+  copy(w.wake_p99_ns, r.wake_p99_ns);
+  copy(w.wake_max_ns, r.wake_max_ns);
+  copy(w.wake_mean_ns, r.wake_mean_ns);
+  copy(w.wake_stddev_ns, r.wake_stddev_ns);
+  copy(w.exit_code, r.exit_code);
+  copy(w.killed, r.killed);
+}
+
+template <typename To, typename From>
+void assign(To& to, const From& from) {
+  if constexpr (requires { to.assign(from.begin(), from.end()); })
+    to.assign(from.begin(), from.end());
+  else
+    to = static_cast<To>(from);
+}
+
+}  // namespace
+
+WorkerResult result_of(const WorkerReportT& report) {
+  WorkerResult worker;
+  each_field(worker, report, [](auto& to, const auto& from) { assign(to, from); });
+  worker.messenger = report.messenger.value_or(false);
+  worker.work = EnumNameWorkType(report.work);
+  return worker;
+}
+
+WorkerReportT report_of(const WorkerResult& worker) {
+  WorkerReportT report;
+  each_field(worker, report, [](const auto& from, auto& to) { assign(to, from); });
+  report.messenger = worker.messenger;
+  for (WorkType type : EnumValuesWorkType())
+    if (worker.work == EnumNameWorkType(type)) report.work = type;
+  report.function = report.work == WorkType::Custom;  // a body runs no programs
+  return report;
+}
 Result<CgroupSpecT> work_group(const std::string& work, unsigned workers, const WorkOptions& o) {
   CgroupSpecT group;
   group.workers = workers;

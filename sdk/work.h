@@ -6,6 +6,7 @@
 
 #include "ktstr/result.h"
 #include "ktstr/test.h"
+#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
@@ -13,5 +14,9 @@ namespace ktstr {
 // Errors: no such work type, or one that only a spec can describe; a wrong number of workers; an unknown
 // policy.
 Result<CgroupSpecT> work_group(const std::string& work, unsigned workers, const WorkOptions& options);
+
+// What a body is handed of a worker's report, and back again for the judge.
+WorkerResult result_of(const WorkerReportT& report);
+WorkerReportT report_of(const WorkerResult& worker);
 
 }  // namespace ktstr

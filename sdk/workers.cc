@@ -11,7 +11,6 @@
 #include <fstream>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 #include "sdk/body_context.h"
@@ -19,6 +18,7 @@
 #include "workload/cgroups.h"
 #include "workload/worker_batch.h"
 #include "workload/worker_loop.h"
+#include "workload/worker_report.h"
 
 namespace ktstr {
 namespace {
@@ -46,57 +46,6 @@ class LoopOfFunction : public WorkLoop {
   unsigned index_;
 };
 
-WorkerResult result_of(const WorkerReportT& r) {
-  WorkerResult w;
-  w.cgroup = r.cgroup;
-  w.index = r.index;
-  w.pid = static_cast<int>(r.pid);
-  w.iterations = r.iterations;
-  w.wall_ns = r.wall_ns;
-  w.run_ns = r.run_ns;
-  w.wait_ns = r.wait_ns;
-  w.longest_gap_ns = r.longest_gap_ns;
-  w.gap_cpu = r.gap_cpu;
-  w.migrations = r.migrations;
-  w.cpus.assign(r.cpus.begin(), r.cpus.end());
-  w.outside_cpus.assign(r.outside_cpus.begin(), r.outside_cpus.end());
-  w.wakeups = r.wakeups;
-  w.wake_p50_ns = r.wake_p50_ns;
-  w.wake_p99_ns = r.wake_p99_ns;
-  w.wake_max_ns = r.wake_max_ns;
-  w.wake_mean_ns = r.wake_mean_ns;
-  w.wake_stddev_ns = r.wake_stddev_ns;
-  w.exit_code = r.exit_code;
-  return w;
-}
-
-std::string as_json(const WorkerReportT& r) {
-  nlohmann::ordered_json worker = {{"cgroup", r.cgroup},
-                                   {"index", r.index},
-                                   {"pid", r.pid},
-                                   {"work", EnumNameWorkType(r.work)},
-                                   {"iterations", r.iterations},
-                                   {"cpus", r.cpus},
-                                   {"outside_cpus", r.outside_cpus},
-                                   {"cpuset", r.cpuset},
-                                   {"wall_ns", r.wall_ns},
-                                   {"run_ns", r.run_ns},
-                                   {"wait_ns", r.wait_ns},
-                                   {"longest_gap_ns", r.longest_gap_ns},
-                                   {"gap_at_ns", r.gap_at_ns},
-                                   {"gap_cpu", r.gap_cpu},
-                                   {"migrations", r.migrations},
-                                   {"wakeups", r.wakeups},
-                                   {"wake_p50_ns", r.wake_p50_ns},
-                                   {"wake_p99_ns", r.wake_p99_ns},
-                                   {"wake_max_ns", r.wake_max_ns},
-                                   {"wake_mean_ns", r.wake_mean_ns},
-                                   {"wake_stddev_ns", r.wake_stddev_ns},
-                                   {"exit_code", r.exit_code},
-                                   {"killed", r.killed}};
-  return json_text(OrderedJson{{"worker", worker}});
-}
-
 std::string cpuset_of(const std::string& folder) {
   std::ifstream in(folder + "/cpuset.cpus");
   std::string list;
@@ -116,7 +65,7 @@ struct Workers::State {
   CgroupSpecT group;
   EventLoop loop;
   WorkerBatch batch;
-  bool by_function = false, started = false;
+  bool started = false;
   std::optional<std::vector<WorkerResult>> results;
 };
 
@@ -136,8 +85,7 @@ std::vector<WorkerResult> Workers::State::stop() {
   const auto grace = static_cast<uint64_t>(static_cast<double>(kGraceNs) * ctx->time_scale);
   batch.stop(now_ns() + grace, grace / 5);
   for (WorkerReportT& report : batch.reports()) {
-    if (by_function) report.work = WorkType::Custom;
-    ctx->send(as_json(report));
+    ctx->send(report_line(report));
     results->push_back(result_of(report));
   }
   return *results;
@@ -163,7 +111,6 @@ std::shared_ptr<Workers::State> start(TestContext& ctx, const Cgroup& cgroup, Cg
   UniqueFd folder(::open(cgroup.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return failed(std::strerror(errno));
   if (function) {
-    state->by_function = true;
     // One that throws ends its process by SIGABRT, and that is told; it must not unwind into the body's copy.
     state->batch.set_function([function = std::move(function)](WorkerLoop& loop) noexcept {
       LoopOfFunction of(loop, loop.setup().index);

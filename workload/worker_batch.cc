@@ -326,7 +326,9 @@ std::vector<WorkerReportT> WorkerBatch::reports() const {
     r.cgroup = group_.name;
     r.index = m.index;
     r.pid = static_cast<uint32_t>(m.pid);
-    r.work = group_.work;
+    r.work = function_ ? WorkType::Custom : group_.work;
+    r.function = static_cast<bool>(function_);
+    r.messenger = !function_ && is_messenger(group_.work, m.setup.place);
     r.iterations = t.iterations;
     r.cpus = list(t.cpus);
     r.outside_cpus = list(t.outside);

@@ -1,7 +1,6 @@
 #include "guest/init/check_reader.h"
 
 #include "base/json.h"
-#include "guest/init/body_words.h"
 #include "schemas/guest_generated.h"
 
 namespace ktstr::guest {
@@ -49,19 +48,42 @@ CheckReportedT parse_check(std::string_view line, bool truncated) {
   return check;
 }
 
+std::optional<std::string> parse_body_phase(std::string_view line) {
+  constexpr size_t kMaxName = 100;
+  if (!line.starts_with("{\"phase\"")) return std::nullopt;
+  Json whole = parse_json(line);
+  if (!whole.is_object()) return std::nullopt;
+  auto name = whole.find("phase");
+  if (name == whole.end() || !name->is_string() || name->get_ref<const std::string&>().empty())
+    return std::nullopt;
+  return name->get<std::string>().substr(0, kMaxName);
+}
+
 void CheckReader::line(std::string_view text, bool truncated, uint64_t guest_ns) {
+  if (is_report_line(text)) return worker(text, truncated, guest_ns);
   if (auto phase =
           truncated || !on_phase_ || phases_ >= kMostPhases ? std::nullopt : parse_body_phase(text)) {
     ++phases_;
     return on_phase_(*phase);
   }
-  if (auto worker = truncated || workers_ > kMostWorkers ? std::nullopt : parse_body_worker(text)) {
-    if (++workers_ <= kMostWorkers) return channel_.send(std::move(*worker), guest_ns);
+  check(parse_check(text, truncated), guest_ns);
+}
+
+void CheckReader::worker(std::string_view text, bool truncated, uint64_t guest_ns) {
+  if (workers_ > kMostWorkers) return;
+  if (workers_ == kMostWorkers) {
+    ++workers_;
     return channel_.send(unreadable("", "more than 10000 workers"), guest_ns);
   }
+  auto report = truncated ? std::nullopt : parse_report_line(text);
+  if (!report) return check(unreadable(text, "no worker report"), guest_ns);
+  ++workers_;
+  channel_.send(std::move(*report), guest_ns);
+}
+
+void CheckReader::check(CheckReportedT fact, uint64_t guest_ns) {
   if (++seen_ > kMost) return;
-  if (seen_ == kMost) return channel_.send(unreadable("", "more than 10000 checks"), guest_ns);
-  channel_.send(parse_check(text, truncated), guest_ns);
+  channel_.send(seen_ == kMost ? unreadable("", "more than 10000 checks") : std::move(fact), guest_ns);
 }
 
 }  // namespace ktstr::guest

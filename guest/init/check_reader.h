@@ -1,7 +1,11 @@
-// What a payload states on KTSTR_CHECK_FD: a JSON object a line becomes a CheckReported (README.md).
+// What a payload states on KTSTR_CHECK_FD, by line (README.md): a JSON object becomes a CheckReported. A test's body
+// (ktstr/test.h) also says
+//   worker HEX        what a worker that it ran itself did (workload/worker_report.h): a WorkerReport
+//   {"phase": "…"}    a step of its own begins: a phase of the timeline
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,11 +13,14 @@
 #include "guest/init/event_channel.h"
 #include "guest/init/output_reader.h"
 #include "schemas/guest_generated.h"
+#include "workload/worker_report.h"
 
 namespace ktstr::guest {
 
 // One line. What is no such object gives a nameless Inconclusive check that says so: it must not pass unseen.
 CheckReportedT parse_check(std::string_view line, bool truncated);
+// Empty: the line begins no phase.
+std::optional<std::string> parse_body_phase(std::string_view line);
 
 class CheckReader {
  public:
@@ -31,8 +38,10 @@ class CheckReader {
  private:
   // No rate: a line left out may be the failure, and the socket holds back who writes too fast.
   static constexpr uint64_t kMost = 10'000, kMostWorkers = 10'000, kMostPhases = 100;
-  static constexpr size_t kMaxLine = 16 * 1024;
+  static constexpr size_t kMaxLine = kMaxReportLine;
   void line(std::string_view text, bool truncated, uint64_t guest_ns);
+  void worker(std::string_view text, bool truncated, uint64_t guest_ns);
+  void check(CheckReportedT fact, uint64_t guest_ns);
 
   EventChannel& channel_;
   OutputReader reader_;

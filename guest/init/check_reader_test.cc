@@ -25,5 +25,12 @@ TEST(CheckReader, OneLineIsOneCheck) {
   parse_check(std::string(16000, '['), false);  // depth does not matter
 }
 
+TEST(CheckReader, APhaseHasAName) {
+  EXPECT_EQ(parse_body_phase(R"({"phase": "squeeze"})"), "squeeze");
+  for (const char* no :
+       {R"({"phase": ""})", R"({"phase": 3})", R"({"phase")", R"({"name": "x", "phase": "y"})"})
+    EXPECT_FALSE(parse_body_phase(no)) << no;
+}
+
 }  // namespace
 }  // namespace ktstr::guest

@@ -168,8 +168,7 @@ TEST(CheckReader, TheLastOfManyChecksIsToldAndWorkersDoNotCountAsChecks) {
   EventChannel channel(std::make_unique<Wire>(wire));
   CheckReader checks(loop, channel);
   std::string text;
-  for (int i = 0; i < 6000; ++i)
-    text += "{\"worker\": {\"cgroup\": \"a\"}}\n{\"name\": \"x\", \"outcome\": \"pass\"}\n";
+  for (int i = 0; i < 6000; ++i) text += report_line({}) + "\n{\"name\": \"x\", \"outcome\": \"pass\"}\n";
   text += "{\"outcome\": \"fail\"}\n";
   int pipe[2];
   ASSERT_EQ(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);

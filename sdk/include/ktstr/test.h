@@ -205,7 +205,10 @@ struct WorkerResult {
   std::vector<unsigned> outside_cpus;  // … while its cgroup did not allow them
   uint64_t wakeups = 0;                // of work that sleeps or waits for a peer: asked-for time to running
   uint64_t wake_p50_ns = 0, wake_p99_ns = 0, wake_max_ns = 0, wake_mean_ns = 0, wake_stddev_ns = 0;
-  int exit_code = 0;  // 128 and the signal when it was killed
+  int exit_code = 0;       // 128 and the signal when a signal ended it
+  bool killed = false;     // did not end when asked, so it was killed
+  bool messenger = false;  // of a fan-out: does other work than its receivers, so fairness leaves it out
+  std::string work = {};   // "PipeIo", …; "Custom": a function of the body
 };
 
 // What a worker's function is handed, in a process of its own.

@@ -1,5 +1,5 @@
-// Worker reports folded per cgroup and work: what `--- stats ---` prints and what the workload checks look
-// at. One record each, however many workers.
+// Worker reports folded per cgroup and work: what the judge (judge.h) and the report's `--- stats ---` look at. One record
+// each, however many workers.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +32,11 @@ struct CgroupStats {
   uint64_t workers = 0;
   std::set<unsigned> cpus;   // CPUs that its workers were seen on
   uint64_t shortest_ns = 0;  // wall time of the worker that was there for the shortest time
+  // Share of the wall time on a CPU: of the least and of the most favoured worker. Without messengers.
   bool any_run = false;
-  double run_min_pct =
-      0;  // share of the wall time on a CPU, least and most favoured worker of those that do the
-  double run_max_pct = 0;  // same: the messenger of a fan-out is left out
-  uint64_t gap_ns = 0;     // longest gap of any worker, and where
+  double run_min_pct = 0;
+  double run_max_pct = 0;
+  uint64_t gap_ns = 0;  // longest gap of any worker, and where
   uint64_t gap_at_ns = 0;
   int gap_cpu = -1;
   uint64_t gap_worker = 0;
@@ -46,9 +46,10 @@ struct CgroupStats {
   uint64_t wakeups = 0;
   uint64_t wake_p99_ns = 0;  // worst worker's
   uint64_t wake_max_ns = 0;
-  uint64_t starved = 0;  // workers without one iteration
+  uint64_t starved = 0;  // made no progress: no iteration, or no CPU time where the work is Custom
   uint64_t first_starved = 0;
   uint64_t killed = 0;  // did not end when asked
+  uint64_t stuck = 0;   // those of `killed` that are no programs of the user's: a program may have its reasons
   uint64_t failed = 0;  // ended with a non-zero code
 
   Worst wake_p99, wake_cv;                // of workers that were woken
@@ -60,21 +61,28 @@ struct CgroupStats {
   uint64_t first_outside = 0;
   std::set<unsigned> outside_cpus;
   std::string cpuset;  // of that worker, at the end
-  // Iterations per CPU second over the workers.
+  // Iterations per CPU second over the workers. Without messengers.
   uint64_t rates = 0;
   double rate_mean = 0, rate_squares = 0;
+
+  void add(const WorkerReportT& report, bool messenger);
 
   // Percentage points between the most and the least favoured worker.
   double spread_pct() const { return run_max_pct - run_min_pct; }
   // Coefficient of variation of the workers' throughput; REQUIRES: rates >= 1.
   double throughput_cv() const;
+  // A program of the user's counts no iterations, and a function of a body need not.
+  bool counts_iterations() const { return work != WorkType::Custom || iterations > 0; }
+
+ private:
+  void add_rates(const WorkerReportT& report, bool messenger);
 };
 
 class WorkerStats {
  public:
-  // How many receivers a messenger has, by cgroup: tells the messengers among the workers.
+  // Of the run's spec. Tells the messengers in a log that is older than WorkerReport.messenger.
   void expect(const TestSpecT& spec);
-  void fold(const WorkerReport& report);
+  void fold(const WorkerReportT& report);
   const std::vector<CgroupStats>& cgroups() const { return cgroups_; }
   uint64_t reports() const { return reports_; }
   CgroupStats total() const;
@@ -90,8 +98,7 @@ class WorkerStats {
     WorkType work;
     std::optional<uint32_t> first;  // index of its first worker: others of the cgroup may stand before it
   };
-  static void fold_rates(const WorkerReport& report, bool messenger, CgroupStats& c);
-  bool is_messenger(const WorkerReport& report);
+  bool messenger_by_place(const WorkerReportT& report);
 
   std::vector<CgroupStats> cgroups_;  // in the order of their first report
   std::vector<FanOut> fan_outs_;
