@@ -162,21 +162,31 @@ std::string test_name(const testing::TestParamInfo<std::tuple<WorkType, size_t>>
          std::to_string(std::get<1>(info.param));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    AllWork, WorkerTest,
-    testing::Values(std::tuple(WorkType::CpuSpin, 1), std::tuple(WorkType::YieldHeavy, 2),
-                    std::tuple(WorkType::Mixed, 1), std::tuple(WorkType::Bursty, 2),
-                    std::tuple(WorkType::PipeIo, 1), std::tuple(WorkType::PipeIo, 2),
-                    std::tuple(WorkType::PipeIo, 3), std::tuple(WorkType::FutexPingPong, 1),
-                    std::tuple(WorkType::FutexPingPong, 2), std::tuple(WorkType::FutexPingPong, 3),
-                    std::tuple(WorkType::ForkExit, 1), std::tuple(WorkType::IoSync, 1),
-                    std::tuple(WorkType::CachePressure, 1), std::tuple(WorkType::CacheYield, 2),
-                    std::tuple(WorkType::CachePipe, 2), std::tuple(WorkType::FutexFanOut, 8),
-                    std::tuple(WorkType::Sequence, 1), std::tuple(WorkType::NiceSweep, 1),
-                    std::tuple(WorkType::AffinityChurn, 1), std::tuple(WorkType::PolicyChurn, 1),
-                    std::tuple(WorkType::FanOutCompute, 4), std::tuple(WorkType::PageFaultChurn, 1),
-                    std::tuple(WorkType::MutexContention, 4)),
-    test_name);
+// Each type of the table, alone and with its like: a type without a loop fails here.
+std::vector<std::tuple<WorkType, size_t>> all_work() {
+  std::vector<std::tuple<WorkType, size_t>> all;
+  auto add = [&](WorkType work, std::initializer_list<size_t> counts) {
+    for (size_t count : counts) all.emplace_back(work, count);
+  };
+  for (const WorkInfo& info : work_types()) {
+    if (info.type == WorkType::Custom) continue;  // a program
+    switch (info.grouping) {
+      case WorkGrouping::kAlone:
+        add(info.type, {1, 2});
+        break;
+      case WorkGrouping::kPairs:
+        add(info.type, {1, 2, 3});
+        break;
+      case WorkGrouping::kFanOut:
+      case WorkGrouping::kContenders:
+        add(info.type, {4, 8});
+        break;
+    }
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(AllWork, WorkerTest, testing::ValuesIn(all_work()), test_name);
 
 }  // namespace
 }  // namespace ktstr

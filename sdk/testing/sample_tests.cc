@@ -46,9 +46,13 @@ KTSTR_TEST(tells_its_checks, .scheduler = "scx_good", .cores = 2, .duration_s = 
       work.iteration();
     }
   });
+  auto fan = ctx.cgroup("fan").spawn(3, "FutexFanOut", {.fan_out = 2});
   ctx.run_steps({{"apart", nullptr, 300ms},
                  {"swapped", [&] { left.set_cpuset(ctx.topology().range(0.5, 1)); }, 300ms}});
   ctx.cgroup("left").set_cpuset("0-99");
   ctx.check("budget", false, "7", "5");
+  unsigned messengers = 0;
+  for (const ktstr::WorkerResult& worker : fan.stop()) messengers += worker.messenger;
+  ctx.check("messengers", messengers == 1, std::to_string(messengers), "1");
   return ktstr::Assert::NO_OVERRIDES.not_starved().min_work_rate(1e9).judge(ctx, {pipes.stop(), own.stop()});
 }

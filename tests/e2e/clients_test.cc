@@ -132,18 +132,24 @@ TEST(Clients, ACppTestsBodyTellsItsChecksInTheReport) {
       scratch, {"run", KTSTR_TEST_SAMPLE, "-E", "test(=tells_its_checks)", "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.err;
   const std::string report = read_file(scratch.path() + "/out/tells_its_checks/report.txt");
-  for (const char* text : {"check budget: observed 7, threshold 5 (", "sample_tests.cc:",
-                           "set cpuset", "min_work_rate of left", "threshold 1e+09/s", "words of the body",
-                           "apart", "swapped", "PipeIo", "Custom", "min_work_rate of right"})
+  for (const char* text : {"check budget: observed 7, threshold 5 (", "sample_tests.cc:", "set cpuset",
+                           "min_work_rate of left", "threshold 1e+09/s", "words of the body", "apart",
+                           "swapped", "PipeIo", "Custom", "min_work_rate of right"})
     EXPECT_NE(report.find(text), std::string::npos) << text << "\n" << report;
   EXPECT_EQ(report.find("isolation:"), std::string::npos) << "nobody left its cpuset:\n" << report;
-  size_t workers = 0;
+  EXPECT_EQ(report.find("check messengers:"), std::string::npos) << "a body sees its messenger:\n" << report;
+  size_t workers = 0, messengers = 0, functions = 0;
   for (const auto& e : read_log(scratch.path() + "/out/tells_its_checks/events.ktlog"))
     if (auto* w = e.as<WorkerReport>()) {
       ++workers;
       EXPECT_GT(w->iterations(), 0u);
+      EXPECT_TRUE(w->messenger().has_value());
+      messengers += w->messenger().value_or(false);
+      functions += w->function();
     }
-  EXPECT_EQ(workers, 3u);
+  EXPECT_EQ(workers, 6u);
+  EXPECT_EQ(messengers, 1u);
+  EXPECT_EQ(functions, 1u);
   EXPECT_NE(run.out.find("rerun: ktstr-launch run " KTSTR_TEST_SAMPLE), std::string::npos) << run.out;
 }
 
