@@ -23,7 +23,6 @@
 namespace ktstr {
 namespace {
 
-constexpr unsigned kMaxWorkers = 4096;
 constexpr uint64_t kGraceNs = 5 * kSecond;
 constexpr uint64_t kReapNs = 2 * kMs;
 

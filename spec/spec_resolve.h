@@ -11,8 +11,6 @@
 
 namespace ktstr {
 
-inline constexpr unsigned kMaxWorkers = 4096;  // of one test, over all cgroups
-
 // Safe as the name of a file or folder, on a command line and in a filter expression.
 bool good_name(std::string_view name, std::string_view extra = "");
 inline constexpr std::string_view kGoodNameHint =

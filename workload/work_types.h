@@ -12,6 +12,8 @@
 
 namespace ktstr {
 
+inline constexpr uint32_t kMaxWorkers = 4096;  // of one test, over all cgroups
+
 enum class WorkGrouping {
   kAlone,
   kPairs,       // hand a token to each other; workload/worker.h: ring_place

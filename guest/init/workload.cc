@@ -7,11 +7,6 @@
 #include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
-namespace {
-
-constexpr size_t kMaxWorkers = 4096;
-
-}  // namespace
 
 Status Workload::add_batch(const CgroupSpecT& group, uint32_t step) {
   if (workers() + group.workers > kMaxWorkers)
