@@ -21,14 +21,14 @@ const Attribute kTestAttributes[] = {
      .min = 1,
      .max = 16,
      .unit = "nodes",
-     .doc = "NUMA nodes in all; the LLCs are spread evenly over them."},
+     .doc = "NUMA nodes of the VM; each has the same number of LLCs."},
     {.name = "llcs",
      .kind = kInteger,
      .field = &TopologyT::llcs,
      .min = 1,
      .max = 64,
      .unit = "LLCs",
-     .doc = "Last-level caches in all; a multiple of numa_nodes."},
+     .doc = "Last-level caches of the VM; a multiple of numa_nodes."},
     {.name = "cores",
      .kind = kInteger,
      .field = &TopologyT::cores,
@@ -74,8 +74,9 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 600,
      .unit = "seconds",
-     .doc = "How long a task may be runnable and not run before sched_ext calls it a stall, set from outside "
-            "while the scheduler is being attached; 0: the scheduler's own."},
+     .doc =
+         "How long a task may be runnable and not run before sched_ext reports a stall; the monitor sets it "
+         "while the scheduler attaches; 0: the scheduler's own."},
     {.name = "kernel",
      .kind = kText,
      .field = &TestSpecT::kernel,
@@ -87,26 +88,26 @@ const Attribute kTestAttributes[] = {
      .min = 1,
      .max = 1024,
      .unit = "workers",
-     .doc = "Workers of each [[test.cgroup]] that does not say `workers`.",
+     .doc = "Workers of each [[test.cgroup]] without `workers`.",
      .built_in = "1"},
     {.name = "auto_repro",
      .kind = kBool,
      .field = &TestSpecT::auto_repro,
-     .doc = "After a crash, boot a second VM with probes on the crash chain."},
+     .doc = "After a crash, boot a repro VM with probes on the crash chain."},
     {.name = "repro_tries",
      .kind = kInteger,
      .field = &TestSpecT::repro_tries,
      .min = 1,
      .max = 100,
      .unit = "VMs",
-     .doc = "How often the second VM is booted until the crash shows again."},
+     .doc = "How many repro VMs are booted; the report says how many crashed in the same way."},
     {.name = "repro_history",
      .kind = kInteger,
      .field = &TestSpecT::probe_history,
      .min = 1,
      .max = 16,
      .unit = "hits",
-     .doc = "How many hits of each function auto-repro shows, the last ones before the crash."},
+     .doc = "How many calls of each function auto-repro shows, the last ones before the crash."},
     {.name = "expect_err",
      .kind = kBool,
      .field = &TestSpecT::expect_err,
@@ -119,9 +120,8 @@ const Attribute kTestAttributes[] = {
     {.name = "expect_scx_bpf_error_matches",
      .kind = kText,
      .field = &TestSpecT::expect_scx_bpf_error_matches,
-     .doc = "RE2 expression that must match in the scheduler log and sched_ext dump taken together; needs "
-            "expect_err = "
-            "true."},
+     .doc = "RE2 expression that must match in the scheduler log followed by the sched_ext dump; needs "
+            "expect_err = true."},
     {.name = "not_starved",
      .kind = kBool,
      .field = &TestSpecT::not_starved,
@@ -133,8 +133,8 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 3600000,
      .unit = "milliseconds",
-     .doc = "Longest time that a worker may be kept off its CPU, on a machine of the usual speed: it is "
-            "scaled as deadlines are; 0: not checked.",
+     .doc = "Longest time that a worker may be runnable and not run, before scaling by the host's speed; 0: "
+            "not checked.",
      .given = 2000},
     {.name = "max_spread_pct",
      .kind = kNumber,
@@ -142,8 +142,8 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 100,
      .unit = "percent",
-     .doc = "Largest spread of run time between the workers of a cgroup, in points of the workload's time; "
-            "needs a second of workload; 0: not checked.",
+     .doc = "Largest difference of run time between the workers of a cgroup, in percent of the workload's "
+            "time; not checked below one second of workload; 0: not checked.",
      .given = 15},
     {.name = "isolation",
      .kind = kBool,
@@ -200,8 +200,8 @@ const Attribute kTestAttributes[] = {
      .max = 1e6,
      .unit = "",
      .doc =
-         "Monitor: largest nr_running of a CPU over the smallest (1 at least), less what waits in DSQs that "
-         "CPUs share while none is idle; 0: not checked.",
+         "Monitor: largest nr_running of a CPU divided by the smallest (1 at least); tasks in DSQs that CPUs "
+         "share do not count while no CPU is idle; 0: not checked.",
      .given = 4},
     {.name = "max_local_dsq_depth",
      .kind = kInteger,
@@ -214,7 +214,7 @@ const Attribute kTestAttributes[] = {
     {.name = "fail_on_stall",
      .kind = kBool,
      .field = &TestSpecT::fail_on_stall,
-     .doc = "Monitor: fail the test when the clock of a busy CPU's run queue stands still.",
+     .doc = "Monitor: fail the test when the run queue clock of a busy CPU does not advance.",
      .given = 1},
     {.name = "sustained_samples",
      .kind = kInteger,
@@ -222,8 +222,9 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 100000,
      .unit = "samples",
-     .doc = "Monitor: so many samples in a row, of 100 ms each, make a violation of its thresholds; 0: "
-            "none is checked.",
+     .doc =
+         "Monitor: number of samples in a row, of 100 ms each, that must exceed a threshold to violate it; "
+         "0: none is checked.",
      .given = 5},
     {.name = "max_fallback_rate",
      .kind = kNumber,
@@ -231,7 +232,7 @@ const Attribute kTestAttributes[] = {
      .min = 0,
      .max = 1e9,
      .unit = "per second",
-     .doc = "Monitor: most SCX_EV_SELECT_CPU_FALLBACK events; 0: not checked.",
+     .doc = "Monitor: most SCX_EV_SELECT_CPU_FALLBACK events per second; 0: not checked.",
      .given = 200},
     {.name = "max_keep_last_rate",
      .kind = kNumber,
@@ -240,13 +241,12 @@ const Attribute kTestAttributes[] = {
      .max = 1e9,
      .unit = "per second",
      .doc = "Monitor: most SCX_EV_DISPATCH_KEEP_LAST events while other tasks wait, per CPU that has one "
-            "task, less "
-            "the calls of sched_yield; 0: not checked.",
+            "task, calls of sched_yield subtracted; 0: not checked.",
      .given = 100},
     {.name = "enforce",
      .kind = kBool,
      .field = &TestSpecT::enforce,
-     .doc = "What the monitor finds fails the test; false: it is only reported.",
+     .doc = "A violated monitor threshold fails the test; false: it is only reported.",
      .given = 1},
 };
 

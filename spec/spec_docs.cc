@@ -195,17 +195,17 @@ std::string spec_json_schema() {
       with_test_attributes(
           {{"binary",
             {{"description",
-              "A path (relative to the spec), or a name looked for beside the spec, in --scheduler-dir, the "
-              "build "
-              "tree and PATH."},
+              "A path (relative to the spec), or a name; it is searched in the spec's folder, "
+              "--scheduler-dir, "
+              "the build tree and PATH."},
              {"type", "string"},
              {"minLength", 1}}},
            {"args", {{"description", "Command line."}, {"type", "array"}, {"items", {{"type", "string"}}}}}}),
       {"binary"});
 
-  OrderedJson test = with_test_attributes(
-      {{"name", text_with("Name of the test, its own within the file.", kTestNamePattern)},
-       {"scheduler", text_with(kSchedulerDoc, kNamePattern)}});
+  OrderedJson test =
+      with_test_attributes({{"name", text_with("Name of the test, unique in the file.", kTestNamePattern)},
+                            {"scheduler", text_with(kSchedulerDoc, kNamePattern)}});
   test["cgroup"] =
       list_of("Cgroups and the workers in them.", 64, table(refined(cgroup_attributes()), {"name"}));
   test["payload"] = list_of("Programs that run in the VM beside the workers.", 64,
@@ -213,7 +213,7 @@ std::string spec_json_schema() {
   OrderedJson step = refined(step_attributes());
   step["name"]["pattern"] = "^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,99}$";
   step["ops"] = list_of("Operations, in order.", 256, op_schema());
-  test["step"] = list_of("The workload's timeline: operations, then a hold.", 256, table(std::move(step)));
+  test["step"] = list_of("The workload's timeline: operations, then a pause.", 256, table(std::move(step)));
   test["matrix"] = matrix_schema();
   test["bpf_map_write"] = list_of("Values written into the scheduler's maps.", 256,
                                   table(refined(map_write_attributes()), {"map", "value"}));
