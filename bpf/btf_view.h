@@ -1,4 +1,4 @@
-// Types of a kernel or of a BPF program, read from raw BTF bytes: where a field stands, what a function's
+// Types of a kernel or of a BPF program, read from raw BTF bytes: the offset of a field, what a function's
 // prototype looks like, what an enum's numbers are called. Host only.
 //
 // The bytes may come from a guest: libbpf checks them when they are opened, and every walk here is bounded.

@@ -15,7 +15,7 @@ inline constexpr std::string_view kFaultMark = "#fault";
 // A step that attaches to nothing: orderly exits are triggers, too (the scheduler's process dies).
 inline constexpr std::string_view kAnyExit = "#any";
 
-// The rings as they stand, oldest hit first.
+// The content of the rings, oldest hit first.
 struct Capture {
   std::vector<ktstr_hit> hits;      // rings and tail, by time
   std::vector<ktstr_hit> subjects;  // last hit of each target about each task; empty unless asked for

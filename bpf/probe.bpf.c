@@ -1,6 +1,6 @@
-// The probes of the second VM. A hit is copied into this CPU's ring: raw arguments, then the values that the target's
-// plan names. The trigger (the kernel throws the scheduler out) freezes the rings, so that what stands in them is
-// what led to the crash. Every program is generic: the attach cookie is the target's index in `targets`.
+// The probes of the repro VM. A hit is copied into this CPU's ring: raw arguments, then the values that the target's
+// plan names. The trigger (the kernel disables the scheduler) stops the recording, so that the rings hold what led
+// to the crash. Every program is generic: the attach cookie is the target's index in `targets`.
 //
 // on_fentry and on_fexit are loaded once against a test function of the kernel; the loader clones their instructions
 // for each function of the scheduler. Helpers only, no kfunc: some kernels carry damaged kfunc BTF.
@@ -74,7 +74,7 @@ static __always_inline struct ktstr_state* the_state(void) {
   return bpf_map_lookup_elem(&state, &zero);
 }
 
-// Whose call it is. Every CPU has an idle task of its own, and all of them have pid 0.
+// The task of a call. Every CPU has its own idle task, and all of them have pid 0.
 static __always_inline __s32 this_task(void) {
   __s32 pid = (__s32)bpf_get_current_pid_tgid();
   return pid ? pid : -1 - (__s32)bpf_get_smp_processor_id();

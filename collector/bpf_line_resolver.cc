@@ -57,7 +57,7 @@ void BpfLineResolver::resolve(std::vector<ChainFrameT>& backtrace) const {
     const Place place = find(*frame, caller);
     if (!place.program) continue;
     caller = place.program;
-    // A frame's offset is a return address: the call stands before it.
+    // A frame's offset is a return address: the call is before it.
     const uint64_t begin = place.function->address, address = begin + frame->offset;
     const auto& lines = place.program->lines;
     auto after = std::partition_point(lines.begin(), lines.end(),

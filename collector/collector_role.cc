@@ -150,9 +150,9 @@ void CollectorRole::command_failed(Key key, const std::string& name, const std::
   context_->publish(std::move(fact), key.first, key.second);
 }
 
-// The newest VM of the wanted kind gets it, or the next one to come. Its files, if it brings any, stand in
-// the bus folder, where only this user can write: they are neither in the log nor for a remote client to
-// send.
+// The command goes to the newest VM of the wanted kind, or to the next one that boots. Its files, if it has any,
+// are in the bus folder, where only this user can write: they are not in the log, and a remote client cannot
+// send any.
 void CollectorRole::on_command(const EventBuffer& event) {
   const auto& request = *event.as<GuestCommandRequested>();
   const std::string name(str(request.name()));
@@ -251,7 +251,7 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
   }
 }
 
-// QEMU is gone: what it wrote stands in the sockets, and what it never connected will not come any more.
+// QEMU has ended: what it wrote is still in the sockets; a connection that it never made will not come.
 void CollectorRole::on_vm_exited(Key key) {
   for (Listener& l : listeners_) accept_waiting(l);
   // An attempt whose QEMU never came this far has used up its number all the same.

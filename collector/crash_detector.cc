@@ -45,7 +45,7 @@ std::optional<CrashDetectedT> CrashDetector::result() const {
   auto exit = scheduler_exit();
   for (const KernelFault& fault : faults_.faults()) {
     const bool after = exit && exit_before(fault);
-    // The kernel answers a lockup by throwing the scheduler out: then the exit tells more.
+    // The kernel answers a lockup by disabling the scheduler: the exit then says more.
     if (exit && (after || fault.kind == CrashKind::Lockup)) continue;
     return kernel_fault(fault, after);
   }

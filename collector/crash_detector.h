@@ -1,10 +1,10 @@
-// Decides whether a VM's run held a crash, and gathers what was said about it. Pure: fed with that VM's
-// events, in order; knows no socket and no clock.
+// Decides whether a VM's run had a crash, and collects what is known about it. It takes that VM's events, in
+// order, and knows no socket and no clock.
 //
 // Sources, best first: the sched_ext dump of the trace buffer, the console, the scheduler's own output. What
-// one does not tell is taken from the next. An orderly unregistration is no crash. A lockup or RCU stall for
-// which the kernel then threw the scheduler out is that exit; an oops or panic *before* any exit is the crash
-// itself.
+// one does not say is taken from the next. An orderly unregistration is not a crash. If the kernel disabled the
+// scheduler because of a lockup or RCU stall, the crash is that exit. An oops or panic *before* any exit is the
+// crash.
 #pragma once
 
 #include <optional>

@@ -24,15 +24,15 @@ class GuestSender {
   static constexpr size_t kMaxCommands = 64;  // of one VM, that have not ended
   static constexpr uint64_t kMaxBundleBytes = 256u << 20;
 
-  // `bundle`: may be empty (the program is in the guest already). Errors: the VM has said its last word, too
-  // many commands, one of this name runs. A request without argv asks the one of this name that runs to end.
+  // `bundle`: may be empty (the program is in the guest already). Errors: the VM has finished, too
+  // many commands, one of this name runs. A request without argv ends the running command of this name.
   // REQUIRES: request.type() is GuestCommandRequested.
   Status add(const EventBuffer& request, UniqueFd bundle);
   // The guest says that a command has ended.
   void ended(std::string_view name) { waiting_.erase(std::string(name)); }
-  // The guest has said its last word: what has not begun is dropped, and it is told that all has arrived.
+  // The guest has finished: drops commands that have not begun, and acknowledges GuestFinished.
   void say_goodbye();
-  // Commands that were asked for and whose end has not been told.
+  // Commands that were requested and have not ended.
   const std::set<std::string>& waiting() const { return waiting_; }
 
   // The next bytes to write; empty: nothing to say. Valid until sent(). A bundle that turns out damaged is

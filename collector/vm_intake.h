@@ -33,7 +33,7 @@ class VmIntake {
   void set_accelerator(std::string name) { detector_.set_accelerator(std::move(name)); }
   void on_console(std::string_view bytes);
   void on_channel(std::span<const uint8_t> bytes);
-  // The guest has sent its last word: it waits for a byte before it powers off.
+  // The guest has sent GuestFinished: it waits for the acknowledgement before it powers off.
   bool guest_finished() const { return guest_finished_; }
 
   void end_console();

@@ -1,4 +1,4 @@
-// A lying, torn or silent guest; and GuestGate, the door it has to pass.
+// A guest that sends wrong, incomplete or no data; and GuestGate, which checks it.
 #include "collector/vm_intake.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// BPF maps in the guest: what a map is, and where its values stand. Finds addresses; reads no value.
+// BPF maps in the guest: what a map is, and the addresses of its values. It reads no value.
 //
 // Kinds understood: arrays and hashes, plain and per CPU, LRU or not; task and cgroup storage; arenas. Every
 // walk is bounded by a budget of steps, whatever the guest says.

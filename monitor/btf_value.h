@@ -34,7 +34,7 @@ std::string render_leaf(const BtfView& btf, uint32_t type_id, std::span<const ui
 // Bytes without a type.
 std::string render_bytes(std::span<const uint8_t> bytes);
 
-// Where a field stands in a value.
+// The place of a field in a value.
 struct ValuePlace {
   uint32_t offset = 0;
   uint32_t size = 0;

@@ -12,8 +12,8 @@ std::optional<Death> DeathWatch::look() {
     alive_ = *root;
     return std::nullopt;
   }
-  // The word after the last one's end is memory that was freed: only one that was seen alive can die. The
-  // sequence number grows at the very end of enabling, so it may differ.
+  // After a scheduler is gone its memory is freed and may hold anything, so only one that was seen enabled can
+  // exit. The sequence number grows at the very end of enabling, so it may differ.
   if (alive_.address != root->address) return std::nullopt;
   told_ = *root;
   return Death{*root, *value};

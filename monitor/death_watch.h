@@ -1,5 +1,4 @@
-// Looks, between samples and a thousand times a second, at the one word that says that the scheduler is
-// dying.
+// Reads the scheduler's exit kind every millisecond, between samples.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// Everything of a dying scheduler, taken in one go while the VM stands still: run queues, every DSQ's tasks,
-// its maps.
+// The state of a scheduler at its exit, copied while the VM is paused: run queues, the tasks of every DSQ, its
+// maps.
 //
-// In two halves, so that the VM is held for the copying alone: capture() copies bytes out of the guest,
-// render() makes them readable once the guest runs again. Both are bounded by FreezeLimits, and by the
+// The work has two halves, so that the VM is paused only for the copying: capture() copies bytes from the guest,
+// render() decodes them once the guest runs again. Both are bounded by FreezeLimits, and by the
 // walkers' own bounds.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The part of a freeze that is tasks: who runs, who is runnable on which CPU, who waits on which DSQ.
+// The tasks of the state at the exit: which task runs, is runnable on which CPU, waits in which DSQ.
 #include <algorithm>
 
 #include "monitor/freezer.h"
@@ -54,8 +54,8 @@ class QueueReader {
     return t;
   }
 
-  // Tasks of a list whose nodes stand `node` bytes into them. False: the list is nonsense; what was read
-  // stays.
+  // Tasks of a list whose nodes are `node_offset` bytes into them. False: the list makes no sense; `out` keeps
+  // the tasks read so far.
   bool tasks(uint64_t head, uint32_t node_offset, bool may_hold_cursors, uint64_t running,
              std::vector<std::unique_ptr<TaskSeenT>>& out, uint32_t& left_out) const {
     const Field& flags = l_.freeze.list_flags;
@@ -93,7 +93,7 @@ class QueueReader {
   uint64_t jiffies_;
 };
 
-// Half-read lists are said once, by name.
+// A list that was read in part is named once in `absent`.
 void cut(GuestFrozenT& out, const std::string& what) {
   constexpr size_t kMaxSaid = 32;
   if (out.absent.size() < kMaxSaid) out.absent.push_back(what + ": cut where it made no sense");

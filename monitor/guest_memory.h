@@ -1,7 +1,7 @@
 // Kernel-virtual memory of the guest: page tables and typed reads.
 //
-// Every pointer comes from the guest, so every read may fail; none may be believed, followed without a bound,
-// or crash the reader. A failed read is an ordinary thing while the kernel changes what is being looked at.
+// Every pointer comes from the guest: every read may fail, every chain is followed to a bound only, and no value
+// may crash the reader. Reads fail in normal operation, when the kernel changes a structure while it is read.
 #pragma once
 
 #include <array>

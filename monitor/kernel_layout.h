@@ -1,7 +1,7 @@
 // What of one kernel build the monitor can read, and where: symbols less the KASLR offset, and byte offsets
 // from the kernel's own BTF. The same for every boot of that build, so it is worked out once per build id.
 //
-// Each thing degrades alone: a Field that this kernel lacks has size 0, and its name stands in `absent`.
+// A Field that this kernel lacks has size 0, and its name is in `absent`; the others work without it.
 #pragma once
 
 #include <cstdint>

@@ -3,11 +3,11 @@
 // Reads:   RunStarted, VmStarted, StageReached, VmExited, RunFinished; the RAM file and the QMP socket that
 //          VmStarted names; QEMU's threads in /proc.
 // Writes:  MonitorAttached or MonitorUnavailable, MonitorSample every 100 ms, GuestFrozen and frozen.json
-//          when the scheduler dies, MapWritten, WatchdogSet, MonitorStopped; one session a VM. Into the
-//          guest: what the spec says.
+//          when the scheduler exits, MapWritten, WatchdogSet, MonitorStopped; one session a VM. Into the
+//          guest: only what the spec says.
 // Trusts:  the launcher. Nothing in guest memory: every pointer, count and list is bounded.
 // On failure: a sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable
-//          with the reason; a QEMU that does not answer is left alone. The run goes on in any case.
+//          with the reason; a QEMU that does not answer is not paused. The run goes on in any case.
 // Limits:  x86-64 guests with KALLSYMS_ALL and BTF, Linux 6.16 and newer; at most 1024 CPUs.
 #include "monitor/monitor_role.h"
 

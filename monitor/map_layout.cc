@@ -19,7 +19,7 @@ std::map<uint64_t, std::string> enum_names(const BtfView& btf, std::string_view 
   return out;
 }
 
-// What member `pointer` of `type` points to: its size, and where `member` stands in it.
+// What member `pointer` of `type` points to: its size, and the offset of `member` in it.
 uint32_t target_bytes(LayoutFinder& find, const std::string& type, std::string_view pointer,
                       std::string_view member, uint32_t& offset) {
   const auto id = find.struct_id(type);

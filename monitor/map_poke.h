@@ -14,10 +14,10 @@ namespace ktstr {
 // ".bss" and "scx_demo.bss" both name "scx_demo.bss".
 bool names_map(std::string_view asked, std::string_view name);
 
-// Writes, and says what stood there before and stands there now; `error` when it could not, and why. Per-CPU
-// maps: the copies of all CPUs. Frozen maps (.rodata) are refused: the verifier has compiled their values
-// into the programs. With `hold` the VM stands still while an element of a hash is looked up and written: the
-// running guest might give its memory to another one in between.
+// Writes the value and returns the value before and after, or the reason in `error`. Of per-CPU maps it writes
+// the copies of all CPUs. Frozen maps (.rodata) are rejected, because the verifier has compiled their values
+// into the programs. With `hold` the VM is paused while an element of a hash is found and written, because the
+// running guest could reuse the element's memory in between.
 MapWrittenT poke_map(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wanted, uint32_t index,
                      VmHold* hold = nullptr);
 

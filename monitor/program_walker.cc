@@ -90,7 +90,7 @@ void ProgramWalker::learn_facts(uint64_t program, uint64_t aux, ProgramFacts& fa
   learn_maps(aux, facts);
 }
 
-// What stands at `program`, read once. A program freed and another made at its place has another id.
+// The facts of the program at `program`, read once. If another program reuses the address, its id differs.
 const ProgramWalker::Known* ProgramWalker::learn(uint64_t program) {
   const GuestMemory& memory = kernel_.memory();
   const ProgramLayout& l = kernel_.layout().program;

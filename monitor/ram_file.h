@@ -37,12 +37,12 @@ class RamFile {
 // ten times slower. Errors: not there (the VM is gone), empty, larger than the address space can map.
 Result<std::unique_ptr<RamFile>> open_ram_file(const std::string& path);
 
-// Where guest-physical addresses stand in the file. q35: RAM fills [0, lowmem), the rest stands at 4 GiB.
+// The offset of a guest-physical address in the file. q35: RAM fills [0, lowmem), the rest starts at 4 GiB.
 struct RamLayout {
   uint64_t bytes = 0;   // all RAM
   uint64_t lowmem = 0;  // the part below 4 GiB; 0: all of it
 
-  // q35's own rule, for when nobody said.
+  // q35's default, for a VM whose VmStarted does not say.
   static RamLayout q35(uint64_t bytes);
 };
 
@@ -54,7 +54,7 @@ class PhysicalMemory {
 
   // False when any byte lies outside RAM.
   bool read(uint64_t gpa, void* out, size_t size) const;
-  // Where a byte of RAM stands in the file; nullopt: outside.
+  // Offset in the file of a byte of RAM; nullopt: outside.
   std::optional<uint64_t> offset_of(uint64_t gpa) const;
   // The contrary way: the address of a byte of the file.
   uint64_t address_of(uint64_t offset) const;

@@ -11,7 +11,7 @@ uint32_t small(const GuestMemory& memory, const Field& field, uint64_t base) {
 }
 
 // The runnable list is in the order in which its tasks became runnable, or were last given the CPU, so the
-// one that waits longest stands near its head; the running one is on it too.
+// one that waits longest is near its head; the running one is in it too.
 void find_waiting(const GuestKernel& kernel, uint64_t rq, uint64_t curr, uint64_t jiffies, CpuReading& r) {
   const GuestMemory& memory = kernel.memory();
   const KernelLayout& l = kernel.layout();

@@ -1,8 +1,8 @@
-// Holds the VM for an instant, through QEMU's monitor.
+// Pauses the VM through QEMU's monitor (QMP).
 //
-// The one danger is a VM that stays held. So the command that lets it go is sent whatever came of the one
-// that stops it, and a guard, a child process with nothing but the QMP connection, sends it when the monitor
-// dies or hangs in between: the connection is shared, so that it outlives the monitor.
+// The VM must not stay paused. So `cont` is sent also when `stop` failed, and a guard process sends it when the
+// monitor dies or hangs in between. The guard is a child process that shares the QMP connection, so the
+// connection outlives the monitor.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ namespace ktstr {
 class VmHold {
  public:
   virtual ~VmHold() = default;
-  // The VM stands still once this succeeds. release() must follow in either case.
+  // The VM is paused once this succeeds. release() must follow in either case.
   virtual Status hold() = 0;
   virtual Status release() = 0;
-  // A hold that lasts longer is ended by another; 0: none is.
+  // The guard ends a pause that lasts longer; 0: there is no guard.
   virtual uint64_t limit_ns() const { return 0; }
 };
 

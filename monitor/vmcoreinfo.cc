@@ -20,7 +20,7 @@ std::optional<T> parse_number(std::string_view text, int base) {
   return value;
 }
 
-// The note's text if a note stands at the start of `page`.
+// The note's text if a note is at the start of `page`.
 std::optional<std::string> note_at(const RamFile& ram, uint64_t offset) {
   struct {
     uint32_t namesz, descsz, type;

@@ -1,5 +1,5 @@
-// VMCOREINFO: the note in which a kernel tells a reader of its memory where it stands. No help from the guest
-// is needed to find it: it starts a page.
+// VMCOREINFO: the note in which a kernel says where it is in memory (KASLR offset, page tables). It starts at a
+// page boundary, so a scan of the pages finds it.
 #pragma once
 
 #include <cstdint>

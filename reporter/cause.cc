@@ -158,7 +158,7 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
   return {FailureKind::kSchedulerCrash, head + what + frame, "scheduler crashed"};
 }
 
-// The kernel's own words, where no CrashDetected came: a lost collector, a log that ends early.
+// What the kernel said, where no CrashDetected came: a lost collector, a log that ends early.
 std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
   CrashDetectedT crash;
   if (const auto& header = vm.dump_tasks.header(); header && header->exit_kind >= kErrorKind) {

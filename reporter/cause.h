@@ -1,5 +1,5 @@
 // What went wrong in the primary VM, if anything: one failure, the one that explains the others, with the
-// sentence for the BUG SUMMARY. Whether a scheduler crashed is the kernel's word, never its process's exit
+// sentence for the BUG SUMMARY. Only what the kernel says makes a crash of a scheduler, not its process's exit
 // status.
 #pragma once
 
@@ -41,7 +41,7 @@ struct Cause {
 // Findings about the VM and the scheduler; not the workload's (see checks.h).
 Cause find_cause(const RunModel& model);
 
-// The scheduler or its VM is gone: `--- diagnostics ---` then stands by itself.
+// The scheduler or its VM has ended early: `--- diagnostics ---` is printed without RUST_BACKTRACE.
 bool needs_diagnostics(FailureKind kind);
 
 // The scheduler's own innermost frame of a backtrace; null when there is none.

@@ -1,4 +1,4 @@
-// Every way a run can end, told apart: outcome, exit code, first words.
+// Every way a run can end: outcome, exit code, beginning of the summary.
 #include "reporter/judge.h"
 
 #include <gmock/gmock.h>

@@ -249,10 +249,10 @@ void MonitorSummary::tick(const MonitorSample& sample, const Load& load, uint64_
   if (!first && elapsed < thresholds_.tick_ns - thresholds_.tick_ns / 10) return;
   uint64_t guest_elapsed = sample.guest_clock_ns() - std::min(sample.guest_clock_ns(), last_tick_clock_);
   // When the host did not run the guest, nothing is learnt of the scheduler: neither good nor bad.
-  // A guest that sleeps has clocks that stand, too.
+  // In a guest that sleeps the clocks do not advance either.
   bool all_idle =
       std::all_of(sample.cpus()->begin(), sample.cpus()->end(), [](const CpuSample* c) { return c->idle(); });
-  // The clocks of a guest whose only busy CPU is stuck stand as well; then its threads tell.
+  // If the only busy CPU is stuck, no clock of the guest advances; the vCPU threads then tell.
   bool guest_ran = first || all_idle || guest_elapsed >= std::min(elapsed, thresholds_.tick_ns) / 2 ||
                    busiest_thread_ns(sample) >= std::max<uint64_t>(elapsed / 2, 1);
   if (!guest_ran) {
@@ -338,7 +338,7 @@ bool MonitorSummary::tasks_wait(const MonitorSample& sample) {
   return false;
 }
 
-// A CPU is stuck when it has work and its clock stands while the guest's goes on and the host runs it.
+// A CPU is stuck when it has work and its clock does not advance, while the guest's does and the host runs the CPU.
 void MonitorSummary::stuck_tick(const MonitorSample& sample, uint64_t elapsed, bool first) {
   const uint64_t turns = shared_thread_ ? kTurnNs * sample.cpus()->size() : 0;
   unsigned worst = 0;

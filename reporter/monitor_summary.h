@@ -4,7 +4,7 @@
 // the test runs the kernel's own scheduler). Thresholds look at the workload alone, in ticks of 100 ms
 // whatever the sampling rate, so that "sustained over 5 samples" means half a second.
 //
-// Exempt from thresholds: idle CPUs (their clocks stand), CPUs that the host did not run (their vCPU thread
+// Exempt from thresholds: idle CPUs (their clocks do not advance), CPUs that the host did not run (their vCPU thread
 // waited, or the guest's clock hardly moved), memory that is not initialised or makes no sense, and, in the
 // imbalance, tasks that wait in a DSQ which CPUs share while none of them is idle: the kernel counts such a
 // task on the CPU that it was last on, but the next free CPU takes it. DSQs are shared when there are fewer
@@ -97,7 +97,7 @@ class MonitorSummary {
   };
   // `in_workload`: thresholds apply.
   std::optional<Load> fold(const MonitorSample& sample, uint64_t host_ns, bool in_workload = true);
-  // The last words: programs and domains as they ended.
+  // Programs and domains as MonitorStopped reports them.
   void fold(const MonitorStopped& stopped, uint64_t host_ns);
   static void add(LoadAverage& average, const Load& load);
 

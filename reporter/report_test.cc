@@ -1,4 +1,4 @@
-// Which sections stand in a report, and when.
+// Which sections a report has, and when.
 #include "reporter/report.h"
 
 #include <gmock/gmock.h>

@@ -24,7 +24,7 @@ void complain(const std::string& message) {
   std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str());
 }
 
-// The file first: stdout may lead to a pager that nobody scrolls.
+// The file first: stdout may go to a pager, which blocks until somebody scrolls.
 void deliver(const std::string& text, const std::string& report_file) {
   if (!report_file.empty())
     if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());

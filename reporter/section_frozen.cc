@@ -1,4 +1,4 @@
-// The part of `--- monitor ---` that shows the guest as it stood when the scheduler died.
+// The part of `--- monitor ---` that shows the guest's state at the scheduler's exit.
 #include <algorithm>
 
 #include "base/text.h"

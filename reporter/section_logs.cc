@@ -11,7 +11,7 @@ constexpr size_t kTableRows = 12;
 
 std::string since(const DumpTask& task) { return fmt::format("{} ms", task.runnable_ms); }
 
-// Who is to blame, as the kernel says: the task that was not run, or the one that triggered the exit.
+// The task that the kernel names: the one that was not run, or the one that triggered the exit.
 int guilty_pid(const VmRecord& vm) {
   if (vm.crash && vm.crash->stall_task_pid) return vm.crash->stall_task_pid;
   if (vm.crash && vm.crash->task_pid) return vm.crash->task_pid;
@@ -23,7 +23,7 @@ void tasks_table(const VmRecord& vm, Page& page) {
   std::vector<const DumpTask*> order;
   for (const DumpTask& task : vm.dump_tasks.tasks()) order.push_back(&task);
   const int guilty = guilty_pid(vm);
-  // The guilty one, then those that wait longest.
+  // The named task, then those that wait longest.
   std::stable_sort(order.begin(), order.end(), [&](const DumpTask* a, const DumpTask* b) {
     if ((a->pid == guilty) != (b->pid == guilty)) return a->pid == guilty;
     return a->runnable_ms < b->runnable_ms;

@@ -129,7 +129,7 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
     for (const auto& frame : repro.dropped) table.row({frame->function, frame->reason});
     table.print(page, "     ");
   }
-  // What the workers of the second VM lost by the probes: a race that hides behind them can be judged.
+  // How much slower the workers of the repro VM ran: probes can hide a race.
   if (repro.slowdown > 0)
     page.linef("probes cost {:.2f}x (iterations of the workers, first VM to second)", repro.slowdown);
   if (!repro.hint.empty()) page.line("hint: " + repro.hint);

@@ -15,7 +15,7 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
 void timeline_section(const RunModel& model, Page& page);
 void scheduler_log_section(const RunModel& model, Page& page);
 void monitor_section(const RunModel& model, Page& page);
-// A part of it: the guest as it stood when the scheduler died.
+// A part of it: the guest's state at the scheduler's exit.
 void frozen_part(const VmRecord& vm, Page& page);
 void dump_section(const RunModel& model, Page& page);
 void repro_section(const RunModel& model, const Judgement& judgement, Page& page);

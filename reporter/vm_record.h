@@ -56,7 +56,7 @@ struct VmRecord {
   void finish();
 
   bool reached(Stage s) const { return stage >= s; }
-  // A run-time error of the scheduler: the kernel said it was thrown out.
+  // An error of the running scheduler: the kernel said that it disabled it.
   bool crashed() const { return crash.has_value() && crash->kind == CrashKind::SchedExtExit; }
 
   Options options;

@@ -42,7 +42,7 @@ using KernelHas = std::function<bool(const std::string&)>;
 std::string probed_name(const ChainFrameT& frame);
 
 // REQUIRES: nothing; a crash without anything usable gives an empty chain. `crash` null: the scheduler's
-// process died without a word from the kernel.
+// process died without a kernel message.
 CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
                          const KernelHas& kernel_has);
 

@@ -24,7 +24,7 @@ class KernelSources {
   static Result<std::unique_ptr<KernelSources>> open(const std::string& vmlinux);
   virtual ~KernelSources() = default;
 
-  // Where `function` stands; with `offset` (of a return address) the line of the call, and the functions that
+  // The source place of `function`; with `offset` (of a return address) the line of the call, and the functions that
   // the compiler inlined around it. Empty where not found. The build's own directories are cut off.
   virtual SourcePlace place_of(const std::string& function, uint32_t offset) = 0;
 };

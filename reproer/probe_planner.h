@@ -1,5 +1,5 @@
-// From the crash chain to the plan of the second VM: one target a function, with signature, arguments and the
-// fields behind them. Pure.
+// Makes the repro VM's probe plan from the crash chain: one target for each function, with signature, arguments and
+// the fields behind them. No I/O.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ struct PlanInputs {
   const BtfView* kernel = nullptr;  // null: unknown; kernel functions are then probed without arguments
   const std::vector<BpfProgramT>* programs = nullptr;
   const ProgramTypes* types = nullptr;
-  // Where a kernel function stands; empty where unknown. May be null.
+  // The source place of a kernel function; empty where unknown. May be null.
   std::function<SourcePlace(const std::string& function, uint32_t offset)> kernel_source;
   unsigned cpus = 1;
   uint32_t attempt = 1;

@@ -1,6 +1,5 @@
-// The probes' rings out of the memory of a guest that died with them: a panic, a reset, a hang. Each hit
-// stands whole within a page and is sealed (bpf/probe_abi.h), so none of the kernel's structures are needed
-// to find it.
+// Reads the probes' rings from the memory of a guest that died with them: a panic, a reset, a hang. Each hit lies in
+// one page and carries a seal (bpf/probe_abi.h), so no kernel structure is needed to find it.
 //
 // The guest is not trusted: at most kMaxRingHits are taken, the newest; targets that the plan does not have
 // are not.

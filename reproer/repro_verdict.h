@@ -1,4 +1,4 @@
-// Is the second VM's end the first one's? Pure.
+// Whether the repro VM ended as the primary VM did. No I/O.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ struct TryVerdict {
 
 TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro);
 
-// The more telling of two tries stands in the report.
+// The report shows the try that tells more.
 bool tells_more(ReproStatus a, ReproStatus b);
 
 }  // namespace ktstr

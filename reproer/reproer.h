@@ -40,10 +40,10 @@ class Reproer {
 
   std::optional<Answer> on_event(const EventBuffer& event);
 
-  // The second VM was to tell what its probes saw, and ended without: its memory may still hold it. Asked before
-  // its VmSettled is given to on_event(). Null: it told all.
+  // The plan of a repro VM that ended before it reported its hits: its memory may still hold them. Called before its
+  // VmSettled is given to on_event(). Null: it reported them.
   const ProbePlanT* untold() const { return attempt_ > 0 && !repro_.finished ? &plan_ : nullptr; }
-  // What the memory held. On behalf of the guest, like the events that it would have sent.
+  // The hits from the memory, in the form of the events that the guest would have sent.
   void on_rings(std::vector<ProbeHitT> hits, std::optional<ProbeTriggeredT> trigger);
 
  private:

@@ -125,7 +125,7 @@ class Stitcher {
     return off_path;
   }
 
-  // The second VM's own backtrace: as the kernel printed it, else the trigger's stack.
+  // The repro VM's backtrace: as the kernel printed it, else the trigger's stack.
   void find_path() {
     if (in_.plan->keep_by_task) return;
     if (in_.crash)
@@ -144,7 +144,7 @@ class Stitcher {
     return it == path_.end() ? 0 : static_cast<size_t>(it - path_.begin()) + 1;
   }
 
-  // Who really called it in the second VM, probed or not; empty: the outermost.
+  // The function that called it in the repro VM, probed or not; empty: it is the outermost.
   std::string caller_on_path(const std::string& function) const {
     auto at = std::find(path_.begin(), path_.end(), function);
     for (; at != path_.end(); ++at) {
@@ -364,7 +364,7 @@ class Stitcher {
 
   const StitchInputs& in_;
   std::vector<Hits> targets_;
-  std::vector<std::string> path_;  // the second VM's own backtrace, innermost first; empty: none known
+  std::vector<std::string> path_;  // the repro VM's backtrace, innermost first; empty: none known
   uint64_t bound_ = 0;             // entry of the function further in
 };
 

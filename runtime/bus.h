@@ -1,4 +1,4 @@
-// A process's two ends on the bus (docs/protocol.md). Endpoints stand in the run's bus folder (0700): ingest.sock
+// A process's publisher and subscriber on the bus (docs/protocol.md). The run's bus folder (0700) holds ingest.sock
 // (PUSH to the hub's PULL), events.sock (SUB from the hub's PUB), repair.sock (DEALER to its ROUTER); or, over TCP with
 // CURVE keys, on three ports in a row.
 //
@@ -34,9 +34,9 @@ struct BusAddress {
   static Result<BusAddress> remote(const std::string& endpoint);
 };
 
-// Lossless: a full hub blocks the caller (back-pressure), nothing is dropped, and on the hub's own host what was published is
-// recorded even if the publisher ends at once. REQUIRES: on that host the hub is there when connect() is called. Once that has taken a second in all, the
-// publisher says so (ProducerHeld, under the source of the event that waited).
+// Lossless: a full hub blocks the caller (back-pressure). On the hub's own host, what was published is recorded even if
+// the publisher ends at once. When blocking has taken a second in all, the publisher sends ProducerHeld, under the
+// source of the event that waited. REQUIRES: on the hub's own host, the hub is there when connect() is called.
 class Publisher {
  public:
   static Result<Publisher> connect(zmq::context_t& context, const BusAddress& address);
@@ -45,7 +45,7 @@ class Publisher {
   ~Publisher();
 
   Status publish(const EventBuffer& event);
-  // Asked about once a second while the hub holds us back; true makes publish() fail instead of waiting on.
+  // Called about once a second while the hub blocks us; true makes publish() fail instead of waiting.
   void set_give_up(std::function<bool()> give_up) { give_up_ = std::move(give_up); }
   // Times that publish() had to wait for the hub, for a second or more each.
   uint64_t held_back() const { return held_back_; }
@@ -64,7 +64,7 @@ class Publisher {
   std::chrono::nanoseconds held_{0};
 };
 
-// So long without a heartbeat: a hub on another machine is gone, and nobody will say so.
+// After this time without a heartbeat, a hub on another machine counts as gone.
 inline constexpr std::chrono::seconds kHubSilence{30};
 
 // Every event of the run, from seq 1, in order, none missing, whenever it joins: what PUB dropped, left out or sent

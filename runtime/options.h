@@ -11,7 +11,7 @@ namespace ktstr {
 class OptionSet {
  public:
   virtual ~OptionSet() = default;
-  // `name`: "--format", or "LOG" for what stands without an option. A value that is set already is the default and
+  // `name`: "--format", or "LOG" for an argument without an option. A value that is set already is the default and
   // is shown in --help; the variable must outlive the parsing.
   virtual void text(const std::string& name, std::string& value, const std::string& help) = 0;
   virtual void texts(const std::string& name, std::vector<std::string>& values, const std::string& help) = 0;

@@ -19,7 +19,7 @@ using std::chrono::steady_clock;
 constexpr std::string_view kScheme = "ipc://";
 constexpr milliseconds kHandshakeLimit{20'000};
 constexpr size_t kGreeting = 64;
-// What makes a flood: so many messages, each within so short a time of the one before it.
+// A flood is this many messages, each within this time of the one before it.
 constexpr int kFlood = 32;
 constexpr std::chrono::microseconds kCloseTogether{20};
 

@@ -21,7 +21,7 @@ namespace ktstr {
 
 class PushSocket {
  public:
-  // `endpoint`: "ipc://PATH". Waits for the hub's side of the handshake. Errors: nobody listens, or nobody answers.
+  // `endpoint`: "ipc://PATH". Waits for the hub's side of the handshake. Errors: no process listens, or none answers.
   static Result<PushSocket> connect(const std::string& endpoint);
 
   PushSocket(PushSocket&&) noexcept;

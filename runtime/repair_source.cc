@@ -41,7 +41,7 @@ class LogRepair : public RepairSource {
       auto event = log_.next();
       if (!event) return std::move(event).error();
       if (!*event) {
-        // The hub tells of an event only after it stands in the log, so a hole there cannot fill later.
+        // The hub announces an event only after it is in the log, so a hole in the log cannot fill later.
         if (auto damage = log_.damage(); !damage.empty())
           return Error::system("repair from the log: " + damage);
         return not_there(seq);

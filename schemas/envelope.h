@@ -44,7 +44,7 @@ class EventBuffer {
 
   void stamp_seq(uint64_t seq);
   void stamp_host_ns(uint64_t ns);
-  // Who really carried it: a guest's word on its own VM is not taken.
+  // The collector stamps the VM that an event came from: a guest cannot choose it.
   void stamp_origin(Vm vm, uint8_t attempt);
 
  private:

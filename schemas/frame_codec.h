@@ -29,9 +29,9 @@ inline void append_frame(std::span<const uint8_t> payload, std::vector<uint8_t>&
 // empty.
 //
 // After damage (foreign bytes, a length over the limit, a wrong CRC) it looks for the next magic behind the
-// damaged header, so a lying length costs no frame that follows it. Only when lying lengths have cost kMaxWastedCrc
-// of vain CRC work more than the stream is long, they are believed and skipped: work stays linear. Memory: one maximal frame and what was
-// fed at once.
+// damaged header, so a wrong length loses no frame that follows it. Only when wrong lengths have cost kMaxWastedCrc
+// more bytes of CRC work than the stream is long, their payload is skipped, so that the work stays linear. Memory: one
+// maximal frame and what was fed at once.
 class FrameDecoder {
  public:
   static constexpr uint64_t kMaxWastedCrc = 64u << 20;

@@ -22,7 +22,7 @@ class LogReader {
   // Goes to a record that was read before: `offset` as offset() told it then, with `events` before it.
   void seek(uint64_t offset, uint64_t events);
 
-  // Empty after a clean end; else one line: what is wrong, at which offset, how many events stand before it.
+  // Empty after a clean end; else one line: what is wrong, at which offset, how many events are before it.
   std::string damage() const;
   uint64_t offset() const { return offset_; }
   uint64_t events() const { return events_; }

@@ -68,7 +68,7 @@ Status LogWriter::append(std::span<EventBuffer> batch) {
   }
   if (auto s = write_all(fd_.get(), parts); !s) {
     failed_ = true;
-    // A part of the batch may stand in the file: take it back, so that the log ends with a whole record.
+    // A part of the batch may be in the file: remove it, so that the log ends with a whole record.
     if (::ftruncate(fd_.get(), static_cast<off_t>(offset_)) != 0) { /* readers stop at the torn record */
     }
     return std::move(s).error().within(path_ + ": append to the event log");

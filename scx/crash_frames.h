@@ -14,7 +14,7 @@ namespace ktstr {
 // ... Empty: it is one.
 std::string_view frame_noise(std::string_view function);
 
-// The outermost frame of an interrupt: what stands further out was stopped by it.
+// The outermost frame of an interrupt: the frames further out were interrupted.
 bool is_interrupt(std::string_view function);
 
 struct CrashFrames {

@@ -1,5 +1,5 @@
-// The sched_ext dump as a table: which task stood where when the scheduler was thrown out. Also the dump's
-// own word on the exit, for logs in which the collector could not say it.
+// The sched_ext dump as a table: where each task was when the scheduler was disabled. Also the dump's exit reason,
+// for logs without CrashDetected.
 #pragma once
 
 #include <cstdint>

@@ -3,15 +3,12 @@
 // The corpus is the scheduler's log followed by the sched_ext dump. Semantics, for both matchers:
 //   - both given: both must match (AND).
 //   - `contains` is a plain substring, byte for byte. No trimming, no case folding, no normalisation.
-//   - `matches` is an RE2 expression searched for anywhere in the corpus. `^` and `$` are the ends of the
-//   whole corpus,
-//     `.` does not match a newline; the inline flags (?m), (?s), (?i), (?U) change that. Whitespace counts as
-//     written.
-//   - the pattern is UTF-8. The corpus need not be: a byte that is no UTF-8 is matched by no `.` and no
-//   class, and does
-//     no harm elsewhere.
-// A pattern that could match without consuming a character is refused, and so is one that matches any text at
-// all: such a pin passes, or fails, whatever the scheduler did. regex_scan.h says how that is decided.
+//   - `matches` is an RE2 expression, found anywhere in the corpus. `^` and `$` match at the ends of the corpus, `.` does
+//     not match a newline; the inline flags (?m), (?s), (?i), (?U) change that. Whitespace counts as written.
+//   - the pattern is UTF-8. The corpus need not be: no `.` and no class matches a byte that is not UTF-8; the rest of
+//     the corpus matches as usual.
+// A pattern that could match without consuming a character is rejected, and so is one that matches any text: such a pin
+// passes whatever the scheduler did. regex_scan.h says how that is decided.
 #pragma once
 
 #include <memory>
@@ -32,7 +29,7 @@ struct PinPatterns {
   std::optional<std::string> matches;
 };
 
-// Longer patterns are refused: nobody reads them, and RE2's program grows with them.
+// Longer patterns are rejected: people cannot read them, and RE2's program grows with them.
 inline constexpr size_t kMaxPinBytes = 4096;
 
 // What a pin says of one corpus.

@@ -1,5 +1,5 @@
-// Reads why sched_ext threw a scheduler out. The kernel tells it three times, each in its own dress: the dump
-// (trace lines, or the scheduler's own print of it), and a short form on the console.
+// Reads why sched_ext disabled a scheduler. The kernel gives the reason in three formats: the dump (trace lines, or
+// the scheduler's own print of it), and a short form on the console.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// What a body's context stands on: the plan in the VM, the socket on which checks are told, the workers that
-// run.
+// What a body's context uses: the plan in the VM, the socket on which it reports checks, the running workers.
 #pragma once
 
 #include <memory>

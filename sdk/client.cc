@@ -178,7 +178,7 @@ Result<Client> Client::connect(const RunInfo& run, const ClientOptions& options)
   return client;
 }
 
-// Our own ClientJoined coming by is the hub's word. Heard through a subscription of its own, so that next()
+// The hub accepted us when our ClientJoined arrives. A second subscription receives it, so that next()
 // still begins at the start.
 Status Client::await_join() {
   auto ear = Subscriber::connect(state_->zmq, state_->address, state_->run.log);

@@ -60,7 +60,7 @@ int run_body(const std::string& name) {
   if (result.verdict == TestVerdict::kPass && ctx.failed_checks() > 0)
     result = fail(std::to_string(ctx.failed_checks()) + (ctx.failed_checks() == 1 ? " check" : " checks") +
                   " of the body failed");
-  // What was told counts; the exit code is for whoever could not be told.
+  // The reported checks count; the exit code is for a body that could not report.
   const bool told = ctx.impl().send_result(result);
   return !told && result.verdict == TestVerdict::kFail ? 1 : 0;
 }

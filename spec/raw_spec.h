@@ -1,5 +1,5 @@
 // A spec file as written: read and typed, each value with its line, nothing merged or resolved yet.
-// test_spec_toml.cc makes it, test_spec.cc resolves it; nobody else needs it.
+// spec_toml.cc makes it, spec.cc resolves it; no other file uses it.
 #pragma once
 
 #include <map>

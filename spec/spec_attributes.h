@@ -40,7 +40,7 @@ struct Attribute {
   std::optional<double> given = std::nullopt;
 };
 
-// Attributes that may stand in [default], [scheduler.NAME] and [[test]], in the order of the manual.
+// Attributes that are allowed in [default], [scheduler.NAME] and [[test]], in the order of the manual.
 std::span<const Attribute> test_attributes();
 const Attribute* find_attribute(std::string_view name);
 

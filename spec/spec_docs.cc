@@ -97,7 +97,7 @@ OrderedJson refined(std::span<const Attribute> attributes) {
   return properties;
 }
 
-// Each verb is a form of its own: exactly one fits.
+// Each verb has its own form; exactly one must fit.
 OrderedJson op_schema() {
   OrderedJson forms = OrderedJson::array();
   for (const OpInfo& op : step_ops()) {

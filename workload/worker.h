@@ -10,7 +10,7 @@
 namespace ktstr {
 
 class WorkerLoop;
-// Work of one's own (ktstr/test.h): called once, to go on until the loop is stopping.
+// A worker's function of a C++ test (ktstr/test.h): called once; it returns when the loop is stopping.
 using WorkerFunction = std::function<void(WorkerLoop&)>;
 
 struct WorkerSetup {

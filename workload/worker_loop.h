@@ -1,9 +1,9 @@
-// What every kind of work stands on: the loop, the clock, the telemetry.
+// What every work type uses: the loop, the clock, the telemetry.
 //
-// The gap. In the loop a worker looks at the clock after every short computation; the time between two looks
-// is work plus the time it was not running. A wanted sleep is no gap: after one, the clock counts from the
-// moment at which the worker asked to run again, or at which its peer woke it. So "longest gap" is the
-// longest time that the worker could have run and did not.
+// The gap. In the loop a worker reads the clock after every short computation; the time between two readings is work
+// plus time in which it did not run. A sleep that it asked for is no gap: after one, the time counts from the moment at
+// which the worker asked to run again, or at which its peer woke it. So "longest gap" is the longest time that the worker
+// could have run and did not.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,7 @@ std::string symbol_name(const char* mangled) {
 }
 
 std::string describe(Dwfl* dwfl, Dwarf_Addr pc, bool exact) {
-  // A caller's pc is a return address: the call stands before it.
+  // A caller's pc is a return address: the call is before it.
   const Dwarf_Addr at = exact ? pc : pc - 1;
   char number[64];
   Dwfl_Module* module = dwfl_addrmodule(dwfl, at);

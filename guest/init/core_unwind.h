@@ -6,8 +6,8 @@
 
 namespace ktstr::guest {
 
-// Innermost first; at most 64. Symbols come from the programs and libraries that the core names, read where
-// they stand. Empty when the core cannot be read.
+// Innermost first; at most 64. Symbols come from the files of the programs and libraries that the core names.
+// Empty when the core cannot be read.
 std::vector<std::string> unwind_core(int core_fd);
 
 }  // namespace ktstr::guest

@@ -19,12 +19,11 @@ class EventChannel {
  public:
   explicit EventChannel(std::unique_ptr<Carrier> carrier) : carrier_(std::move(carrier)) {}
 
-  // Who speaks; before the plan was read nothing of it is known, and the collector fills it in.
+  // The origin of the events. Before the plan is read it is not known, and the collector fills it in.
   void identify(std::string run_id, Vm vm, uint8_t attempt);
 
-  // Queues one fact; it goes out with the next pump(), because each write costs an exit to the emulator. A
-  // host that does not read blocks the caller, but not for ever: after kBlockMs without progress events are
-  // dropped and counted.
+  // Queues one fact; the next pump() sends it, because each write costs an exit to the emulator. A host that does
+  // not read blocks the caller for kBlockMs at most; then events are dropped and counted.
   template <typename T>
   void send(T fact, uint64_t guest_ns = now_ns()) {
     EventHead head = head_;

@@ -30,7 +30,7 @@ constexpr uint64_t kProbeReadyNs = 60 * kSecond;
 constexpr uint64_t kProbeHangNs = 20 * kSecond;
 constexpr uint64_t kProbeDoneNs = 15 * kSecond;
 constexpr uint64_t kSettleNs =
-    6 * kSecond;                          // after a detach, for dump, console and the scheduler's last words
+    6 * kSecond;                          // after a detach, for dump, console and the scheduler's last output
 constexpr uint64_t kQuietNs = 300 * kMs;  // nothing new for so long counts as quiet
 constexpr uint64_t kGraceNs = 5 * kSecond;  // between asking and killing
 constexpr uint64_t kCoreNs = 10 * kSecond;
@@ -71,7 +71,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   stage(Stage::PlanRead, plan_->spec->name);
   prepare();
   const Attach result = attach();
-  // One that was thrown out before the workload could start has nothing to be loaded with.
+  // A scheduler that was disabled before the workload could start gets no workload.
   if (result != Attach::kFailed && !detached_) run_workload();
   phase("teardown");
   settle();
@@ -125,7 +125,7 @@ void GuestRun::watch_children() {
   });
 }
 
-// Commands of clients of the bus. A host that has gone is not listened to any more: its fd would be readable for ever.
+// Commands of clients of the bus. When the host closes its end, the fd stays readable, so it is no longer watched.
 void GuestRun::watch_host() {
   const int fd = channel_.input_fd();
   if (fd < 0) return;
@@ -184,7 +184,7 @@ GuestRun::Attach GuestRun::attach() {
 }
 
 Status GuestRun::wait_attached(uint64_t started_ns) {
-  // The sequence tells also of a scheduler that was enabled and thrown out between two looks.
+  // The sequence number also shows a scheduler that was enabled and disabled between two checks.
   auto was_enabled = [this] {
     return sched_ext_.enable_seq() > seq_before_ ||
            (last_state_ != "enabled" && sched_ext_.state() == "enabled");
@@ -249,13 +249,13 @@ void GuestRun::run_workload() {
     return;
   }
   stage(Stage::WorkloadStarted, std::to_string(scenario_->workers()) + " workers");
-  // The kernel's word counts: a scheduler may go on after its process has ended (a pinned link, a daemon).
+  // sched_ext's state decides: a scheduler may go on after its process has ended (a pinned link, a daemon).
   scenario_->run([this] { return detached_; });
   scenario_->ask_to_stop();
   stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
 }
 
-// After a detach: the kernel's dump, its console output and the scheduler's own words are worth waiting for.
+// After a detach, waits for the kernel's dump, its console output and the scheduler's output.
 void GuestRun::settle() {
   if (!scheduler_.started()) return;
   if (!detached_ && scheduler_.running()) return;
@@ -268,7 +268,7 @@ void GuestRun::settle() {
   if (!scheduler_.running()) scheduler_ended();
 }
 
-// Some of the monitor's samples stand on either side of it, with nothing going on.
+// It waits before and after, so that some of the monitor's samples fall on either side with nothing going on.
 void GuestRun::state_own_view() {
   constexpr uint64_t kQuiet = 300 * kMs;
   loop_.run_until([] { return false; }, now_ns() + kQuiet);

@@ -10,7 +10,7 @@ namespace ktstr::guest {
 // that failed.
 std::vector<std::string> mount_file_systems();
 
-// Kernel settings of a test VM: console loglevel (so that sched_ext's own words and oopses show), schedstats,
+// Kernel settings of a test VM: console loglevel (so that sched_ext's messages and oopses appear), schedstats,
 // BPF run statistics. Returns one line for each that failed.
 std::vector<std::string> apply_kernel_settings(bool verbose_console);
 

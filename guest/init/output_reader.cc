@@ -27,7 +27,7 @@ bool OutputReader::read_some() {
 }
 
 void OutputReader::drain(bool last) {
-  // Bounded: a surviving child of the program may write for ever.
+  // Bounded: a surviving child of the program may write without end.
   for (int i = 0; i < 1024 && pipe_ && read_some(); ++i) {
   }
   if (last) splitter_.flush([this](std::string_view text, bool truncated) { take_line(text, truncated); });

@@ -30,9 +30,9 @@ class PayloadProcess {
   }
   // Forked into the cgroup at `folder`. Its failure to exec is the error. Says PayloadStarted.
   Status start(int folder, const TestSpecT& test);
-  // An end that is asked for is without blame.
+  // An end that was requested is no failure.
   void ask_to_stop(int signo);
-  // Its time is over: it is killed, and that is its fault.
+  // Kills it at its timeout; this is a failure.
   void time_out();
 
   const PayloadSpecT& spec() const { return spec_; }
@@ -41,8 +41,8 @@ class PayloadProcess {
   bool running() const { return started() && !status_; }
   uint64_t started_ns() const { return started_ns_; }
 
-  // The reaper found it. Its last words are read and PayloadExited is said by finish(): not in the reaper, since the
-  // core of one that died by a signal has to be waited for.
+  // The reaper calls this. finish() reads its last output and sends PayloadExited, not the reaper, because the core
+  // of a payload that died by a signal takes time to arrive.
   void on_end(int wait_status);
   bool to_be_told() const { return status_ && !told_; }
   bool dumped_core() const;

@@ -50,7 +50,7 @@ class SchedulerProcess {
   void drain_output(bool last);
   uint64_t last_output_ns() const;
   uint64_t dropped_lines() const { return out_.dropped() + err_.dropped(); }
-  // Its last words for an error message: stderr first.
+  // Its last line for an error message: of stderr if there is one.
   const std::string& last_words() const {
     return err_.last_line().empty() ? out_.last_line() : err_.last_line();
   }

@@ -13,7 +13,7 @@
 namespace ktstr::probe {
 namespace {
 
-// The kernel tells where functions stand in the rewritten program; the clone needs their places in the
+// The kernel says where functions are in the rewritten program; the clone needs their places in the
 // original one. Those but the first are callbacks, referred to by a load of their relative address.
 void place_functions(const bpf_insn* insns, size_t count, bpf_func_info* functions, uint32_t n) {
   std::vector<uint32_t> starts{0};

@@ -1,4 +1,4 @@
-// bpf/probe.bpf.c, loaded: its programs, its maps, and what stands in them at the end.
+// bpf/probe.bpf.c, loaded: its programs, its maps, and their content at the end.
 #pragma once
 
 #include <string>
@@ -25,7 +25,7 @@ class ProbeObject {
     bool singles = false;        // a probe each, where kprobe.multi is refused
   };
   // Loads the programs that the plan needs (each takes the verifier's time) and writes the plan's targets.
-  // kUnsupported with the verifier's last words when refused. May be called again as long as nothing is
+  // kUnsupported with the verifier's last lines when rejected. May be called again as long as nothing is
   // attached.
   Status load(const Parts& parts);
 

@@ -55,7 +55,7 @@ void ProbeSet::attach_kernel() {
     if (!traceable) {
       fail(i, traceable.error().message());
     } else if (!traceable->available.contains(t.function)) {
-      // What stood on a backtrace is a function of its own.
+      // A function on a backtrace was not inlined.
       const bool seen = !plan_.keep_by_task && t.chain_index != UINT32_MAX;
       fail(i, seen ? "the kernel forbids tracing it (not in available_filter_functions)"
                    : "not in available_filter_functions: inlined, or the kernel forbids tracing it");

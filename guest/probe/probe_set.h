@@ -18,7 +18,7 @@ namespace ktstr::probe {
 
 class ProbeSet {
  public:
-  // Loads the BPF object with the plan's targets. kUnsupported with the verifier's last words when refused.
+  // Loads the BPF object with the plan's targets. kUnsupported with the verifier's last lines when rejected.
   static Result<std::unique_ptr<ProbeSet>> load(const ProbePlanT& plan);
 
   // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then

@@ -1,4 +1,4 @@
-// What the kernel tells about a loaded BPF program: its functions, where they stand in memory, which source
+// What the kernel says about a loaded BPF program: its functions, their addresses, which source
 // line each instruction came from.
 #pragma once
 

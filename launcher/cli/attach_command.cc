@@ -1,7 +1,7 @@
 // ktstr-launch runs; ktstr-launch attach RUN --name NAME [--guest] -- CMD…
 //
 // An attached command is an extra collector: its lines become CollectorLine events, with the time at which
-// they were read. On the host they stand under the source name NAME; it ends with the command, or with the
+// they were read. On the host their source is NAME; attach ends with the command, or with the
 // run. With --guest the command runs in the VM: cli/guest_attach.cc.
 #include <fcntl.h>
 #include <poll.h>

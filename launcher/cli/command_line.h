@@ -110,7 +110,7 @@ int runs_command(bool json);
 int report_error(const class Error& error, int code);
 // An environment variable, empty when unset.
 std::string env_value(const char* name);
-// Where runs and their files stand, from the environment.
+// The folders of runs and their files, from the environment.
 struct FolderOptions folder_options();
 // The folder of our own programs.
 std::string program_folder();

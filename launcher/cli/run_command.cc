@@ -113,7 +113,7 @@ Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache
   return std::move(kernel->info);
 }
 
-// What of the command line shapes a test: it stands in the command that reruns one.
+// The options that shape a test: the command that reruns a test repeats them.
 std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   std::vector<std::string> out;
   for (const std::string& kernel : options.kernels) out.insert(out.end(), {"--kernel", kernel});
@@ -232,7 +232,7 @@ int run_command(const RunCommandOptions& options) {
   return exit_code(code);
 }
 
-// Only the probe VM, from the log of a run that was recorded elsewhere.
+// Boots only the repro VM, from the log of a run that was recorded elsewhere.
 int repro_command(const ReproCommandOptions& options) {
   auto cache_dir = kernel_cache_dir();
   if (!cache_dir) return report_error(cache_dir.error(), kInfra);

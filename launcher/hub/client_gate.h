@@ -1,4 +1,4 @@
-// What the hub takes from whom: decides over each message, and words the refusals (docs/protocol.md).
+// Which client may state which event: decides on each message, and words the rejections (docs/protocol.md).
 //
 // Knows connections only as numbers; a number is in use from the first message to connection_closed(). Bounded: a
 // client that makes up names or errors costs no memory and few events (one per client, word and second).

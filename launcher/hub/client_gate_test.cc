@@ -1,4 +1,4 @@
-// Who is told what: the refusals of docs/protocol.md, one test a word.
+// The rejections of docs/protocol.md: one test for each word.
 #include "launcher/hub/client_gate.h"
 
 #include <gtest/gtest.h>

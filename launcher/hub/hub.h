@@ -1,12 +1,12 @@
 // The hub: every event of a run passes here. PUSH sockets in, **append to the log, then** PUB out.
 //
-// Order and durability are one act: the sequence number is given at the append. Ingest is lossless (a full hub holds
-// its producers back); PUB drops for a slow subscriber, which repairs the gap from the log (runtime/bus.h).
+// The hub gives an event its sequence number when it appends it to the log. Ingest is lossless (a full hub blocks its
+// producers); PUB drops for a slow subscriber, which repairs the gap from the log (runtime/bus.h).
 // While idle the hub publishes the newest sequence number every 20 ms, so that a subscriber that missed the last
-// event notices. Large events, and floods of them, are announced by that number alone: whoever wants them reads the
-// log, and neither a stopped subscriber nor three busy ones cost the hub memory or time.
+// event notices. Large events, and floods of them, are announced by that number alone: subscribers read the log,
+// and neither a stopped subscriber nor three busy ones cost the hub memory or time.
 //
-// What the hub does not take it refuses in the open: ClientRefused (launcher/hub/client_gate.h).
+// The hub reports what it rejects: ClientRefused (launcher/hub/client_gate.h).
 //
 // Thread rule: the hub lives on its own thread; start(), stop() and the accessors are for the owner's thread.
 #pragma once

@@ -1,4 +1,4 @@
-// The bus end to end in one process: nothing is lost, whoever is slow, late or noisy.
+// The bus end to end in one process: no event is lost for slow, late or flooding clients.
 #include "launcher/hub/hub.h"
 
 #include <gtest/gtest.h>

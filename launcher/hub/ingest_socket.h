@@ -1,8 +1,9 @@
 // The hub's local ingest: a unix socket that PUSH sockets of any ZeroMQ connect to.
 //
-// Not libzmq's PULL, for one reason: when a peer closes while libzmq holds it back, libzmq throws away what the peer had
-// sent and the kernel still held. A producer that floods and ends would lose its last words. Here everything up to the peer's end is read. Two
-// more things come with it: what waits is bounded in bytes (the kernel's socket buffer), not in messages of any size; and who sends is known.
+// It replaces libzmq's PULL socket. When a peer closes while libzmq blocks it, libzmq discards what the peer had sent
+// and the kernel still held, so a producer that sends a flood and ends would lose its last events. This socket reads
+// everything up to the peer's end. It also bounds what waits in bytes (the kernel's socket buffer) instead of messages,
+// and it knows the sending process.
 #pragma once
 
 #include <functional>

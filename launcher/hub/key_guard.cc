@@ -27,7 +27,7 @@ void KeyGuard::secure(zmq::socket_t& socket) const {
   socket.set(zmq::sockopt::curve_server, true);
   socket.set(zmq::sockopt::curve_secretkey, keys_.own_secret);
   socket.set(zmq::sockopt::zap_domain, kDomain);
-  // A peer that vanished without a word frees its name.
+  // A peer whose connection is lost frees its name.
   socket.set(zmq::sockopt::heartbeat_ivl, 5000);
   socket.set(zmq::sockopt::heartbeat_timeout, 15000);
 }

@@ -1,4 +1,4 @@
-// A recorded run on a bus is heard as it was: every byte, whoever joins when.
+// A recorded run on a bus gives every subscriber every byte of the log, whenever it joins.
 #include "launcher/hub/replay_bus.h"
 
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What was asked for, and in whose words.
+// The kernel that was asked for, and by which option or variable.
 struct Asked {
   std::string spec;
   std::string origin;

@@ -1,7 +1,7 @@
 // How long each stage of a VM may take before the launcher ends it.
 //
-// The guest has deadlines of its own inside these (attach, quiescence); the launcher's only fire when the guest no
-// longer speaks. All are multiplied by the time scale: how much slower this host runs guests than the one on which
+// The guest has shorter deadlines of its own (attach, quiescence); the launcher's only pass when the guest sends
+// nothing any more. All are multiplied by the time scale: how much slower this host runs guests than the one on which
 // the base values were set (KVM, idle).
 #pragma once
 

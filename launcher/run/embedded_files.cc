@@ -164,7 +164,7 @@ Status FileExtractor::end() {
   std::error_code error;
   fs::create_directories(store_, error);
   ::chmod(store_.c_str(), 0700);
-  // What stands there is believed by its hash alone.
+  // A file that exists already is used only if its content has the hash.
   auto there = sha256_file(current_.host_path);
   if (!there || *there != current_.sha256) {
     std::string beside = current_.host_path + ".new." + std::to_string(::getpid());

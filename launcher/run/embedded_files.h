@@ -1,7 +1,8 @@
 // The files that a run needs, in its log (`run --embed`) and out of it again (`repro`).
 //
-// In: scheduler and payloads with their libraries, and the spec; each in pieces of at most 1 MiB (FileEmbedded). Out: into a store by content
-// hash, private to the user; nothing is believed that its hash does not prove. Paths of the log are used in the guest only.
+// embed_files() publishes scheduler and payloads with their libraries, and the spec, each in pieces of at most 1 MiB
+// (FileEmbedded). FileExtractor writes them into a store by content hash, private to the user, and checks each hash.
+// Paths of the log are used in the guest only.
 #pragma once
 
 #include <functional>

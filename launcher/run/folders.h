@@ -1,4 +1,4 @@
-// Where a run's files stand.
+// The folders of a run's files.
 //
 //   artifacts   --out DIR, else $XDG_STATE_HOME/ktstr/runs/RUN_ID: one folder a test with events.ktlog, report.txt.
 //               Kept. A test whose folder holds a log already gets NAME-2, NAME-3, …

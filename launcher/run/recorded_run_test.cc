@@ -1,4 +1,4 @@
-// What a log carries for `repro`, and what is not believed of it.
+// What a log carries for `repro`, and what `repro` rejects in it.
 #include "launcher/run/recorded_run.h"
 
 #include <gtest/gtest.h>

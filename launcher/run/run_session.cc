@@ -206,7 +206,7 @@ Status TestRun::start_helpers() {
       options.extra_args = {"--recorded-until", std::to_string(recorded_until_)};
     auto helper = start_helper(name, options);
     if (!helper) {
-      // Without ears there is no point in a VM; without the others the report says what is missing.
+      // Without the collector no VM is booted; without another helper the report names it.
       if (std::string_view(name) == "collector") return std::move(helper).error();
       HelperExitedT exited;
       exited.name = name;
@@ -408,7 +408,7 @@ void TestRun::check_state() {
     case State::kDone:
       return;
     case State::kVmEnded:
-      // How it ended is known once the guest's last words have passed the bus.
+      // How it ended is known once the guest's last events have passed the bus.
       if (stage_ == Stage::GuestFinished || drained_ || !alive("collector") ||
           waited(never_spoke() ? kNeverSpokeLimit : kSettleLimit)) {
         publish_vm_exit();
@@ -433,7 +433,7 @@ void TestRun::check_state() {
     case State::kAwaitVerdict:
       if (verdict_) return finish();
       if (!alive("reporter")) return judge_without_reporter("");
-      // Once the file stands, the reporter only waits for whoever reads its output (a pager): so do we.
+      // Once the file exists, the reporter only waits for the reader of its output (a pager), and so does the launcher.
       if (waited(kAnswerLimit) && ::access(result_.report.c_str(), F_OK) != 0)
         judge_without_reporter("the reporter did not answer");
       return;

@@ -27,7 +27,7 @@ class GuestRam {
   uint64_t bytes_;
 };
 
-// Guest RAM below 4 GiB on q35; the rest stands at guest physical 4 GiB. File offset of a guest physical
+// Guest RAM below 4 GiB on q35; the rest starts at guest physical 4 GiB. File offset of a guest physical
 // address: gpa < lowmem ? gpa : gpa - 4 GiB + lowmem.
 uint64_t lowmem_bytes(uint64_t ram_bytes);
 

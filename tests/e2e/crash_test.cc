@@ -45,7 +45,7 @@ TEST(Crash, TheDemoHasAllEightSectionsFromARealCrash) {
   // The cause: kernel's reason, and the scheduler's own frame with its source line.
   EXPECT_TRUE(std::regex_search(first_line(run.out), std::regex("scx_demo\\.bpf\\.c:[0-9]+")))
       << first_line(run.out);
-  // The second VM died in the same way, under probes that saw arguments.
+  // The repro VM crashed in the same way, under probes that read arguments.
   EXPECT_NE(run.out.find("same signature"), std::string::npos) << run.out;
   auto log = read_log(scratch.path() + "/out/enqueue_crash/events.ktlog");
   auto hits = std::count_if(log.begin(), log.end(),
@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fixture{"scx_stall", "", "^BUG SUMMARY: .*stall", kAllSections, 20},
         Fixture{"scx_bad_dsq", "", "^BUG SUMMARY: .*(DSQ|dsq)", kAllSections},
         Fixture{"scx_dispatch_loop", "", "^BUG SUMMARY: .*", kAllSections, 20},
-        // No dump: the kernel did not throw these out. They die without our second VM as well as with it, and the
+        // No dump: the kernel did not disable these. They fail without a repro VM as well as with it, and the
         // auto-repro section says so.
         Fixture{"scx_verifier_reject",
                 "",

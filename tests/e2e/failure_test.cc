@@ -1,4 +1,4 @@
-// Failures that are not a scheduler's crash are told apart, and none is ever a pass.
+// Failures that are not a scheduler's crash: each is named, and none is a pass.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>

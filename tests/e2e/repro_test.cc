@@ -1,4 +1,4 @@
-// What the second VM's probes tell, beyond the demo: values of kernel functions and of the scheduler's own
+// What the repro VM's probes report, beyond the demo: values of kernel functions and of the scheduler's own
 // types, calls before the last, hits of a guest that died, and the way from a crash to its regression test.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// maps: keeps a book on tasks in a map of each common kind, and calls the run off after so many enqueues.
+// maps: keeps data about tasks in a map of each common kind, and aborts with scx_bpf_error() after N enqueues.
 #define OWN_ENQUEUE
 #include "tests/schedulers/common/fifo.bpf.h"
 

@@ -1,4 +1,4 @@
-// stall: takes one user task and puts it nowhere, so it never runs again and the kernel's watchdog bites.
+// stall: inserts one user task into no DSQ, so that it never runs again and the kernel's watchdog disables the scheduler.
 #define OWN_ENQUEUE
 #include "tests/schedulers/common/fifo.bpf.h"
 

@@ -1,4 +1,4 @@
-// A client of a live ktstr run: hears every event, in order, none missing; states lines and facts of its own.
+// A client of a live ktstr run: receives every event, in order, none missing; publishes lines and facts of its own.
 //
 //   auto run = ktstr::find_run();
 //   auto client = ktstr::Client::connect(*run, {.name = "mytool"});
@@ -8,7 +8,7 @@
 //     if (auto* crash = (*event)->as<ktstr::CrashDetected>()) ...
 //   }
 //
-// What it does on the wire stands in docs/protocol.md. One thread at a time may use a Client. Nothing throws.
+// docs/protocol.md describes the wire protocol. One thread at a time may use a Client. Nothing throws.
 #pragma once
 
 #include <chrono>

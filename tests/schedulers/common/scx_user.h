@@ -1,5 +1,5 @@
 // The user half that all our schedulers share: open, load, attach, print a status line a second, and say
-// why the kernel threw the scheduler out.
+// why the kernel disabled the scheduler.
 #pragma once
 
 #include <linux/types.h>
