@@ -1,9 +1,9 @@
 #include "monitor/btf_value.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
+#include "base/numbers.h"
 #include "base/text.h"
 #include "schemas/monitor_generated.h"
 
@@ -133,20 +133,6 @@ class Renderer {
   bool spent_ = false;
 };
 
-template <typename T>
-bool parse_number(std::string_view text, T& out) {
-  int base = 10;
-  std::string digits(text);
-  const bool minus = digits.starts_with("-");
-  std::string_view body = std::string_view(digits).substr(minus ? 1 : 0);
-  if (body.starts_with("0x") || body.starts_with("0X")) {
-    base = 16;
-    digits = (minus ? "-" : "") + std::string(body.substr(2));
-  }
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out, base);
-  return error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
-}
-
 Error bad_value(const ValuePlace& place, std::string_view text, const std::string& why) {
   return Error::invalid("\"" + std::string(text) + "\" is no " + place.type_name + ": " + why);
 }
@@ -154,17 +140,17 @@ Error bad_value(const ValuePlace& place, std::string_view text, const std::strin
 Result<uint64_t> encode_number(const ValuePlace& place, const BtfType& type, std::string_view text) {
   const unsigned bits = type.size * 8;
   if (type.is_signed) {
-    int64_t value = 0;
-    if (!parse_number(text, value)) return bad_value(place, text, "a whole number is needed");
-    if (bits < 64 && (value < -(int64_t{1} << (bits - 1)) || value >= int64_t{1} << (bits - 1)))
+    const auto value = parse_number<int64_t>(text, 0);
+    if (!value) return bad_value(place, text, "a whole number is needed");
+    if (bits < 64 && (*value < -(int64_t{1} << (bits - 1)) || *value >= int64_t{1} << (bits - 1)))
       return bad_value(place, text, "it does not fit into " + std::to_string(type.size) + " bytes");
-    return static_cast<uint64_t>(value);
+    return static_cast<uint64_t>(*value);
   }
-  uint64_t value = 0;
-  if (!parse_number(text, value)) return bad_value(place, text, "a whole number, not negative, is needed");
-  if (bits < 64 && value >> bits)
+  const auto value = parse_number(text, 0);
+  if (!value) return bad_value(place, text, "a whole number, not negative, is needed");
+  if (bits < 64 && *value >> bits)
     return bad_value(place, text, "it does not fit into " + std::to_string(type.size) + " bytes");
-  return value;
+  return *value;
 }
 
 Result<uint64_t> encode_enum(const BtfView& btf, const ValuePlace& place, const BtfType& type,
@@ -175,8 +161,7 @@ Result<uint64_t> encode_enum(const BtfView& btf, const ValuePlace& place, const 
     if (e.name == text) return e.value;
     if (shown++ < 8) known += (known.empty() ? "" : ", ") + printable(e.name);
   }
-  int64_t number = 0;
-  if (parse_number(text, number)) return encode_number(place, type, text);
+  if (parse_number<int64_t>(text, 0)) return encode_number(place, type, text);
   return bad_value(place, text, "its values are " + known + (shown > 8 ? ", …" : ""));
 }
 
@@ -212,15 +197,15 @@ Result<ValuePlace> step_into(const BtfView& btf, const ValuePlace& from, std::st
 
 Result<ValuePlace> index_into(const BtfView& btf, const ValuePlace& from, std::string_view digits) {
   const BtfType type = btf.resolve(from.type_id);
-  uint32_t index = 0;
-  if (!parse_number(digits, index)) return Error::invalid("\"[" + std::string(digits) + "]\" is no index");
+  const auto index = parse_number<uint32_t>(digits, 0);
+  if (!index) return Error::invalid("\"[" + std::string(digits) + "]\" is no index");
   if (type.cls != BtfClass::kArray)
     return Error::invalid("[" + std::string(digits) + "]: " + btf.type_name(from.type_id) + " is no array");
-  if (index >= type.count)
+  if (*index >= type.count)
     return Error::invalid("[" + std::string(digits) + "]: the array has " + std::to_string(type.count) +
                           " elements");
   const uint32_t size = btf.resolve(type.target).size;
-  return ValuePlace{from.offset + index * size, size, type.target, {}};
+  return ValuePlace{from.offset + *index * size, size, type.target, {}};
 }
 
 }  // namespace

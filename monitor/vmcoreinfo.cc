@@ -1,8 +1,9 @@
 #include "monitor/vmcoreinfo.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
+
+#include "base/numbers.h"
 
 namespace ktstr {
 namespace {
@@ -10,15 +11,6 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr size_t kHeader = 24;  // Elf note: three u32, the name "VMCOREINFO\0" padded to 12
 constexpr size_t kMaxText = 4 * kPage;
-
-template <typename T>
-std::optional<T> parse_number(std::string_view text, int base) {
-  if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // The note's text if a note is at the start of `page`.
 std::optional<std::string> note_at(const RamFile& ram, uint64_t offset) {

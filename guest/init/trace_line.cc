@@ -1,7 +1,7 @@
 // Read from the right: only comm, at the far left, may hold anything (blanks, dashes, brackets).
 #include "guest/init/trace_line.h"
 
-#include <charconv>
+#include "base/numbers.h"
 
 namespace ktstr::guest {
 namespace {
@@ -19,19 +19,12 @@ std::string_view last_word(std::string_view& rest) {
   return word;
 }
 
-template <typename T>
-bool parse_number(std::string_view text, T& value) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
 std::optional<uint64_t> parse_stamp(std::string_view text) {
   const size_t dot = text.find('.');
-  uint64_t seconds = 0, micros = 0;
   if (dot == std::string_view::npos || text.size() != dot + 7) return std::nullopt;
-  if (!parse_number(text.substr(0, dot), seconds) || !parse_number(text.substr(dot + 1), micros))
-    return std::nullopt;
-  return seconds * 1'000'000'000 + micros * 1000;
+  const auto seconds = parse_number(text.substr(0, dot)), micros = parse_number(text.substr(dot + 1));
+  if (!seconds || !micros) return std::nullopt;
+  return *seconds * 1'000'000'000 + *micros * 1000;
 }
 
 }  // namespace
@@ -49,13 +42,16 @@ std::optional<TraceLine> parse_trace_line(std::string_view line) {
   out.ns = *ns;
   std::string_view cpu = last_word(head);  // flags, unless irq-info is off
   if (cpu.empty() || cpu.front() != '[') cpu = last_word(head);
-  if (cpu.size() < 3 || cpu.front() != '[' || !parse_number(cpu.substr(1, cpu.size() - 2), out.cpu))
-    return std::nullopt;
+  if (cpu.size() < 3 || cpu.front() != '[') return std::nullopt;
+  const auto cpu_number = parse_number<int>(cpu.substr(1, cpu.size() - 2));
   const size_t dash = head.find_last_of('-');
   if (dash == std::string_view::npos) return std::nullopt;
   std::string_view pid = head.substr(dash + 1);
   pid = pid.substr(0, pid.find(' '));
-  if (!parse_number(pid, out.pid)) return std::nullopt;
+  const auto pid_number = parse_number<int>(pid);
+  if (!cpu_number || !pid_number) return std::nullopt;
+  out.cpu = *cpu_number;
+  out.pid = *pid_number;
   out.comm = head.substr(0, dash);
   const size_t first = out.comm.find_first_not_of(' ');
   out.comm = first == std::string_view::npos ? std::string_view() : out.comm.substr(first);
