@@ -4,35 +4,10 @@
 #include "schemas/guest_generated.h"
 
 namespace ktstr {
-namespace {
-
-// Takes from `other` what `exit` does not tell.
-void complete(ScxExit& exit, const std::optional<ScxExit>& other) {
-  if (!other || !other->is_error()) return;
-  if (exit.kind == 0) exit.kind = other->kind;
-  if (exit.reason.empty()) exit.reason = other->reason;
-  if (exit.message.empty()) exit.message = other->message;
-  if (exit.ops_name.empty()) exit.ops_name = other->ops_name;
-  if (exit.comm.empty()) {
-    exit.comm = other->comm;
-    exit.pid = other->pid;
-  }
-  if (exit.cpu < 0) exit.cpu = other->cpu;
-  if (exit.guest_ns == 0) exit.guest_ns = other->guest_ns;
-  if (exit.backtrace.empty()) exit.backtrace = other->backtrace;
-}
-
-}  // namespace
-
 void CrashDetector::on_event(const EventBuffer& event) {
-  const uint64_t guest_ns = event->stamp()->guest_ns();
-  if (auto* dump = event.as<DumpLine>()) {
-    dump_.feed(str(dump->text()), {dump->pid(), dump->cpu(), guest_ns});
-  } else if (auto* out = event.as<SchedulerLine>()) {
-    (out->stream() == OutputStream::Stdout ? scheduler_out_ : scheduler_err_).feed(str(out->text()));
-  } else if (auto* console = event.as<ConsoleLine>()) {
+  words_.fold(event);
+  if (auto* console = event.as<ConsoleLine>()) {
     const StampedText line = split_stamp(str(console->text()));
-    console_.feed(line.text, line.guest_ns);
     faults_.feed(line.text, line.guest_ns);
   } else if (auto* program = event.as<BpfProgram>()) {
     lines_.add(*program);
@@ -45,7 +20,7 @@ std::optional<CrashDetectedT> CrashDetector::result() const {
   auto exit = scheduler_exit();
   for (const KernelFault& fault : faults_.faults()) {
     const bool after = exit && exit_before(fault);
-    // The kernel answers a lockup by disabling the scheduler: the exit then says more.
+    // The kernel answers a lockup by aborting the scheduler: then the exit tells more.
     if (exit && (after || fault.kind == CrashKind::Lockup)) continue;
     return kernel_fault(fault, after);
   }
@@ -53,40 +28,11 @@ std::optional<CrashDetectedT> CrashDetector::result() const {
 }
 
 std::optional<CrashDetectedT> CrashDetector::scheduler_exit() const {
-  struct Source {
-    std::optional<ScxExit> exit;
-    const char* name;
-  };
-  const Source sources[] = {{dump_.result(), "sched_ext_dump"},
-                            {console_.result(), "console"},
-                            {scheduler_err_.result(), "scheduler log"},
-                            {scheduler_out_.result(), "scheduler log"}};
-  const Source* best = nullptr;
-  for (const Source& s : sources) {
-    if (!best && s.exit && s.exit->is_error()) best = &s;
-  }
-  if (!best) return std::nullopt;
-  ScxExit exit = *best->exit;
-  for (const Source& s : sources) complete(exit, s.exit);
-
-  CrashDetectedT crash;
-  crash.kind = CrashKind::SchedExtExit;
-  crash.exit_kind = exit.kind;
-  crash.reason = exit.reason;
-  crash.message = exit.message;
-  crash.ops_name = exit.ops_name.empty() ? ops_name_ : exit.ops_name;
-  crash.task_comm = exit.comm;
-  crash.task_pid = exit.pid;
-  crash.cpu = exit.cpu;
-  crash.source = best->name;
-  if (auto stall = parse_stall(exit.message)) {
-    crash.stall_task_comm = stall->comm;
-    crash.stall_task_pid = stall->pid;
-    crash.stall_ns = stall->ns;
-  }
-  lines_.resolve(exit.backtrace);
-  for (ChainFrameT& frame : exit.backtrace)
-    crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
+  auto error = words_.error();
+  if (!error) return std::nullopt;
+  lines_.resolve(error->exit.backtrace);
+  CrashDetectedT crash = to_crash(std::move(*error));
+  if (crash.ops_name.empty()) crash.ops_name = ops_name_;
   return crash;
 }
 
@@ -111,7 +57,7 @@ CrashDetectedT CrashDetector::kernel_fault(const KernelFault& fault, bool after_
 // The dump is taken at once, the console's line follows a second later: either may be missing. Both clocks
 // count from boot and differ by milliseconds at most.
 bool CrashDetector::exit_before(const KernelFault& fault) const {
-  for (const auto& exit : {dump_.result(), console_.result()}) {
+  for (const auto& exit : {words_.dump().exit(), words_.console_exit()}) {
     if (exit && exit->is_error() && exit->guest_ns != 0 && exit->guest_ns <= fault.guest_ns) return true;
   }
   return false;

@@ -1,10 +1,9 @@
 // Decides whether a VM's run had a crash, and collects what is known about it. It takes that VM's events, in
 // order, and knows no socket and no clock.
 //
-// Sources, best first: the sched_ext dump of the trace buffer, the console, the scheduler's own output. What
-// one does not say is taken from the next. An orderly unregistration is not a crash. If the kernel disabled the
-// scheduler because of a lockup or RCU stall, the crash is that exit. An oops or panic *before* any exit is the
-// crash.
+// What was said about the scheduler's end comes from ScxWords (scx/scx_words.h), about the kernel's own trouble
+// from KernelFaultParser. An orderly unregistration is no crash. A lockup or RCU stall for which the kernel then
+// aborted the scheduler is that exit; an oops or panic *before* any exit is the crash itself.
 #pragma once
 
 #include <optional>
@@ -14,7 +13,7 @@
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 #include "scx/kernel_fault_parser.h"
-#include "scx/scx_exit_parser.h"
+#include "scx/scx_words.h"
 
 namespace ktstr {
 
@@ -33,9 +32,7 @@ class CrashDetector {
 
   std::string accelerator_;
   std::string ops_name_;
-  ScxDumpParser dump_;
-  ScxDumpParser scheduler_out_, scheduler_err_;
-  ScxConsoleParser console_;
+  ScxWords words_;
   KernelFaultParser faults_;
   BpfLineResolver lines_;
 };

@@ -2,12 +2,12 @@
 
 #include "monitor/walkers.h"
 #include "schemas/monitor_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kGlobalDsq = (1ull << 63) | 1;  // SCX_DSQ_GLOBAL
-constexpr int kMaxTables = 4;                      // a resize chains the next table behind
+constexpr int kMaxTables = 4;  // a resize chains the next table behind
 
 class DsqReader {
  public:
@@ -92,7 +92,7 @@ bool read_dsqs(const GuestKernel& kernel, const ScxRoot& root, Reading& reading)
       if (*at == 0) continue;  // a node that is not there
       const uint64_t dsq = l.global_pointers ? *at : *at + l.node_global;
       if (!reader.add(dsq, DsqKind::Global, node, false)) return false;
-      if (reading.dsqs.back().id != kGlobalDsq) return false;  // not what it should be: half built
+      if (reading.dsqs.back().id != kScxDsqGlobal) return false;  // not what it should be: half built
     }
   }
   if (l.bypass && kernel.layout().scx.per_cpu) {

@@ -143,7 +143,7 @@ TEST_F(Freezing, AChainThatIsALoopEndsThatWalkOnly) {
   EXPECT_GT(map(f, "cells")->entries_left_out, 0u);
   EXPECT_EQ(text(*map(f, "made_up.bss")->entries[0]).substr(0, 12), "enqueued=501");
   ASSERT_EQ(f.absent.size(), 1u);
-  EXPECT_EQ(f.absent[0], "CPU 1's local DSQ: cut where it made no sense");
+  EXPECT_EQ(f.absent[0], "local DSQ of CPU 1: cut where it made no sense");
 }
 
 TEST_F(Freezing, WildPointersAndAbsurdCounts) {

@@ -4,12 +4,12 @@
 #include "monitor/freezer.h"
 #include "monitor/walkers.h"
 #include "schemas/monitor_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kLocalDsq = (1ull << 63) | 2;  // SCX_DSQ_LOCAL
-constexpr uint32_t kMaxSteps = 1u << 16;          // of one list, cursors and all
+constexpr uint32_t kMaxSteps = 1u << 16;  // of one list, cursors and all
 
 // As ps writes it; in words where ps has no letter (include/linux/sched.h, 6.16 to 7.3: TASK_WAKING, TASK_NEW).
 std::string state_letter(uint64_t state) {
@@ -124,13 +124,13 @@ void freeze_cpu(const GuestKernel& kernel, const QueueReader& reader, uint16_t c
   const auto depth = l.dsq.depth.read(memory, dsq);
   if (!depth || *depth == 0) return;
   auto d = std::make_unique<FrozenDsqT>();
-  d->id = kLocalDsq;
+  d->id = kScxDsqLocal;
   d->kind = DsqKind::Global;
   d->place = cpu;
   d->depth = static_cast<uint32_t>(*depth);
   if (!reader.tasks(dsq + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, curr, d->tasks,
                     d->tasks_left_out))
-    cut(out, name + "'s local DSQ");
+    cut(out, dsq_name(kScxDsqLocal, DsqKind::Global, cpu));
   out.dsqs.push_back(std::move(d));
 }
 
@@ -162,12 +162,10 @@ void freeze_queues(const GuestKernel& kernel, const FreezeLimits& limits, GuestF
     d->kind = dsq.kind;
     d->place = dsq.place;
     d->depth = dsq.depth;
-    char name[40];
-    std::snprintf(name, sizeof name, "DSQ 0x%llx", static_cast<unsigned long long>(dsq.id));
     if (l.freeze.dsq_tasks && l.freeze.list_node &&
         !reader.tasks(dsq.address + l.freeze.dsq_tasks.offset, l.freeze.list_node.offset, true, 0, d->tasks,
                       d->tasks_left_out))
-      cut(out, name);
+      cut(out, dsq_name(dsq.id, dsq.kind, dsq.place));
     out.dsqs.push_back(std::move(d));
   }
 }

@@ -8,6 +8,7 @@
 #include "monitor/run_queue_counters.h"
 #include "monitor/sampler.h"
 #include "schemas/monitor_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -39,8 +40,8 @@ void print(const MonitorSampleT& s) {
                   EnumNameSchedClass(c->curr->sched_class));
     }
     if (const auto& w = c->longest_waiting) {
-      std::printf(" waiting %s[%d] %s in %#" PRIx64, printable(w->comm).c_str(), w->pid,
-                  human_ns(w->wait_ns).c_str(), w->dsq_id);
+      std::printf(" waiting %s[%d] %s %s", printable(w->comm).c_str(), w->pid, human_ns(w->wait_ns).c_str(),
+                  waits_in(w->dsq_id ? dsq_name(w->dsq_id) : "").c_str());
     }
     std::printf("\n");
   }
@@ -64,7 +65,7 @@ void print(const MonitorSampleT& s) {
                 m->type, m->key_size, m->value_size, m->max_entries);
   }
   for (const auto& d : s.dsqs) {
-    std::printf("dsq %#" PRIx64 " depth %u %s %u\n", d->id, d->depth, EnumNameDsqKind(d->kind), d->place);
+    std::printf("%s: depth %u\n", dsq_name(d->id, d->kind, d->place).c_str(), d->depth);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "monitor/guest_memory.h"
 #include "monitor/kallsyms.h"
 #include "monitor/run_queue_counters.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 
@@ -108,7 +109,7 @@ struct FreezeLayout {
   Field dsq_tasks;                             // scx_dispatch_q.list
   Field local_dsq;                             // rq.scx.local_dsq
   uint64_t cursor_flag = 1;                    // SCX_DSQ_LNODE_ITER_CURSOR: not a task
-  uint64_t exit_unreg = 64;                    // SCX_EXIT_UNREG: user space took the scheduler out
+  uint64_t exit_unreg = kScxExitUnreg;         // SCX_EXIT_UNREG: user space took the scheduler out
   std::map<uint64_t, std::string> exit_names;  // enum scx_exit_kind: "error_stall"
 };
 

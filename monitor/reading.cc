@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "schemas/monitor_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 namespace {
@@ -115,7 +116,7 @@ MonitorSampleT to_event(const Reading& r, const KernelLayout& layout) {
   s.ops_name = text_of(r.ops_name);
   const auto state = layout.scx.states.find(r.state);
   if (state != layout.scx.states.end()) s.state = state->second;
-  s.scx_enabled = s.state.empty() ? r.root != 0 && r.exit_kind == 0 : s.state == "enabled";
+  s.scx_enabled = s.state.empty() ? r.root != 0 && r.exit_kind == 0 : s.state == kScxStateEnabled;
   for (const CpuReading& cpu : r.cpus) s.cpus.push_back(to_event(cpu));
   for (size_t i = 0; r.has_counters && i < r.counters.size(); ++i) {
     s.counters.push_back(counter(layout.scx.events[i].name, r.counters[i]));

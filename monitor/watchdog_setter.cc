@@ -7,6 +7,7 @@
 #include "monitor/bpf_maps.h"
 #include "monitor/walkers.h"
 #include "schemas/monitor_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 namespace {
@@ -81,7 +82,7 @@ std::optional<WatchdogSetT> WatchdogSetter::look() {
   if (done_) return std::nullopt;
   kernel_.refresh();
   const auto state = kernel_.layout().scx.states.find(read_scx_state(kernel_));
-  const bool enabled = state != kernel_.layout().scx.states.end() && state->second == "enabled";
+  const bool enabled = state != kernel_.layout().scx.states.end() && state->second == kScxStateEnabled;
   if (!enabled) {
     write_waiting();
     return std::nullopt;

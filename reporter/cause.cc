@@ -7,16 +7,16 @@
 #include <charconv>
 
 #include "reporter/names.h"
+#include "reporter/wait_place.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
 #include "scx/crash_frames.h"
+#include "scx/stall.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
-
-constexpr uint64_t kErrorKind = 1024;  // SCX_EXIT_ERROR: from here on the kernel threw the scheduler out
-constexpr uint64_t kStallKind = 1026;
 
 // The path it was compiled under is long and says little: the last part stands in the summary.
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -103,13 +103,14 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
           : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
                         crash.stall_ns ? seconds(crash.stall_ns) : "too long");
   std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
-  const DumpTask* task = crash.stall_task_pid ? vm.dump_tasks.find(crash.stall_task_pid) : nullptr;
+  const DumpTask* task = crash.stall_task_pid ? vm.words.dump().find(crash.stall_task_pid) : nullptr;
   if (task) {
-    std::string where =
-        !task->dsq.empty() ? "in " + dsq_name(task->dsq)
-        : task->ops_state.starts_with("2")
-            ? "in the scheduler's hands (ops_state QUEUED, on no DSQ: enqueued, never dispatched)"
-            : "on no DSQ";
+    const std::string place = wait_place(vm, task->pid);
+    const std::string where =
+        task->held_by_scheduler()
+            ? fmt::format("in the scheduler's hands (ops_state QUEUED, {}: enqueued, never dispatched)",
+                          place)
+            : place;
     text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
     if (task->runnable_ms < 0) text += fmt::format(", since {} ms before the dump", -task->runnable_ms);
   }
@@ -146,11 +147,10 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
     case CrashKind::SchedExtExit:
       break;
   }
-  if (crash.exit_kind == kStallKind || crash.stall_task_pid != 0 ||
-      crash.reason.find("stall") != std::string::npos)
-    return {FailureKind::kStall, stall_summary(crash, vm), "scheduler thrown out: a task was not run"};
+  if (is_stall(crash))
+    return {FailureKind::kStall, stall_summary(crash, vm), "scheduler aborted: a task was not run"};
   std::string head = crash.reason.empty() ? exit_kind_name(crash.exit_kind) : crash.reason;
-  if (crash.exit_kind != 0 && crash.exit_kind < kErrorKind)
+  if (crash.exit_kind != 0 && !is_scx_error(crash.exit_kind))
     return {
         FailureKind::kSchedulerLeft,
         fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model), head, what, frame),
@@ -160,22 +160,8 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
 
 // What the kernel said, where no CrashDetected came: a lost collector, a log that ends early.
 std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
-  CrashDetectedT crash;
-  if (const auto& header = vm.dump_tasks.header(); header && header->exit_kind >= kErrorKind) {
-    crash.exit_kind = header->exit_kind;
-    crash.reason = header->reason;
-    crash.message = header->message;
-    crash.task_comm = header->comm;
-    crash.task_pid = header->pid;
-    return crash;
-  }
-  if (vm.console_exit && vm.console_exit->reason.find("unregistered") == std::string::npos &&
-      vm.console_exit->reason.find("sysrq") == std::string::npos) {
-    crash.reason = vm.console_exit->reason;
-    crash.message = vm.console_exit->message;
-    return crash;
-  }
-  return std::nullopt;
+  auto error = vm.words.error();
+  return error ? std::optional(to_crash(std::move(*error))) : std::nullopt;
 }
 
 std::string load_sentence(const LoadFailure& load) {
@@ -195,25 +181,15 @@ std::string ended(const SchedulerExitedT& exit) {
 }
 
 // Asked for by its own programs or by the kernel, without an error; not because its process went away.
-bool left_by_itself(const ConsoleExit& exit) {
-  return exit.reason.starts_with("unregistered") && exit.reason != "unregistered from user space";
+bool left_by_itself(const ScxExit& exit) {
+  const uint64_t kind = exit.known_kind();
+  return kind != 0 && kind != kScxExitUnreg && !is_scx_error(kind);
 }
 
-// The kernel's console keeps such an exit's message to itself; schedulers print it: "EXIT: REASON (MESSAGE)".
-std::string exit_words(const VmRecord& vm) {
-  if (!vm.console_exit->message.empty()) return ": " + vm.console_exit->message;
-  const std::string start = "EXIT: " + vm.console_exit->reason + " (";
-  auto said = [&](const auto& lines) -> std::string {
-    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-      if (!line->starts_with(start)) continue;
-      std::string text = line->substr(start.size(), 400);
-      if (text.ends_with(')')) text.pop_back();
-      return ": " + text;
-    }
-    return "";
-  };
-  const std::string last = said(vm.scheduler_log.kept().tail());
-  return last.empty() ? said(vm.scheduler_log.kept().head()) : last;
+// The kernel's console keeps such an exit's message to itself; schedulers print it.
+std::string exit_words(const VmRecord& vm, const ScxExit& exit) {
+  const std::string text = exit.message.empty() ? vm.words.printed_message(exit.reason) : exit.message;
+  return text.empty() ? "" : ": " + text.substr(0, 400);
 }
 
 // ", in abort+0x9 (libc.so.6), from check+0x1b (scx_x)": the innermost frame that has a name, and the
@@ -322,10 +298,10 @@ Cause find_cause(const RunModel& model) {
     return unattached(model, vm);
   }
   const bool early = vm.detached_early || (vm.scheduler_exit && !vm.scheduler_exit->requested);
-  if (vm.attached && early && vm.console_exit && left_by_itself(*vm.console_exit)) {
+  if (const auto exit = vm.words.console_exit(); vm.attached && early && exit && left_by_itself(*exit)) {
     return {FailureKind::kSchedulerLeft,
-            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model),
-                        vm.console_exit->reason, exit_words(vm)),
+            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model), exit->reason,
+                        exit_words(vm, *exit)),
             "scheduler left during the test"};
   }
   if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "reporter/names.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/vocabulary.h"
 #include "workload/judge.h"
 
 namespace ktstr {

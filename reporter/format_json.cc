@@ -2,13 +2,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "reporter/format.h"
-#include "reporter/names.h"
 #include "reporter/sections.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {

@@ -13,6 +13,7 @@
 #include "schemas/spec_generated.h"
 #include "scx/crash_signature.h"
 #include "scx/error_pin.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -49,10 +50,6 @@ bool may_be_expected(FailureKind kind) {
     default:
       return false;
   }
-}
-
-bool has_pins(const TestSpecT& spec) {
-  return !spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty();
 }
 
 // Missing helpers, gaps, damage: said near the top, whatever the outcome.
@@ -138,11 +135,8 @@ void judge_expected(const RunModel& model, Judgement& j) {
                     "expect_err = true, but this is not an error of the running scheduler: not a pass");
     return;
   }
-  if (has_pins(spec)) {
-    PinPatterns patterns;
-    if (!spec.expect_scx_bpf_error_contains.empty()) patterns.contains = spec.expect_scx_bpf_error_contains;
-    if (!spec.expect_scx_bpf_error_matches.empty()) patterns.matches = spec.expect_scx_bpf_error_matches;
-    auto pin = ErrorPin::compile(std::move(patterns));
+  if (PinPatterns pins = pins_of(spec); pins.any()) {
+    auto pin = ErrorPin::compile(std::move(pins));
     if (!pin) {
       set(j, ExitCode::kUsage);
       j.outcome = Outcome::Inconclusive;

@@ -42,7 +42,7 @@ TEST(Judge, CrashIsSeenInTheDumpWhenTheCollectorIsGone) {
   run.boot();
   run.attach("demo");
   run.start_workload();
-  run.dump(sample("scx_demo.dump.txt"));
+  run.dump(sample("7.3-scx_demo.dump.txt"));
   Judgement j = verdict(run);  // nothing more: everything was killed
   EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind);
   EXPECT_THAT(j.summary, HasSubstr("budget of 500"));

@@ -159,7 +159,7 @@ TEST(MonitorSection, ShowsTheGuestAsItStoodAtTheExit) {
   f.held_ns = 350'000;
   f.reason = "sched_ext exit 1026 (error_stall)";
   f.artifact = "frozen.json";
-  f.absent = {"CPU 3's local DSQ: cut where it made no sense"};
+  f.absent = {"local DSQ of CPU 3: cut where it made no sense"};
   auto cpu = std::make_unique<FrozenCpuT>();
   cpu->nr_running = cpu->scx_nr_running = 2;
   cpu->curr = task(7, "spinner");
@@ -196,7 +196,7 @@ TEST(MonitorSection, ShowsTheGuestAsItStoodAtTheExit) {
                 "  empty: local DSQ of CPU 0\n"
                 "  map .bss.stats (array)\n"
                 "    stats.enqueued 501  stats.on true\n"
-                "  absent: CPU 3's local DSQ: cut where it made no sense\n"));
+                "  absent: local DSQ of CPU 3: cut where it made no sense\n"));
   EXPECT_THAT(text, Not(HasSubstr("stats.zero")));
 }
 

@@ -49,7 +49,7 @@ TEST(GoldenReport, CrashWithRepro) {
   run.attach("demo", Vm::Repro);
   run.start_workload(Vm::Repro);
   run.advance_ms(700);
-  run.dump(sample("scx_demo.dump.txt"), Vm::Repro);
+  run.dump(sample("7.3-scx_demo.dump.txt"), Vm::Repro);
   run.scheduler_output(sample("scx_demo.sched.txt"), Vm::Repro);
   run.console(sample("scx_demo.console.txt"), Vm::Repro);
   run.power_off(true, 0, 0, Vm::Repro);

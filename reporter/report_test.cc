@@ -105,7 +105,7 @@ TEST(Report, EventsAfterTheFactsChangeNothing) {
   SyntheticRun run = SyntheticRun::good();
   std::string before = run.text();
   run.add(VerdictT{}, Vm::Host);
-  run.dump(sample("scx_demo.dump.txt"));
+  run.dump(sample("7.3-scx_demo.dump.txt"));
   run.add(RunFinishedT{}, Vm::Host);
   EXPECT_EQ(before, run.text());
 }

@@ -6,16 +6,11 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/unpack.h"
+#include "scx/error_pin.h"
 
 namespace ktstr {
 namespace {
-
-template <typename T, typename Table>
-T unpacked(const Table& table) {
-  T object;
-  table.UnPackTo(&object);
-  return object;
-}
 
 // A command in the guest has a name of its own; the guest may say any, so where it comes from is told.
 std::string line_source(std::string_view command, std::string_view source) {
@@ -34,15 +29,14 @@ RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{}))
 
 void RunModel::start(const RunStarted& started) {
   if (run_) return;  // the first one counts
-  run_ = unpacked<RunStartedT>(started);
+  run_ = unpack<RunStartedT>(started);
   primary_ = std::make_unique<VmRecord>(VmRecord::Options{.primary = true,
                                                           .verbose = verbose(),
                                                           .scx = run_->spec->scheduler != nullptr,
                                                           .thresholds = MonitorThresholds::of(*run_->spec)});
   const TestSpecT& spec = *run_->spec;
   primary_->expect(spec);
-  corpus_ =
-      PinCorpus(!spec.expect_scx_bpf_error_contains.empty() || !spec.expect_scx_bpf_error_matches.empty());
+  corpus_ = PinCorpus(pins_of(spec).any());
 }
 
 VmRecord& RunModel::record_for(const EventBuffer& event) {
@@ -74,7 +68,7 @@ bool RunModel::fold(const EventBuffer& event) {
       break;
     case Payload::HelperExited:
       if (auto* helper = event.as<HelperExited>(); !helper->expected() && lost_helpers_.size() < 64)
-        lost_helpers_.push_back(unpacked<HelperExitedT>(*helper));
+        lost_helpers_.push_back(unpack<HelperExitedT>(*helper));
       break;
     case Payload::ClientRefused:
       clients_.refused(*event.as<ClientRefused>());
@@ -107,20 +101,17 @@ bool RunModel::fold(const EventBuffer& event) {
       repro_declined_ = event.as<ReproDeclined>()->reason()->str();
       break;
     case Payload::ReproFinished:
-      repro_finished_ = unpacked<ReproFinishedT>(*event.as<ReproFinished>());
+      repro_finished_ = unpack<ReproFinishedT>(*event.as<ReproFinished>());
       break;
     case Payload::ProbeAttached:
-      if (event.vm() == Vm::Repro) probes_ = unpacked<ProbeAttachedT>(*event.as<ProbeAttached>());
+      if (event.vm() == Vm::Repro) probes_ = unpack<ProbeAttachedT>(*event.as<ProbeAttached>());
       break;
     case Payload::ProbeFinished:
-      if (event.vm() == Vm::Repro) probes_finished_ = unpacked<ProbeFinishedT>(*event.as<ProbeFinished>());
+      if (event.vm() == Vm::Repro) probes_finished_ = unpack<ProbeFinishedT>(*event.as<ProbeFinished>());
       break;
     case Payload::SchedulerLine:
-      if (event.vm() == Vm::Primary) corpus_.scheduler_line(str(event.as<SchedulerLine>()->text()));
-      record_for(event).fold(event);
-      break;
     case Payload::DumpLine:
-      if (event.vm() == Vm::Primary) corpus_.dump_line(str(event.as<DumpLine>()->text()));
+      if (event.vm() == Vm::Primary) corpus_.fold(event);
       record_for(event).fold(event);
       break;
     default:

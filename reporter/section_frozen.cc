@@ -2,58 +2,52 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "reporter/names.h"
 #include "reporter/sections.h"
+#include "reporter/wait_place.h"
 #include "schemas/monitor_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
 
 constexpr size_t kMaxDsqs = 16, kMaxTasksShown = 6, kMaxMaps = 16, kMaxEntriesShown = 4, kMaxFieldsShown = 16;
-constexpr uint64_t kLocalDsq = (1ull << 63) | 2;  // SCX_DSQ_LOCAL
 
-std::string task_text(const TaskSeenT& task, int guilty) {
-  std::string text =
-      fmt::format("{}{}[{}]", task.pid == guilty && guilty != 0 ? ">" : "", task.comm, task.pid);
+std::string task_text(const TaskSeenT& task, int named) {
+  std::string text = fmt::format("{}{}[{}]", task.pid == named && named != 0 ? ">" : "", task.comm, task.pid);
   if (!task.state.empty() && task.state != "R") text += " " + task.state;
   if (task.wait_ns) text += " waits " + human_ns(task.wait_ns);
   return text;
 }
 
 template <typename Tasks>
-std::string tasks_text(const Tasks& tasks, uint64_t left_out, int guilty) {
+std::string tasks_text(const Tasks& tasks, uint64_t left_out, int named) {
   std::string text;
   size_t shown = 0;
   for (const auto& task : tasks) {
-    if (shown == kMaxTasksShown && task->pid != guilty) continue;
-    text += (shown++ ? ", " : "") + task_text(*task, guilty);
+    if (shown == kMaxTasksShown && task->pid != named) continue;
+    text += (shown++ ? ", " : "") + task_text(*task, named);
   }
   const uint64_t more = tasks.size() - shown + left_out;
   return more ? text + fmt::format(", and {} more", more) : text;
 }
 
-std::string queue_name(const FrozenDsqT& dsq) {
-  if (dsq.id == kLocalDsq) return fmt::format("local DSQ of CPU {}", dsq.place);
-  if (dsq.kind == DsqKind::Global) return fmt::format("global DSQ (node {})", dsq.place);
-  if (dsq.kind == DsqKind::Bypass) return fmt::format("bypass DSQ of CPU {}", dsq.place);
-  return fmt::format("DSQ {:#x}", dsq.id);
-}
+std::string queue_name(const FrozenDsqT& dsq) { return dsq_name(dsq.id, dsq.kind, dsq.place); }
 
-void cpus(const GuestFrozenT& f, int guilty, Page& page) {
+void cpus(const GuestFrozenT& f, int named, Page& page) {
   for (const auto& cpu : f.cpus) {
     std::string text = fmt::format("  CPU {}: ", cpu->cpu);
-    text += cpu->idle ? "idle" : cpu->curr ? task_text(*cpu->curr, guilty) + " runs" : "?";
+    text += cpu->idle ? "idle" : cpu->curr ? task_text(*cpu->curr, named) + " runs" : "?";
     std::vector<const TaskSeenT*>
         waiting;  // runnable, and on no queue of sched_ext: said here, else with its queue
     for (const auto& task : cpu->tasks)
       if (task->dsq_id == 0 && (!cpu->curr || task->pid != cpu->curr->pid)) waiting.push_back(task.get());
     text += fmt::format(", {} runnable ({} of sched_ext)", cpu->nr_running, cpu->scx_nr_running);
-    if (!waiting.empty()) text += "; in no DSQ: " + tasks_text(waiting, 0, guilty);
+    if (!waiting.empty()) text += "; " + waits_in("") + ": " + tasks_text(waiting, 0, named);
     page.line(text);
   }
 }
 
-void dsqs(const GuestFrozenT& f, int guilty, Page& page) {
+void dsqs(const GuestFrozenT& f, int named, Page& page) {
   std::string empty;
   size_t shown = 0, more = 0;
   for (const auto& dsq : f.dsqs) {
@@ -62,7 +56,7 @@ void dsqs(const GuestFrozenT& f, int guilty, Page& page) {
       if (empty.size() > 200) empty.resize(200);
     } else if (++shown <= kMaxDsqs) {
       page.linef("  {}: {} {}: {}", queue_name(*dsq), dsq->depth, dsq->depth == 1 ? "task" : "tasks",
-                 tasks_text(dsq->tasks, dsq->tasks_left_out, guilty));
+                 tasks_text(dsq->tasks, dsq->tasks_left_out, named));
     } else {
       ++more;
     }
@@ -123,12 +117,12 @@ void maps(const GuestFrozenT& f, Page& page) {
 void frozen_part(const VmRecord& vm, Page& page) {
   if (!vm.frozen) return;
   const GuestFrozenT& f = *vm.frozen;
-  const int guilty = !vm.crash ? 0 : vm.crash->stall_task_pid ? vm.crash->stall_task_pid : vm.crash->task_pid;
+  const int named = named_pid(vm);
   page.linef(
       "at the exit ({}){}{}{}:", f.reason, f.held_ns ? ", with the VM held for " + human_ns(f.held_ns) : "",
       f.note.empty() ? "" : "; " + f.note, f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
-  cpus(f, guilty, page);
-  dsqs(f, guilty, page);
+  cpus(f, named, page);
+  dsqs(f, named, page);
   maps(f, page);
   for (const std::string& what : f.absent) page.linef("  absent: {}", what);
 }

@@ -1,41 +1,53 @@
 // `--- scheduler log ---`, `--- sched_ext dump ---`, and the verbose console.
 #include <algorithm>
 
-#include "reporter/names.h"
 #include "reporter/sections.h"
+#include "reporter/wait_place.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
 
 constexpr size_t kTableRows = 12;
 
-std::string since(const DumpTask& task) { return fmt::format("{} ms", task.runnable_ms); }
-
-// The task that the kernel names: the one that was not run, or the one that triggered the exit.
-int guilty_pid(const VmRecord& vm) {
-  if (vm.crash && vm.crash->stall_task_pid) return vm.crash->stall_task_pid;
-  if (vm.crash && vm.crash->task_pid) return vm.crash->task_pid;
-  return vm.dump_tasks.header() ? vm.dump_tasks.header()->pid : 0;
-}
+// A column of the table of tasks. What the dump has as "key=value" needs its title and key here, no more.
+struct Column {
+  const char* title;
+  std::string_view key = {};
+  std::string (*text)(const DumpTask&) = nullptr;
+};
+const Column kColumns[] = {
+    {"task", {}, [](const DumpTask& t) { return fmt::format("{}[{}]", t.comm, t.pid); }},
+    {"cpu", {}, [](const DumpTask& t) { return std::to_string(t.cpu); }},
+    {"state", {}, [](const DumpTask& t) { return fmt::format("{}{}", t.current ? "*" : "", t.state); }},
+    {"runnable since", {}, [](const DumpTask& t) { return fmt::format("{} ms", t.runnable_ms); }},
+    {"waits in", {}, [](const DumpTask& t) { return t.dsq().empty() ? "-" : dsq_name(t.dsq()); }},
+    {"slice", "slice"},
+    {"weight", "weight"},
+    {"cpus", "cpus"},
+};
 
 void tasks_table(const VmRecord& vm, Page& page) {
-  if (vm.dump_tasks.tasks().empty()) return;
+  const ScxDump& dump = vm.words.dump();
+  if (dump.tasks().empty()) return;
   std::vector<const DumpTask*> order;
-  for (const DumpTask& task : vm.dump_tasks.tasks()) order.push_back(&task);
-  const int guilty = guilty_pid(vm);
-  // The named task, then those that wait longest.
+  for (const DumpTask& task : dump.tasks()) order.push_back(&task);
+  const int named = named_pid(vm);
+  // The named one, then those that wait longest.
   std::stable_sort(order.begin(), order.end(), [&](const DumpTask* a, const DumpTask* b) {
-    if ((a->pid == guilty) != (b->pid == guilty)) return a->pid == guilty;
+    if ((a->pid == named) != (b->pid == named)) return a->pid == named;
     return a->runnable_ms < b->runnable_ms;
   });
   page.linef("tasks on the run queues ({} of {}; * running, > named by the kernel):",
-             std::min(order.size(), kTableRows), vm.dump_tasks.total());
-  Table table({"", "task", "cpu", "state", "runnable since", "waits in", "slice", "weight", "cpus"});
+             std::min(order.size(), kTableRows), dump.total_tasks());
+  std::vector<std::string> titles = {""};
+  for (const Column& column : kColumns) titles.push_back(column.title);
+  Table table(titles);
   for (size_t i = 0; i < order.size() && i < kTableRows; ++i) {
-    const DumpTask& t = *order[i];
-    table.row({t.pid == guilty ? ">" : "", fmt::format("{}[{}]", t.comm, t.pid), std::to_string(t.cpu),
-               fmt::format("{}{}", t.current ? "*" : "", t.state), since(t),
-               t.dsq.empty() ? "-" : dsq_name(t.dsq), t.slice, t.weight, t.cpus});
+    std::vector<std::string> cells = {order[i]->pid == named ? ">" : ""};
+    for (const Column& c : kColumns)
+      cells.push_back(c.text ? c.text(*order[i]) : std::string(order[i]->fields.get(c.key)));
+    table.row(cells);
   }
   table.print(page);
   page.linef("the kernel's dump ({} lines):", vm.dump.total());

@@ -7,9 +7,11 @@
 
 #include "base/text.h"
 #include "reporter/monitor_checks.h"
-#include "reporter/names.h"
 #include "reporter/sections.h"
+#include "reporter/wait_place.h"
 #include "schemas/monitor_generated.h"
+#include "scx/stall.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -134,9 +136,7 @@ void queues(const MonitorSummary& m, Page& page) {
     if (depth == 0) continue;
     if (++shown > 16) continue;
     auto [kind, id, place] = key;
-    text += kind == DsqKind::User     ? fmt::format("  {:#x}: {}", id, depth)
-            : kind == DsqKind::Global ? fmt::format("  global (node {}): {}", place, depth)
-                                      : fmt::format("  bypass (CPU {}): {}", place, depth);
+    text += fmt::format("  {}: {}", dsq_name(id, kind, place), depth);
   }
   if (shown)
     page.linef("deepest DSQs:{}{}", text, shown > 16 ? fmt::format("  and {} more", shown - 16) : "");
@@ -152,7 +152,7 @@ void vcpus(const MonitorSummary& m, Page& page) {
 
 // Only for a stall, or a CPU that seemed stuck: whose fault.
 void attribution(const VmRecord& vm, Page& page) {
-  bool stalled = vm.crash && (vm.crash->stall_task_pid != 0 || vm.crash->exit_kind == 1026);
+  const bool stalled = vm.crash && is_stall(*vm.crash);
   if (!stalled && !vm.monitor.sustained(vm.monitor.stuck())) return;
   auto wait = vm.waits.find(stalled ? vm.crash->stall_task_pid : 0);
   if (!wait) {
@@ -178,8 +178,7 @@ void attribution(const VmRecord& vm, Page& page) {
       "  {}[{}] waited {} on CPU {}, {}; in {} samples the CPU ran sched_ext tasks {}, real-time {}, others "
       "{}, "
       "idle {}; a vCPU thread waited {} of {} for a host CPU",
-      wait->comm, wait->pid, human_ns(wait->wait_ns), wait->cpu,
-      wait->dsq_id ? "in " + dsq_name(fmt::format("{:#x}", wait->dsq_id)) : "in no DSQ", wait->samples,
+      wait->comm, wait->pid, human_ns(wait->wait_ns), wait->cpu, wait_place(vm, wait->pid), wait->samples,
       wait->ran_ext, wait->ran_rt, wait->ran_other, wait->ran_idle, human_ns(wait->host_wait_ns),
       human_ns(wait->span_ns));
 }

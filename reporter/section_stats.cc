@@ -6,6 +6,7 @@
 #include "reporter/sections.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -139,10 +140,9 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
     for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i)
       page.linef("  #{:<2} {}", i, exit.core_frames[i]);
   }
-  if (vm.console_exit) {
-    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", vm.console_exit->ops_name,
-               vm.console_exit->reason,
-               vm.console_exit->message.empty() ? "" : ": " + vm.console_exit->message);
+  if (const auto exit = vm.words.console_exit()) {
+    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", exit->ops_name, exit->reason,
+               exit->message.empty() ? "" : ": " + exit->message);
   }
   if (vm.console_lines == 0) {
     page.line("kernel console:      not a line was printed");

@@ -4,6 +4,7 @@
 
 #include "schemas/envelope.h"
 #include "schemas/monitor_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 
@@ -37,7 +38,8 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
     }
     Wait& wait = open.wait;
     wait.wait_ns = waiter->wait_ns();
-    wait.dsq_id = waiter->dsq_id();
+    // The kernel moves what waits there when it aborts the scheduler: the task waited elsewhere before.
+    if (waiter->dsq_id() != kScxDsqBypass || wait.samples == 0) wait.dsq_id = waiter->dsq_id();
     ++wait.samples;
     const TaskSeen* curr = cpu->curr();
     if (!curr) {

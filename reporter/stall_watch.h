@@ -16,7 +16,7 @@ struct Wait {
   std::string comm;
   unsigned cpu = 0;
   uint64_t wait_ns = 0;  // as the kernel counts, to the tick
-  uint64_t dsq_id = 0;   // where it waited at last; 0: in no DSQ
+  uint64_t dsq_id = 0;   // where it waited at last, before the bypass DSQ; 0: in no DSQ
   uint64_t samples = 0;  // of the span, and who had the CPU in them
   uint64_t ran_ext = 0, ran_rt = 0, ran_other = 0, ran_idle = 0;
   std::string rt_comm;  // a real-time task that had it

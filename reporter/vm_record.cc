@@ -7,6 +7,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/unpack.h"
 
 namespace ktstr {
 namespace {
@@ -17,13 +18,6 @@ constexpr HeadTail::Limits kReproLimits{.head_lines = 0, .tail_lines = kReproTai
 constexpr HeadTail::Limits kLogLimits{.head_lines = 1000, .tail_lines = 1000};
 constexpr HeadTail::Limits kDumpLimits{.head_lines = 8000, .tail_lines = 2000};
 constexpr HeadTail::Limits kConsoleLimits{.head_lines = 10000, .tail_lines = 10000};
-
-template <typename T, typename Table>
-T unpacked(const Table& table) {
-  T object;
-  table.UnPackTo(&object);
-  return object;
-}
 
 }  // namespace
 
@@ -61,19 +55,20 @@ void VmRecord::fold(const EventBuffer& event) {
   switch (event.type()) {
     case Payload::ConsoleLine:
       if (stage == Stage::NotStarted) reach(Stage::KernelStarted, event);
+      words.fold(event);
       return console_line(str(event.as<ConsoleLine>()->text()));
     case Payload::DumpLine: {
       std::string_view text = str(event.as<DumpLine>()->text());
       if (dump.empty()) {
         scheduler_gone();
-        timeline.mark(Moment::of(event), "the kernel dumps sched_ext's state: the scheduler is thrown out");
+        timeline.mark(Moment::of(event), "the kernel dumps sched_ext's state: the scheduler is aborted");
         if (stage == Stage::WorkloadStarted) {
           timeline.begin("after the exit", Moment::of(event));
           if (!scenario_end) scenario_end = Moment::of(event);
         }
       }
       dump.push(std::string(text));
-      dump_tasks.line(text);
+      words.fold(event);
       return;
     }
     case Payload::OpApplied:
@@ -101,12 +96,12 @@ void VmRecord::fold(const EventBuffer& event) {
     case Payload::VmStarted:
       started = true;
       attempt = event->stamp()->attempt();
-      facts = unpacked<VmStartedT>(*event.as<VmStarted>());
+      facts = unpack<VmStartedT>(*event.as<VmStarted>());
       timeline.begin("boot", Moment::of(event));
       timeline.zero(Moment::of(event));
       return;
     case Payload::VmExited:
-      exited = unpacked<VmExitedT>(*event.as<VmExited>());
+      exited = unpack<VmExitedT>(*event.as<VmExited>());
       if (exited->last_stage > stage) stage = exited->last_stage;
       timeline.end(Moment::of(event));
       return;
@@ -117,22 +112,22 @@ void VmRecord::fold(const EventBuffer& event) {
       return;
     case Payload::GuestHello:
       reach(Stage::InitStarted, event);
-      hello = unpacked<GuestHelloT>(*event.as<GuestHello>());
+      hello = unpack<GuestHelloT>(*event.as<GuestHello>());
       return;
     case Payload::StageReached:
       return reach(event.as<StageReached>()->stage(), event);
     case Payload::GuestFailed:
-      if (!failed) failed = unpacked<GuestFailedT>(*event.as<GuestFailed>());
+      if (!failed) failed = unpack<GuestFailedT>(*event.as<GuestFailed>());
       timeline.mark(Moment::of(event), "init gave up: " + failed->error);
       return;
     case Payload::PhaseStarted:
       return timeline.begin(str(event.as<PhaseStarted>()->name()), Moment::of(event));
     case Payload::GuestFinished:
       reach(Stage::GuestFinished, event);
-      finished = unpacked<GuestFinishedT>(*event.as<GuestFinished>());
+      finished = unpack<GuestFinishedT>(*event.as<GuestFinished>());
       return;
     case Payload::CollectorDrained:
-      drained = unpacked<CollectorDrainedT>(*event.as<CollectorDrained>());
+      drained = unpack<CollectorDrainedT>(*event.as<CollectorDrained>());
       return;
     case Payload::BpfProgram:
       return fold_program(*event.as<BpfProgram>());
@@ -147,20 +142,6 @@ void VmRecord::console_line(std::string_view text) {
   ++console_lines;
   console_tail.push(text);
   if (options.verbose) console.push(std::string(text));
-  constexpr std::string_view kScx = "sched_ext: ";
-  size_t at = text.find(kScx);
-  if (at == text.npos) return;
-  std::string_view said = text.substr(at + kScx.size()).substr(0, 1024);
-  constexpr std::string_view kName = "BPF scheduler \"";
-  size_t end = said.find("\" disabled (");
-  if (said.starts_with(kName) && end != said.npos && said.ends_with(")") && !console_exit) {
-    size_t reason = end + 12;
-    console_exit = {.ops_name = std::string(said.substr(kName.size(), end - kName.size())),
-                    .reason = std::string(said.substr(reason, said.size() - 1 - reason))};
-  } else if (console_exit && console_exit->message.empty() &&
-             said.starts_with(console_exit->ops_name + ": ")) {
-    console_exit->message = std::string(said.substr(console_exit->ops_name.size() + 2));
-  }
 }
 
 void VmRecord::fold_scheduler(const EventBuffer& event) {
@@ -170,6 +151,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
       auto* line = event.as<SchedulerLine>();
       std::string_view text = str(line->text());
       scheduler_log.push(text);
+      words.fold(event);
       if (!attached) load.line(text);
       if (line->stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
         last_stderr_line.assign(text.substr(0, 512));
@@ -183,7 +165,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
       return;
     case Payload::SchedulerAttached:
       reach(Stage::SchedulerAttached, event);
-      attached = unpacked<SchedulerAttachedT>(*event.as<SchedulerAttached>());
+      attached = unpack<SchedulerAttachedT>(*event.as<SchedulerAttached>());
       timeline.mark(now, "sched_ext enabled");
       return;
     case Payload::SchedulerDetached: {
@@ -199,7 +181,7 @@ void VmRecord::fold_scheduler(const EventBuffer& event) {
       return;
     }
     default:
-      scheduler_exit = unpacked<SchedulerExitedT>(*event.as<SchedulerExited>());
+      scheduler_exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>());
       if (!scheduler_exit->requested) scheduler_gone();
       timeline.mark(now, scheduler_exit->requested ? "scheduler's process ended, as asked"
                                                    : "scheduler's process ended by itself");
@@ -214,13 +196,13 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
                                    stage == Stage::WorkloadStarted && !detached_early));
       return;
     case Payload::GuestFrozen:
-      frozen = unpacked<GuestFrozenT>(*event.as<GuestFrozen>());
+      frozen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
       timeline.mark(Moment::of(event), frozen->held_ns ? "the monitor held the VM to look at it"
                                                        : "the monitor looked at the dying scheduler");
       return;
     case Payload::MapWritten: {
       constexpr size_t kMaxWrites = 1024;
-      auto write = unpacked<MapWrittenT>(*event.as<MapWritten>());
+      auto write = unpack<MapWrittenT>(*event.as<MapWritten>());
       std::string what = write.map + (write.field.empty() ? "" : " " + write.field);
       timeline.mark(Moment::of(event), write.error.empty()
                                            ? what + " written: " + write.before + " -> " + write.after
@@ -229,7 +211,7 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
       return;
     }
     case Payload::WatchdogSet:
-      watchdog = unpacked<WatchdogSetT>(*event.as<WatchdogSet>());
+      watchdog = unpack<WatchdogSetT>(*event.as<WatchdogSet>());
       return;
     case Payload::MonitorAttached:
       monitor_attached = true;
@@ -240,7 +222,7 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
       monitor_unavailable = std::string(str(event.as<MonitorUnavailable>()->reason()));
       return;
     default:
-      monitor_stopped = unpacked<MonitorStoppedT>(*event.as<MonitorStopped>());
+      monitor_stopped = unpack<MonitorStoppedT>(*event.as<MonitorStopped>());
       monitor.fold(*event.as<MonitorStopped>(), event->stamp()->host_ns());
   }
 }
@@ -258,13 +240,13 @@ void VmRecord::fold_scenario(const EventBuffer& event) {
     timeline.mark(
         now, "payload " + std::string(str(event.as<PayloadStarted>()->name()).substr(0, 128)) + " started");
   } else if (event.type() == Payload::PayloadExited) {
-    auto exit = unpacked<PayloadExitedT>(*event.as<PayloadExited>());
+    auto exit = unpack<PayloadExitedT>(*event.as<PayloadExited>());
     timeline.mark(now, "payload " + exit.name.substr(0, 128) + ": " + payload_end_text(exit));
   }
 }
 
 void VmRecord::fold_crash(const CrashDetected& seen) {
-  auto now = unpacked<CrashDetectedT>(seen);
+  auto now = unpack<CrashDetectedT>(seen);
   if (!crash) {
     crash = std::move(now);
   } else if (crash->kind != CrashKind::SchedExtExit && now.kind == CrashKind::SchedExtExit) {

@@ -17,18 +17,11 @@
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
-#include "scx/dump_tasks.h"
 #include "scx/load_failure.h"
 #include "workload/worker_stats.h"
+#include "scx/scx_words.h"
 
 namespace ktstr {
-
-// The kernel's one line about a scheduler's end: `sched_ext: BPF scheduler "x" disabled (reason)`.
-struct ConsoleExit {
-  std::string ops_name;
-  std::string reason;
-  std::string message;  // the line after it, when it is the scheduler's message
-};
 
 // A callback of the scheduler, as recorded when it was attached.
 struct CallbackFact {
@@ -56,7 +49,7 @@ struct VmRecord {
   void finish();
 
   bool reached(Stage s) const { return stage >= s; }
-  // An error of the running scheduler: the kernel said that it disabled it.
+  // A run-time error of the scheduler: the kernel aborted it.
   bool crashed() const { return crash.has_value() && crash->kind == CrashKind::SchedExtExit; }
 
   Options options;
@@ -80,7 +73,7 @@ struct VmRecord {
   uint64_t console_lines = 0;
   LineLog scheduler_log;
   HeadTail dump;
-  DumpTasks dump_tasks;
+  ScxWords words;  // dump, console and scheduler output about the scheduler's end
   LoadFailureScanner load;
   std::string last_stderr_line;  // of the scheduler: its own complaint
 
@@ -90,7 +83,6 @@ struct VmRecord {
   bool detached_early = false;  // sched_ext left `enabled` before init was done with the workload
   std::string detached_state;
   std::optional<SchedulerExitedT> scheduler_exit;
-  std::optional<ConsoleExit> console_exit;
   std::optional<CrashDetectedT> crash;        // the one that explains the run
   std::vector<CrashDetectedT> other_crashes;  // at most a few
 

@@ -6,11 +6,11 @@
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "scx/crash_frames.h"
+#include "scx/stall.h"
 
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kStallKind = 0x402;  // SCX_EXIT_ERROR_STALL
 constexpr size_t kMaxKernelLinks = 14;  // the outermost kernel frames are far from the crash, and hot
 constexpr size_t kMaxLinks = 48;
 constexpr size_t kMaxSubprograms = 8;  // of a callback, where no backtrace leads
@@ -201,7 +201,7 @@ std::string probed_name(const ChainFrameT& frame) {
 CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgramT>& programs,
                          const KernelHas& kernel_has) {
   CrashChain chain;
-  const bool stall = crash && crash->exit_kind == kStallKind;
+  const bool stall = crash && is_stall(*crash);
   if (crash) {
     chain = from_backtrace(*crash, programs);
     if (!chain.links.empty() && !stall) {

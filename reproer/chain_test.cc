@@ -105,6 +105,19 @@ TEST(Chain, AStallTakesQueueingAndDispatchNotTheWatchdog) {
   EXPECT_THAT(chain.dropped, testing::SizeIs(2));
 }
 
+// The kind is told by the dump alone. Asking for it alone, the chain of such a stall was the watchdog's own path.
+TEST(Chain, AStallWhoseDumpWasLostIsProbedAsAStall) {
+  CrashDetectedT crash;
+  crash.exit_kind = 0;
+  crash.reason = "runnable task stall";
+  add_frame(&crash, "scx_watchdog_workfn");
+  add_frame(&crash, "process_one_work");
+  CrashChain chain = extract_chain(&crash, {program("enqueue", {"x_enqueue"})},
+                                   [](const std::string& n) { return n == "enqueue_task_scx"; });
+  EXPECT_EQ(chain.origin, ChainOrigin::kStall);
+  EXPECT_THAT(names(chain.links), ElementsAre("x_enqueue", "enqueue_task_scx"));
+}
+
 TEST(Chain, AFunctionsColdPartIsProbedAsTheFunction) {
   CrashDetectedT crash;
   crash.kind = CrashKind::KernelPanic;

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "schemas/probe_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -65,24 +66,6 @@ std::string cpus(std::span<const uint8_t> data) {
 }
 
 }  // namespace
-
-std::string dsq_name(uint64_t id) {
-  constexpr uint64_t kBuiltin = 1ull << 63, kLocalOn = 3ull << 62;
-  if ((id & kLocalOn) == kLocalOn) return "SCX_DSQ_LOCAL_ON|" + std::to_string(id & 0xffffffff);
-  if (!(id & kBuiltin)) return hex(id);
-  switch (id & ~kBuiltin) {
-    case 0:
-      return "SCX_DSQ_INVALID";
-    case 1:
-      return "SCX_DSQ_GLOBAL";
-    case 2:
-      return "SCX_DSQ_LOCAL";
-    case 3:
-      return "SCX_DSQ_BYPASS";
-    default:
-      return hex(id);
-  }
-}
 
 std::string decode_value(const ValueSpecT& spec, std::span<const uint8_t> data) {
   if (data.empty()) return "?";

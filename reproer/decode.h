@@ -9,10 +9,8 @@
 
 namespace ktstr {
 
-// "500", "-22", "SCX_ENQ_WAKEUP|0x8", "\"pipe_7\"", "0-3", "SCX_DSQ_LOCAL", "0xff11…". `data` may be shorter
+// "500", "-22", "SCX_ENQ_WAKEUP|0x8", "\"pipe_7\"", "0-3", "local DSQ", "0xff11…". `data` may be shorter
 // than the format wants: what is there is used. Control characters are taken out.
 std::string decode_value(const ValueSpecT& spec, std::span<const uint8_t> data);
-
-std::string dsq_name(uint64_t id);
 
 }  // namespace ktstr

@@ -4,6 +4,7 @@
 
 #include "reproer/testing/makers.h"
 #include "schemas/probe_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -68,10 +69,11 @@ TEST(Decode, EnumsAndFlags) {
   EXPECT_EQ(decode_value(f, bytes_of<uint32_t>(0)), "0");
 }
 
-TEST(Decode, Queues) {
-  EXPECT_EQ(dsq_name(0x8000000000000002), "SCX_DSQ_LOCAL");
-  EXPECT_EQ(dsq_name(0xc000000000000003), "SCX_DSQ_LOCAL_ON|3");
-  EXPECT_EQ(dsq_name(0x100), "0x100");
+TEST(Decode, QueuesAreNamedAsInTheRestOfTheReport) {
+  const ValueSpecT s = spec(ValueFormat::DsqId, 8);
+  for (const uint64_t id : {uint64_t{0x100}, uint64_t{0x8000000000000002}, uint64_t{0xc000000000000003}})
+    EXPECT_EQ(decode_value(s, bytes_of(id)), dsq_name(id));
+  EXPECT_EQ(decode_value(s, bytes_of(uint64_t{0xc000000000000003})), "local DSQ of CPU 3");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 
@@ -23,16 +24,16 @@ TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
     v.detail = same ? "the second VM ended in the same way" : "the second VM failed in another way";
     return v;
   }
-  const std::string where = stage_words(repro.stage);
+  const std::string where = "last stage: " + stage_name(repro.stage);
   if (!repro.failure.empty()) {
     v.status = ReproStatus::VmFailed;
     v.detail = "the second VM's init gave up: " + repro.failure;
   } else if (!repro.workload_started) {
     v.status = ReproStatus::VmFailed;
-    v.detail = "the second VM never reached its workload: " + where + " when it ended";
+    v.detail = "the second VM never reached its workload; " + where;
   } else if (repro.exited && repro.exited->end != VmEnd::PoweredOff) {
     v.status = ReproStatus::VmFailed;
-    v.detail = "the second VM ended early, no crash was seen: " + where;
+    v.detail = "the second VM ended early, no crash was seen; " + where;
   } else {
     v.status = ReproStatus::NotReproduced;
     v.detail = "the same workload ran to its end under probes, and nothing crashed";

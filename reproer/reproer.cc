@@ -9,6 +9,7 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 constexpr uint32_t kArtefactRetries = 2;
 constexpr uint32_t kMaxTries = 100;
 constexpr uint32_t kMaxHistory = 64;
-constexpr size_t kMaxCorpus = 64u << 20;
 
 ReproDeclinedT declined(std::string reason) {
   ReproDeclinedT d;
@@ -57,18 +57,15 @@ ProbePlanT copy(const ProbePlanT& plan) {
 std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
   if (auto* started = event.as<RunStarted>()) {
     started->UnPackTo(&run_);
-    PinPatterns pins;
-    if (run_.spec && !run_.spec->expect_scx_bpf_error_contains.empty())
-      pins.contains = run_.spec->expect_scx_bpf_error_contains;
-    if (run_.spec && !run_.spec->expect_scx_bpf_error_matches.empty())
-      pins.matches = run_.spec->expect_scx_bpf_error_matches;
-    if (pins.contains || pins.matches)
+    PinPatterns pins = run_.spec ? pins_of(*run_.spec) : PinPatterns{};
+    corpus_ = PinCorpus(pins.any());
+    if (pins.any())
       if (auto pin = ErrorPin::compile(std::move(pins))) pin_ = std::move(*pin);
     return std::nullopt;
   }
   if (event.vm() == Vm::Primary) {
     primary_.fold(event);
-    if (pin_) keep_corpus(event);
+    corpus_.fold(event);
   }
   if (event.vm() == Vm::Repro && event->stamp()->attempt() == attempt_) repro_.fold(event);
   if (event.type() != Payload::VmSettled) return std::nullopt;
@@ -77,29 +74,12 @@ std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
   return std::nullopt;
 }
 
-// The same text that the reporter matches the pin against: scheduler's log, then dump.
-void Reproer::keep_corpus(const EventBuffer& event) {
-  auto add = [&](std::string* to, std::string_view text) {
-    if (log_.size() + dump_.size() + text.size() + 1 > kMaxCorpus) {
-      corpus_cut_ = true;
-      return;
-    }
-    if (!to->empty()) *to += '\n';
-    *to += text;
-  };
-  if (auto* line = event.as<SchedulerLine>()) add(&log_, str(line->text()));
-  if (auto* line = event.as<DumpLine>()) add(&dump_, str(line->text()));
-}
-
 // A regression test that found its pinned crash again: nothing to investigate.
 bool Reproer::expected_crash() const {
   if (!run_.spec->expect_err || !primary_.crash || !primary_.workload_started) return false;
   if (primary_.crash->kind != CrashKind::SchedExtExit || !primary_.crash->artefact.empty()) return false;
-  const bool pinned =
-      !run_.spec->expect_scx_bpf_error_contains.empty() || !run_.spec->expect_scx_bpf_error_matches.empty();
-  if (!pinned) return true;
-  return pin_ && !corpus_cut_ &&
-         pin_->check(log_ + (log_.empty() || dump_.empty() ? "" : "\n") + dump_, true).matched();
+  if (!pins_of(*run_.spec).any()) return true;
+  return pin_ && !corpus_.cut() && pin_->check(corpus_.text(), true).matched();
 }
 
 Reproer::Answer Reproer::on_primary_settled() {
@@ -113,7 +93,7 @@ Reproer::Answer Reproer::on_primary_settled() {
   if (!primary_.workload_started && !described) {
     ReproFinishedT f;
     f.status = ReproStatus::PrimaryDidNotReachWorkload;
-    f.detail = "the first VM never reached its workload (" + stage_words(primary_.stage) +
+    f.detail = "the first VM never reached its workload (last stage: " + stage_name(primary_.stage) +
                "): there is no crash under load to repeat";
     f.signature_primary = primary_.signature();
     return f;

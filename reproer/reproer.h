@@ -20,6 +20,7 @@
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
 #include "scx/error_pin.h"
+#include "scx/pin_corpus.h"
 
 namespace ktstr {
 
@@ -47,7 +48,6 @@ class Reproer {
   void on_rings(std::vector<ProbeHitT> hits, std::optional<ProbeTriggeredT> trigger);
 
  private:
-  void keep_corpus(const EventBuffer& event);
   bool expected_crash() const;
   Answer on_primary_settled();
   Answer on_repro_settled();
@@ -59,8 +59,7 @@ class Reproer {
   LoadKernel load_;
   RunStartedT run_;
   std::optional<ErrorPin> pin_;  // of an expect_err test
-  std::string log_, dump_;       // the primary's, for the pin
-  bool corpus_cut_ = false;
+  PinCorpus corpus_;             // the primary's, for the pin
   VmFacts primary_;
   VmFacts repro_;             // of the current attempt
   bool from_memory_ = false;  // its hits were read out of the dead guest's memory

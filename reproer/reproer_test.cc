@@ -203,6 +203,21 @@ TEST_F(Repro, AnExpectedCrashIsNotInvestigatedAnUnexpectedOneIs) {
   EXPECT_THAT(std::get<ReproDeclinedT>(settle()).reason, testing::HasSubstr("expects"));
 }
 
+// The reproer's own corpus lost an empty first line: the verdict's pin matched, and the crash was reproduced anyway.
+TEST_F(Repro, ThePinSeesTheCorpusOfTheVerdict) {
+  run_.spec->expect_err = true;
+  run_.spec->expect_scx_bpf_error_matches = "\\nbudget of [0-9]+";
+  start();
+  reach(Stage::WorkloadStarted);
+  crash();
+  for (const char* text : {"", "budget of 500"}) {
+    SchedulerLineT line;
+    line.text = text;
+    send(std::move(line));
+  }
+  EXPECT_THAT(std::get<ReproDeclinedT>(settle()).reason, testing::HasSubstr("expects"));
+}
+
 TEST_F(Repro, ALyingGuestGetsAnAnswerToo) {
   start();
   reach(Stage::WorkloadStarted);
@@ -246,7 +261,7 @@ TEST_F(Repro, ASchedulerThatNeverAttachedIsNotRepeated) {
   reach(Stage::GuestFinished);
   auto f = std::get<ReproFinishedT>(settle());
   EXPECT_EQ(f.status, ReproStatus::PrimaryDidNotReachWorkload);
-  EXPECT_THAT(f.detail, testing::HasSubstr("the scheduler's process had started"));
+  EXPECT_THAT(f.detail, testing::HasSubstr("last stage: scheduler's process started"));
 }
 
 TEST_F(Repro, ADeadProcessIsRepeatedWithTheCallbacksProbed) {

@@ -7,6 +7,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/unpack.h"
 #include "scx/crash_signature.h"
 
 namespace ktstr {
@@ -16,13 +17,6 @@ constexpr size_t kMaxHits = 20000;
 constexpr size_t kMaxPrograms = 1024;
 constexpr size_t kMaxBtfs = 256;
 constexpr size_t kMaxStored = 256u << 20;  // a guest may send as much as it likes
-
-template <typename T, typename Table>
-T unpack(const Table& table) {
-  T t;
-  table.UnPackTo(&t);
-  return t;
-}
 
 }  // namespace
 
@@ -124,32 +118,6 @@ std::string VmFacts::signature() const {
     out += (n++ ? " < " : " @ ") + name;
   }
   return out;
-}
-
-std::string stage_words(Stage stage) {
-  switch (stage) {
-    case Stage::NotStarted:
-      return "nothing was heard of the guest";
-    case Stage::KernelStarted:
-      return "the kernel had started";
-    case Stage::InitStarted:
-      return "init had started";
-    case Stage::PlanRead:
-      return "init had read its plan";
-    case Stage::SchedulerStarted:
-      return "the scheduler's process had started";
-    case Stage::ProgramsSeen:
-      return "the scheduler was about to attach";
-    case Stage::SchedulerAttached:
-      return "the scheduler was attached";
-    case Stage::WorkloadStarted:
-      return "the workload was running";
-    case Stage::WorkloadFinished:
-      return "the workload had ended";
-    case Stage::GuestFinished:
-      return "the guest had finished";
-  }
-  return "unknown stage";
 }
 
 }  // namespace ktstr

@@ -45,7 +45,4 @@ struct VmFacts {
   size_t stored_bytes = 0;    // of guest events kept, as they came
 };
 
-// "runs", "scheduler attached": a stage in words.
-std::string stage_words(Stage stage);
-
 }  // namespace ktstr

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/wording.h"
+#include "schemas/spec_generated.h"
 #include "scx/regex_scan.h"
 
 namespace ktstr {
@@ -149,6 +150,13 @@ NearLine nearest_line(std::string_view wanted, std::string_view corpus) {
 }
 
 }  // namespace
+
+PinPatterns pins_of(const TestSpecT& spec) {
+  PinPatterns pins;
+  if (!spec.expect_scx_bpf_error_contains.empty()) pins.contains = spec.expect_scx_bpf_error_contains;
+  if (!spec.expect_scx_bpf_error_matches.empty()) pins.matches = spec.expect_scx_bpf_error_matches;
+  return pins;
+}
 
 ErrorPin::ErrorPin(PinPatterns patterns, std::unique_ptr<re2::RE2> regex)
     : patterns_(std::move(patterns)), regex_(std::move(regex)) {}

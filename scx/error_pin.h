@@ -24,10 +24,16 @@ class RE2;
 
 namespace ktstr {
 
+struct TestSpecT;
+
 struct PinPatterns {
   std::optional<std::string> contains;
   std::optional<std::string> matches;
+
+  bool any() const { return contains || matches; }
 };
+// Those that a test states; an empty text is none.
+PinPatterns pins_of(const TestSpecT& spec);
 
 // Longer patterns are rejected: people cannot read them, and RE2's program grows with them.
 inline constexpr size_t kMaxPinBytes = 4096;

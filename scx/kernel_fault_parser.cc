@@ -1,5 +1,6 @@
 #include "scx/kernel_fault_parser.h"
 
+#include "base/numbers.h"
 #include "schemas/crash_generated.h"
 #include "scx/trace_frame.h"
 

@@ -1,10 +1,13 @@
 // The text that error pins are matched against: the scheduler's log, then the sched_ext dump, as they came.
-// Kept only when the test has pins; bounded, and it says when it was cut.
+// Kept only when the test has pins; bounded, and it says when it was cut. The verdict (reporter), the decision
+// that a crash is the expected one (reproer) and a proposed pin's proof (pin_proposal) all read this corpus.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <string_view>
+
+#include "schemas/envelope.h"
 
 namespace ktstr {
 
@@ -12,35 +15,28 @@ class PinCorpus {
  public:
   static constexpr size_t kMaxBytes = 256 << 20;
 
-  explicit PinCorpus(bool wanted = false) : wanted_(wanted) {}
+  explicit PinCorpus(bool wanted = false, size_t max_bytes = kMaxBytes)
+      : wanted_(wanted), max_bytes_(max_bytes) {}
 
-  void scheduler_line(std::string_view text) { add(log_, text); }
-  void dump_line(std::string_view text) { add(dump_, text); }
+  // SchedulerLine and DumpLine of one VM; others are ignored.
+  void fold(const EventBuffer& event);
 
   // Log lines, then dump lines, joined by newlines, none at the end.
-  std::string text() const {
-    if (log_.empty() || dump_.empty()) return log_ + dump_;
-    return log_ + "\n" + dump_;
-  }
+  std::string text() const;
+  // Lines that did not fit are missing.
   bool cut() const { return cut_; }
 
  private:
-  void add(std::string& to, std::string_view text) {
-    if (!wanted_) return;
-    if (log_.size() + dump_.size() + text.size() + 1 > kMaxBytes) {
-      cut_ = true;
-      return;
-    }
-    if (any(to)) to += '\n';
-    to += text;
-    (&to == &log_ ? any_log_ : any_dump_) = true;
-  }
-  bool any(const std::string& to) const { return &to == &log_ ? any_log_ : any_dump_; }
+  struct Part {
+    std::string text;
+    bool any = false;  // an empty first line is a line
+  };
+  void add(Part& to, std::string_view line);
 
   bool wanted_;
+  size_t max_bytes_;
   bool cut_ = false;
-  bool any_log_ = false, any_dump_ = false;
-  std::string log_, dump_;
+  Part log_, dump_;
 };
 
 }  // namespace ktstr

@@ -201,14 +201,13 @@ std::string generalize_message(std::string_view message, const std::vector<std::
 }
 
 void PinEvidence::fold(const EventBuffer& event) {
+  corpus.fold(event);
   if (auto* line = event.as<SchedulerLine>()) {
-    corpus.scheduler_line(str(line->text()));
     if (!dumping && before.size() + str(line->text()).size() < kMaxBefore) {
       if (!before.empty()) before += '\n';
       before += str(line->text());
     }
-  } else if (auto* dump = event.as<DumpLine>()) {
-    corpus.dump_line(str(dump->text()));
+  } else if (event.as<DumpLine>()) {
     dumping = true;
   } else if (event.as<SchedulerDetached>()) {
     dumping = true;

@@ -2,18 +2,18 @@
 
 #include <algorithm>
 
+#include "base/numbers.h"
 #include "scx/trace_frame.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kFirstErrorKind = 0x400;
 constexpr size_t kMaxExits = 16;
-constexpr size_t kMaxMessage = 4096;
+constexpr size_t kMaxExitMessage = 4096;
 constexpr std::string_view kTriggered = " triggered exit kind ";
 constexpr std::string_view kOnCpu = " on CPU ";
 constexpr std::string_view kDisabled = "sched_ext: BPF scheduler \"";
-constexpr std::string_view kErrorReasons[] = {"runtime error", "scx_bpf_error", "runnable task stall"};
 
 // "REASON (MESSAGE)", "REASON": the message may hold parentheses, a reason never does.
 void split_reason(std::string_view text, ScxExit& exit) {
@@ -22,7 +22,7 @@ void split_reason(std::string_view text, ScxExit& exit) {
   if (open == std::string_view::npos) return;
   std::string_view message = text.substr(open + 2);
   if (message.ends_with(")")) message.remove_suffix(1);
-  exit.message = message.substr(0, kMaxMessage);
+  exit.message = message.substr(0, kMaxExitMessage);
 }
 
 std::optional<ScxExit> first_error(const std::vector<ScxExit>& exits) {
@@ -33,15 +33,14 @@ std::optional<ScxExit> first_error(const std::vector<ScxExit>& exits) {
 
 }  // namespace
 
+uint64_t ScxExit::known_kind() const { return kind != 0 ? kind : exit_kind_of(reason); }
+
 bool ScxExit::is_error() const {
-  if (kind != 0) return kind >= kFirstErrorKind;
-  for (std::string_view known : kErrorReasons) {
-    if (reason == known) return true;
-  }
-  return !backtrace.empty();
+  const uint64_t known = known_kind();
+  return known != 0 ? is_scx_error(known) : !backtrace.empty();
 }
 
-void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
+void ScxExitParser::feed(std::string_view line, const DumpContext& context) {
   if (take_header(line, context)) return;
   const std::string_view text = trim(line);
   switch (expect_) {
@@ -54,7 +53,7 @@ void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
     case Expect::kMessageRest:
       // A message may hold line breaks: it ends at the blank line before the backtrace.
       if (!text.empty() && text != "Backtrace:") {
-        if (reason_line_.size() + text.size() < kMaxMessage) reason_line_ += " " + std::string(text);
+        if (reason_line_.size() + text.size() < kMaxExitMessage) reason_line_ += " " + std::string(text);
         return;
       }
       split_reason(reason_line_, exits_.back());
@@ -76,7 +75,7 @@ void ScxDumpParser::feed(std::string_view line, const DumpContext& context) {
   }
 }
 
-bool ScxDumpParser::take_header(std::string_view line, const DumpContext& context) {
+bool ScxExitParser::take_header(std::string_view line, const DumpContext& context) {
   const size_t at = line.find(kTriggered);
   if (at == std::string_view::npos || !line.ends_with(":")) return false;
   auto task = parse_task_name(trim(line.substr(0, at)));
@@ -101,14 +100,14 @@ bool ScxDumpParser::take_header(std::string_view line, const DumpContext& contex
   return true;
 }
 
-void ScxDumpParser::take_reason(std::string_view text) {
+void ScxExitParser::take_reason(std::string_view text) {
   if (text.empty()) return;
-  reason_line_ = text.substr(0, kMaxMessage);
+  reason_line_ = text.substr(0, kMaxExitMessage);
   split_reason(reason_line_, exits_.back());  // the dump may end here
   expect_ = Expect::kMessageRest;
 }
 
-void ScxDumpParser::take_exit_line(std::string_view text) {
+void ScxExitParser::take_exit_line(std::string_view text) {
   if (exits_.size() >= kMaxExits) return;
   ScxExit exit;
   split_reason(text, exit);
@@ -117,7 +116,7 @@ void ScxDumpParser::take_exit_line(std::string_view text) {
   if (!known) exits_.push_back(std::move(exit));
 }
 
-std::optional<ScxExit> ScxDumpParser::result() const { return first_error(exits_); }
+std::optional<ScxExit> ScxExitParser::result() const { return first_error(exits_); }
 
 void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
   if (line.starts_with(kDisabled)) {
@@ -137,7 +136,7 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
   ScxExit& exit = exits_.back();
   const std::string message_start = "sched_ext: " + exit.ops_name + ": ";
   if (line.starts_with(message_start)) {
-    exit.message = line.substr(message_start.size(), kMaxMessage);
+    exit.message = line.substr(message_start.size(), kMaxExitMessage);
   } else if (auto frame = parse_trace_frame(line); frame && exit.backtrace.size() < kMaxFrames) {
     exit.backtrace.push_back(std::move(*frame));
   } else if (!exit.backtrace.empty()) {
@@ -146,24 +145,6 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
 }
 
 std::optional<ScxExit> ScxConsoleParser::result() const { return first_error(exits_); }
-
-std::optional<StalledTask> parse_stall(std::string_view message) {
-  constexpr std::string_view kFailed = " failed to run for ";
-  const size_t at = message.find(kFailed);
-  if (at == std::string_view::npos) return std::nullopt;
-  auto task = parse_task_name(message.substr(0, at));
-  std::string_view time = message.substr(at + kFailed.size());  // "5.123s"
-  time = time.substr(0, time.find('s'));
-  const size_t dot = time.find('.');
-  if (!task || dot == std::string_view::npos) return std::nullopt;
-  const std::string_view fraction = time.substr(dot + 1);
-  auto seconds = parse_number(time.substr(0, dot));
-  auto part = parse_number(fraction);
-  if (!seconds || !part || fraction.size() > 9 || *seconds > 1'000'000'000) return std::nullopt;
-  uint64_t unit = 1'000'000'000;
-  for (size_t i = 0; i < fraction.size(); ++i) unit /= 10;
-  return StalledTask{std::string(task->comm), task->pid, *seconds * 1'000'000'000 + *part * unit};
-}
 
 StampedText split_stamp(std::string_view line) {
   StampedText out{0, line};

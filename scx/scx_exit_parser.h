@@ -1,5 +1,5 @@
-// Reads why sched_ext disabled a scheduler. The kernel gives the reason in three formats: the dump (trace lines, or
-// the scheduler's own print of it), and a short form on the console.
+// Reads why sched_ext disabled a scheduler. The kernel tells it in two forms: the head of the dump (trace lines,
+// or the scheduler's own print of them), and a short form on the console. scx_words.h makes one result of them.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,10 @@ struct ScxExit {
   uint64_t guest_ns = 0;
   std::vector<ChainFrameT> backtrace;
 
-  // An orderly end (unregistered, SysRq) is not a crash. Errors are kinds from 0x400; where the kind is not
-  // told, the kernel's own texts for the orderly ends are known, and only errors carry a backtrace.
+  // The kind that was told, else the one that has this reason; 0: neither.
+  uint64_t known_kind() const;
+  // An orderly end (unregistered, SysRq, a parent that exits) is not a crash. Where the kind is not told, the
+  // kernel's text for each kind is known (scx/vocabulary.h); of an unknown text only errors carry a backtrace.
   bool is_error() const;
 };
 
@@ -37,7 +39,7 @@ struct DumpContext {
 
 // Lines of a dump: "[OPS: root]", "COMM[PID] triggered exit kind KIND[ on CPU N]:", "  REASON (MESSAGE)", "",
 // "Backtrace:", frames, "". Also takes the "EXIT: REASON (MESSAGE)" line that schedulers print by themselves.
-class ScxDumpParser {
+class ScxExitParser {
  public:
   void feed(std::string_view line, const DumpContext& context = {});
   // The first error seen, else the first exit; nullopt: none.
@@ -55,7 +57,8 @@ class ScxDumpParser {
   std::vector<ScxExit> exits_;
 };
 
-// Console lines: `sched_ext: BPF scheduler "NAME" disabled (REASON)`, `sched_ext: NAME: MESSAGE`, frames.
+// Console lines less their stamp: `sched_ext: BPF scheduler "NAME" disabled (REASON)`, `sched_ext: NAME:
+// MESSAGE`, frames.
 class ScxConsoleParser {
  public:
   void feed(std::string_view line, uint64_t guest_ns);
@@ -65,14 +68,6 @@ class ScxConsoleParser {
   bool open_ = false;  // lines of the last exit may still come
   std::vector<ScxExit> exits_;
 };
-
-// "cg_0/1[123] failed to run for 5.123s", as a stall's message has it.
-struct StalledTask {
-  std::string comm;
-  int pid = 0;
-  uint64_t ns = 0;
-};
-std::optional<StalledTask> parse_stall(std::string_view message);
 
 // A console line less its stamp(s): "[    1.234567] text", "[    1.234567][   T12] text"; guest_ns 0 without
 // one.

@@ -3,35 +3,28 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include "scx/testing/testdata.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
 
-std::vector<std::string> lines_of(const std::string& name) {
-  std::ifstream file(std::string(KTSTR_TESTDATA) + "/" + name);
-  EXPECT_TRUE(file.is_open()) << name;
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(line);
-  return lines;
-}
-
 std::optional<ScxExit> parse_dump(const std::string& name) {
-  ScxDumpParser parser;
-  for (const auto& line : lines_of(name)) parser.feed(line);
+  ScxExitParser parser;
+  for (const auto& line : testing::lines_of(name)) parser.feed(line);
   return parser.result();
 }
 
 std::optional<ScxExit> parse_console(const std::string& name) {
   ScxConsoleParser parser;
-  for (const auto& line : lines_of(name)) {
+  for (const auto& line : testing::lines_of(name)) {
     const StampedText stamped = split_stamp(line);
     parser.feed(stamped.text, stamped.guest_ns);
   }
   return parser.result();
 }
 
-TEST(ScxDumpParser, BpfErrorOf73) {
+TEST(ScxExitParser, BpfErrorOf73) {
   auto exit = parse_dump("7.3-scx_demo.dump.txt");
   ASSERT_TRUE(exit);
   EXPECT_TRUE(exit->is_error());
@@ -46,19 +39,16 @@ TEST(ScxDumpParser, BpfErrorOf73) {
   EXPECT_EQ(exit->backtrace[2].tag.size(), 16u);
 }
 
-TEST(ScxDumpParser, StallOf616) {
+TEST(ScxExitParser, StallOf616) {
   auto exit = parse_dump("6.16-scx_stall.dump.txt");
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->kind, 1026u);
   EXPECT_EQ(exit->reason, "runnable task stall");
   EXPECT_TRUE(exit->comm.starts_with("kworker/"));
-  auto stall = parse_stall(exit->message);
-  ASSERT_TRUE(stall);
-  EXPECT_GT(stall->ns, 2'000'000'000u);
-  EXPECT_LT(stall->ns, 4'000'000'000u);
+  EXPECT_TRUE(exit->message.ends_with("s")) << exit->message;
 }
 
-TEST(ScxDumpParser, RuntimeErrorOf618HasTheWholeChain) {
+TEST(ScxExitParser, RuntimeErrorOf618HasTheWholeChain) {
   auto exit = parse_dump("6.18-scx_dispatch_loop.dump.txt");
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->kind, 1024u);
@@ -68,7 +58,7 @@ TEST(ScxDumpParser, RuntimeErrorOf618HasTheWholeChain) {
   EXPECT_EQ(exit->backtrace.back().function, "entry_SYSCALL_64_after_hwframe");
 }
 
-TEST(ScxDumpParser, SchedulersOwnPrintOfTheDump) {
+TEST(ScxExitParser, SchedulersOwnPrintOfTheDump) {
   auto exit = parse_dump("7.2-scx_bad_dsq.output.txt");
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->kind, 1024u);
@@ -77,18 +67,18 @@ TEST(ScxDumpParser, SchedulersOwnPrintOfTheDump) {
   EXPECT_FALSE(exit->backtrace.empty());
 }
 
-TEST(ScxDumpParser, CpuComesFromTheTraceEventWhereTheHeaderHasNone) {
-  ScxDumpParser parser;
+TEST(ScxExitParser, CpuComesFromTheTraceEventWhereTheHeaderHasNone) {
+  ScxExitParser parser;
   parser.feed("cg_0/1[77] triggered exit kind 1025:", {.pid = 77, .cpu = 3, .guest_ns = 5});
   EXPECT_EQ(parser.result()->cpu, 3);
   EXPECT_EQ(parser.result()->guest_ns, 5u);
-  ScxDumpParser other;  // taken elsewhere: the CPU is not known
+  ScxExitParser other;  // taken elsewhere: the CPU is not known
   other.feed("cg_0/1[77] triggered exit kind 1025:", {.pid = 9, .cpu = 3});
   EXPECT_EQ(other.result()->cpu, -1);
 }
 
-TEST(ScxDumpParser, MessagesWithParenthesesAndLineBreaks) {
-  ScxDumpParser parser;
+TEST(ScxExitParser, MessagesWithParenthesesAndLineBreaks) {
+  ScxExitParser parser;
   parser.feed("a b[c][12] triggered exit kind 1025:");
   parser.feed("  scx_bpf_error (apply_cell_config returned -EINVAL (cell 3)");
   parser.feed("second line)");
@@ -104,8 +94,8 @@ TEST(ScxDumpParser, MessagesWithParenthesesAndLineBreaks) {
   EXPECT_EQ(exit->backtrace.size(), 1u);
 }
 
-TEST(ScxDumpParser, OrderlyEndIsNoErrorAndGivesWayToOne) {
-  ScxDumpParser parser;
+TEST(ScxExitParser, OrderlyEndIsNoErrorAndGivesWayToOne) {
+  ScxExitParser parser;
   parser.feed("EXIT: unregistered from user space");
   ASSERT_TRUE(parser.result());
   EXPECT_FALSE(parser.result()->is_error());
@@ -114,8 +104,8 @@ TEST(ScxDumpParser, OrderlyEndIsNoErrorAndGivesWayToOne) {
   EXPECT_EQ(parser.result()->message, "invalid DSQ");
 }
 
-TEST(ScxDumpParser, EndlessHeadersAndFramesAreBounded) {
-  ScxDumpParser parser;
+TEST(ScxExitParser, EndlessHeadersAndFramesAreBounded) {
+  ScxExitParser parser;
   for (int i = 0; i < 100'000; ++i) parser.feed("x[1] triggered exit kind 64:");
   parser.feed("  reason (message)");
   parser.feed("Backtrace:");
@@ -142,15 +132,16 @@ TEST(ScxConsoleParser, UnregistrationIsNoError) {
   EXPECT_FALSE(exit->is_error());
 }
 
-TEST(ParseStall, Variants) {
-  auto stall = parse_stall("cg_0/1[123] failed to run for 5.123s");
-  ASSERT_TRUE(stall);
-  EXPECT_EQ(stall->comm, "cg_0/1");
-  EXPECT_EQ(stall->pid, 123);
-  EXPECT_EQ(stall->ns, 5'123'000'000u);
-  EXPECT_FALSE(parse_stall("cg_0/1[123] failed to run for s"));
-  EXPECT_FALSE(parse_stall("failed to run for 5.123s"));
-  EXPECT_FALSE(parse_stall("x[1] failed to run for 99999999999999999999.1s"));
+// The reporter's own copy of the console's grammar took every reason that it did not know for a crash.
+TEST(ScxConsoleParser, AParentThatExitsIsNoError) {
+  ScxConsoleParser parser;
+  parser.feed("sched_ext: BPF scheduler \"child\" disabled (parent exiting)", 1);
+  ASSERT_TRUE(parser.result());
+  EXPECT_EQ(parser.result()->known_kind(), kScxExitParent);
+  EXPECT_FALSE(parser.result()->is_error());
+  ScxConsoleParser newer;  // an error of 7.3, whose trace was lost
+  newer.feed("sched_ext: BPF scheduler \"x\" disabled (reenqueue limit)", 1);
+  EXPECT_TRUE(newer.result()->is_error());
 }
 
 TEST(SplitStamp, Variants) {

@@ -1,7 +1,6 @@
 #include "scx/trace_frame.h"
 
-#include <charconv>
-
+#include "base/numbers.h"
 #include "base/text.h"
 #include "schemas/crash_generated.h"
 
@@ -21,20 +20,6 @@ bool is_hex(std::string_view text) {
 }
 
 }  // namespace
-
-std::optional<uint64_t> parse_number(std::string_view text, int base) {
-  if (base == 0) {
-    base = 10;
-    if (text.starts_with("0x")) {
-      text.remove_prefix(2);
-      base = 16;
-    }
-  }
-  uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::optional<ChainFrameT> parse_trace_frame(std::string_view text) {
   text = trim(text);

@@ -24,7 +24,4 @@ struct TaskName {
 };
 std::optional<TaskName> parse_task_name(std::string_view text);
 
-// All of `text` as a number; base 0 takes "0x" too.
-std::optional<uint64_t> parse_number(std::string_view text, int base = 10);
-
 }  // namespace ktstr

@@ -17,6 +17,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr::guest {
 namespace {
@@ -187,7 +188,7 @@ Status GuestRun::wait_attached(uint64_t started_ns) {
   // The sequence number also shows a scheduler that was enabled and disabled between two checks.
   auto was_enabled = [this] {
     return sched_ext_.enable_seq() > seq_before_ ||
-           (last_state_ != "enabled" && sched_ext_.state() == "enabled");
+           (last_state_ != kScxStateEnabled && sched_ext_.state() == kScxStateEnabled);
   };
   const uint64_t limit = scaled(plan_->spec->attach_timeout_ns);
   loop_.run_until([&] { return was_enabled() || !scheduler_.running(); }, started_ns + limit);
@@ -211,7 +212,7 @@ Status GuestRun::wait_attached(uint64_t started_ns) {
 void GuestRun::note_attached(uint64_t started_ns) {
   attached_ = true;
   ops_name_ = sched_ext_.ops();
-  last_state_ = "enabled";
+  last_state_ = kScxStateEnabled;
   SchedulerAttachedT fact;
   fact.ops_name = ops_name_;
   fact.enable_seq = std::max(sched_ext_.enable_seq(), seq_before_ + 1);  // the state changes a little earlier
@@ -227,7 +228,7 @@ void GuestRun::look_at_state() {
   std::string state = sched_ext_.state();
   if (state == last_state_) return;
   last_state_ = state;
-  if (state != "enabled") {
+  if (state != kScxStateEnabled) {
     detached_ = true;
     SchedulerDetachedT fact;
     fact.state = std::move(state);
@@ -262,7 +263,7 @@ void GuestRun::settle() {
   const uint64_t since = now_ns();
   auto quiet = [&] {
     const uint64_t last = std::max({since, tracer_.last_line_ns(), scheduler_.last_output_ns()});
-    return !scheduler_.running() && sched_ext_.state() != "disabling" && now_ns() - last > kQuietNs;
+    return !scheduler_.running() && sched_ext_.state() != kScxStateDisabling && now_ns() - last > kQuietNs;
   };
   loop_.run_until(quiet, since + scaled(kSettleNs));
   if (!scheduler_.running()) scheduler_ended();

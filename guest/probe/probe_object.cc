@@ -11,6 +11,7 @@
 #include "bpf/hits.h"
 #include "guest/probe/bpf_options.h"
 #include "schemas/probe_generated.h"
+#include "scx/constants.h"
 
 extern "C" const char ktstr_probe_object[];
 extern "C" const char ktstr_probe_object_end[];
@@ -20,7 +21,6 @@ namespace {
 
 constexpr size_t kRingBudget = 24u << 20;  // bytes for all rings
 constexpr uint32_t kSubjects = 2048;
-constexpr uint32_t kFirstExit = 0x40, kFirstError = 0x400;  // SCX_EXIT_UNREG, SCX_EXIT_ERROR
 
 uint32_t ring_slots(uint32_t cpus) {
   uint32_t slots = 1024;
@@ -94,7 +94,7 @@ Status ProbeObject::load(const Parts& parts) {
              cpus_,
              plan_.keep_by_task,
              plan_.history > 1 || plan_.keep_by_task,
-             any_exit ? kFirstExit : kFirstError,
+             static_cast<uint32_t>(any_exit ? kScxExitUnreg : kScxExitError),
              0};
   auto wanted = [&](auto is) { return std::any_of(plan_.targets.begin(), plan_.targets.end(), is); };
   const bool kernel = wanted([](const auto& t) { return t->kind == ProbeKind::Kprobe; });

@@ -1,7 +1,6 @@
 #include "launcher/run/progress.h"
 
 #include "base/text.h"
-#include "schemas/guest_generated.h"
 
 namespace ktstr {
 
@@ -28,32 +27,6 @@ void Progress::clear() {
   if (drawn_) std::fprintf(out_, "\r\x1b[K");
   drawn_ = false;
   std::fflush(out_);
-}
-
-const char* stage_text(Stage stage) {
-  switch (stage) {
-    case Stage::NotStarted:
-      return "QEMU started";
-    case Stage::KernelStarted:
-      return "kernel started";
-    case Stage::InitStarted:
-      return "init started";
-    case Stage::PlanRead:
-      return "plan read";
-    case Stage::SchedulerStarted:
-      return "scheduler started";
-    case Stage::ProgramsSeen:
-      return "scheduler's programs recorded";
-    case Stage::SchedulerAttached:
-      return "scheduler attached";
-    case Stage::WorkloadStarted:
-      return "workload running";
-    case Stage::WorkloadFinished:
-      return "workload ended";
-    case Stage::GuestFinished:
-      return "guest finished";
-  }
-  return "?";
 }
 
 }  // namespace ktstr

@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <string>
 
-#include "schemas/common_generated.h"
-
 namespace ktstr {
 
 class Progress {
@@ -27,8 +25,5 @@ class Progress {
   bool drawn_ = false;
   std::string last_;
 };
-
-// "scheduler attached", for a progress line.
-const char* stage_text(Stage stage);
 
 }  // namespace ktstr

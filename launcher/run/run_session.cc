@@ -21,6 +21,7 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/vocabulary.h"
 #include "version.h"
 
 namespace ktstr {
@@ -344,7 +345,7 @@ void TestRun::on_stage(Stage stage) {
   if (stage <= stage_) return;
   stage_ = stage;
   stage_since_ = now();
-  env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": probe VM: " : ": ") + stage_text(stage) + " (" +
+  env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": probe VM: " : ": ") + stage_name(stage) + " (" +
                       human_ns(now() - vm_start_) + ")");
 }
 
@@ -394,7 +395,7 @@ void TestRun::watch_vm() {
   Deadline deadline = deadline_after(stage_, spec_, options);
   bool passed = now() - stage_since_ > deadline.limit_ns;
   if (passed)
-    deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_text(stage_) + "\"";
+    deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
   if (passed || interrupted_ || !ended_for_.empty()) {
     qemu_exit_ = qemu.kill_and_reap();

@@ -15,7 +15,7 @@
 namespace ktstr::testing {
 
 std::vector<std::string> sample(const std::string& name) {
-  std::ifstream in(std::string(KTSTR_REPORTER_TESTDATA) + "/" + name);
+  std::ifstream in(std::string(KTSTR_SCX_TESTDATA) + "/" + name);
   if (!in) ADD_FAILURE() << "no such sample: " << name;
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
@@ -295,7 +295,7 @@ void SyntheticRun::add_demo_crash(SyntheticRun& run) {
   run.attach("demo");
   run.start_workload();
   run.monitor_samples(12);
-  run.dump(sample("scx_demo.dump.txt"));
+  run.dump(sample("7.3-scx_demo.dump.txt"));
   run.scheduler_output(sample("scx_demo.sched.txt"));
   run.detach("demo");
   run.finish_workload();

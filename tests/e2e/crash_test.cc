@@ -113,7 +113,7 @@ TEST(Crash, BpfErrorOnTheOldestSchedExtKernelWeSupport) {
   EXPECT_NE(run.out.find("same signature"), std::string::npos) << run.out;
   // Values at the crash: an argument of the innermost function, and what a callback changed.
   EXPECT_TRUE(std::regex_search(run.out, std::regex("\n +spent +__u64 +201\n +returns +0\n"))) << run.out;
-  EXPECT_TRUE(std::regex_search(run.out, std::regex("p->scx\\.ddsp_dsq_id +u64 +SCX_DSQ_INVALID → 0x100")))
+  EXPECT_TRUE(std::regex_search(run.out, std::regex("p->scx\\.ddsp_dsq_id +u64 +no DSQ → DSQ 0x100")))
       << run.out;
 }
 

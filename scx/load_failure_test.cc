@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "reporter/testing/synthetic_run.h"
+#include "scx/testing/testdata.h"
 
 namespace ktstr {
 namespace {
@@ -16,7 +16,7 @@ std::optional<LoadFailure> scan(const std::vector<std::string>& lines) {
 // The same refusal as two kernels word it.
 TEST(LoadFailure, RealRefusalsAreCutToTheAccess) {
   for (const char* name : {"scx_verifier_reject.sched.txt", "scx_verifier_reject-6.16.sched.txt"}) {
-    auto failure = scan(testing::sample(name));
+    auto failure = scan(testing::lines_of(name));
     ASSERT_TRUE(failure) << name;
     EXPECT_EQ("reject_enqueue", failure->program);
     EXPECT_EQ("R0 invalid mem access 'map_value_or_null'", failure->reason);
@@ -86,7 +86,7 @@ TEST(LoadFailure, AnObjectionToACallsArguments) {
 
 TEST(LoadFailure, OrdinaryOutputIsNoFailure) {
   EXPECT_FALSE(scan({"[good] attached", "stats: failed=0 errors=0", "not found: nothing"}));
-  EXPECT_FALSE(scan(testing::sample("scx_segv.sched.txt")));
+  EXPECT_FALSE(scan(testing::lines_of("scx_segv.sched.txt")));
 }
 
 }  // namespace
