@@ -90,7 +90,7 @@ void VmIntake::finish(const std::string& note) {
   if (!note.empty()) add(note);
   if (decoder_.damaged() != 0)
     add(std::to_string(decoder_.skipped_bytes()) + " bytes of the event channel were damaged or torn");
-  if (gate_.refused() != 0) add("first refused event: " + gate_.first_refusal());
+  if (gate_.refused() != 0) add("first rejected event: " + gate_.first_refusal());
   if (console_dropped_ != 0)
     add(std::to_string(console_dropped_) + " console lines above the limit were dropped");
   options_.publish(make_event(head(0), std::move(drained)));

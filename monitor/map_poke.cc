@@ -134,7 +134,7 @@ Status poke(const GuestKernel& kernel, RamWriter& writer, const MapWriteT& wante
   if (!value) return value.error();
   const Held held(elements_move(*map) ? hold : nullptr);
   if (!held.status())
-    return Error::system("the VM could not be held for an element of a hash: " +
+    return Error::system("the VM could not be paused for an element of a hash: " +
                          held.status().error().message());
   const auto element = find_element(kernel, *map, *btf, wanted.key);
   if (!element) return element.error();

@@ -75,7 +75,7 @@ TEST_F(Poking, TheVmIsHeldForAnElementOfAHash) {
   EXPECT_EQ(hold.said, "hold release hold release ");
   hold.fails = true;
   EXPECT_EQ(poke("cells", "limit", "10", "5").error,
-            "the VM could not be held for an element of a hash: no answer");
+            "the VM could not be paused for an element of a hash: no answer");
   EXPECT_EQ(hold.said, "hold release hold release hold release ");
   hold_ = nullptr;
   EXPECT_EQ(poke("cells", "limit", "11", "5").before, "9");

@@ -142,16 +142,16 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   const uint64_t limit = held ? hold_->limit_ns() : 0;
   if (held && limit != 0 && end - asked >= limit) {
     fact.held_ns = std::max<uint64_t>(limit - std::min(limit, begin - asked), 1);
-    fact.note = "reading took " + human_ns(end - begin) + ", and the VM was let go after " + human_ns(limit) +
-                ": what was read last is of a guest that ran";
+    fact.note = "reading took " + human_ns(end - begin) + ", and the guard resumed the VM after " +
+                human_ns(limit) + ": what was read last is from a running guest";
   } else if (held) {
     fact.held_ns = std::max<uint64_t>(end - begin, 1);
   } else {
-    fact.note = "the VM was not held: " + held.error().message();
+    fact.note = "the VM was not paused: " + held.error().message();
   }
   if (!released)
     fact.note +=
-        (fact.note.empty() ? "" : "; ") + ("the VM was let go by the guard: " + released.error().message());
+        (fact.note.empty() ? "" : "; ") + ("the guard resumed the VM: " + released.error().message());
   facts.frozen = std::move(fact);
 }
 

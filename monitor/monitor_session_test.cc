@@ -177,7 +177,7 @@ TEST_F(Session, AVmThatIsNotHeldIsLookedAtAllTheSame) {
   const auto facts = session_->watch();
   ASSERT_TRUE(facts.frozen);
   EXPECT_EQ(facts.frozen->held_ns, 0u);
-  EXPECT_EQ(facts.frozen->note, "the VM was not held: QMP: QEMU did not answer in time");
+  EXPECT_EQ(facts.frozen->note, "the VM was not paused: QMP: QEMU did not answer in time");
   EXPECT_EQ(facts.frozen->maps.size(), 6u);
   EXPECT_EQ(calls_, "hold release ");  // let go whatever became of the hold
 }

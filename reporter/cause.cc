@@ -108,7 +108,7 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
     const std::string place = wait_place(vm, task->pid);
     const std::string where =
         task->held_by_scheduler()
-            ? fmt::format("in the scheduler's hands (ops_state QUEUED, {}: enqueued, never dispatched)",
+            ? fmt::format("in the scheduler's custody (ops_state QUEUED, {}: enqueued, never dispatched)",
                           place)
             : place;
     text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
@@ -124,14 +124,14 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
     frame = fmt::format(" (in {})", fault_place(crash).function);
   if (!crash.artefact.empty()) {
     return {FailureKind::kArtefact,
-            fmt::format("emulator artefact, no finding about the scheduler: {}{} [{}]",
+            fmt::format("emulator artifact, no finding about the scheduler: {}{} [{}]",
                         crash.reason.empty() ? "kernel oops" : crash.reason, what, crash.artefact),
-            "emulator artefact"};
+            "emulator artifact"};
   }
   auto of_kernel = [&](FailureKind kind, const char* fallback, const char* reason) {
     std::string head = crash.reason.empty() ? fallback : crash.reason;
     if (head.find(fallback) == head.npos) head = fmt::format("{}: {}", fallback, head);
-    std::string when = fmt::format("; the guest had come to: {}", stage_name(vm.stage));
+    std::string when = fmt::format("; the guest had reached: {}", stage_name(vm.stage));
     return Cause{kind, head + what + frame + when, reason};
   };
   switch (crash.kind) {
@@ -165,8 +165,9 @@ std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
 }
 
 std::string load_sentence(const LoadFailure& load) {
-  std::string text =
-      load.program.empty() ? load.reason : fmt::format("program '{}' refused: {}", load.program, load.reason);
+  std::string text = load.program.empty()
+                         ? load.reason
+                         : fmt::format("program '{}' rejected: {}", load.program, load.reason);
   if (load.where.empty() && load.insn.empty()) return text;
   text += " (";
   text += file_name(load.where);
@@ -222,7 +223,7 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
             fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
             "scheduler did not load"};
   if (exit && !exit->requested) {
-    std::string words = vm.last_stderr_line.empty() ? "" : "; its last words: " + vm.last_stderr_line;
+    std::string words = vm.last_stderr_line.empty() ? "" : "; its last line: " + vm.last_stderr_line;
     return {FailureKind::kDiedUnattached,
             fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
                         core_frame(*exit, vm), words),
@@ -230,7 +231,7 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
   }
   std::string why = vm.failed                                   ? vm.failed->error
                     : vm.exited && !vm.exited->deadline.empty() ? "deadline " + vm.exited->deadline
-                                                                : "the guest fell silent";
+                                                                : "the guest stopped sending";
   return {FailureKind::kNeverAttached, fmt::format("scheduler {} never attached: {}", name, why),
           "scheduler never attached"};
 }
@@ -259,7 +260,7 @@ Cause vm_cause(const VmRecord& vm) {
       if (!up)
         return {FailureKind::kBootFailed, fmt::format("boot failed: the VM ended itself; {}", at),
                 "boot failed"};
-      return {FailureKind::kGuestDied, fmt::format("guest died without a word; {}", at), "guest died"};
+      return {FailureKind::kGuestDied, fmt::format("guest died without a message; {}", at), "guest died"};
     case VmEnd::PoweredOff:
     case VmEnd::Interrupted:
       break;
@@ -309,7 +310,7 @@ Cause find_cause(const RunModel& model) {
     std::string words =
         vm.last_stderr_line.empty() || (exit.signal && exit.signal != SIGABRT)  // an assertion says why
             ? ""
-            : "; its last words: " + vm.last_stderr_line;
+            : "; its last line: " + vm.last_stderr_line;
     return {FailureKind::kSchedulerDied,
             fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
                         scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit),

@@ -27,7 +27,7 @@ enum class FailureKind {
   kGuestFailed,     // init could not do its work
   kBootFailed,      // the kernel or the machine did not come up
   kQemuFailed,
-  kHang,       // the guest fell silent after it was up
+  kHang,       // the guest stopped sending after it was up
   kGuestDied,  // the VM ended without a word
   kWorkload,   // the scheduler stayed, but the workload suffered
 };

@@ -125,9 +125,9 @@ void payload_checks(const VmRecord& vm, const TestSpecT& spec, CheckResults& out
     } else if (p.started > p.ended) {
       out.unknown.push_back(who + ": its end was not recorded");
     } else if (body && p.last && p.last->stopped) {
-      out.unknown.push_back(who + ": was ended before it was through");
+      out.unknown.push_back(who + ": was ended before it finished");
     } else if (body && !vm.scenario.has_result()) {
-      out.unknown.push_back(who + ": ended without a result (by exit(), or its last words were lost)");
+      out.unknown.push_back(who + ": ended without a result (by exit(), or its last output was lost)");
     }
   }
   for (const auto& payload : spec.payloads)

@@ -32,13 +32,13 @@ std::vector<std::string> ClientNotes::lines() const {
   std::vector<std::string> lines;
   for (const auto& [key, all] : refused_) {
     std::string name = printable(key.substr(0, key.find('\n')));
-    lines.push_back(fmt::format("client {} refused, {} event{}: {}",
+    lines.push_back(fmt::format("client {} rejected, {} event{}: {}",
                                 name.empty() ? "without a name" : "\"" + name + "\"", all.count,
                                 all.count == 1 ? "" : "s", all.reason));
   }
   for (const auto& [source, ns] : held_ns_)
     lines.push_back(
-        fmt::format("producer \"{}\" held back for {}: it sent faster than the log takes (nothing is lost)",
+        fmt::format("producer \"{}\" waited {}: it sent faster than the hub takes events (none is lost)",
                     printable(source), human_ns(ns)));
   return lines;
 }

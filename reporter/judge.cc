@@ -67,7 +67,7 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
   if (model.missing_events())
     notes.push_back(fmt::format("incomplete: {} events are missing from the log", model.missing_events()));
   if (vm.drained && (vm.drained->bad_frames || vm.drained->refused_events)) {
-    notes.push_back(fmt::format("guest channel: {} damaged frames, {} events refused{}",
+    notes.push_back(fmt::format("guest channel: {} damaged frames, {} events rejected{}",
                                 vm.drained->bad_frames, vm.drained->refused_events,
                                 vm.drained->note.empty() ? "" : "; first: " + vm.drained->note));
   }
@@ -75,8 +75,8 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
     notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
   for (std::string& line : model.clients().lines()) notes.push_back(std::move(line));
   if (model.started() && !model.run().origin.empty())
-    notes.push_back("the first VM is as recorded in " + model.run().origin +
-                    "; only the probe VM was booted for this report");
+    notes.push_back("the primary VM is as recorded in " + model.run().origin +
+                    "; only the repro VM was booted for this report");
   if (model.stopped_here()) {
     notes.push_back(fmt::format("as known after event {} (guest: {}); the log goes on", model.last_seq(),
                                 stage_name(vm.stage)));
@@ -127,7 +127,8 @@ void judge_expected(const RunModel& model, Judgement& j) {
   }
   if (j.kind == FailureKind::kWorkload) {  // the scheduler did not fail: what is expected did not happen
     j.detail.push_back(
-        "expect_err = true, but the scheduler ran to the end; a check that fails is no error of it");
+        "expect_err = true, but the scheduler ran to the end; a failed check is not an error of the "
+        "scheduler");
     return;
   }
   if (!may_be_expected(j.kind)) {
@@ -229,7 +230,7 @@ Judgement judge(const RunModel& model) {
       if (!load->source.empty())
         j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
       if (!load->insn.empty()) j.detail.push_back(fmt::format("access:  {}", load->insn));
-      if (!load->reason.empty()) j.detail.push_back(fmt::format("refused: {}", load->reason));
+      if (!load->reason.empty()) j.detail.push_back(fmt::format("rejected: {}", load->reason));
     }
   }
   if (model.spec().expect_err) {

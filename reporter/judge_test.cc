@@ -123,7 +123,7 @@ TEST(Judge, AnAbortNamesTheSchedulersOwnFrame) {
   run.complete();
   EXPECT_THAT(
       verdict(run).summary,
-      HasSubstr("killed by SIGABRT, in raise+0x18 (libc.so.6), from check+0x1b (scx_x); its last words: "
+      HasSubstr("killed by SIGABRT, in raise+0x18 (libc.so.6), from check+0x1b (scx_x); its last line: "
                 "x.cc:9: Assertion `cells' failed."));
 }
 
@@ -223,7 +223,7 @@ TEST(Judge, VmEndsAreToldApart) {
       {VmEnd::QemuFailed, false, FailureKind::kQemuFailed, ExitCode::kInfrastructure, "QEMU failed"},
       {VmEnd::TimedOut, true, FailureKind::kHang, ExitCode::kTestFailed,
        "guest hung: last stage: workload running"},
-      {VmEnd::Died, true, FailureKind::kGuestDied, ExitCode::kTestFailed, "guest died without a word"},
+      {VmEnd::Died, true, FailureKind::kGuestDied, ExitCode::kTestFailed, "guest died without a message"},
   };
   for (const Case& c : cases) {
     for (bool expect_err : {false, true}) {

@@ -58,10 +58,10 @@ MonitorFindings monitor_findings(const VmRecord& vm) {
     out.exceeded.push_back(exceeded("dispatch_keep_last per CPU, while tasks waited,", m.keep_last(),
                                     number(t.keep_last_rate), "/s", "max_keep_last_rate"));
   if (t.stuck && m.sustained(m.stuck()))
-    out.exceeded.push_back(
-        fmt::format("run queue clock of busy CPU {} stood still for {} samples in a row while the guest ran "
-                    "(fail_on_stall)",
-                    m.stuck_cpu(), m.stuck().longest));
+    out.exceeded.push_back(fmt::format(
+        "run queue clock of busy CPU {} did not advance for {} samples in a row while the guest ran "
+        "(fail_on_stall)",
+        m.stuck_cpu(), m.stuck().longest));
 
   std::string none = no_evaluation(vm);
   if (!none.empty()) {
@@ -103,13 +103,13 @@ CheckResults monitor_checks(const RunModel& model) {
     auto said = std::find_if(vm.map_writes.begin(), vm.map_writes.end(),
                              [&](const MapWrittenT& w) { return w.index == i; });
     if (said == vm.map_writes.end())
-      out.unknown.push_back(what + ": not written: the monitor said nothing of it");
+      out.unknown.push_back(what + ": not written: the monitor reported no result");
     else if (!said->error.empty())
       out.unknown.push_back(what + ": not written: " + said->error);
   }
   if (spec.scheduler && spec.watchdog_timeout_ns != 0) {
     if (!vm.watchdog)
-      out.unknown.push_back("watchdog_timeout_s: not set: the monitor said nothing of it");
+      out.unknown.push_back("watchdog_timeout_s: not set: the monitor reported no result");
     else if (!vm.watchdog->error.empty())
       out.unknown.push_back("watchdog_timeout_s: not set: " + vm.watchdog->error);
   }

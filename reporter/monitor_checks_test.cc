@@ -189,7 +189,7 @@ TEST(MonitorSection, ShowsTheGuestAsItStoodAtTheExit) {
   const std::string text = run.text();
   EXPECT_THAT(
       text,
-      HasSubstr("at the exit (sched_ext exit 1026 (error_stall)), with the VM held for 350.0 us; all of it "
+      HasSubstr("at the exit (sched_ext exit 1026 (error_stall)), with the VM paused for 350.0 us; all of it "
                 "is in frozen.json:\n"
                 "  CPU 0: spinner[7] runs, 2 runnable (2 of sched_ext); in no DSQ: >lost[9] waits 2.000 s\n"
                 "  DSQ 0x100: 8 tasks: w[20], w[21], w[22], w[23], w[24], w[25], and 2 more\n"

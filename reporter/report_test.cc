@@ -132,7 +132,7 @@ TEST(Report, ReproSaysWhatTheProbesCostAndWhatWouldShowMore) {
 TEST(Report, ReproStatusLines) {
   for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "different crash (0 of 3 tries): text"},
                                {ReproStatus::NotReproduced, "not reproduced"},
-                               {ReproStatus::EmulatorArtefact, "emulator artefact"},
+                               {ReproStatus::EmulatorArtefact, "emulator artifact"},
                                {ReproStatus::PrimaryDidNotReachWorkload, "PRIMARY DID NOT REACH WORKLOAD"},
                                {ReproStatus::VmFailed, "repro VM failed"}}) {
     SyntheticRun run = SyntheticRun::demo_crash();
@@ -203,8 +203,8 @@ TEST(Report, RefusedClientsAndHeldProducersAreNamedOnce) {
   run.report_workers();
   run.power_off();
   run.complete();
-  EXPECT_THAT(run.text(), HasSubstr("[client \"trace\" refused, 30 events: name: \"trace\" is taken]"));
-  EXPECT_THAT(run.text(), HasSubstr("held back for 4.500 s"));
+  EXPECT_THAT(run.text(), HasSubstr("[client \"trace\" rejected, 30 events: name: \"trace\" is taken]"));
+  EXPECT_THAT(run.text(), HasSubstr("waited 4.500 s"));
 }
 
 TEST(Report, MemoryStaysFlat) {

@@ -119,7 +119,7 @@ void frozen_part(const VmRecord& vm, Page& page) {
   const GuestFrozenT& f = *vm.frozen;
   const int named = named_pid(vm);
   page.linef(
-      "at the exit ({}){}{}{}:", f.reason, f.held_ns ? ", with the VM held for " + human_ns(f.held_ns) : "",
+      "at the exit ({}){}{}{}:", f.reason, f.held_ns ? ", with the VM paused for " + human_ns(f.held_ns) : "",
       f.note.empty() ? "" : "; " + f.note, f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
   cpus(f, named, page);
   dsqs(f, named, page);

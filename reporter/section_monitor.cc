@@ -156,10 +156,10 @@ void attribution(const VmRecord& vm, Page& page) {
   if (!stalled && !vm.monitor.sustained(vm.monitor.stuck())) return;
   auto wait = vm.waits.find(stalled ? vm.crash->stall_task_pid : 0);
   if (!wait) {
-    page.line("who is to blame: could not be evaluated: no sample saw the task waiting");
+    page.line("cause of the wait: could not be evaluated: no sample saw the task waiting");
     return;
   }
-  const char* blame = wait->ran_idle * 2 > wait->samples ? "the scheduler: the CPU stood idle meanwhile"
+  const char* blame = wait->ran_idle * 2 > wait->samples ? "the scheduler: the CPU was idle meanwhile"
                                                          : "the scheduler: it gave the CPU to other tasks";
   std::string rt;
   switch (fault_of(*wait)) {
@@ -173,7 +173,7 @@ void attribution(const VmRecord& vm, Page& page) {
       blame = "the host: it did not run the guest's CPUs";
       break;
   }
-  page.linef("who is to blame: {}", blame);
+  page.linef("cause of the wait: {}", blame);
   page.linef(
       "  {}[{}] waited {} on CPU {}, {}; in {} samples the CPU ran sched_ext tasks {}, real-time {}, others "
       "{}, "

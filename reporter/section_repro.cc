@@ -17,7 +17,7 @@ const char* status_name(ReproStatus status) {
     case ReproStatus::NotReproduced:
       return "not reproduced";
     case ReproStatus::EmulatorArtefact:
-      return "emulator artefact";
+      return "emulator artifact";
     case ReproStatus::PrimaryDidNotReachWorkload:
       return "PRIMARY DID NOT REACH WORKLOAD";
     case ReproStatus::VmFailed:
@@ -101,8 +101,8 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
   page.linef("crash reproduction: {}{}{}", status_name(repro.status), tries,
              repro.detail.empty() ? "" : ": " + repro.detail);
   if (repro.status == ReproStatus::DifferentCrash) {
-    page.linef("  first VM:  {}", repro.signature_primary);
-    page.linef("  second VM: {}", repro.signature_repro);
+    page.linef("  primary VM: {}", repro.signature_primary);
+    page.linef("  repro VM:   {}", repro.signature_repro);
   } else if (!repro.signature_primary.empty()) {
     page.linef("signature: {}", repro.signature_primary);
   }
@@ -131,7 +131,7 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
   }
   // How much slower the workers of the repro VM ran: probes can hide a race.
   if (repro.slowdown > 0)
-    page.linef("probes cost {:.2f}x (iterations of the workers, first VM to second)", repro.slowdown);
+    page.linef("probes cost {:.2f}x (iterations of the workers, primary VM over repro VM)", repro.slowdown);
   if (!repro.hint.empty()) page.line("hint: " + repro.hint);
 }
 
@@ -140,7 +140,7 @@ void print_probes(const RunModel& model, Page& page) {
   if (!probes) return;
   page.linef(
       "probes: {} attached in {}{}{}", probes->attached.size(), human_ns(probes->attach_ns),
-      probes->hold_ns ? fmt::format(", scheduler held {} at its attach", human_ns(probes->hold_ns)) : "",
+      probes->hold_ns ? fmt::format(", scheduler paused {} at its attach", human_ns(probes->hold_ns)) : "",
       model.probes_finished() && model.probes_finished()->cost_ns_per_hit
           ? fmt::format(", {} per hit", human_ns(model.probes_finished()->cost_ns_per_hit))
           : "");
@@ -189,7 +189,7 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
         crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD" : "not attempted";
     page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
   } else {
-    page.line("crash reproduction: not finished: the run ended before the second VM's result was known");
+    page.line("crash reproduction: not finished: the run ended before the repro VM's result was known");
   }
   if (!vm) return;
   print_probes(model, page);

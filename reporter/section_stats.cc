@@ -51,7 +51,7 @@ void payload_table(const ScenarioRecord& scenario, Page& page) {
   for (const PayloadRecord& p : scenario.payloads()) {
     if ((!p.first_bad && !failed) || p.lines == 0) continue;
     auto lines = p.tail.lines();
-    page.linef("  last words of payload {} ({} of {} lines):", p.name, lines.size(), p.lines);
+    page.linef("  last lines of payload {} ({} of {} lines):", p.name, lines.size(), p.lines);
     for (std::string_view text : lines) page.line("    " + std::string(text));
   }
 }
@@ -118,7 +118,7 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
   page.linef("init stage:          {}{}", stage_name(vm.stage_at_end.value_or(vm.stage)),
              !vm.stage_at_end || *vm.stage_at_end == vm.stage
                  ? ""
-                 : fmt::format(", when the scheduler ended; in the end: {}", stage_name(vm.stage)));
+                 : fmt::format(" when the scheduler ended; at the end: {}", stage_name(vm.stage)));
   if (vm.failed)
     page.linef("init gave up:        {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
   if (vm.exited) {
@@ -141,11 +141,11 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
       page.linef("  #{:<2} {}", i, exit.core_frames[i]);
   }
   if (const auto exit = vm.words.console_exit()) {
-    page.linef("kernel's word:       scheduler \"{}\" disabled ({}){}", exit->ops_name, exit->reason,
+    page.linef("kernel message:      scheduler \"{}\" disabled ({}){}", exit->ops_name, exit->reason,
                exit->message.empty() ? "" : ": " + exit->message);
   }
   if (vm.console_lines == 0) {
-    page.line("kernel console:      not a line was printed");
+    page.line("kernel console:      empty");
     return;
   }
   auto lines = vm.console_tail.lines();

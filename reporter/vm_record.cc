@@ -197,8 +197,9 @@ void VmRecord::fold_monitor(const EventBuffer& event) {
       return;
     case Payload::GuestFrozen:
       frozen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
-      timeline.mark(Moment::of(event), frozen->held_ns ? "the monitor held the VM to look at it"
-                                                       : "the monitor looked at the dying scheduler");
+      timeline.mark(Moment::of(event), frozen->held_ns
+                                           ? "the monitor paused the VM and copied the scheduler's state"
+                                           : "the monitor copied the scheduler's state without a pause");
       return;
     case Payload::MapWritten: {
       constexpr size_t kMaxWrites = 1024;

@@ -14,32 +14,32 @@ TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
   v.signature = repro.signature();
   if (repro.crash && !repro.crash->artefact.empty()) {
     v.status = ReproStatus::EmulatorArtefact;
-    v.detail =
-        "the second VM's crash looks like the emulator's, not the scheduler's: " + repro.crash->artefact;
+    v.detail = "the repro VM's crash looks like a fault of the emulator, not of the scheduler: " +
+               repro.crash->artefact;
     return v;
   }
   if (!v.signature.empty()) {
     const bool same = v.signature == primary.signature();
     v.status = same ? ReproStatus::SameSignature : ReproStatus::DifferentCrash;
-    v.detail = same ? "the second VM ended in the same way" : "the second VM failed in another way";
+    v.detail = same ? "the repro VM ended in the same way" : "the repro VM failed in another way";
     return v;
   }
   const std::string where = "last stage: " + stage_name(repro.stage);
   if (!repro.failure.empty()) {
     v.status = ReproStatus::VmFailed;
-    v.detail = "the second VM's init gave up: " + repro.failure;
+    v.detail = "the repro VM's init gave up: " + repro.failure;
   } else if (!repro.workload_started) {
     v.status = ReproStatus::VmFailed;
-    v.detail = "the second VM never reached its workload; " + where;
+    v.detail = "the repro VM never reached its workload; " + where;
   } else if (repro.exited && repro.exited->end != VmEnd::PoweredOff) {
     v.status = ReproStatus::VmFailed;
-    v.detail = "the second VM ended early, no crash was seen; " + where;
+    v.detail = "the repro VM ended early, no crash was seen; " + where;
   } else {
     v.status = ReproStatus::NotReproduced;
     v.detail = "the same workload ran to its end under probes, and nothing crashed";
     if (primary.crash && !primary.crash->artefact.empty())
-      v.detail +=
-          "; the first VM's crash looks like the emulator's, not the scheduler's: " + primary.crash->artefact;
+      v.detail += "; the primary VM's crash looks like a fault of the emulator, not of the scheduler: " +
+                  primary.crash->artefact;
   }
   return v;
 }

@@ -93,7 +93,7 @@ Reproer::Answer Reproer::on_primary_settled() {
   if (!primary_.workload_started && !described) {
     ReproFinishedT f;
     f.status = ReproStatus::PrimaryDidNotReachWorkload;
-    f.detail = "the first VM never reached its workload (last stage: " + stage_name(primary_.stage) +
+    f.detail = "the primary VM never reached its workload (last stage: " + stage_name(primary_.stage) +
                "): there is no crash under load to repeat";
     f.signature_primary = primary_.signature();
     return f;
@@ -193,7 +193,7 @@ void Reproer::take(TryVerdict verdict) {
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
   } else if (from_memory_) {
     shown_.hits = repro_.hits.size();
-    best_->detail += "; the guest died with its probes, what they saw was read out of its memory";
+    best_->detail += "; the guest died before it sent its hits; they were read from its memory";
     if (fault_end) best_->detail += " (times count from the last hit)";
   }
 }
@@ -204,12 +204,12 @@ ReproFinishedT Reproer::finish() {
   f.detail = best_->detail;
   if (retries_)
     f.detail += " (" + std::to_string(retries_) + (retries_ == 1 ? " attempt" : " attempts") +
-                " thrown away as emulator artefact)";
+                " not counted: emulator artifact)";
   const bool any = std::any_of(f.calls.begin(), f.calls.end(), [](const auto& c) { return c->hit; });
   if (!any && best_->status != ReproStatus::VmFailed) {
     f.detail += repro_.finished
                     ? "; no probe was hit"
-                    : "; the probes told nothing: the guest died before it could report, and its memory "
+                    : "; the probes reported nothing: the guest died before it could report, and its memory "
                       "holds no hit";
   }
   if (run_.kernel && run_.kernel->debuginfo.empty())

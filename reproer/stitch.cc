@@ -214,7 +214,7 @@ class Stitcher {
     if (entries.empty()) return nullptr;
     if (in_.plan->keep_by_task) return choose_for_subject(t, entries, call);
     if (!in_.trigger) {
-      call->note = "last call seen; the scheduler was not thrown out";
+      call->note = "last call seen; the scheduler was not disabled";
       return entries.back();
     }
     const uint64_t bound = bound_ ? bound_ : in_.trigger->ns;
@@ -228,11 +228,11 @@ class Stitcher {
         targets_[t.id].in_journey = true;
         return h;
       }
-      call->note = on_path ? "from an earlier journey of the crashing task"
-                           : "not on the path of this crash; last call by the crashing task";
+      call->note = on_path ? "from an earlier call chain of the triggering task"
+                           : "not on the path of this crash; last call by the triggering task";
       return h;
     }
-    call->note = on_path ? "the call of the crashing task was not kept; last call by any task"
+    call->note = on_path ? "the call of the triggering task was not kept; last call by any task"
                          : "not on the path of this crash; last call by any task";
     for (auto it = entries.rbegin(); it != entries.rend(); ++it)
       if ((*it)->ns <= in_.trigger->ns) return *it;

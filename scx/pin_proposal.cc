@@ -283,8 +283,8 @@ Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& r
   const std::string again = repro.corpus.text();
   if (repro.crash && repro.crash->kind == CrashKind::SchedExtExit && !again.empty())
     p.proofs.push_back(pin->check(again, true).matched()
-                           ? "proved: the second VM's corpus, another run of the same crash, is matched too"
-                           : "careful: the second VM's corpus is not matched; it crashed in another way (" +
+                           ? "proved: the repro VM's corpus, another run of the same crash, is matched too"
+                           : "careful: the repro VM's corpus is not matched; it crashed in another way (" +
                                  repro.crash->message + ")");
   return p;
 }

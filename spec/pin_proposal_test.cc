@@ -70,7 +70,7 @@ TEST_F(Proposal, ItIsProvedAndCanBePasted) {
   ASSERT_TRUE(p.ok()) << p.error().to_string();
   EXPECT_EQ(p->contains, "no \"cell\"");
   EXPECT_THAT(p->proofs, testing::ElementsAre(HasSubstr("this run's corpus (4 lines)"),
-                                              HasSubstr("the 2 lines"), HasSubstr("second VM")));
+                                              HasSubstr("the 2 lines"), HasSubstr("repro VM")));
   // The parser that users' specs go through takes it as it is.
   auto spec = parse_tests(
       "[scheduler.x]\nbinary = \"scx_x\"\n[[test]]\nname = \"t\"\nscheduler = \"x\"\n" + p->toml(), "x.toml",
@@ -94,7 +94,7 @@ TEST_F(Proposal, ASecondVmThatCrashedOtherwiseIsSaidSo) {
   crash(&primary, "no such cell 7");
   crash(&repro, "something else");
   EXPECT_THAT(propose_pin(primary, repro)->toml(),
-              HasSubstr("# careful: the second VM's corpus is not matched"));
+              HasSubstr("# careful: the repro VM's corpus is not matched"));
 }
 
 TEST_F(Proposal, AnErrorInOpsInitCanBePinnedThoughItNeverAttached) {

@@ -64,7 +64,7 @@ class Resolver {
  private:
   void check_scheduler(const std::string& name, const RawScheduler& block) {
     if (name == kNoScheduler)
-      errors_.add(block.line, "scheduler name \"none\" stands for the kernel's own scheduler",
+      errors_.add(block.line, "scheduler name \"none\" means the kernel's own scheduler",
                   "choose another name");
     else if (!good_name(name))
       errors_.add(block.line, "scheduler name " + in_quotes(name) + " is no good name",

@@ -248,7 +248,7 @@ const Refused kRefused[] = {
      "[scheduler.NAME] and "
      "[[test]]"},
     {"duration_s = 5\n[[test]]\nname = \"x\"\n",
-     "a.toml:1: \"duration_s\" stands outside of any table; move it under [default], [scheduler.NAME] or "
+     "a.toml:1: \"duration_s\" is outside of any table; move it under [default], [scheduler.NAME] or "
      "[[test]]"},
     {"[test]\nname = \"x\"\n",
      "a.toml:1: \"test\" wants a list of tables, has a table; write each as [[test]], with two brackets"},
@@ -337,7 +337,7 @@ const Refused kRefused[] = {
     {"[default]\nscheduler = \"demo\"\n[[test]]\nname = \"x\"\n[[test]]\nname = \"y\"\n",
      "a.toml:2: unknown scheduler \"demo\"; add a block [scheduler.demo]"},
     {"[scheduler.none]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
-     "a.toml:1: scheduler name \"none\" stands for the kernel's own scheduler; choose another name"},
+     "a.toml:1: scheduler name \"none\" means the kernel's own scheduler; choose another name"},
     {"[scheduler.\"a b\"]\nbinary = \"scx_demo\"\n[[test]]\nname = \"x\"\n",
      "a.toml:1: scheduler name \"a b\" is no good name; use letters, digits, '_' and '-', not '-' first, 100 "
      "at most"},

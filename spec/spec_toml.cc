@@ -100,7 +100,7 @@ class Reader {
         for (const toml::table* table : want_tables(key, node, "[[test]]", kMaxTests))
           spec.tests.push_back(read_test(*table));
       } else if (find_attribute(key.str())) {
-        errors_.add(line_of(key), in_quotes(key.str()) + " stands outside of any table",
+        errors_.add(line_of(key), in_quotes(key.str()) + " is outside of any table",
                     "move it under [default], [scheduler.NAME] or [[test]]");
       } else {
         errors_.add(line_of(key), "unknown table " + in_quotes(key.str()) + did_you_mean(key.str(), kTop),

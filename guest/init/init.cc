@@ -25,7 +25,7 @@ void init_main() {
   sched_param priority{};
   priority.sched_priority = kPriority;
   if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) != 0)
-    notes.push_back("SCHED_FIFO for init is refused: a stall may hold back its reports");
+    notes.push_back("SCHED_FIFO for init was rejected: a stall may delay its reports");
   auto carrier = open_carrier();
   if (!carrier) return last_words(carrier.error().message().c_str());
   EventChannel channel(std::move(*carrier));

@@ -149,7 +149,7 @@ void ProbeLink::tick() {
   std::string ran = read_text_or("/proc/" + std::to_string(scheduler_) + "/schedstat", "");
   if (waiting_since_ns_ == 0 || ran != scheduler_ran_) waiting_since_ns_ = now_ns();
   scheduler_ran_ = std::move(ran);
-  if (now_ns() - waiting_since_ns_ > hang_ns_) give_up("held the scheduler too long");
+  if (now_ns() - waiting_since_ns_ > hang_ns_) give_up("paused the scheduler too long");
 }
 
 void ProbeLink::answer_ourselves() {

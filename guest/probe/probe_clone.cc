@@ -55,7 +55,7 @@ Result<int> attach_clone(const CloneOptions& options) {
   load.attach_btf_id = options.function;
   const int clone =
       bpf_prog_load(BPF_PROG_TYPE_TRACING, bpf_program__name(program), "GPL", insns, count, &load);
-  if (clone < 0) return Error::from_errno(options.exit ? "fexit refused" : "fentry refused");
+  if (clone < 0) return Error::from_errno(options.exit ? "fexit rejected" : "fentry rejected");
   auto link = bpf_options<bpf_link_create_opts>();
   link.tracing.cookie = options.cookie;
   const int fd = bpf_link_create(clone, 0, load.expected_attach_type, &link);

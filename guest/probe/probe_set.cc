@@ -113,7 +113,7 @@ void ProbeSet::attach_single(const ProbeTargetT& target) {
   how.bpf_cookie = target.id;
   bpf_link* link =
       bpf_program__attach_kprobe_opts(object_.program("on_kernel_single"), target.function.c_str(), &how);
-  if (!link) return fail(target.id, std::string("kprobe refused: ") + std::strerror(errno));
+  if (!link) return fail(target.id, std::string("kprobe rejected: ") + std::strerror(errno));
   links_.push_back(link);
   attached_[target.id] = 1;
   if (!target.want_return) return;

@@ -63,7 +63,7 @@ FolderOptions folder_options() {
 }
 
 int launch_main(int argc, char** argv) {
-  CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
+  CLI::App app("ktstr: find out why a scheduler failed", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
   app.require_subcommand(1);
   app.footer(kFooter);
@@ -73,43 +73,41 @@ int launch_main(int argc, char** argv) {
   auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
   run_cmd->add_option("SPEC", run.specs, "test specs (TOML), folders of them, test binaries")->required();
   run_cmd
-      ->add_option("-E,--filter", run.filters,
-                   "run only these tests: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
-                   "not; several add up")
+      ->add_option(
+          "-E,--filter", run.filters,
+          "run only the tests that match: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
+          "not; several: a test may match any")
       ->allow_extra_args(false);
   run_cmd
       ->add_option("--kernel", run.kernels,
-                   "cached series or release, image, or built source tree; several times: each test on each; "
-                   "else KTSTR_KERNEL, else the newest cached")
+                   "cached series or release, image, or built source tree; several: each test runs on each "
+                   "(default: KTSTR_KERNEL, else the newest cached)")
       ->allow_extra_args(false);
-  run_cmd->add_flag("--no-skips", run.no_skips, "a test that is skipped fails the run");
-  run_cmd->add_option("--accel", run.accel, "auto, kvm (missing KVM is an error) or tcg")
+  run_cmd->add_flag("--no-skips", run.no_skips, "fail the run if a test is skipped");
+  run_cmd->add_option("--accel", run.accel, "auto, kvm (an error without KVM) or tcg (software emulation)")
       ->capture_default_str();
   run_cmd->add_option("--out", run.out, "folder for logs and reports");
   run_cmd->add_option("--listen", run.listen,
                       "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
-  run_cmd->add_flag(
-      "--embed", run.embed,
-      "put scheduler, libraries, payloads and spec into the log, so that it can be repeated elsewhere");
+  run_cmd->add_flag("--embed", run.embed,
+                    "put scheduler, libraries, payloads and spec into the log, for `repro` on another host");
   run_cmd->add_option("--keys", run.keys,
                       "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
-  run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "look for scheduler binaries here too");
-  run_cmd
-      ->add_option("--repro-tries", run.repro_tries,
-                   "repeat a crash so often in the second VM, and tell the rate")
+  run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "search scheduler binaries here too");
+  run_cmd->add_option("--repro-tries", run.repro_tries, "number of repro VMs to boot after a crash")
       ->check(CLI::Range(1, 100));
-  run_cmd->add_option("--repro-history", run.repro_history, "show the last N calls of each probed function")
+  run_cmd->add_option("--repro-history", run.repro_history, "number of calls of each probed function to show")
       ->check(CLI::Range(1, 64));
   run_cmd
       ->add_option("--boot-timeout", run.boot_timeout_s,
                    "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
-  run_cmd->add_flag("-q,--quiet", run.quiet, "no progress");
+  run_cmd->add_flag("-q,--quiet", run.quiet, "print no progress");
 
   ReproCommandOptions repro;
   repro.run.command.assign(argv, argv + argc);
   auto* repro_cmd = app.add_subcommand(
-      "repro", "repeat a recorded crash: boot only the probe VM, from a log (run --embed)");
+      "repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)");
   repro_cmd->add_option("LOG", repro.log, "events.ktlog")->required();
   repro_cmd
       ->add_option("--kernel", repro.run.kernels,
@@ -117,20 +115,20 @@ int launch_main(int argc, char** argv) {
       ->expected(1);
   repro_cmd->add_option("--accel", repro.run.accel, "auto, kvm or tcg")->capture_default_str();
   repro_cmd->add_option("--out", repro.run.out, "folder for the new log and report");
-  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as of run")
+  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as in run")
       ->check(CLI::Range(1.0, 86400.0));
-  repro_cmd->add_flag("-q,--quiet", repro.run.quiet, "no progress");
+  repro_cmd->add_flag("-q,--quiet", repro.run.quiet, "print no progress");
 
   KernelCommandOptions kernel;
-  auto* kernel_cmd = app.add_subcommand("kernel", "the cache of kernels");
+  auto* kernel_cmd = app.add_subcommand("kernel", "fetch and list kernels");
   kernel_cmd->require_subcommand(1);
-  auto* fetch_cmd =
-      kernel_cmd->add_subcommand("fetch", "take a sched_ext kernel from the distribution's archive");
+  auto* fetch_cmd = kernel_cmd->add_subcommand(
+      "fetch", "fetch a sched_ext kernel from the distribution's archive into the cache");
   fetch_cmd->add_option("SERIES", kernel.series, "7.2, 6.18, … (default: the newest)");
-  fetch_cmd->add_flag("--debuginfo", kernel.debuginfo, "with vmlinux for source lines (350 MB)");
-  fetch_cmd->add_flag("--refresh", kernel.refresh, "ask the archive even when one is cached");
-  auto* list_cmd = kernel_cmd->add_subcommand("list", "what is cached");
-  list_cmd->add_flag("--available", kernel.available, "what the archive offers");
+  fetch_cmd->add_flag("--debuginfo", kernel.debuginfo, "fetch vmlinux too, for source lines (350 MB)");
+  fetch_cmd->add_flag("--refresh", kernel.refresh, "fetch also if the series is cached");
+  auto* list_cmd = kernel_cmd->add_subcommand("list", "list the cached kernels");
+  list_cmd->add_flag("--available", kernel.available, "list the kernels of the archive");
 
   LogCommandOptions log;
   auto* log_cmd = app.add_subcommand("log", "print the events of a recorded run");
@@ -138,8 +136,7 @@ int launch_main(int argc, char** argv) {
   add_print_options(*log_cmd, log.print);
 
   WatchCommandOptions watch;
-  auto* watch_cmd =
-      app.add_subcommand("watch", "print the events of a live run as they come, from the first");
+  auto* watch_cmd = app.add_subcommand("watch", "print the events of a live run, from the first on");
   watch_cmd->add_option("RUN", watch.run, "a run id, a part of one, or latest")->capture_default_str();
   watch_cmd->add_option("--connect", watch.connect,
                         "tcp://HOST:PORT: a run on another machine (run --listen)");
@@ -156,24 +153,24 @@ int launch_main(int argc, char** argv) {
   auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
   tests_cmd->add_option("SPEC", list.specs, "test specs (TOML), folders of them, test binaries")->required();
   tests_cmd->add_option("-E,--filter", list.filters, "only these tests")->allow_extra_args(false);
-  tests_cmd->add_option("--kernel", list.kernels, "as of run: several make each test one on each")
-      ->allow_extra_args(false);
+  tests_cmd->add_option("--kernel", list.kernels, "as in run")->allow_extra_args(false);
   tests_cmd->add_flag("--json", list.json, "as JSON");
   ShowCommandOptions show;
-  auto* show_cmd = app.add_subcommand("show", "a test's resolved attributes, and where each came from");
+  auto* show_cmd =
+      app.add_subcommand("show", "print a test's resolved attributes, each with the line that sets it");
   show_cmd->add_option("TEST", show.test, "the test's name")->required();
   show_cmd->add_option("SPEC", show.specs, "test specs (TOML), folders of them, test binaries")->required();
   ReplayCommandOptions replay;
-  auto* replay_cmd = app.add_subcommand("replay", "the report of a recorded run, from its log alone");
+  auto* replay_cmd = app.add_subcommand("replay", "print the report of a recorded run from its log");
   replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();
   replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")
       ->capture_default_str();
-  replay_cmd->add_option("--until", replay.until, "what was known after the event with this number");
+  replay_cmd->add_option("--until", replay.until, "use only the events up to this number");
   replay_cmd->add_flag("--bus", replay.bus,
-                       "on a live bus, for collectors and tools (ktstr-launch runs lists it)");
-  replay_cmd->add_option("--speed", replay.speed, "with --bus: times the recorded speed, or max")
+                       "publish the events on a bus, for collectors and tools (`runs` lists it)");
+  replay_cmd->add_option("--speed", replay.speed, "with --bus: factor on the recorded speed, or max")
       ->capture_default_str();
-  replay_cmd->add_option("--wait", replay.wait, "with --bus: begin when so many subscribers are there")
+  replay_cmd->add_option("--wait", replay.wait, "with --bus: number of subscribers to wait for")
       ->capture_default_str();
   replay_cmd
       ->add_option("--linger", replay.linger_s, "with --bus: seconds that the bus stays after the last event")
@@ -189,13 +186,13 @@ int launch_main(int argc, char** argv) {
   auto* runs_cmd = app.add_subcommand("runs", "list live runs");
   runs_cmd->add_flag("--json", runs_json, "as JSON");
   AttachCommandOptions attach;
-  auto* attach_cmd = app.add_subcommand("attach", "feed a command's output into a live run as events");
+  auto* attach_cmd = app.add_subcommand("attach", "add a command's output to a live run");
   attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, latest, or tcp://HOST:PORT")
       ->required();
   attach_cmd->add_option("--key", attach.key, "with tcp://: the client's key file (keygen)");
   attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
   attach_cmd->add_flag("--guest", attach.guest,
-                       "run it in the VM: the program and its libraries are brought there");
+                       "run the command in the VM; the program and its libraries are copied there");
   attach_cmd
       ->add_option("--vm", attach.vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
       ->check(CLI::IsMember({"primary", "repro"}))

@@ -80,7 +80,7 @@ Result<RecordedRun> read_recorded_run(const RecordedRunOptions& options) {
     return Error::invalid(options.log + ": holds no run" + (damage.empty() ? "" : " (" + damage + ")"));
   if (!settled)
     return Error::invalid(options.log +
-                          ": the log ends before all was known of the first VM; there is nothing to repeat" +
+                          ": the log ends before the primary VM settled; there is nothing to repeat" +
                           (damage.empty() ? "" : " (" + damage + ")"));
   if (!names_a_folder(run.started.spec->name))
     return Error::invalid(options.log + ": its test is called \"" + printable(run.started.spec->name) +

@@ -235,7 +235,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   ended_for_.clear();
   qemu_exit_ = {};
   vm_start_ = stage_since_ = now();
-  env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the probe VM on ") +
+  env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the repro VM on ") +
                       env_.kernel.release);
   auto session = VmSession::boot({.vm = vm,
                                   .attempt = attempt,
@@ -345,7 +345,7 @@ void TestRun::on_stage(Stage stage) {
   if (stage <= stage_) return;
   stage_ = stage;
   stage_since_ = now();
-  env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": probe VM: " : ": ") + stage_name(stage) + " (" +
+  env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": repro VM: " : ": ") + stage_name(stage) + " (" +
                       human_ns(now() - vm_start_) + ")");
 }
 

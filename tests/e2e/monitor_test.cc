@@ -305,7 +305,8 @@ TEST_P(MonitorOn, WritesIntoAMapAndFreezesTheSchedulerThatDiesOfIt) {
   const auto artifact = nlohmann::json::parse(read_file(folder + "/frozen.json"), nullptr, false);
   ASSERT_TRUE(artifact.is_object());
   EXPECT_EQ(artifact["payload"]["ops_name"], "maps");
-  EXPECT_NE(run.out.find("at the exit (" + frozen[0].reason + "), with the VM held for "), std::string::npos)
+  EXPECT_NE(run.out.find("at the exit (" + frozen[0].reason + "), with the VM paused for "),
+            std::string::npos)
       << run.out;
   EXPECT_NE(run.out.find("map write .bss.stats stats.enqueued: "), std::string::npos) << run.out;
 }

@@ -46,7 +46,7 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
 
   auto pin = launch(scratch, {"pin", scratch.path() + "/out/t/events.ktlog"});
   ASSERT_EQ(pin.exit_code, 0) << pin.err;
-  EXPECT_NE(pin.out.find("# proved: the second VM's corpus"), std::string::npos) << pin.out;
+  EXPECT_NE(pin.out.find("# proved: the repro VM's corpus"), std::string::npos) << pin.out;
   SpecText pinned = scheduler;
   pinned.test = pin.out;
   auto again = launch(scratch, {"run", scratch.write("pinned.toml", spec_text(pinned)), "--kernel", "6.16",

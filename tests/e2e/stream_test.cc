@@ -220,7 +220,7 @@ TEST(Remote, ARunIsWatchedFromAfarAndRepeatedFromItsLogAlone) {
   auto again = launch(scratch, {"repro", log, "--out", scratch.path() + "/again"}, env);
   EXPECT_EQ(again.exit_code, 1) << again.out << again.err;
   EXPECT_NE(again.out.find("same signature"), std::string::npos) << again.out << again.err;
-  EXPECT_NE(again.out.find("only the probe VM was booted"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("only the repro VM was booted"), std::string::npos) << again.out;
   std::string first_run, origin;
   size_t primary_vms = 0, repro_vms = 0, primary_events = 0, recorded_events = 0;
   for (const auto& e : read_log(log)) {
@@ -286,7 +286,7 @@ INSTANTIATE_TEST_SUITE_P(MidRun, KillNine,
                          testing::Values(Kill{"collector", "scheduler attached", "collector"},
                                          Kill{"reproer", "workload running", "reproer"},
                                          Kill{"launcher", "init started", "did not finish"},
-                                         Kill{"launcher", "probe VM: init started", "demo: budget of"}),
+                                         Kill{"launcher", "repro VM: init started", "demo: budget of"}),
                          [](const auto& kill_case) {
                            std::string name =
                                std::string(kill_case.param.victim) + "_" + kill_case.param.stage;
