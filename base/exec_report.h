@@ -1,4 +1,4 @@
-// How a child that was forked to become a program fares: its end of a pipe closes on exec, or brings errno.
+// Whether a forked child could exec its program: its end of a pipe closes on exec, or brings errno.
 #pragma once
 
 #include <errno.h>

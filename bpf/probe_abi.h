@@ -1,4 +1,4 @@
-/* What the probe programs (bpf/probe.bpf.c) and their loader (reproer/guest) share: fixed-size records, no code.
+/* What the probe programs (bpf/probe.bpf.c) and their loader (guest/probe) share: fixed-size records, no code.
  * Plain C, so that both compilers read it. Both sides are built together: no versions, no padding rules but C's. */
 #pragma once
 

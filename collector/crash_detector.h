@@ -19,7 +19,7 @@ namespace ktstr {
 
 class CrashDetector {
  public:
-  // "kvm", "tcg"; empty: not known. Decides about emulator artefacts.
+  // "kvm", "tcg"; empty: not known. Decides about emulator artifacts.
   void set_accelerator(std::string name) { accelerator_ = std::move(name); }
   void on_event(const EventBuffer& event);
   // After the last event. nullopt: no crash.

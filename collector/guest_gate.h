@@ -1,5 +1,5 @@
-// The door between a guest and the stream: nothing that came over the event channel passes unless it is a
-// verified event of a kind that a guest may state, stamped with what the host knows.
+// Checks what comes over the event channel: only verified events of a type that a guest may state pass, and they are
+// stamped with what the host knows of their origin.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,5 @@
-// What the host says to one guest, over the event channel's other direction: commands of clients, with their
-// files, and the answer to GuestFinished. Pure of sockets: bytes are asked for and marked as sent by the
-// adapter.
+// What the host sends to one guest over the event channel: commands of clients, with their files, and the
+// acknowledgement of GuestFinished. It knows no socket: the adapter asks for bytes and marks them as sent.
 //
 // A command's files come as a bundle, a file of channel frames, each a FileEmbedded event with the role
 // "command". It is read one frame at a time, as fast as the guest takes it.

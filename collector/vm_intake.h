@@ -1,6 +1,5 @@
-// Everything that one VM says, from bytes to events: console lines, channel frames, and at the end the crash
-// and the account of what was damaged. Pure: bytes in, events out; the adapter (collector_role.h) owns the
-// sockets.
+// Turns the bytes of one VM into events: console lines, channel frames, and at the end the crash and the counts of
+// damage. Bytes in, events out; the adapter (collector_role.h) owns the sockets.
 #pragma once
 
 #include <cstdint>

@@ -118,7 +118,7 @@ void freeze_cpu(const GuestKernel& kernel, const QueueReader& reader, uint16_t c
     cut(out, name + "'s list of runnable tasks");
   out.cpus.push_back(std::move(c));
 
-  // Its local DSQ, when it is not empty. Such a one is told by its id; its place is the CPU.
+  // Its local DSQ, when it is not empty. Its id marks it as local; its place is the CPU.
   if (!l.freeze.local_dsq || !l.freeze.dsq_tasks || !l.freeze.list_node) return;
   const uint64_t dsq = rq + l.freeze.local_dsq.offset;
   const auto depth = l.dsq.depth.read(memory, dsq);

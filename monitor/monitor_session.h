@@ -60,7 +60,7 @@ class MonitorSession {
   // Called once a period.
   Facts tick();
   // Called between ticks, about once a millisecond: the scheduler's death, writes that are due. Some reads of
-  // guest memory, unless there is something to do; at a death the VM is held meanwhile.
+  // guest memory, unless there is something to do; at an exit the VM is paused meanwhile.
   Facts watch();
   // The guest says so.
   void workload_started();

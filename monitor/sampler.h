@@ -1,4 +1,4 @@
-// One sample of an attached kernel: all walkers, held together.
+// One sample of an attached kernel: runs all walkers.
 #pragma once
 
 #include <cstdint>

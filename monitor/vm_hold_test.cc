@@ -16,7 +16,7 @@
 namespace ktstr {
 namespace {
 
-// A QEMU that obeys, until it is told to fall silent.
+// A QEMU that obeys until the test makes it stop answering.
 class FakeQemu {
  public:
   FakeQemu() : path_("/tmp/ktstr-hold-" + std::to_string(::getpid())) {

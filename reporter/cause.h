@@ -12,7 +12,7 @@ namespace ktstr {
 
 enum class FailureKind {
   kNone,
-  kSchedulerCrash,  // the kernel threw the scheduler out
+  kSchedulerCrash,  // the kernel disabled the scheduler because of an error
   kStall,           // ... because a task was not run
   kArtefact,        // looks like a crash, but the emulator did it
   kKernelPanic,

@@ -1,4 +1,4 @@
-// What the hub says of the stream's clients: whom it refused, whom it held back. One note each, however often it was said.
+// Notes on the clients of the bus: whose events the hub rejected, which producers had to wait. One note for each client.
 #pragma once
 
 #include <cstdint>

@@ -41,6 +41,6 @@ std::string render_ktap(std::span<const JudgedRun> runs);
 
 const char* outcome_name(Outcome outcome);       // "pass", "fail", "inconclusive", "skip"
 std::string test_name(const JudgedRun& run);     // "unknown" when the log holds no run
-uint64_t run_duration_ns(const JudgedRun& run);  // of the first VM
+uint64_t run_duration_ns(const JudgedRun& run);  // of the primary VM
 
 }  // namespace ktstr

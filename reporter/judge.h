@@ -1,7 +1,7 @@
 // The verdict: cause, checks and expectations weighed into outcome and exit code (schemas/exit_code.h).
 //
 // An expected error (expect_err) turns a scheduler's failure into a pass when its pins match. Panics, hangs,
-// failed boots, schedulers that never loaded, emulator artefacts and runs that did not finish are never
+// failed boots, schedulers that never loaded, emulator artifacts and runs that did not finish are never
 // passes.
 #pragma once
 

@@ -27,7 +27,7 @@ struct PlanInputs {
   uint32_t attempt = 1;
   uint32_t history = 1;
   bool process_died = false;  // without a word from the kernel: an orderly exit is a trigger then
-  bool kernel_fault = false;  // the first VM's kernel oopsed or panicked: that is a trigger too
+  bool kernel_fault = false;  // the primary VM's kernel oopsed or panicked: that is a trigger, too
 };
 
 ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& inputs);

@@ -11,7 +11,7 @@ namespace ktstr {
 struct TryVerdict {
   ReproStatus status = ReproStatus::NotReproduced;
   std::string detail;     // for people
-  std::string signature;  // of the second VM; empty: it did not crash
+  std::string signature;  // of the repro VM; empty: it did not crash
 };
 
 TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro);

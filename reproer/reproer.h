@@ -64,7 +64,7 @@ class Reproer {
   VmFacts repro_;             // of the current attempt
   bool from_memory_ = false;  // its hits were read out of the dead guest's memory
   uint8_t attempt_ = 0;       // 1-based; 0: none asked for
-  uint32_t retries_ = 0;      // attempts that an emulator artefact cost
+  uint32_t retries_ = 0;      // attempts not counted because of an emulator artifact
   uint32_t tries_ = 0, same_ = 0;
   ProbePlanT plan_;
   std::optional<TryVerdict> best_;

@@ -19,7 +19,7 @@ class ReproerRole : public Role {
   void tell_from_memory(Context& context, uint8_t attempt);
 
   Reproer reproer_;
-  UniqueFd ram_;  // the second VM's; outlives its guest
+  UniqueFd ram_;  // the repro VM's; outlives its guest
 };
 
 }  // namespace ktstr

@@ -15,8 +15,8 @@ struct StitchInputs {
   const std::vector<ProbeHitT>* hits = nullptr;  // as they came
   const ProbeTriggeredT* trigger = nullptr;      // null: the scheduler was not thrown out
   const ProbeAttachedT* attached = nullptr;      // null: unknown
-  const CrashDetectedT* crash = nullptr;         // of the second VM; null: none
-  uint64_t end_ns = 0;                           // without a trigger: "now" of the second VM
+  const CrashDetectedT* crash = nullptr;         // of the repro VM; null: none
+  uint64_t end_ns = 0;                           // without a trigger: "now" of the repro VM
 };
 
 struct Stitched {

@@ -62,7 +62,7 @@ class Role {
   virtual void add_options(OptionSet&) {}
   // A way of life apart from the bus (`ktstr-reporter LOG`): called after parsing; a value ends the process with it.
   virtual std::optional<int> run_standalone() { return std::nullopt; }
-  // Before readiness is told. An error ends the process (exit 1, message on stderr).
+  // Called before the process reports readiness. An error ends the process (exit 1, message on stderr).
   virtual Status on_start(Context&) { return {}; }
   // Every event of the run from seq 1, in order, none missing. By default the loop ends after RunFinished.
   virtual void on_event(const EventBuffer& event, Context&) = 0;

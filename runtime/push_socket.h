@@ -1,6 +1,6 @@
 // The sending side of the bus on one host: speaks ZMTP 3 (rfc.zeromq.org/spec/23) to the hub's unix socket, as a PUSH socket does.
 //
-// Not libzmq's PUSH, for one reason: closed while it is held back, libzmq throws away its last batch of messages. Here a message that
+// It replaces libzmq's PUSH, which discards its last batch of messages when it is closed while it is blocked. Here a message that
 // was sent is with the kernel, and the hub reads it, whatever becomes of the sender. Only in a flood (dozens of messages within
 // microseconds of each other) messages are gathered, and a thread hands them over in large pieces: six times as fast.
 // The destructor hands over what was gathered, unless the hub takes nothing for five seconds.

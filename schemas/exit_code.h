@@ -15,7 +15,7 @@ enum class ExitCode : int {
   kInfrastructure =
       3,  // no finding possible: QEMU or the boot failed, a needed helper was lost, the disk is full
   kInconclusive =
-      4,         // ran, but cannot be judged: emulator artefact, run not finished, a check without its data
+      4,         // ran, but cannot be judged: emulator artifact, run not finished, a check without its data
   kNoTests = 5,  // the selection is empty
   kFilter = 6,   // bad -E expression: nothing was booted
   kInterrupted = 130,  // SIGINT

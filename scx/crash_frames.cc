@@ -170,7 +170,7 @@ CrashFrames split_frames(const CrashDetectedT& crash) {
       out.dropped.push_back(f.get());
       out.reasons.push_back(reason);
     }
-    // Other trouble is told *by* an interrupt, about what it stopped.
+    // Other failures are reported *by* an interrupt, about the code that it interrupted.
     if (crash.kind == CrashKind::SchedExtExit && !out.kept.empty() && !f->uncertain &&
         is_interrupt(f->function))
       interrupted = true;

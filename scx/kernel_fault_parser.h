@@ -1,4 +1,4 @@
-// Finds on the console what the kernel says when it is in trouble itself: an oops, a panic, a lockup, an RCU
+// Finds the kernel's own failures on the console: an oops, a panic, a lockup, an RCU
 // stall, a hung task, with the task, the CPU and the call trace that follow.
 #pragma once
 

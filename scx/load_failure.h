@@ -1,4 +1,4 @@
-// Why a scheduler did not load, cut out of its log: the program that the verifier refused, the offending
+// Why a scheduler did not load, taken from its log: the program that the verifier rejected, the offending
 // access and its source line, or the symbol that this kernel does not have. Reads the messages of libbpf,
 // however they are prefixed.
 #pragma once

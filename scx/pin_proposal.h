@@ -1,10 +1,9 @@
 // A pin for a crash that was recorded: which text of it stays the same from run to run, and the proof that
 // the pin matches what it should and nothing else. Pure.
 //
-// The kernel's message is cut into words that are the bug and parts that are the run: numbers, addresses,
-// tasks
-// ("comm[pid]"), times. `contains` is the longest piece of the former; `matches` the whole message with the
-// latter made general. Neither is ever proposed unproved.
+// The kernel's message is split into words that are the same in every run and parts that vary: numbers, addresses, tasks
+// ("comm[pid]"), times. `contains` is the longest piece of constant words; `matches` is the whole message with patterns
+// for the parts that vary. Both are proved before they are proposed.
 #pragma once
 
 #include <optional>
@@ -41,7 +40,7 @@ struct PinProposal {
   std::string toml() const;
 };
 
-// Errors (kNotFound, with a hint): no crash, or one whose text stands in no corpus. `repro`: the second VM of
+// Errors (kNotFound, with a hint): no crash, or one whose text is in no corpus. `repro`: the repro VM of
 // the same run, for a proof that the text is the same there; may be empty.
 Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& repro);
 

@@ -1,5 +1,4 @@
-// What can be told of an RE2 expression from its text alone: whether it can match nothing, and its literal
-// words.
+// What the text of an RE2 expression shows: whether it can match without consuming a character, and its literal words.
 //
 // RE2 has no public syntax tree, and its search hides an empty match behind a longer one. So the question
 // "can this match without consuming a character, in any text?" is put to RE2 in another form: every assertion

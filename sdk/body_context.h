@@ -28,7 +28,7 @@ struct TestContext::Impl {
 
   void send_check(const CheckLine& check);
   void operation_failed(const std::string& what);
-  // False: nobody was told.
+  // False: it could not be reported.
   bool send_result(const TestResult& result);
   // The CPUs that workers in this group may run on, from now on. `keep_old`: the change is under way.
   void allow(const std::string& cgroup, const std::string& cpus, bool keep_old);

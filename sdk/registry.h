@@ -1,4 +1,4 @@
-// The tests of this binary, in the order of their files and lines, and what is said of them to ktstr-launch.
+// The tests of this binary, in the order of their files and lines, and their list for ktstr-launch.
 #pragma once
 
 #include <string>

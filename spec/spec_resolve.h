@@ -1,4 +1,4 @@
-// The parts of a test, from raw tables to TestSpecT; test_spec.cc calls them in order. Mistakes go to
+// The parts of a test, from raw tables to TestSpecT; spec.cc calls them in order. Mistakes go to
 // `errors`.
 #pragma once
 

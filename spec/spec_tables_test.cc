@@ -196,7 +196,7 @@ TEST(SpecTablesTest, MistakesOfAMatrix) {
   for (int i = 1; i <= 64; ++i) many += (i > 1 ? ", " : "") + std::to_string(i);
   EXPECT_THAT(refusal("[test.matrix]\ncores = [" + many + "]\nmemory_mb = [300, 301, 302, 303, 304]\n"),
               HasSubstr("more than 256 cells"));
-  // A mistake that every cell has is told once.
+  // A mistake that every cell has is reported once.
   std::string message =
       refusal("cgroup = [{ name = \"c\", work = \"Nap\" }]\n[test.matrix]\ncores = [2, 4, 8]\n");
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;

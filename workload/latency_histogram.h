@@ -1,5 +1,5 @@
 // Latencies in bounded memory: 8 buckets for each power of two, so a percentile is at most 12.5 % too high;
-// the maximum is exact. Lives in memory that a worker shares with init: plain data, no pointers.
+// the maximum is exact. It is in memory that a worker shares with init: plain data, no pointers.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,4 @@
-// Workers that were started together: forked into one cgroup, let go at once, told to end, reported.
+// Workers that were started together: forked into one cgroup, started together, asked to end, reported.
 #pragma once
 
 #include <sys/resource.h>
@@ -37,7 +37,7 @@ class WorkerBatch {
   // Forks all workers into the cgroup at `folder`, where they wait. An error leaves nothing running.
   Status fork(int folder, const WorkerProgram* program);
   void go(uint64_t go_ns);
-  // All are told to end, and do so while other things are waited for.
+  // Asks all workers to end and does not wait for it.
   void ask_to_stop();
   // Waits for them until `deadline_ns`, kills the rest and waits `after_ns` more.
   void stop(uint64_t deadline_ns, uint64_t after_ns);

@@ -13,7 +13,7 @@ inline constexpr unsigned kMaxCpus = 1024;
 
 struct Telemetry {
   uint64_t start_ns = 0;
-  uint64_t last_ns = 0;  // last look at the clock
+  uint64_t last_ns = 0;  // last reading of the clock
   uint64_t iterations = 0;
   uint64_t longest_gap_ns = 0;
   uint64_t gap_at_ns = 0;

@@ -1,4 +1,4 @@
-// What the event channel's bytes travel on. Two carriers: a virtserialport (default) and a plain UART, which
+// The device that carries the event channel's bytes. There are two carriers: a virtserialport (default) and a plain UART, which
 // stays deterministic under -icount because nothing in it is served asynchronously.
 #pragma once
 

@@ -32,7 +32,7 @@ class GuestCommands {
   void on_event(const EventBuffer& event);
   // A child of PID 1 has ended. False: it is not one of ours.
   bool on_end(pid_t pid, int status);
-  // Kills what still runs; each is told as ended by us. Returns once they have ended or `limit_ns` has
+  // Kills what still runs, and reports the end of each. Returns once they have ended or `limit_ns` has
   // passed.
   void stop(uint64_t limit_ns);
   size_t running() const { return commands_.size(); }

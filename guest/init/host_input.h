@@ -1,4 +1,4 @@
-// What the host says over the event channel: frames of commands, and the answer to GuestFinished. Bytes in,
+// What the host sends over the event channel: frames of commands, and the acknowledgement of GuestFinished. Bytes in,
 // events out.
 #pragma once
 

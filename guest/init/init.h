@@ -1,4 +1,4 @@
-// What makes a process PID 1: the machine around a GuestRun.
+// What PID 1 needs around a GuestRun: file systems, priority, power-off.
 #pragma once
 
 namespace ktstr::guest {

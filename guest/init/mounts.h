@@ -1,4 +1,4 @@
-// The guest's file systems and kernel settings. Best effort: what cannot be had is told, and the run goes on.
+// The guest's file systems and kernel settings. Best effort: what fails is reported, and the run goes on.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Init's side of ktstr-probe (reproer/guest): start it, pass its events on, tell it what happens, and do
-// without it when it is missing, dies or hangs.
+// Init's side of ktstr-probe (guest/probe): starts it, forwards its events, reports what happens to it. When it is
+// missing, dies or hangs, the run goes on without it.
 //
 // argv: /ktstr/probe --plan /ktstr/plan.bin --events-fd E --control-fd C
 // E: pipe; the probe writes finished frames (schemas/channel_frame.h), whole ones are passed on.

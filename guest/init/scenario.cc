@@ -153,7 +153,7 @@ void Scenario::apply(const StepT& step, uint32_t number) {
     fact.op = step.ops[i]->text;
     if (auto applied = apply(*step.ops[i], number); !applied) fact.error = applied.error().message();
     channel_.send(std::move(fact));
-    loop_.run_until([] { return true; }, 0);  // what is told goes out
+    loop_.run_until([] { return true; }, 0);  // sends the event
   }
 }
 

@@ -29,7 +29,7 @@ class Scenario {
   Status start();
   // The steps, then the rest of the duration; until `over()`, or until the test's body has ended.
   void run(const std::function<bool()>& over);
-  // All are told to end, and do so while other things are waited for.
+  // Asks all to end and does not wait for it.
   void ask_to_stop();
   void stop(uint64_t grace_ns);
   // Says how each worker and each payload did.

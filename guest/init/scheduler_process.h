@@ -1,4 +1,4 @@
-// The scheduler under test: started (under the notify filter when somebody listens), read, ended, reaped.
+// The scheduler under test: started (under the notify filter when ktstr-probe listens), read, ended, reaped.
 #pragma once
 
 #include <sys/types.h>

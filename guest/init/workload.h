@@ -23,7 +23,7 @@ class Workload {
   // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing
   // running.
   Status start();
-  // Its time is over: all are told to end, and do so while other things are waited for.
+  // Asks all workers to end and does not wait for it.
   void ask_to_stop();
   // Kills those that have not ended within `grace_ns`, and waits a fifth of it for them.
   void stop(uint64_t grace_ns);

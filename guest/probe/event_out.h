@@ -1,4 +1,4 @@
-// Finished events, framed, to init's pipe. Bounded: a reader that stays away loses events, which is counted.
+// Writes finished events as frames to init's pipe. Bounded: if init does not read, events are dropped and counted.
 #pragma once
 
 #include <string>

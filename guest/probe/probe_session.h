@@ -1,6 +1,6 @@
-// ktstr-probe's life in the VM: places the kernel probes, holds the scheduler at its attach, records its
-// programs, probes them, lets it go on, and at the end tells what was seen. Then it only answers
-// notifications: the filter stays on the scheduler for life, and unanswered calls would hang.
+// What ktstr-probe does in the VM: it places the kernel probes, stops the scheduler at its attach, records and probes its
+// programs, lets it go on, and at the end reports the hits. After that it only answers notifications: the filter stays on
+// the scheduler's process, and unanswered calls would hang.
 #pragma once
 
 #include <memory>

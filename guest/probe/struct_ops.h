@@ -1,4 +1,4 @@
-// The programs behind a struct_ops map of the scheduler, taken out of its process while it waits in bpf(2).
+// The programs of a struct_ops map of the scheduler: their fds are copied from its process while it waits in bpf(2).
 #pragma once
 
 #include <cstdint>

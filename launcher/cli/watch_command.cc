@@ -47,7 +47,7 @@ int watch_command(const WatchCommandOptions& options) {
   if (!source) return report_error(source.error(), kUsage);
   zmq::context_t zmq;
   if (!options.connect.empty()) {
-    // One question first: whoever has no key that fits hears nothing at all, and should be told why.
+    // Asks the repair socket first: a client without a valid key receives nothing, and this shows why.
     auto probe = RepairSource::from_hub(zmq, source->address);
     if (!probe) return report_error(probe.error(), kInfra);
     auto first = (*probe)->get(1, 1);

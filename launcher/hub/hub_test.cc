@@ -472,7 +472,7 @@ TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
   EXPECT_EQ(hub_->refused(), 0u);
 }
 
-// libzmq would lose what the kernel holds for a peer that closes while it is held back.
+// libzmq would lose what the kernel holds for a peer that closes while it is blocked.
 TEST_F(HubTest, AProducerThatFloodsAndEndsLosesNotItsLastWords) {
   constexpr uint64_t kEach = 50'000;
   std::vector<std::thread> producers;

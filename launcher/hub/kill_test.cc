@@ -1,4 +1,4 @@
-// kill -9 of real processes around a hub: what anybody was told of is in the log, and the log is whole records.
+// kill -9 of real processes around a hub: every event that was announced is in the log, and the log has whole records.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>

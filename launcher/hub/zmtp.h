@@ -1,7 +1,7 @@
 // The receiving side of ZMTP 3 (rfc.zeromq.org/spec/23), mechanism NULL: what a PUSH socket of any ZeroMQ says to us, byte by byte.
 //
-// Knows no socket: bytes in, messages out, bytes to be sent back. Of what it is told it believes nothing: lengths are bounded, a
-// peer that speaks something else is an error once, and then silence.
+// Knows no socket: bytes in, messages out, bytes to be sent back. It trusts no input: lengths are bounded, and a
+// peer that does not speak ZMTP gives one error and is then ignored.
 #pragma once
 
 #include <cstdint>

@@ -108,7 +108,7 @@ class TestRun {
   std::optional<ExitCode> verdict_;
   int interrupted_ = 0;
   std::string fatal_;            // the log takes nothing more
-  uint64_t recorded_until_ = 0;  // the last fact of a recorded first VM; 0: it is booted
+  uint64_t recorded_until_ = 0;  // the last fact of a recorded primary VM; 0: it is booted
 };
 
 Status TestRun::begin() {
@@ -177,7 +177,7 @@ Status TestRun::begin() {
   return {};
 }
 
-// The first VM as it was recorded. Done when its last fact is in the log.
+// Publishes the events of the recorded primary VM. Done when the last of them is in the log.
 Status TestRun::tell_recorded() {
   for (const EventBuffer& event : env_.recorded->events) bus_->publish_event(with_run_id(event, run_id_));
   while (recorded_until_ == 0) {

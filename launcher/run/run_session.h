@@ -37,7 +37,7 @@ struct RunEnvironment {
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
   std::optional<BusListen> listen;        // for remote clients
   bool embed = false;                     // the log gets all that is needed to repeat the run
-  const RecordedRun* recorded = nullptr;  // its first VM is not booted again: only the probe VM
+  const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
   int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
   const Clock* clock = nullptr;

@@ -246,7 +246,7 @@ struct Kill {
 
 class KillNine : public testing::TestWithParam<Kill> {};
 
-// No event that anybody was told of is lost (its own watcher is the witness), and the report says what is missing.
+// No announced event is lost (the test's own watcher has them all), and the report says what is missing.
 TEST_P(KillNine, TheLogHoldsWhatWasToldAndItsReportSaysWhatIsMissing) {
   const Kill& kill_case = GetParam();
   Scratch scratch;

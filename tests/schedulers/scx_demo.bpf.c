@@ -1,4 +1,4 @@
-// demo: gives every task a share of a common budget of enqueues, and calls the run off when it is spent.
+// demo: gives every task a share of a common budget of enqueues, and aborts with scx_bpf_error() when it is spent.
 #define OWN_ENQUEUE
 #include "tests/schedulers/common/fifo.bpf.h"
 

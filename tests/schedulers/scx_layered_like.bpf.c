@@ -1,6 +1,6 @@
 // layered_like: built the way large schedulers are. Two dozen subprograms, static and global, some inlined away; names
 // longer than the kernel's 15 characters; sleepable callbacks; an arena; a cpumask kept as a kptr; no ops.enqueue, so the
-// kernel queues by itself. It calls the run off in ops.init_task, a sleepable callback, at fork number fail_after + 1.
+// kernel queues by itself. It aborts in ops.init_task, a sleepable callback, at fork number fail_after + 1.
 #define OWN_ENQUEUE
 #define OWN_DISPATCH
 #define OWN_INIT

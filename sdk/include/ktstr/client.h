@@ -79,7 +79,7 @@ struct ClientOptions {
 
 class Client {
  public:
-  // Joins under the name. A refusal (name taken or reserved, schema version) is told by next(), and by
+  // Joins under the name. A rejection (name taken or reserved, schema version) is reported by next(), and by
   // connect() if it waits.
   static Result<Client> connect(const RunInfo& run, const ClientOptions& options);
   Client(Client&&) noexcept;
