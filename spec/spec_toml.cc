@@ -1,4 +1,4 @@
-// TOML to RawSpec: keys, types and ranges of single values. What takes two values to judge is test_spec.cc's.
+// TOML to RawSpec: keys, types and ranges of single values. spec.cc checks what depends on two values.
 
 #include <toml++/toml.h>
 
