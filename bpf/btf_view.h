@@ -61,7 +61,7 @@ struct BtfMember {
   uint32_t bit_size = 0;    // 0: not a bit-field
 };
 
-// A path through pointers: from the first pointer, read 8 bytes at each offset but the last; the value stands
+// A path through pointers: from the first pointer, read 8 bytes at each offset but the last; the value is
 // at the last one.
 struct BtfChain {
   std::vector<uint32_t> offsets;
@@ -117,9 +117,9 @@ class BtfView {
   // path may not pass a pointer or an array. kNotFound names the part that is missing.
   Result<BtfField> field(std::string_view struct_name, std::string_view path) const;
   Result<BtfField> field(uint32_t struct_id, std::string_view path) const;
-  // The same, but a path may pass pointers, for which '.' stands as well: "scx.dsq.id". Starts at a struct.
+  // The same, but a path may pass pointers, for which '.' is allowed as well: "scx.dsq.id". Starts at a struct.
   Result<BtfChain> chain(uint32_t struct_id, std::string_view path) const;
-  // Direct members of a struct or union, in order; anonymous ones as they stand.
+  // Direct members of a struct or union, in order; anonymous ones as written.
   std::vector<BtfMember> members(uint32_t struct_id) const;
 
   // A FUNC's or a bare prototype's parameters and text. kNotFound, or kInvalid when the id is neither.

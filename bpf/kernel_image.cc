@@ -1,5 +1,5 @@
 // How an image is taken apart: boot header -> payload offset -> compressed stream -> vmlinux ELF -> sections. Where
-// the header is of no help the file is searched for stream magics; a magic may stand in code by chance, so a
+// the header is of no help the file is searched for stream magics; a magic may be in code by chance, so a
 // candidate counts only when it decompresses to something that starts like an ELF.
 
 #include "bpf/kernel_image.h"

@@ -230,7 +230,7 @@ static __always_inline void read_args(struct ktstr_hit* h, const struct ktstr_ta
   __u64 arg;
 
   if (t->kind == KTSTR_CALLBACK) {
-    // A struct_ops callback gets one argument: where the real ones stand.
+    // A struct_ops callback gets one argument: where the real ones are.
     if (bpf_get_func_arg(ctx, 0, &arg) || bpf_probe_read_kernel(h->raw, 48, (void*)arg))
       h->failed |= 1u << 31;
     return;

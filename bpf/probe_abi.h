@@ -30,7 +30,7 @@ typedef uint64_t ktstr_u64;
 #define KTSTR_TAIL_HITS 64 /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
 #define KTSTR_MAX_CALLS 4096 /* kernel functions entered and not left yet */
-/* A hit that stands whole in the guest's memory can be told from anything else there, without the kernel's help: it
+/* A complete hit in the guest's memory can be recognised without the kernel's help: it
  * starts at a multiple of its size and its seal fits. A host reads the rings of a guest that died with them so. */
 #define KTSTR_SEAL 0x6b74737472686974ull
 #define KTSTR_STATE_SEAL 0x6b74737472656e64ull
@@ -51,7 +51,7 @@ enum ktstr_kind { KTSTR_KPROBE = 0, KTSTR_CALLBACK = 1, KTSTR_SUBPROG = 2 };
 enum ktstr_when { KTSTR_ENTRY = 0, KTSTR_EXIT = 1 };
 
 /* Start from raw[arg]; for each offset but the last: p = *(u64 *)(p + offset); read `size` bytes at p + last. A string
- * without offsets stands where raw[arg] points to. */
+ * without offsets is where raw[arg] points to. */
 struct ktstr_value {
   ktstr_u8 arg;
   ktstr_u8 hops; /* offsets used; 0: the argument itself (nothing is read) */
@@ -126,7 +126,7 @@ struct ktstr_state {
   ktstr_s32 stack_bytes; /* negative: errno */
   ktstr_u32 tail;        /* tail hits taken (may exceed KTSTR_TAIL_HITS) */
   ktstr_u64 ignored;     /* exits of an orderly kind (below config.lowest_kind) */
-  /* All above stands in one page; what follows need not. */
+  /* All above is in one page; what follows need not. */
   ktstr_u64 stack[KTSTR_STACK_FRAMES];
   char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL]; /* "NAME+0x1f/0x40" of each; the kernel knows best */
 };

@@ -172,7 +172,7 @@ TEST_F(Freezing, TheSchedulerIsGoneAlready) {
   EXPECT_EQ(f.absent[1], "maps: no program of sched_ext is loaded any more");
 }
 
-// Whatever stands in the structures: it ends, and does not crash (run under the sanitizers).
+// With any content of the structures it ends and does not crash (run under the sanitizers).
 TEST_F(Freezing, RandomDamage) {
   const char* const places[] = {"map.bss",  "map.hash",    "map.percpu", "map.tasks", "buckets", "element0",
                                 "element1", "program_btf", "rq0",        "rq1",       "task0",   "waiting0",

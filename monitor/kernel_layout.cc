@@ -121,7 +121,7 @@ DomainLayout domain_layout(LayoutFinder& find, std::vector<std::string>& absent)
   l.parent = find.field("sched_domain", "parent");
   l.level = find.field("sched_domain", "level");
   l.name = find.field("sched_domain", "name");
-  // The span is the flexible last member; newer kernels do not name it: it stands behind the struct.
+  // The span is the flexible last member; newer kernels do not name it: it is behind the struct.
   const Field span = find.optional("sched_domain", "span");
   l.span = span ? span.offset : find.size_of("sched_domain");
   l.bytes = find.size_of("sched_domain");

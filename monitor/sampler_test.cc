@@ -114,7 +114,7 @@ TEST(Sampler, RandomDamage) {
                                  f.guest.vmalloc_va(),
                                  0xffffffff81000000ull};
     for (int spoil = 0; spoil < 40; ++spoil) {
-      // Structures stand close together after the per-CPU areas.
+      // Structures are close together after the per-CPU areas.
       const uint64_t structs = 10u * (1u << 20) + 4 * 0x10000;
       const uint64_t from = spoil % 4 ? structs : begin;
       const uint64_t to = spoil % 4 ? structs + 0x6000 : end;

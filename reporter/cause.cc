@@ -18,7 +18,7 @@
 namespace ktstr {
 namespace {
 
-// The path it was compiled under is long and says little: the last part stands in the summary.
+// The path it was compiled under is long and says little: the summary has its last part.
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string seconds(uint64_t ns) { return fmt::format("{:.1f} s", static_cast<double>(ns) / 1e9); }
@@ -56,7 +56,7 @@ std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   return place ? fmt::format(" (in {})", place->function) : "";
 }
 
-// An inlined helper of a header says little: the first frame around it that stands in a source file. Null:
+// An inlined helper of a header says little: the first frame around it that is in a source file. Null:
 // not needed.
 const ChainFrameT* header_user(const CrashDetectedT& crash, const ChainFrameT* frame) {
   if (!frame->file.ends_with(".h")) return nullptr;

@@ -94,7 +94,7 @@ void CycleCollapser::push_plain(std::string line, uint32_t key, std::vector<std:
   ++plain_;
   if (seen) {
     for (size_t period = 1; period <= n && period < plain_; ++period) {
-      // Block and repeats must both stand in plain sight since the last count line.
+      // Block and repeats must both be printed since the last count line.
       uint64_t repeated = std::min<uint64_t>(run_[n - period], plain_ - period);
       repeated = std::min<uint64_t>(repeated, waiting_.size());
       repeated -= repeated % period;

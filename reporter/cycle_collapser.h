@@ -38,7 +38,7 @@ class CycleCollapser {
 
   Options options_;
   std::deque<std::string> waiting_;  // plain lines that a cycle might still take back
-  std::vector<uint32_t> history_;    // keys; the newest max_period stand at the end
+  std::vector<uint32_t> history_;    // keys; the newest max_period are at the end
   std::vector<uint32_t> run_;        // run_[N - K]
   bool run_zero_ = true;             // all of run_ is 0
   std::vector<uint16_t>

@@ -23,7 +23,7 @@ struct Judgement {
   std::string reason;   // of the error line
   std::vector<std::string>
       detail;  // lines below the error line: violated checks, what a pin missed, the access refused
-  std::vector<std::string> notes;  // what is missing, what stands beside the finding
+  std::vector<std::string> notes;  // what is missing, and facts beside the finding
   std::string signature;           // empty: no crash
 };
 

@@ -29,7 +29,7 @@ namespace ktstr {
 struct MonitorThresholds {
   double imbalance = 0;       // most loaded CPU's nr_running over the least loaded's (at least 1)
   uint32_t local_dsq = 0;     // tasks on one local DSQ
-  bool stuck = false;         // a busy CPU's run queue clock that stands still
+  bool stuck = false;         // a busy CPU's run queue clock did not advance
   double fallback_rate = 0;   // select_cpu_fallback per second
   double keep_last_rate = 0;  // dispatch_keep_last per second and CPU, see above
   unsigned sustained = 0;     // ticks in a row; 0: nothing is checked

@@ -99,7 +99,7 @@ TEST(MonitorSummary, StuckMeansBusyAndTheGuestRuns) {
     stuck.sample({{2, 0, 777}, {1}});
     idle.sample({{0, 0, 777, true}, {1}});
     host_away.sample({{2, 0, 777}, {1, 0, 777}});
-    host_away.guest_ms -= 100;  // the guest's clock stands as well
+    host_away.guest_ms -= 100;  // the guest's clock does not advance either
   }
   EXPECT_TRUE(stuck.summary.sustained(stuck.summary.stuck()));
   EXPECT_EQ(0, stuck.summary.stuck_cpu());
@@ -213,7 +213,7 @@ TEST(MonitorSummary, ACpuThatTheHostDidNotRunIsNotStuck) {
   EXPECT_LT(shared.summary.stuck().longest, ran.summary.stuck().longest);
 }
 
-// The newest clock is then the stuck CPU's own, or an idle one's: both stand.
+// The newest clock is then the stuck CPU's own, or an idle one's: neither advances.
 TEST(MonitorSummary, TheOnlyBusyCpuMayBeStuck) {
   Feed ran, not_run, others_idle;
   for (uint64_t i = 0; i < 8; ++i) {

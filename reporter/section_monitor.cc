@@ -64,7 +64,7 @@ void counters(const MonitorSummary& m, Page& page) {
   table.print(page);
 }
 
-// Balancing counters stand per idle type ("lb_count.idle"): a row for each type, a column for each counter
+// Balancing counters are per idle type ("lb_count.idle"): a row for each type, a column for each counter
 // that moved.
 void domains(const MonitorSummary& m, Page& page) {
   if (m.domains().empty()) return;

@@ -32,7 +32,7 @@ class DwarfSources : public KernelSources {
     SourcePlace place;
     auto it = addresses_.find(function);
     if (it == addresses_.end()) return place;
-    const GElf_Addr pc = it->second + (offset ? offset - 1 : 0);  // a return address stands behind the call
+    const GElf_Addr pc = it->second + (offset ? offset - 1 : 0);  // a return address is after the call
     Dwfl_Line* line = dwfl_module_getsrc(module_, pc);
     int number = 0;
     const char* file = line ? dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr) : nullptr;

@@ -15,7 +15,7 @@ struct SourcePlace {
     std::string function;
     std::string line;  // the call's line in it
   };
-  std::vector<Inlined> inlined;  // innermost first: the call stands in these, not in `function` as written
+  std::vector<Inlined> inlined;  // innermost first: the call is in these, not in `function` as written
 };
 
 class KernelSources {

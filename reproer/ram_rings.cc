@@ -22,7 +22,7 @@ void take_page(const uint8_t* page, size_t targets, probe::Capture* c) {
   std::memcpy(&state, page, kHead);
   if (state.seal == KTSTR_STATE_SEAL && state.complete == 1 && state.cpu < kMaxCpus &&
       state.ns >= c->state.ns) {
-    state.stack_bytes = 0;  // its frames may stand in other pages
+    state.stack_bytes = 0;  // its frames may be in other pages
     c->state = state;
   }
   for (size_t at = 0; at < kPage; at += sizeof(ktstr_hit)) {

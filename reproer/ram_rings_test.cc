@@ -54,7 +54,7 @@ TEST_F(Ram, HalfWrittenForeignAndRepeatedHitsAreLeftOut) {
   changed.ns = 12;  // rewritten under an old seal
   put_hit(1024, changed);
   put_hit(2048, hit(13, 5));     // no such target
-  put_hit(8192 + 512, hit(14));  // a copy that does not stand where a ring's would
+  put_hit(8192 + 512, hit(14));  // a copy that is not where a ring's would
   put_hit(3072, hit(15));
   put_hit(16384, hit(15));  // the same once more
   auto rings = read_rings(fd_.get(), 2);

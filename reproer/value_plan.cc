@@ -74,7 +74,7 @@ void ValuePlanner::name_values(const char* enum_name, bool flags, ValueSpecT* v)
     v->enum_values.push_back(e.value);
   }
   if (!flags) return;
-  // Up to 6.18 the states of a task's field stand in an enum of their own, unshifted.
+  // Up to 6.18 the states of a task's field are in their own enum, unshifted.
   if (std::string_view(enum_name) == "scx_ent_flags") {
     uint64_t shift = 0, mask = 0;
     bool inside = false;

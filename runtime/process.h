@@ -48,7 +48,7 @@ class Context {
   // Ends the loop after this callback; run_process returns the code.
   virtual void stop(int exit_code) = 0;
 
-  virtual const std::string& bus_folder() const = 0;  // also where a role's own sockets stand
+  virtual const std::string& bus_folder() const = 0;  // also where a role's own sockets are
   virtual const std::string& log_path() const = 0;
   virtual const Clock& clock() const = 0;
 };

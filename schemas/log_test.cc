@@ -140,7 +140,7 @@ TEST_F(LogTest, AReaderFollowsAWriter) {
 TEST_F(LogTest, AFullDiskLeavesWholeRecordsAndStopsTheWriter) {
   auto writer = LogWriter::create(path_);
   ASSERT_TRUE(writer);
-  // RLIMIT_FSIZE stands for the full disk: the write is cut short, then fails (EFBIG).
+  // RLIMIT_FSIZE plays the full disk: the write is cut short, then fails (EFBIG).
   rlimit old{};
   getrlimit(RLIMIT_FSIZE, &old);
   signal(SIGXFSZ, SIG_IGN);

@@ -26,7 +26,7 @@ class Budget {
  private:
   bool field(const uint8_t* value, const uint8_t* before, fb::ElementaryType kind, const fb::TypeTable* type);
   bool vector(const uint8_t* value, fb::ElementaryType kind, const fb::TypeTable* type);
-  // What stands behind a reference that is paid for.
+  // What a counted reference points to.
   bool target(const uint8_t* value, fb::ElementaryType kind, const fb::TypeTable* type);
   bool member(uint8_t selected, const uint8_t* object, const fb::TypeTable& type);
 
@@ -57,7 +57,7 @@ bool Budget::table(const uint8_t* object, const fb::TypeTable& type) {
 
 bool Budget::field(const uint8_t* value, const uint8_t* before, fb::ElementaryType kind,
                    const fb::TypeTable* type) {
-  if (!is_reference(kind, type)) return true;  // stands in the table
+  if (!is_reference(kind, type)) return true;  // its value is in the table
   if (!take(kReference)) return false;
   if (kind == fb::ET_SEQUENCE && type->st == fb::ST_UNION)
     return !before || member(*before, follow(value), *type);

@@ -15,7 +15,7 @@ struct Pattern {
   std::string_view reason;
 };
 
-// First match wins, so the particular stands before the general.
+// First match wins, so the specific patterns come before the general ones.
 constexpr Pattern kPatterns[] = {
     {"BUG: soft lockup", CrashKind::Lockup, "soft lockup"},
     {"Watchdog detected hard LOCKUP", CrashKind::Lockup, "hard lockup"},
@@ -154,7 +154,7 @@ void KernelFaultParser::take_trace(std::string_view text) {
     if (faults_.back().backtrace.size() < kMaxFrames) faults_.back().backtrace.push_back(std::move(*frame));
     return;
   }
-  // Registers of the interrupted context stand inside a trace; anything else ends it.
+  // Registers of the interrupted context are inside a trace; anything else ends it.
   for (std::string_view known :
        {"RIP: ", "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "Code: ", "ORIG_RAX: "}) {
     if (line.starts_with(known)) return;

@@ -115,7 +115,7 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     text.remove_suffix(objection.size());
     current_.insn = clipped(text.substr(0, text.find(';')));
     while (current_.insn.ends_with(' ')) current_.insn.pop_back();
-    current_.reason = clipped(objection);  // else it stands after its instruction
+    current_.reason = clipped(objection);  // else it is after its instruction
   } else if (text.starts_with("Caller passes invalid args") && !current_.reason.empty()) {
     current_.reason += "; " + clipped(text);  // the objection before is about the callee's parameter
   } else if (!state_line(text) && current_.reason.empty()) {

@@ -12,7 +12,7 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMinLiteral = 8;  // shorter ones stand in other errors' texts too
+constexpr size_t kMinLiteral = 8;  // shorter ones are in other errors' texts too
 constexpr size_t kMaxBefore = 16u << 20;
 
 bool word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
@@ -234,7 +234,7 @@ Result<PinProposal> propose_pin(const PinEvidence& primary, const PinEvidence& r
   if (!primary.crash || primary.crash->kind != CrashKind::SchedExtExit) return no_crash(primary);
   const CrashDetectedT& crash = *primary.crash;
   const std::string corpus = primary.corpus.text();
-  // A message of several lines is one line in the crash: its part that stands in the corpus as it is.
+  // A message of several lines is one line in the crash: the part of it that is in the corpus unchanged.
   std::string message = crash.message.empty() ? crash.reason : crash.message;
   while (!message.empty() && corpus.find(message) == std::string::npos) {
     const size_t cut = message.find_last_of(' ');

@@ -16,7 +16,7 @@ class Scanner {
 
   bool done() const { return at_ >= text_.size(); }
   std::string_view source() const { return text_.substr(start_, at_ - start_); }
-  // Of a kLiteral piece: the characters it stands for.
+  // Of a kLiteral piece: the characters it matches.
   std::string_view literal() const { return literal_; }
 
   Piece next() {

@@ -18,7 +18,7 @@ namespace ktstr {
 // `pattern`.
 std::string without_assertions(std::string_view pattern);
 
-// The characters that stand for themselves, a space for each run of anything else. For measuring likeness
+// The literal characters, a space for each run of anything else. For measuring likeness
 // only. REQUIRES: RE2 accepts `pattern`.
 std::string literal_text(std::string_view pattern);
 

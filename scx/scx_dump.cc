@@ -70,7 +70,7 @@ bool ScxDump::cpu_line(std::string_view text) {
   return true;
 }
 
-// " *R init[214] -76ms"; a comm may hold brackets of its own. From 7.3 on the task's scheduler stands between:
+// " *R init[214] -76ms"; a comm may hold brackets of its own. From 7.3 on the task's scheduler is between:
 // " *R pipe_7[125] *root -2964ms".
 bool ScxDump::task_line(std::string_view text) {
   if (cpu_ < 0 || !text.starts_with(" ") || !text.ends_with("ms")) return false;

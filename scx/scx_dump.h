@@ -1,4 +1,4 @@
-// The sched_ext dump as data: the exit, the CPUs, and which task stood where when the scheduler was disabled.
+// The sched_ext dump as data: the exit, the CPUs, and which task was where when the scheduler was disabled.
 //
 // Everything that the dump says of a CPU or a task as "key=value" is kept under the kernel's own key. To show
 // one more of them takes one row of the table in reporter/section_logs.cc and nothing here.
@@ -36,7 +36,7 @@ struct DumpCpu {
 };
 
 struct DumpTask {
-  int cpu = -1;          // run queue that it stood on
+  int cpu = -1;          // run queue that it was on
   bool current = false;  // was running there
   char state = '?';
   std::string comm;

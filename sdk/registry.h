@@ -22,7 +22,7 @@ const RegisteredTest* find_test(const std::string& name);
 
 // The list that ktstr-launch asks for: a TOML spec, so that it goes through the same checks as one that was
 // written by hand. A line
-// "#@ FILE:LINE" stands before what came from there. Error: two tests of one name, with both places.
+// "#@ FILE:LINE" is before what came from there. Error: two tests of one name, with both places.
 inline constexpr char kListHead[] = "# ktstr test list 1\n";
 Result<std::string> list_as_toml(const std::vector<RegisteredTest>& tests);
 

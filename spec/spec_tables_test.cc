@@ -21,7 +21,7 @@ std::string refusal(const std::string& text) {
   auto tests = parse(text);
   return tests.ok() ? "(accepted)" : tests.error().message();
 }
-// The message for one cgroup's attributes; its name stands in line 7, the attributes follow.
+// The message for one cgroup's attributes; its name is in line 7, the attributes follow.
 std::string bad_group(const std::string& attributes) {
   return refusal("[[test.cgroup]]\nname = \"c\"\n" + attributes);
 }

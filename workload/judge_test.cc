@@ -62,7 +62,7 @@ TestSpecT one_fan_out() {
   return spec;
 }
 
-// Told by its place in its own batch, whatever stands before that in the cgroup.
+// Told by its place in its own batch, whatever is before that in the cgroup.
 TEST(Judge, AMessengerOfAnOlderLogIsToldByItsPlace) {
   const auto stats = folded({fan(1, true, false), fan(2, false, false), fan(3, false, false),
                              fan(4, true, false), fan(5, false, false), fan(6, false, false)},

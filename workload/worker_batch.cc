@@ -145,7 +145,7 @@ void WorkerBatch::make_groups() {
     const size_t first = i - i % size;
     setup.place = static_cast<uint32_t>(i % size);
     setup.head = members_[first].slot;
-    // Where the last answer's time stands: with the first receiver.
+    // Where the last answer's time is: with the first receiver.
     setup.next = members_[std::min(first + 1, members_.size() - 1)].slot;
   }
 }

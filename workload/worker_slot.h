@@ -40,7 +40,7 @@ struct WorkerSlot {
 
 // For all workers of a batch.
 struct WorkloadControl {
-  std::atomic<uint32_t> go{0};  // futex: workers wait until all stand in their groups
+  std::atomic<uint32_t> go{0};  // futex: workers wait until all are in their groups
   std::atomic<uint32_t> stop{0};
   std::atomic<uint64_t> go_ns{0};  // when they were let go: waiting to run for the first time is a gap too
   // CPUs that the group's cpuset allows; while it is being changed, those of before and after.

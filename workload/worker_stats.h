@@ -49,7 +49,7 @@ struct CgroupStats {
   uint64_t starved = 0;  // made no progress: no iteration, or no CPU time where the work is Custom
   uint64_t first_starved = 0;
   uint64_t killed = 0;  // did not end when asked
-  uint64_t stuck = 0;   // those of `killed` that are no programs of the user's: a program may have its reasons
+  uint64_t stuck = 0;  // those of `killed` that are no programs of the user's: a program may have its reasons
   uint64_t failed = 0;  // ended with a non-zero code
 
   Worst wake_p99, wake_cv;                // of workers that were woken
@@ -96,7 +96,7 @@ class WorkerStats {
     uint32_t step;
     uint32_t size;
     WorkType work;
-    std::optional<uint32_t> first;  // index of its first worker: others of the cgroup may stand before it
+    std::optional<uint32_t> first;  // index of its first worker: others of the cgroup may be before it
   };
   bool messenger_by_place(const WorkerReportT& report);
 

@@ -214,7 +214,7 @@ class Bus:
     def _publish(self, builder, payload_type, payload):
         run_id, source = builder.CreateString(self.run.run_id), builder.CreateString(self.name)
         Event.EventStart(builder)
-        # A struct stands inline: made between Start and End. seq is the hub's to give, guest_ns 0 is "unknown".
+        # A struct is inline: build it between Start and End. The hub gives seq; guest_ns 0 is "unknown".
         Event.EventAddStamp(builder, Stamp.CreateStamp(builder, 0, max(0, self.run.elapsed_ns()), 0, 0, 0))
         Event.EventAddRunId(builder, run_id)
         Event.EventAddSource(builder, source)

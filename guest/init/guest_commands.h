@@ -39,7 +39,7 @@ class GuestCommands {
 
  private:
   static constexpr size_t kMaxCommands = 16;
-  static constexpr uint64_t kMaxBytes = 256u << 20;  // of files, over the VM's life: they stand in its memory
+  static constexpr uint64_t kMaxBytes = 256u << 20;  // of files, over the VM's life: they take up its memory
   static constexpr uint64_t kLinesPerSecond = 2000;  // of one command; above it lines are dropped and counted
   static constexpr size_t kMaxLine = 4096;
 

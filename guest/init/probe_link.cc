@@ -86,7 +86,7 @@ void ProbeLink::on_control() {
   if (message[0] == 'K') kernel_placed_ = true;
   if (message[0] == 'P') hooks_.programs_seen();
   if (message[0] == 'D') {
-    while (events_ && events_readable()) on_events();  // its last frames stand before 'D'
+    while (events_ && events_readable()) on_events();  // its last frames are before 'D'
     done_ = true;
   }
 }

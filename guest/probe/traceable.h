@@ -8,7 +8,7 @@
 
 namespace ktstr::probe {
 
-// Of `wanted`, those that the kernel lists, and once only: a name that stands for several functions is
+// Of `wanted`, those that the kernel lists, and once only: a name that several functions share is
 // ambiguous.
 struct Traceable {
   std::set<std::string> available;

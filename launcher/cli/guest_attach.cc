@@ -33,7 +33,7 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
 constexpr size_t kPiece = 256 << 10;
-constexpr uint64_t kMaxFiles = 128u << 20;  // they stand in the guest's memory
+constexpr uint64_t kMaxFiles = 128u << 20;  // they take up the guest's memory
 constexpr size_t kMaxName = 64;
 
 // The program that a shell would find; empty: none.
@@ -83,7 +83,7 @@ Status write_bundle(const std::string& program, const std::string& guest_path, c
     return Error::exhausted(program + " and its libraries are " + std::to_string(size >> 20) + " MiB; " +
                             std::to_string(kMaxFiles >> 20) + " go into a guest")
         .with_hint("link it statically, or strip it");
-  // Under its own name only once it is whole: the collector takes what stands there.
+  // Renamed only once it is complete: the collector takes any file of that name.
   const std::string part = path + ".part";
   {
     std::ofstream bundle(part, std::ios::binary | std::ios::trunc);

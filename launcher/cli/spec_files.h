@@ -9,7 +9,7 @@
 
 namespace ktstr {
 
-// A folder stands for the specs below it: every *.toml with a [[test]] or a [scheduler.NAME] in it, sorted by
+// A folder means the specs below it: every *.toml with a [[test]] or a [scheduler.NAME] in it, sorted by
 // path; hidden folders are passed over. Anything else stays as it is. kNotFound: a folder without a spec.
 Result<std::vector<std::string>> spec_files(const std::vector<std::string>& named);
 

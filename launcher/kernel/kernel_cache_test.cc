@@ -108,7 +108,7 @@ TEST_F(KernelCacheTest, BrokenEntriesAreLeftOut) {
 }
 
 TEST_F(KernelCacheTest, ASecondFetchWaits) {
-  // flock belongs to the open file, so two threads stand for two processes.
+  // flock belongs to the open file, so two threads can play two processes.
   auto lock = std::make_unique<Result<KernelCache::Lock>>(cache_.lock({}));
   ASSERT_TRUE(lock->ok());
   std::promise<void> waits;

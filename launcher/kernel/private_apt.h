@@ -33,7 +33,7 @@ KernelOffers parse_kernel_offers(const std::string& package_names);
 
 class PrivateApt {
  public:
-  // Lists and cache stand in `state`, kept between fetches; configuration and downloads in `staging`, the
+  // Lists and cache are in `state`, kept between fetches; configuration and downloads in `staging`, the
   // caller's to remove. `host` must outlive this.
   PrivateApt(const FetchHost& host, std::string state, std::string staging)
       : host_(host), state_(std::move(state)), staging_(std::move(staging)) {}

@@ -12,7 +12,7 @@
 namespace ktstr {
 
 struct HelperOptions {
-  std::string program_folder;  // where ktstr-collector and the others stand
+  std::string program_folder;  // folder of ktstr-collector and the other programs
   std::string bus_folder;
   std::string log_path;
   std::string run_id;

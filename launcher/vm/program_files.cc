@@ -1,6 +1,6 @@
 // A breadth-first walk over DT_NEEDED, with the loader's own search order. Each directory is kept twice:
 // where it is on the host and where it will be in the guest; they differ only under $ORIGIN, because the
-// program may stand elsewhere in the guest. Headers are read through program headers, as the loader does, so
+// program may be elsewhere in the guest. Headers are read through program headers, as the loader does, so
 // stripped section tables do no harm.
 
 #include "launcher/vm/program_files.h"
@@ -325,7 +325,7 @@ class Walk {
     }
     append(expand(needed_by.facts.runpath, needed_by));
     for (const auto& dir : system_dirs_) {
-      // The guest has no loader cache: what stands in a directory of ld.so.conf moves to a standard one.
+      // The guest has no loader cache: what is in a directory of ld.so.conf moves to a standard one.
       std::string real = guest_view(dir);
       dirs.push_back({on_host(dir), standard_.count(real) != 0 ? real : fallback_dir_});
     }

@@ -67,7 +67,7 @@ void SyntheticKernel::make_page_tables() {
   vmalloc_ = options_.levels5 ? 0xffa0000000005000ull : 0xffffc90000005000ull;
   image_va_ = 0xffffffff81000000ull + options_.kaslr;
   phys_base_ = static_cast<int64_t>(kImagePa) - static_cast<int64_t>(image_va_ - kImageBase);
-  root_ = kImagePa;  // init_top_pgt stands in the image
+  root_ = kImagePa;  // init_top_pgt is in the image
   image_next_ = 4096;
   heap_next_ = kHeapPa;
   vmalloc_pa_ = kVmallocPa;
@@ -400,7 +400,7 @@ void SyntheticKernel::make_btf() {
   symbols_["__stop_BTF"] = va + bytes.size();
 }
 
-// Tokens: every character stands for itself, and a few unused ones for longer strings, as the kernel's own
+// Tokens: every character is its own token, and a few unused ones for longer strings, as the kernel's own
 // do.
 void SyntheticKernel::make_kallsyms() {
   std::vector<std::string> tokens(256);

@@ -68,7 +68,7 @@ class SyntheticKernel {
   void write(uint64_t va, const void* from, size_t size);
   // Offset in RAM of a mapped address.
   uint64_t offset_of(uint64_t va) const;
-  // Where the note stands, in RAM.
+  // Where the note is, in RAM.
   static constexpr uint64_t kNoteOffset = 0x3000;
 
  private:

@@ -44,7 +44,7 @@ double pipe_rate(uint64_t events) {
 }
 
 struct HubRound {
-  double logged_rate = 0;  // until the last event stood in the log
+  double logged_rate = 0;  // until the last event was in the log
   double heard_rate = 0;   // until the last subscriber had the last event
   uint64_t logged = 0, heard_least = 0, out_of_order = 0, repaired = 0;
 };
