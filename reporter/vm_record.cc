@@ -78,7 +78,7 @@ void VmRecord::fold(const EventBuffer& event) {
     case Payload::CheckReported:
       return fold_scenario(event);
     case Payload::WorkerReport:
-      return workers.fold(unpacked<WorkerReportT>(*event.as<WorkerReport>()));
+      return workers.fold(unpack<WorkerReportT>(*event.as<WorkerReport>()));
     case Payload::MonitorAttached:
     case Payload::MonitorUnavailable:
     case Payload::MonitorSample:
