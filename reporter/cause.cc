@@ -46,9 +46,9 @@ std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
     if (!place && frame_noise(frame->function).empty()) place = frame.get();
     for (const CallbackOf& known : kCallbackOf) {
       if (frame->function != known.function) continue;
-      auto fact = std::find_if(vm.callbacks.begin(), vm.callbacks.end(),
+      auto fact = std::find_if(vm.scheduler.callbacks.begin(), vm.scheduler.callbacks.end(),
                                [&](const CallbackFact& c) { return c.member == known.member; });
-      std::string who = fact == vm.callbacks.end() ? "" : fmt::format(", {}", fact->name);
+      std::string who = fact == vm.scheduler.callbacks.end() ? "" : fmt::format(", {}", fact->name);
       if (!who.empty() && !fact->where.empty()) who += fmt::format(" at {}", file_name(fact->where));
       return fmt::format(" (in {}, after ops.{}{})", place->function, known.member, who);
     }
@@ -103,7 +103,8 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
           : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
                         crash.stall_ns ? seconds(crash.stall_ns) : "too long");
   std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
-  const DumpTask* task = crash.stall_task_pid ? vm.words.dump().find(crash.stall_task_pid) : nullptr;
+  const DumpTask* task =
+      crash.stall_task_pid ? vm.scheduler.words.dump().find(crash.stall_task_pid) : nullptr;
   if (task) {
     const std::string place = wait_place(vm, task->pid);
     const std::string where =
@@ -131,7 +132,7 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
   auto of_kernel = [&](FailureKind kind, const char* fallback, const char* reason) {
     std::string head = crash.reason.empty() ? fallback : crash.reason;
     if (head.find(fallback) == head.npos) head = fmt::format("{}: {}", fallback, head);
-    std::string when = fmt::format("; the guest had reached: {}", stage_name(vm.stage));
+    std::string when = fmt::format("; the guest had reached: {}", stage_name(vm.boot.stage));
     return Cause{kind, head + what + frame + when, reason};
   };
   switch (crash.kind) {
@@ -160,7 +161,7 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
 
 // What the kernel said, where no CrashDetected came: a lost collector, a log that ends early.
 std::optional<CrashDetectedT> crash_from_words(const VmRecord& vm) {
-  auto error = vm.words.error();
+  auto error = vm.scheduler.words.error();
   return error ? std::optional(to_crash(std::move(*error))) : std::nullopt;
 }
 
@@ -189,7 +190,8 @@ bool left_by_itself(const ScxExit& exit) {
 
 // The kernel's console keeps such an exit's message to itself; schedulers print it.
 std::string exit_words(const VmRecord& vm, const ScxExit& exit) {
-  const std::string text = exit.message.empty() ? vm.words.printed_message(exit.reason) : exit.message;
+  const std::string text =
+      exit.message.empty() ? vm.scheduler.words.printed_message(exit.reason) : exit.message;
   return text.empty() ? "" : ": " + text.substr(0, 400);
 }
 
@@ -201,8 +203,8 @@ std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
   auto named = std::find_if(frames.begin(), frames.end(), [](const auto& f) { return !f.starts_with("?"); });
   const std::string& innermost = named == frames.end() ? frames.front() : *named;
   std::string text = ", in " + innermost;
-  if (vm.scheduler_argv.empty()) return text;
-  const std::string module = fmt::format(" ({})", file_name(vm.scheduler_argv.front()));
+  if (vm.scheduler.argv.empty()) return text;
+  const std::string module = fmt::format(" ({})", file_name(vm.scheduler.argv.front()));
   auto own = std::find_if(frames.begin(), frames.end(), [&](const auto& f) { return f.ends_with(module); });
   if (own != frames.end() && *own != innermost && !own->starts_with("?")) text += ", from " + *own;
   return text;
@@ -211,35 +213,37 @@ std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
 // A scheduler that never attached.
 Cause unattached(const RunModel& model, const VmRecord& vm) {
   const std::string name = scheduler_name(model);
-  const auto& exit = vm.scheduler_exit;
-  if (vm.scheduler_argv.empty() && vm.failed)
+  const auto& exit = vm.scheduler.exit;
+  if (vm.scheduler.argv.empty() && vm.boot.failed)
     return {FailureKind::kNotStarted,
-            fmt::format("scheduler {} could not be started: {}", name, vm.failed->error),
+            fmt::format("scheduler {} could not be started: {}", name, vm.boot.failed->error),
             "scheduler could not be started"};
-  auto load = vm.load.failure();
+  auto load = vm.scheduler.load.failure();
   bool refused = load && !(exit && exit->signal) && !(exit && exit->requested && load->program.empty());
   if (refused)
     return {FailureKind::kLoadFailed,
             fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
             "scheduler did not load"};
   if (exit && !exit->requested) {
-    std::string words = vm.last_stderr_line.empty() ? "" : "; its last line: " + vm.last_stderr_line;
+    std::string words =
+        vm.scheduler.last_stderr_line.empty() ? "" : "; its last line: " + vm.scheduler.last_stderr_line;
     return {FailureKind::kDiedUnattached,
             fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
                         core_frame(*exit, vm), words),
             "scheduler ended before it attached"};
   }
-  std::string why = vm.failed                                   ? vm.failed->error
-                    : vm.exited && !vm.exited->deadline.empty() ? "deadline " + vm.exited->deadline
-                                                                : "the guest stopped sending";
+  std::string why = vm.boot.failed ? vm.boot.failed->error
+                    : vm.boot.exited && !vm.boot.exited->deadline.empty()
+                        ? "deadline " + vm.boot.exited->deadline
+                        : "the guest stopped sending";
   return {FailureKind::kNeverAttached, fmt::format("scheduler {} never attached: {}", name, why),
           "scheduler never attached"};
 }
 
 // The VM ended in a way that a good test does not end.
 Cause vm_cause(const VmRecord& vm) {
-  const VmExitedT& exit = *vm.exited;
-  const std::string at = "last stage: " + stage_name(vm.stage);
+  const VmExitedT& exit = *vm.boot.exited;
+  const std::string at = "last stage: " + stage_name(vm.boot.stage);
   const std::string qemu = exit.stderr_tail.empty() ? "" : ": " + exit.stderr_tail.back();
   bool up = vm.reached(Stage::InitStarted);
   switch (exit.end) {
@@ -284,46 +288,48 @@ bool needs_diagnostics(FailureKind kind) {
 
 Cause find_cause(const RunModel& model) {
   const VmRecord& vm = model.primary();
-  if (vm.crash) return crash_cause(model, vm, *vm.crash);
+  if (vm.scheduler.crash) return crash_cause(model, vm, *vm.scheduler.crash);
   if (auto crash = crash_from_words(vm)) return crash_cause(model, vm, *crash);
-  if (vm.exited &&
-      !(vm.exited->end == VmEnd::TimedOut && vm.reached(Stage::SchedulerStarted) && !vm.attached)) {
+  if (vm.boot.exited && !(vm.boot.exited->end == VmEnd::TimedOut && vm.reached(Stage::SchedulerStarted) &&
+                          !vm.scheduler.attached)) {
     if (Cause cause = vm_cause(vm); cause.kind != FailureKind::kNone) return cause;
   }
   bool wants_scheduler = model.started() && model.spec().scheduler != nullptr;
-  if (wants_scheduler && !vm.attached && (vm.failed || vm.scheduler_exit || vm.exited) &&
-      !(vm.exited && vm.exited->end == VmEnd::Interrupted)) {
-    if (vm.failed && vm.failed->stage < Stage::SchedulerStarted && vm.scheduler_argv.empty() &&
-        vm.failed->stage < Stage::PlanRead)
-      return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
+  if (wants_scheduler && !vm.scheduler.attached && (vm.boot.failed || vm.scheduler.exit || vm.boot.exited) &&
+      !(vm.boot.exited && vm.boot.exited->end == VmEnd::Interrupted)) {
+    if (vm.boot.failed && vm.boot.failed->stage < Stage::SchedulerStarted && vm.scheduler.argv.empty() &&
+        vm.boot.failed->stage < Stage::PlanRead)
+      return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
     return unattached(model, vm);
   }
-  const bool early = vm.detached_early || (vm.scheduler_exit && !vm.scheduler_exit->requested);
-  if (const auto exit = vm.words.console_exit(); vm.attached && early && exit && left_by_itself(*exit)) {
+  const bool early = vm.scheduler.detached_early || (vm.scheduler.exit && !vm.scheduler.exit->requested);
+  if (const auto exit = vm.scheduler.words.console_exit();
+      vm.scheduler.attached && early && exit && left_by_itself(*exit)) {
     return {FailureKind::kSchedulerLeft,
             fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model), exit->reason,
                         exit_words(vm, *exit)),
             "scheduler left during the test"};
   }
-  if (vm.attached && vm.scheduler_exit && !vm.scheduler_exit->requested) {
-    const SchedulerExitedT& exit = *vm.scheduler_exit;
-    std::string words =
-        vm.last_stderr_line.empty() || (exit.signal && exit.signal != SIGABRT)  // an assertion says why
-            ? ""
-            : "; its last line: " + vm.last_stderr_line;
+  if (vm.scheduler.attached && vm.scheduler.exit && !vm.scheduler.exit->requested) {
+    const SchedulerExitedT& exit = *vm.scheduler.exit;
+    std::string words = vm.scheduler.last_stderr_line.empty() ||
+                                (exit.signal && exit.signal != SIGABRT)  // an assertion says why
+                            ? ""
+                            : "; its last line: " + vm.scheduler.last_stderr_line;
     return {FailureKind::kSchedulerDied,
             fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
                         scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit),
                         core_frame(exit, vm), words),
             exit.signal ? "scheduler's process died" : "scheduler's process ended by itself"};
   }
-  if (vm.attached && vm.detached_early) {
-    return {FailureKind::kSchedulerLeft,
-            fmt::format("sched_ext was {} during the test; no reason was recorded", vm.detached_state),
-            "scheduler left during the test"};
+  if (vm.scheduler.attached && vm.scheduler.detached_early) {
+    return {
+        FailureKind::kSchedulerLeft,
+        fmt::format("sched_ext was {} during the test; no reason was recorded", vm.scheduler.detached_state),
+        "scheduler left during the test"};
   }
-  if (vm.failed)
-    return {FailureKind::kGuestFailed, "guest init failed: " + vm.failed->error, "guest init failed"};
+  if (vm.boot.failed)
+    return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
   return {};
 }
 

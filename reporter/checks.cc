@@ -177,8 +177,9 @@ CheckResults run_checks(const RunModel& model) {
   const VmRecord& vm = model.primary();
   const TestSpecT& spec = model.spec();
   if (spec.cgroups.empty() && spec.payloads.empty() && spec.steps.empty()) return out;
-  if (!vm.workload_finished) {
-    out.unknown.push_back(fmt::format("the workload did not finish (last stage: {})", stage_name(vm.stage)));
+  if (!vm.boot.workload_finished) {
+    out.unknown.push_back(
+        fmt::format("the workload did not finish (last stage: {})", stage_name(vm.boot.stage)));
     return out;
   }
   worker_checks(model, out);

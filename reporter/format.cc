@@ -47,7 +47,7 @@ std::string test_name(const JudgedRun& run) {
 }
 
 uint64_t run_duration_ns(const JudgedRun& run) {
-  const auto& exited = run.model->primary().exited;
+  const auto& exited = run.model->primary().boot.exited;
   return exited ? exited->duration_ns : 0;
 }
 

@@ -170,13 +170,13 @@ std::string render_json(const JudgedRun& run) {
                             {"reason", printable(r.accelerator->reason)}};
     out["cpus"] = cpu_count(*r.spec);
     out["scenario_ns"] = scenario_ns(model);
-    out["stage"] = stage_name(vm.stage);
+    out["stage"] = stage_name(vm.boot.stage);
     out["rerun"] = printable(r.rerun);
     out["stats"] = stats_json(vm.workers);
     if (!vm.scenario.payloads().empty()) out["payloads"] = payloads_json(vm.scenario);
     if (!vm.scenario.checks().empty()) out["checks"] = checks_json(vm.scenario);
-    out["monitor"] = monitor_json(vm.monitor);
-    if (vm.crash) out["crash"] = crash_json(*vm.crash);
+    out["monitor"] = monitor_json(vm.monitor.summary);
+    if (vm.scheduler.crash) out["crash"] = crash_json(*vm.scheduler.crash);
     if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());
   }
   return json_text(out) + "\n";

@@ -61,32 +61,33 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
                                 helper.signal ? "killed by " + signal_name(helper.signal)
                                               : fmt::format("exit code {}", helper.exit_code)));
   }
-  for (const std::string& who : vm.missing) notes.push_back("incomplete: " + who);
+  for (const std::string& who : vm.boot.missing) notes.push_back("incomplete: " + who);
   if (model.repro())
-    for (const std::string& who : model.repro()->missing) notes.push_back("incomplete (repro VM): " + who);
+    for (const std::string& who : model.repro()->boot.missing)
+      notes.push_back("incomplete (repro VM): " + who);
   if (model.missing_events())
     notes.push_back(fmt::format("incomplete: {} events are missing from the log", model.missing_events()));
-  if (vm.drained && (vm.drained->bad_frames || vm.drained->refused_events)) {
+  if (vm.boot.drained && (vm.boot.drained->bad_frames || vm.boot.drained->refused_events)) {
     notes.push_back(fmt::format("guest channel: {} damaged frames, {} events rejected{}",
-                                vm.drained->bad_frames, vm.drained->refused_events,
-                                vm.drained->note.empty() ? "" : "; first: " + vm.drained->note));
+                                vm.boot.drained->bad_frames, vm.boot.drained->refused_events,
+                                vm.boot.drained->note.empty() ? "" : "; first: " + vm.boot.drained->note));
   }
-  if (vm.finished && vm.finished->lines_dropped)
-    notes.push_back(fmt::format("guest: {} lines dropped", vm.finished->lines_dropped));
+  if (vm.boot.finished && vm.boot.finished->lines_dropped)
+    notes.push_back(fmt::format("guest: {} lines dropped", vm.boot.finished->lines_dropped));
   for (std::string& line : model.clients().lines()) notes.push_back(std::move(line));
   if (model.started() && !model.run().origin.empty())
     notes.push_back("the primary VM is as recorded in " + model.run().origin +
                     "; only the repro VM was booted for this report");
   if (model.stopped_here()) {
     notes.push_back(fmt::format("as known after event {} (guest: {}); the log goes on", model.last_seq(),
-                                stage_name(vm.stage)));
+                                stage_name(vm.boot.stage)));
   } else if (!model.complete()) {
     notes.push_back(
         fmt::format("the run did not finish: the log ends after event {} (last stage of the guest: {})",
-                    model.last_seq(), stage_name(vm.stage)));
+                    model.last_seq(), stage_name(vm.boot.stage)));
   }
   if (!model.completion_note().empty()) notes.push_back(model.completion_note());
-  for (const CrashDetectedT& other : vm.other_crashes)
+  for (const CrashDetectedT& other : vm.scheduler.other_crashes)
     notes.push_back(fmt::format("also seen: {}: {}", other.reason, other.message));
   return notes;
 }
@@ -96,14 +97,14 @@ std::string doubt(const RunModel& model) {
   const VmRecord& vm = model.primary();
   if (model.stopped_here()) return "the run was not over";
   if (!model.complete()) return "the run did not finish";
-  if (!vm.started) return "no VM was started";
-  if (!vm.exited) return "the VM's end was not recorded";
-  for (const std::string& who : vm.missing)
+  if (!vm.boot.started) return "no VM was started";
+  if (!vm.boot.exited) return "the VM's end was not recorded";
+  for (const std::string& who : vm.boot.missing)
     if (who.starts_with("collector"))
       return "the collector was lost, so crashes may have gone unseen (" + who + ")";
-  if (!vm.finished)
-    return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.stage));
-  if (model.spec().scheduler && !vm.attached) return "the scheduler was never seen attached";
+  if (!vm.boot.finished)
+    return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.boot.stage));
+  if (model.spec().scheduler && !vm.scheduler.attached) return "the scheduler was never seen attached";
   return {};
 }
 
@@ -178,14 +179,14 @@ Judgement judge(const RunModel& model) {
   set(j, code_of(cause.kind));
   if (model.repro_finished() && !model.repro_finished()->signature_primary.empty())
     j.signature = model.repro_finished()->signature_primary;
-  else if (model.primary().crash)
-    j.signature = crash_signature(*model.primary().crash);
+  else if (model.primary().scheduler.crash)
+    j.signature = crash_signature(*model.primary().scheduler.crash);
 
   const std::string why_doubt = doubt(model);
   CheckResults checks;
   if (cause.kind == FailureKind::kNone && why_doubt.empty()) {
     checks = run_checks(model);
-    if (model.primary().workload_finished) checks.add(monitor_checks(model));
+    if (model.primary().boot.workload_finished) checks.add(monitor_checks(model));
     if (!checks.violated.empty()) {
       j.kind = FailureKind::kWorkload;
       set(j, ExitCode::kTestFailed);
@@ -226,7 +227,7 @@ Judgement judge(const RunModel& model) {
     return j;
   }
   if (j.kind == FailureKind::kLoadFailed) {
-    if (auto load = model.primary().load.failure()) {
+    if (auto load = model.primary().scheduler.load.failure()) {
       if (!load->source.empty())
         j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
       if (!load->insn.empty()) j.detail.push_back(fmt::format("access:  {}", load->insn));

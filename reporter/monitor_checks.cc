@@ -16,13 +16,13 @@ constexpr const char* kWayOut = "enforce = false only reports what the monitor f
 
 // Why thresholds say nothing at all; empty: they do.
 std::string no_evaluation(const VmRecord& vm) {
-  const MonitorSummary& m = vm.monitor;
+  const MonitorSummary& m = vm.monitor.summary;
   const MonitorThresholds& t = m.thresholds();
-  for (const std::string& who : vm.missing)
+  for (const std::string& who : vm.boot.missing)
     if (who.starts_with("monitor")) return "the monitor was lost (" + who + ")";
-  if (!vm.monitor_unavailable.empty())
-    return "the monitor could not read the guest: " + vm.monitor_unavailable;
-  if (!vm.monitor_attached) return "the monitor did not attach";
+  if (!vm.monitor.unavailable.empty())
+    return "the monitor could not read the guest: " + vm.monitor.unavailable;
+  if (!vm.monitor.attached) return "the monitor did not attach";
   if (m.ticks() >= t.sustained) return {};
   std::string why = fmt::format("{} ticks of {} ms in the workload, {} are needed", m.ticks(),
                                 t.tick_ns / 1'000'000, t.sustained);
@@ -42,7 +42,7 @@ std::string number(double value) { return fmt::format("{:g}", value); }
 
 MonitorFindings monitor_findings(const VmRecord& vm) {
   MonitorFindings out;
-  const MonitorSummary& m = vm.monitor;
+  const MonitorSummary& m = vm.monitor.summary;
   const MonitorThresholds& t = m.thresholds();
   if (!t.any()) return out;
   if (m.sustained(m.imbalance()))
@@ -82,14 +82,14 @@ CheckResults monitor_checks(const RunModel& model) {
   CheckResults out;
   const VmRecord& vm = model.primary();
   const TestSpecT& spec = model.spec();
-  if (vm.monitor.thresholds().enforce) {
+  if (vm.monitor.summary.thresholds().enforce) {
     MonitorFindings found = monitor_findings(vm);
     for (std::string& text : found.exceeded) out.violated.push_back("monitor: " + std::move(text));
     // A run that should have failed and did not is judged by that. A test's body may be over sooner than
     // anything can last for so many samples: then there was nothing to find.
-    const MonitorThresholds& t = vm.monitor.thresholds();
+    const MonitorThresholds& t = vm.monitor.summary.thresholds();
     const bool too_short =
-        !spec.body.empty() && vm.monitor_attached && scenario_ns(model) < t.sustained * t.tick_ns;
+        !spec.body.empty() && vm.monitor.attached && scenario_ns(model) < t.sustained * t.tick_ns;
     for (std::string& text : found.unknown)
       if (!spec.expect_err && !too_short)
         out.unknown.push_back("monitor's thresholds could not be evaluated: " + std::move(text) + "; " +
@@ -100,18 +100,18 @@ CheckResults monitor_checks(const RunModel& model) {
     const std::string what =
         fmt::format("bpf_map_write {}{}{} ({}:{})", wanted.map, wanted.field.empty() ? "" : " ", wanted.field,
                     spec.file, wanted.line);
-    auto said = std::find_if(vm.map_writes.begin(), vm.map_writes.end(),
+    auto said = std::find_if(vm.monitor.map_writes.begin(), vm.monitor.map_writes.end(),
                              [&](const MapWrittenT& w) { return w.index == i; });
-    if (said == vm.map_writes.end())
+    if (said == vm.monitor.map_writes.end())
       out.unknown.push_back(what + ": not written: the monitor reported no result");
     else if (!said->error.empty())
       out.unknown.push_back(what + ": not written: " + said->error);
   }
   if (spec.scheduler && spec.watchdog_timeout_ns != 0) {
-    if (!vm.watchdog)
+    if (!vm.monitor.watchdog)
       out.unknown.push_back("watchdog_timeout_s: not set: the monitor reported no result");
-    else if (!vm.watchdog->error.empty())
-      out.unknown.push_back("watchdog_timeout_s: not set: " + vm.watchdog->error);
+    else if (!vm.monitor.watchdog->error.empty())
+      out.unknown.push_back("watchdog_timeout_s: not set: " + vm.monitor.watchdog->error);
   }
   return out;
 }

@@ -28,7 +28,7 @@ void passing_line(const RunModel& model, const Judgement& judgement, Page& page)
   const CgroupStats sum = model.primary().workers.total();
   std::string text = fmt::format(
       "PASS {}  {}  {}  {} cpus  {:.1f} s", model.spec().name, short_release(kernel_release(model)),
-      model.run().accelerator ? model.run().accelerator->name : model.primary().facts.accelerator,
+      model.run().accelerator ? model.run().accelerator->name : model.primary().boot.facts.accelerator,
       cpu_count(model.spec()), static_cast<double>(scenario_ns(model)) / 1e9);
   if (sum.workers)
     text += fmt::format("  {} iterations, longest gap {}", sum.iterations, human_ns(sum.gap_ns));

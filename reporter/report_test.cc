@@ -224,9 +224,9 @@ TEST(Report, MemoryStaysFlat) {
     model.fold(b);
   }
   model.finish();
-  EXPECT_EQ(20u, model.primary().console_tail.lines().size());
-  EXPECT_EQ(0u, model.primary().console.head().size());
-  EXPECT_EQ(2u, model.primary().scheduler_log.kept().head().size());
+  EXPECT_EQ(20u, model.primary().text.console_tail.lines().size());
+  EXPECT_EQ(0u, model.primary().text.console.head().size());
+  EXPECT_EQ(2u, model.primary().text.scheduler_log.kept().head().size());
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ void RunModel::start(const RunStarted& started) {
 
 VmRecord& RunModel::record_for(const EventBuffer& event) {
   if (event.vm() != Vm::Repro) return *primary_;
-  bool next_try = event.type() == Payload::VmStarted && repro_ && repro_->started;
+  bool next_try = event.type() == Payload::VmStarted && repro_ && repro_->boot.started;
   if (!repro_ || next_try) {
     repro_ = std::make_unique<VmRecord>(
         VmRecord::Options{.primary = false, .verbose = false, .scx = !run_ || spec().scheduler != nullptr});

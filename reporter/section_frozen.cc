@@ -115,8 +115,8 @@ void maps(const GuestFrozenT& f, Page& page) {
 }  // namespace
 
 void frozen_part(const VmRecord& vm, Page& page) {
-  if (!vm.frozen) return;
-  const GuestFrozenT& f = *vm.frozen;
+  if (!vm.monitor.frozen) return;
+  const GuestFrozenT& f = *vm.monitor.frozen;
   const int named = named_pid(vm);
   page.linef(
       "at the exit ({}){}{}{}:", f.reason, f.held_ns ? ", with the VM paused for " + human_ns(f.held_ns) : "",

@@ -28,7 +28,7 @@ const Column kColumns[] = {
 };
 
 void tasks_table(const VmRecord& vm, Page& page) {
-  const ScxDump& dump = vm.words.dump();
+  const ScxDump& dump = vm.scheduler.words.dump();
   if (dump.tasks().empty()) return;
   std::vector<const DumpTask*> order;
   for (const DumpTask& task : dump.tasks()) order.push_back(&task);
@@ -50,31 +50,31 @@ void tasks_table(const VmRecord& vm, Page& page) {
     table.row(cells);
   }
   table.print(page);
-  page.linef("the kernel's dump ({} lines):", vm.dump.total());
+  page.linef("the kernel's dump ({} lines):", vm.text.dump.total());
 }
 
 }  // namespace
 
 void scheduler_log_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
-  if (vm.scheduler_log.empty()) return;
+  if (vm.text.scheduler_log.empty()) return;
   page.title("scheduler log");
-  page.log(vm.scheduler_log.kept());
+  page.log(vm.text.scheduler_log.kept());
 }
 
 void dump_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
-  if (vm.dump.empty()) return;
+  if (vm.text.dump.empty()) return;
   page.title("sched_ext dump");
   tasks_table(vm, page);
-  page.log(vm.dump);
+  page.log(vm.text.dump);
 }
 
 void console_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
-  if (!model.verbose() || vm.console.empty()) return;
+  if (!model.verbose() || vm.text.console.empty()) return;
   page.title("console");
-  page.log(vm.console);
+  page.log(vm.text.console);
 }
 
 }  // namespace ktstr

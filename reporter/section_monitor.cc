@@ -152,9 +152,9 @@ void vcpus(const MonitorSummary& m, Page& page) {
 
 // Only for a stall, or a CPU that seemed stuck: whose fault.
 void attribution(const VmRecord& vm, Page& page) {
-  const bool stalled = vm.crash && is_stall(*vm.crash);
-  if (!stalled && !vm.monitor.sustained(vm.monitor.stuck())) return;
-  auto wait = vm.waits.find(stalled ? vm.crash->stall_task_pid : 0);
+  const bool stalled = vm.scheduler.crash && is_stall(*vm.scheduler.crash);
+  if (!stalled && !vm.monitor.summary.sustained(vm.monitor.summary.stuck())) return;
+  auto wait = vm.monitor.waits.find(stalled ? vm.scheduler.crash->stall_task_pid : 0);
   if (!wait) {
     page.line("cause of the wait: could not be evaluated: no sample saw the task waiting");
     return;
@@ -203,7 +203,7 @@ std::string limits(const MonitorThresholds& t) {
 }
 
 void verdict(const RunModel& model, const VmRecord& vm, Page& page) {
-  const MonitorThresholds& t = vm.monitor.thresholds();
+  const MonitorThresholds& t = vm.monitor.summary.thresholds();
   if (!t.any()) return page.line("verdict: no threshold is set");
   const MonitorFindings found = monitor_findings(vm);
   const char* reported = t.enforce ? "" : " (reported only: enforce = false)";
@@ -224,17 +224,17 @@ void verdict(const RunModel& model, const VmRecord& vm, Page& page) {
 
 // What the spec told the monitor to change.
 void changes(const VmRecord& vm, Page& page) {
-  for (const MapWrittenT& write : vm.map_writes) {
+  for (const MapWrittenT& write : vm.monitor.map_writes) {
     const std::string what = write.map + (write.field.empty() ? "" : " " + write.field);
     page.linef("map write {}: {}", what,
                write.error.empty() ? write.before + " -> " + write.after : "not done: " + write.error);
   }
-  if (!vm.watchdog) return;
-  if (!vm.watchdog->error.empty())
-    page.linef("watchdog timeout: not changed: {}", vm.watchdog->error);
+  if (!vm.monitor.watchdog) return;
+  if (!vm.monitor.watchdog->error.empty())
+    page.linef("watchdog timeout: not changed: {}", vm.monitor.watchdog->error);
   else
-    page.linef("watchdog timeout: {} -> {}", human_ns(vm.watchdog->before_ns),
-               human_ns(vm.watchdog->after_ns));
+    page.linef("watchdog timeout: {} -> {}", human_ns(vm.monitor.watchdog->before_ns),
+               human_ns(vm.monitor.watchdog->after_ns));
 }
 
 void maps(const MonitorSummary& m, Page& page) {
@@ -253,13 +253,13 @@ void maps(const MonitorSummary& m, Page& page) {
 
 void monitor_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
-  if (!vm.started) return;
+  if (!vm.boot.started) return;
   page.title("monitor");
-  const MonitorSummary& m = vm.monitor;
+  const MonitorSummary& m = vm.monitor.summary;
   if (m.samples() == 0) {
-    std::string why = !vm.monitor_unavailable.empty()                             ? vm.monitor_unavailable
-                      : vm.monitor_stopped && !vm.monitor_stopped->reason.empty() ? vm.monitor_stopped->reason
-                      : vm.monitor_attached ? "attached, but no sample was taken"
+    std::string why = !vm.monitor.unavailable.empty()                             ? vm.monitor.unavailable
+                      : vm.monitor.stopped && !vm.monitor.stopped->reason.empty() ? vm.monitor.stopped->reason
+                      : vm.monitor.attached ? "attached, but no sample was taken"
                                             : "the monitor did not attach";
     page.linef("no samples: {}", why);
     changes(vm, page);
@@ -270,8 +270,8 @@ void monitor_section(const RunModel& model, Page& page) {
   const LoadAverage& l = m.load();
   page.linef("samples: {}, {} of them with the scheduler enabled, over {:.1f} s{}", m.samples(), l.samples,
              m.seconds(),
-             vm.monitor_stopped && vm.monitor_stopped->failed
-                 ? fmt::format("; {} failed", vm.monitor_stopped->failed)
+             vm.monitor.stopped && vm.monitor.stopped->failed
+                 ? fmt::format("; {} failed", vm.monitor.stopped->failed)
                  : "");
   if (l.samples == 0) {
     page.line("no sample was taken while a scheduler was enabled: there is nothing to summarise");
@@ -297,9 +297,9 @@ void monitor_section(const RunModel& model, Page& page) {
   changes(vm, page);
   frozen_part(vm, page);
   attribution(vm, page);
-  if (!vm.monitor_absent.empty()) page.linef("absent on this kernel: {}", fmt::join(vm.monitor_absent, ", "));
-  if (vm.monitor_stopped)
-    for (const auto& part : vm.monitor_stopped->parts_failed)
+  if (!vm.monitor.absent.empty()) page.linef("absent on this kernel: {}", fmt::join(vm.monitor.absent, ", "));
+  if (vm.monitor.stopped)
+    for (const auto& part : vm.monitor.stopped->parts_failed)
       page.linef("samples without {}: {}", part->name, part->value);
   if (m.senseless_samples()) page.linef("samples that made no sense: {}", m.senseless_samples());
   verdict(model, vm, page);

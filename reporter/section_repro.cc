@@ -159,17 +159,17 @@ void tail_title(const char* what, size_t shown, uint64_t total, Page& page) {
 }
 
 void print_tails(const VmRecord& vm, Page& page) {
-  const HeadTail& log = vm.scheduler_log.kept();
-  if (vm.scheduler_log.empty())
+  const HeadTail& log = vm.text.scheduler_log.kept();
+  if (vm.text.scheduler_log.empty())
     page.line("repro scheduler log: empty");
   else
     page.linef("repro scheduler log (last {} lines, {} came in):", log.tail().size(),
-               vm.scheduler_log.total());
+               vm.text.scheduler_log.total());
   page.log(log, "  ");
-  tail_title("sched_ext dump", vm.dump.tail().size(), vm.dump.total(), page);
-  page.log(vm.dump, "  ");
-  auto console = vm.console_tail.lines();
-  tail_title("dmesg", console.size(), vm.console_lines, page);
+  tail_title("sched_ext dump", vm.text.dump.tail().size(), vm.text.dump.total(), page);
+  page.log(vm.text.dump, "  ");
+  auto console = vm.text.console_tail.lines();
+  tail_title("dmesg", console.size(), vm.text.console_lines, page);
   for (std::string_view text : console) page.line("  " + std::string(text));
 }
 
@@ -185,15 +185,15 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
   if (finished) {
     print_finished(*finished, page);
   } else if (model.repro_declined()) {
-    const char* status =
-        crashed && !model.primary().workload_started ? "PRIMARY DID NOT REACH WORKLOAD" : "not attempted";
+    const char* status = crashed && !model.primary().boot.workload_started ? "PRIMARY DID NOT REACH WORKLOAD"
+                                                                           : "not attempted";
     page.linef("crash reproduction: {}: {}", status, *model.repro_declined());
   } else {
     page.line("crash reproduction: not finished: the run ended before the repro VM's result was known");
   }
   if (!vm) return;
   print_probes(model, page);
-  uint64_t duration = vm->exited ? vm->exited->duration_ns : finished ? finished->duration_ns : 0;
+  uint64_t duration = vm->boot.exited ? vm->boot.exited->duration_ns : finished ? finished->duration_ns : 0;
   page.linef("repro VM duration: {}", duration ? human_ns(duration) : "not recorded");
   print_tails(*vm, page);
 }

@@ -112,17 +112,17 @@ void worker_table(const WorkerStats& workers, Page& page) {
 
 void diagnostics_section(const RunModel& model, const Judgement& judgement, Page& page) {
   const VmRecord& vm = model.primary();
-  bool vm_lost = vm.started && !vm.finished && !model.interrupted();
+  bool vm_lost = vm.boot.started && !vm.boot.finished && !model.interrupted();
   if (!needs_diagnostics(judgement.kind) && !vm_lost && !model.backtrace()) return;
   page.title("diagnostics");
-  page.linef("init stage:          {}{}", stage_name(vm.stage_at_end.value_or(vm.stage)),
-             !vm.stage_at_end || *vm.stage_at_end == vm.stage
+  page.linef("init stage:          {}{}", stage_name(vm.scheduler.stage_at_end.value_or(vm.boot.stage)),
+             !vm.scheduler.stage_at_end || *vm.scheduler.stage_at_end == vm.boot.stage
                  ? ""
-                 : fmt::format(" when the scheduler ended; at the end: {}", stage_name(vm.stage)));
-  if (vm.failed)
-    page.linef("init gave up:        {} (at: {})", vm.failed->error, stage_name(vm.failed->stage));
-  if (vm.exited) {
-    const VmExitedT& exit = *vm.exited;
+                 : fmt::format(" when the scheduler ended; at the end: {}", stage_name(vm.boot.stage)));
+  if (vm.boot.failed)
+    page.linef("init gave up:        {} (at: {})", vm.boot.failed->error, stage_name(vm.boot.failed->stage));
+  if (vm.boot.exited) {
+    const VmExitedT& exit = *vm.boot.exited;
     page.linef("VM exit code:        {} ({}) after {}",
                exit.signal ? signal_name(exit.signal) : std::to_string(exit.exit_code), end_name(exit.end),
                human_ns(exit.duration_ns));
@@ -131,8 +131,8 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
   } else {
     page.line("VM exit code:        not recorded");
   }
-  if (vm.scheduler_exit) {
-    const SchedulerExitedT& exit = *vm.scheduler_exit;
+  if (vm.scheduler.exit) {
+    const SchedulerExitedT& exit = *vm.scheduler.exit;
     page.linef(
         "scheduler's process: {}{}",
         exit.signal ? "killed by " + signal_name(exit.signal) : fmt::format("exit code {}", exit.exit_code),
@@ -140,16 +140,16 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
     for (size_t i = 0; i < exit.core_frames.size() && i < 64; ++i)
       page.linef("  #{:<2} {}", i, exit.core_frames[i]);
   }
-  if (const auto exit = vm.words.console_exit()) {
+  if (const auto exit = vm.scheduler.words.console_exit()) {
     page.linef("kernel message:      scheduler \"{}\" disabled ({}){}", exit->ops_name, exit->reason,
                exit->message.empty() ? "" : ": " + exit->message);
   }
-  if (vm.console_lines == 0) {
+  if (vm.text.console_lines == 0) {
     page.line("kernel console:      empty");
     return;
   }
-  auto lines = vm.console_tail.lines();
-  page.linef("kernel console (last {} of {} lines):", lines.size(), vm.console_lines);
+  auto lines = vm.text.console_tail.lines();
+  page.linef("kernel console (last {} of {} lines):", lines.size(), vm.text.console_lines);
   for (std::string_view text : lines) page.line("  " + std::string(text));
 }
 

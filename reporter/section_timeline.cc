@@ -47,7 +47,7 @@ void phases(const VmRecord& vm, Page& page) {
 }  // namespace
 
 std::string kernel_release(const RunModel& model) {
-  if (model.primary().hello) return model.primary().hello->kernel_release;
+  if (model.primary().boot.hello) return model.primary().boot.hello->kernel_release;
   return model.run().kernel ? model.run().kernel->release : "unknown kernel";
 }
 
@@ -74,16 +74,16 @@ uint64_t scenario_ns(const RunModel& model) {
 
 void timeline_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
-  if (!vm.started) return;
+  if (!vm.boot.started) return;
   const RunStartedT& run = model.run();
   page.title("timeline");
   page.linef("kernel:     {}{}", kernel_release(model),
              run.kernel && !run.kernel->origin.empty() ? " (" + run.kernel->origin + ")" : "");
   page.linef("topology:   {}; {} MB", topology(*run.spec), run.spec->memory_mb);
   page.linef("scheduler:  {}{}", scheduler_words(model),
-             vm.attached && !vm.attached->ops_name.empty()
-                 ? fmt::format(", as \"{}\", attached in {}", vm.attached->ops_name,
-                               human_ns(vm.attached->elapsed_ns))
+             vm.scheduler.attached && !vm.scheduler.attached->ops_name.empty()
+                 ? fmt::format(", as \"{}\", attached in {}", vm.scheduler.attached->ops_name,
+                               human_ns(vm.scheduler.attached->elapsed_ns))
                  : "");
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
   if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))

@@ -29,18 +29,20 @@ std::optional<SeenIn> seen_in(const GuestFrozenT& frozen, int pid) {
 }  // namespace
 
 int named_pid(const VmRecord& vm) {
-  if (vm.crash) return vm.crash->stall_task_pid ? vm.crash->stall_task_pid : vm.crash->task_pid;
-  const auto exit = vm.words.dump().exit();
+  if (vm.scheduler.crash)
+    return vm.scheduler.crash->stall_task_pid ? vm.scheduler.crash->stall_task_pid
+                                              : vm.scheduler.crash->task_pid;
+  const auto exit = vm.scheduler.words.dump().exit();
   return exit ? exit->pid : 0;
 }
 
 std::string wait_place(const VmRecord& vm, int pid) {
   std::vector<SeenIn> seen;  // best first
-  if (const DumpTask* task = vm.words.dump().find(pid))
+  if (const DumpTask* task = vm.scheduler.words.dump().find(pid))
     seen.push_back({task->dsq().empty() ? "" : dsq_name(task->dsq())});
-  if (vm.frozen)
-    if (auto in = seen_in(*vm.frozen, pid)) seen.push_back(std::move(*in));
-  if (const auto wait = vm.waits.find(pid))
+  if (vm.monitor.frozen)
+    if (auto in = seen_in(*vm.monitor.frozen, pid)) seen.push_back(std::move(*in));
+  if (const auto wait = vm.monitor.waits.find(pid))
     seen.push_back({wait->dsq_id ? dsq_name(wait->dsq_id) : "", wait->dsq_id == kScxDsqBypass});
   const SeenIn* place = nullptr;
   const SeenIn* bypass = nullptr;

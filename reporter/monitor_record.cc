@@ -1,0 +1,44 @@
+#include "reporter/monitor_record.h"
+
+#include "schemas/unpack.h"
+
+namespace ktstr {
+namespace {
+
+constexpr size_t kMaxWrites = 1024;
+
+}  // namespace
+
+std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event, bool in_workload) {
+  const uint64_t host_ns = event->stamp()->host_ns();
+  switch (event.type()) {
+    case Payload::MonitorSample:
+      waits.fold(*event.as<MonitorSample>(), host_ns);
+      return summary.fold(*event.as<MonitorSample>(), host_ns, in_workload);
+    case Payload::MonitorStopped:
+      stopped = unpack<MonitorStoppedT>(*event.as<MonitorStopped>());
+      summary.fold(*event.as<MonitorStopped>(), host_ns);
+      return {};
+    case Payload::MonitorAttached:
+      attached = true;
+      if (auto* list = event.as<MonitorAttached>()->absent())
+        for (const auto* fact : *list) absent.push_back(fact->str());
+      return {};
+    case Payload::MonitorUnavailable:
+      unavailable = std::string(str(event.as<MonitorUnavailable>()->reason()));
+      return {};
+    case Payload::GuestFrozen:
+      frozen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
+      return {};
+    case Payload::MapWritten:
+      if (map_writes.size() < kMaxWrites) map_writes.push_back(unpack<MapWrittenT>(*event.as<MapWritten>()));
+      return {};
+    case Payload::WatchdogSet:
+      watchdog = unpack<WatchdogSetT>(*event.as<WatchdogSet>());
+      return {};
+    default:
+      return {};
+  }
+}
+
+}  // namespace ktstr

@@ -1,0 +1,30 @@
+// What the monitor read of one VM from outside, and what it wrote into it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reporter/monitor_summary.h"
+#include "reporter/stall_watch.h"
+#include "schemas/envelope.h"
+#include "schemas/monitor_generated.h"
+
+namespace ktstr {
+
+struct MonitorRecord {
+  // `in_workload`: the workload runs and the scheduler is enabled. The load of a sample that counts, else nothing.
+  std::optional<MonitorSummary::Load> fold(const EventBuffer& event, bool in_workload);
+
+  bool attached = false;
+  std::vector<std::string> absent;  // kernel facts that this kernel does not have
+  std::string unavailable;          // why there is no monitor; empty: there is
+  std::optional<MonitorStoppedT> stopped;
+  MonitorSummary summary;
+  StallWatch waits;
+  std::optional<GuestFrozenT> frozen;   // at the scheduler's end: the last one
+  std::vector<MapWrittenT> map_writes;  // bounded
+  std::optional<WatchdogSetT> watchdog;
+};
+
+}  // namespace ktstr

@@ -1,0 +1,79 @@
+#include "reporter/scheduler_record.h"
+
+#include <utility>
+
+#include "schemas/unpack.h"
+
+namespace ktstr {
+
+void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
+  switch (event.type()) {
+    case Payload::ConsoleLine:
+      return words.fold(event);
+    case Payload::DumpLine:
+      gone(stage);
+      return words.fold(event);
+    case Payload::SchedulerLine:
+      words.fold(event);
+      return fold_line(*event.as<SchedulerLine>());
+    case Payload::SchedulerStarted:
+      argv.clear();
+      if (auto* list = event.as<SchedulerStarted>()->argv())
+        for (const auto* arg : *list) argv.push_back(arg->str());
+      return;
+    case Payload::SchedulerAttached:
+      attached = unpack<SchedulerAttachedT>(*event.as<SchedulerAttached>());
+      return;
+    case Payload::SchedulerDetached:
+      if (stage < Stage::WorkloadFinished) {
+        detached_early = true;
+        gone(stage);
+      }
+      detached_state = str(event.as<SchedulerDetached>()->state()).substr(0, 64);
+      return;
+    case Payload::SchedulerExited:
+      exit = unpack<SchedulerExitedT>(*event.as<SchedulerExited>());
+      if (!exit->requested) gone(stage);
+      return;
+    case Payload::BpfProgram:
+      return fold_program(*event.as<BpfProgram>());
+    case Payload::CrashDetected:
+      return fold_crash(*event.as<CrashDetected>());
+    default:
+      return;
+  }
+}
+
+void SchedulerRecord::fold_line(const SchedulerLine& line) {
+  const std::string_view text = str(line.text());
+  if (!attached) load.line(text);
+  if (line.stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
+    last_stderr_line.assign(text.substr(0, 512));
+}
+
+void SchedulerRecord::fold_crash(const CrashDetected& seen) {
+  auto now = unpack<CrashDetectedT>(seen);
+  if (!crash) {
+    crash = std::move(now);
+  } else if (crash->kind != CrashKind::SchedExtExit && now.kind == CrashKind::SchedExtExit) {
+    std::swap(*crash, now);
+    other_crashes.push_back(std::move(now));
+  } else if (other_crashes.size() < 8) {
+    other_crashes.push_back(std::move(now));
+  }
+}
+
+void SchedulerRecord::fold_program(const BpfProgram& program) {
+  if (callbacks.size() >= 256 || str(program.member()).empty()) return;
+  CallbackFact fact{.member = std::string(str(program.member()).substr(0, 64)),
+                    .name = std::string(str(program.name()).substr(0, 128)),
+                    .where = {}};
+  if (program.lines() && program.lines()->size() > 0) {
+    const LineInfo* first = program.lines()->Get(0);
+    std::string_view file = str(first->file()).substr(0, 256);
+    if (!file.empty()) fact.where = std::string(file) + ":" + std::to_string(first->line());
+  }
+  callbacks.push_back(std::move(fact));
+}
+
+}  // namespace ktstr
