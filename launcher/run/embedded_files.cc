@@ -1,17 +1,15 @@
 #include "launcher/run/embedded_files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "base/sha256.h"
+#include "base/small_files.h"
 #include "base/text.h"
-#include "base/unique_fd.h"
 #include "launcher/vm/program_files.h"
 #include "schemas/envelope.h"
 #include "schemas/run_generated.h"
@@ -27,15 +25,6 @@ constexpr uint64_t kMaxFile = 1u << 30;
 constexpr uint64_t kMaxTotal = uint64_t{4} << 30;
 constexpr size_t kMaxFiles = 4096;
 
-Result<std::string> read_whole(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error::from_errno("read " + path);
-  std::string text((std::istreambuf_iterator<char>(in)), {});
-  if (text.size() > kMaxFile)
-    return Error::exhausted(path + ": " + std::to_string(text.size() >> 20) + " MiB are too many to embed");
-  return text;
-}
-
 std::span<const uint8_t> bytes_of(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
@@ -48,7 +37,7 @@ std::string hash_of(const std::string& text) {
 
 Status embed_one(const char* role, const std::string& path, const std::string& guest_path,
                  const std::function<void(FileEmbeddedT)>& publish) {
-  auto text = read_whole(path);
+  auto text = read_binary(path, kMaxFile);
   if (!text) return std::move(text).error();
   struct stat st{};
   ::stat(path.c_str(), &st);
@@ -167,18 +156,8 @@ Status FileExtractor::end() {
   // A file that exists already is used only if its content has the hash.
   auto there = sha256_file(current_.host_path);
   if (!there || *there != current_.sha256) {
-    std::string beside = current_.host_path + ".new." + std::to_string(::getpid());
-    UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700));
-    if (!fd) return Error::from_errno("create " + beside);
-    for (size_t at = 0; at < data_.size();) {
-      ssize_t n = ::write(fd.get(), data_.data() + at, data_.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Error::from_errno("write " + beside);
-      at += static_cast<size_t>(n);
-    }
-    fd.reset();
-    if (::rename(beside.c_str(), current_.host_path.c_str()) != 0)
-      return Error::from_errno("rename " + beside);
+    if (auto s = write_file_atomically(current_.host_path, data_, {.mode = 0700, .sync = false}); !s)
+      return s;
   }
   ::chmod(current_.host_path.c_str(), 0700);
   files_.push_back(current_);

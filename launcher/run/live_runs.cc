@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "base/small_files.h"
 
 namespace ktstr {
 namespace {
@@ -40,16 +41,7 @@ Result<LiveRun> read_announcement(const std::string& folder) {
 Status announce_run(const LiveRun& run) {
   nlohmann::json json = {{"run_id", run.run_id},     {"log", run.log},       {"pid", run.pid},
                          {"start_ns", run.start_ns}, {"replay", run.replay}, {"listen", run.listen}};
-  std::string path = run.bus_folder + "/run.json";
-  {
-    std::ofstream out(path + ".new");
-    out << json_text(json, 2) << "\n";
-    if (!out.flush()) return Error::system("write " + path);
-  }
-  std::error_code error;
-  fs::rename(path + ".new", path, error);
-  if (error) return Error::system("write " + path + ": " + error.message());
-  return {};
+  return write_file_atomically(run.bus_folder + "/run.json", json_text(json, 2) + "\n", {.sync = false});
 }
 
 std::vector<LiveRun> find_live_runs(const FolderOptions& options) {

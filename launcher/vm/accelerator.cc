@@ -13,6 +13,7 @@
 
 #include "base/child.h"
 #include "base/json.h"
+#include "base/small_files.h"
 #include "base/text.h"
 #include "launcher/vm/qemu_process.h"
 #include "schemas/run_generated.h"
@@ -143,10 +144,8 @@ class Memory {
     fs::create_directories(dir_, ec);
     json all = load();
     all["verdicts"][key_] = {{"runs", verdict.runs}, {"reason", verdict.reason}};
-    std::string temporary = file() + "." + std::to_string(getpid());
-    std::ofstream(temporary) << json_text(all, 2) << "\n";
-    fs::rename(temporary, file(), ec);
-    if (ec) fs::remove(temporary, ec);
+    // Only a cache: what is not kept is tried again.
+    (void)write_file_atomically(file(), json_text(all, 2) + "\n", {.sync = false}).ok();
   }
 
  private:
