@@ -9,6 +9,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "base/log.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
@@ -64,8 +65,12 @@ void CollectorRole::accept_waiting(Listener& l) {
     UniqueFd fd(::accept4(l.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return;
     ++l.connections;
-    if (l.vm == Vm::Primary && l.connections > 1) continue;  // one primary VM a run: a second is not ours
+    if (l.vm == Vm::Primary && l.connections > 1) {
+      log_info("a second connection to " + socket_name(l.vm, l.carrier == kConsole) + " is rejected");
+      continue;
+    }  // one primary VM a run: a second is not ours
     const Key key{l.vm, l.vm == Vm::Primary ? uint8_t{0} : l.connections};
+    log_info(socket_name(l.vm, l.carrier == kConsole) + ": connected");
     Connection& connection = session(key).carriers[l.carrier];
     connection.seen = true;
     connection.fd = std::move(fd);
@@ -137,6 +142,7 @@ void CollectorRole::finish_if_over(Key key, const std::string& note) {
   Session& s = session(key);
   if (s.finished || !s.intake->ended()) return;
   s.finished = true;
+  log_info(socket_name(key.first, false) + ": all of the VM is read" + (note.empty() ? "" : ": " + note));
   for (const std::string& name : std::set<std::string>(s.sender.waiting()))
     command_failed(key, name, "the VM ended before the command did");
   s.intake->finish(note);

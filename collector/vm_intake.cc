@@ -1,5 +1,6 @@
 #include "collector/vm_intake.h"
 
+#include "base/log.h"
 #include "schemas/crash_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
@@ -85,6 +86,9 @@ void VmIntake::finish(const std::string& note) {
   drained.frames = decoder_.frames();
   drained.bad_frames = decoder_.damaged();
   drained.refused_events = gate_.refused();
+  if (gate_.refused() != 0)
+    log_info(std::to_string(gate_.refused()) +
+             " events of the guest rejected, the first: " + gate_.first_refusal());
   drained.lines_cut = console_.cut();
   auto add = [&](const std::string& text) { drained.note += (drained.note.empty() ? "" : "; ") + text; };
   if (!note.empty()) add(note);

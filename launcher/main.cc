@@ -6,6 +6,10 @@
 // Trusts  the user's files and its own helpers; nothing that comes from a guest.
 // Fails   as schemas/exit_code.h says. A lost helper is an event and a line in the report; a full disk ends the run.
 //         Killed, it leaves no process and no socket, and a log that still yields a report.
+#include "base/log.h"
 #include "launcher/cli/command_line.h"
 
-int main(int argc, char** argv) { return ktstr::launch_main(argc, argv); }
+int main(int argc, char** argv) {
+  ktstr::start_log({.process = "launcher", .program = "ktstr-launch"});
+  return ktstr::launch_main(argc, argv);
+}

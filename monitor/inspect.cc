@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "monitor/run_queue_counters.h"
 #include "monitor/sampler.h"
@@ -75,13 +76,13 @@ int inspect_ram(const InspectOptions& options, const Clock& clock) {
   const uint64_t begin = clock.monotonic_ns();
   const auto ram = open_ram_file(options.path);
   if (!ram) {
-    std::fprintf(stderr, "ktstr-monitor: %s\n", ram.error().to_string().c_str());
+    log_error(ram.error().to_string());
     return 1;
   }
   LayoutCache layouts;
   const auto kernel = GuestKernel::attach(**ram, RamLayout::q35((*ram)->size()), layouts);
   if (!kernel) {
-    std::fprintf(stderr, "ktstr-monitor: %s: %s\n", options.path.c_str(), kernel.error().to_string().c_str());
+    log_error(options.path + ": " + kernel.error().to_string());
     return 1;
   }
   print(*kernel, clock.monotonic_ns() - begin);

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "monitor/inspect.h"
 #include "monitor/vcpu_threads.h"
 #include "schemas/event_generated.h"
@@ -30,6 +31,10 @@ Status write_artifact(const std::string& path, const EventBuffer& event) {
   file << json_text(event_json(event), 1) << '\n';
   file.close();
   return file ? Status() : Status(Error::from_errno("write " + path));
+}
+
+std::string vm_name(std::pair<Vm, uint8_t> vm) {
+  return vm.first == Vm::Repro ? "repro VM " + std::to_string(vm.second) : "primary VM";
 }
 
 }  // namespace
@@ -85,6 +90,7 @@ void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
            .open_hold = [](const std::string& path) { return open_qmp_hold(path); },
            .open_writer = open_ram_writer};
   const auto period_ns = static_cast<uint64_t>(period_ms_ * 1e6);
+  log_info("watching the RAM of the " + vm_name(vm) + ": " + std::string(str(started.ram_path())));
   Watched& watched = watched_[vm];
   MonitorSession::Options options{.period_ns = period_ns};
   options.writes = writes_;
@@ -110,9 +116,14 @@ void MonitorRole::on_stage(VmKey vm, Stage stage) {
 
 void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& context) {
   const auto say = [&](auto fact) { context.publish(std::move(fact), vm.first, vm.second); };
-  if (facts.attached) say(std::move(*facts.attached));
+  if (facts.attached) {
+    log_info("attached to the kernel of the " + vm_name(vm));
+    say(std::move(*facts.attached));
+  }
   if (facts.watchdog) say(std::move(*facts.watchdog));
   if (facts.frozen) {
+    log_info(vm_name(vm) + ": the scheduler died; froze its queues" +
+             (facts.frozen->note.empty() ? "" : " (" + facts.frozen->note + ")"));
     const std::string name = artifact_name(vm);
     const std::string folder = artifacts_.empty() ? folder_of(context.log_path()) : artifacts_;
     facts.frozen->artifact = name;
@@ -120,6 +131,7 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     head.vm = vm.first;
     head.attempt = vm.second;
     if (auto status = write_artifact(folder + "/" + name, make_event(head, *facts.frozen)); !status) {
+      log_info(status.error().message());
       facts.frozen->artifact.clear();
       facts.frozen->note += (facts.frozen->note.empty() ? "" : "; ") + status.error().message();
     }
@@ -130,13 +142,17 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     const uint64_t guest_ns = facts.sample->guest_clock_ns;
     context.publish(std::move(*facts.sample), vm.first, vm.second, guest_ns);
   }
-  if (facts.unavailable) say(std::move(*facts.unavailable));
+  if (facts.unavailable) {
+    log_info(vm_name(vm) + ": cannot be watched: " + facts.unavailable->reason);
+    say(std::move(*facts.unavailable));
+  }
   if (facts.stopped) say(std::move(*facts.stopped));
 }
 
 void MonitorRole::stop(VmKey vm, const std::string& reason, Context& context) {
   const auto it = watched_.find(vm);
   if (it == watched_.end()) return;
+  log_info(vm_name(vm) + ": ending: " + reason);
   context.cancel(it->second.timer);
   context.cancel(it->second.watch_timer);
   publish(it->second.session->stop(reason), vm, context);

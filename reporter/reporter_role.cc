@@ -1,51 +1,23 @@
 #include "reporter/reporter_role.h"
 
-#include <fcntl.h>
-#include <stdio.h>
+#include <unistd.h>
 
-#include "base/text.h"
-#include "base/unique_fd.h"
+#include "base/log.h"
+#include "base/small_files.h"
 #include "schemas/log_reader.h"
 
 namespace ktstr {
 namespace {
 
-Status write_all(int fd, std::string_view text, const std::string& what) {
-  while (!text.empty()) {
-    ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno(what);
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
-void complain(const std::string& message) {
-  std::fprintf(stderr, "ktstr-reporter: %s\n", printable(message).c_str());
-}
-
 // The file first: stdout may go to a pager, which blocks until somebody scrolls.
 void deliver(const std::string& text, const std::string& report_file) {
   if (!report_file.empty())
-    if (auto s = write_file_atomically(report_file, text); !s) complain(s.error().message());
+    if (auto s = write_file_atomically(report_file, text); !s) log_error(s.error().message());
   if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s)
-    complain(s.error().message());
+    log_error(s.error().message());
 }
 
 }  // namespace
-
-Status write_file_atomically(const std::string& path, std::string_view text) {
-  const std::string beside = path + ".new";
-  UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return Error::from_errno("create " + beside);
-  Status status = write_all(fd.get(), text, "write " + beside);
-  if (status && ::fsync(fd.get()) != 0) status = Error::from_errno("sync " + beside);
-  fd.reset();
-  if (status && ::rename(beside.c_str(), path.c_str()) != 0)
-    status = Error::from_errno("rename " + beside + " to " + path);
-  if (!status) ::unlink(beside.c_str());
-  return status;
-}
 
 Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until) {
   auto reader = LogReader::open(path);
@@ -83,7 +55,7 @@ std::optional<int> ReporterRole::run_standalone() {
   if (logs_.empty()) return std::nullopt;
   auto format = parse_format(format_);
   if (!format) {
-    complain("--format " + format_ + ": not one of text, json, junit, md, github, ktap");
+    cli_error("ktstr-reporter", "--format " + format_ + ": not one of text, json, junit, md, github, ktap");
     return exit_code(ExitCode::kUsage);
   }
   std::vector<std::unique_ptr<FoldedLog>> folded;
@@ -94,11 +66,11 @@ std::optional<int> ReporterRole::run_standalone() {
   for (const std::string& log : logs_) {
     auto one = fold_log(log, until_);
     if (!one) {
-      complain(one.error().to_string());
+      log_error(one.error().to_string());
       merge(one.error().kind() == ErrorKind::kSystem ? ExitCode::kInfrastructure : ExitCode::kUsage);
       continue;
     }
-    if (!(*one)->damage.empty()) complain((*one)->damage);
+    if (!(*one)->damage.empty()) log_warning((*one)->damage);
     folded.push_back(std::move(*one));
     reports.push_back(std::make_unique<Report>(make_report(folded.back()->model)));
     runs.push_back({&folded.back()->model, reports.back().get()});
@@ -113,6 +85,8 @@ void ReporterRole::on_event(const EventBuffer& event, Context& context) {
   told_ = true;
   model_.finish();
   Report report = make_report(model_);
+  log_info("folded events up to " + std::to_string(event.seq()) + "; verdict: exit code " +
+           std::to_string(exit_code(report.judgement.code)));
   deliver(report.text, report_file_);
   context.publish(verdict_of(report.judgement));
 }

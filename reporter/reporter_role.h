@@ -26,9 +26,6 @@ class ReporterRole : public Role {
   bool told_ = false;
 };
 
-// Whole or not at all: written beside, synced, renamed.
-Status write_file_atomically(const std::string& path, std::string_view text);
-
 // Folds a recorded log up to FactsCompleted, or to its end, or up to the event `until`. `damage`: one line,
 // empty when the log ends well.
 struct FoldedLog {

@@ -89,14 +89,5 @@ TEST_F(RecordedLog, ForeignOrMissingFileIsRefused) {
   EXPECT_FALSE(fold_log(log_).ok());
 }
 
-TEST_F(RecordedLog, ReportFileIsWholeOrNotThere) {
-  EXPECT_TRUE(write_file_atomically(folder_ / "report.txt", "text\n").ok());
-  std::stringstream text;
-  text << std::ifstream(folder_ / "report.txt").rdbuf();
-  EXPECT_EQ("text\n", text.str());
-  EXPECT_FALSE(fs::exists(folder_ / "report.txt.new"));
-  EXPECT_FALSE(write_file_atomically(folder_ / "no" / "report.txt", "text\n").ok());
-}
-
 }  // namespace
 }  // namespace ktstr::testing

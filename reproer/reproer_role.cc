@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "base/log.h"
 #include "bpf/hits.h"
 #include "reproer/kernel_loader.h"
 #include "reproer/ram_rings.h"
@@ -10,6 +11,19 @@
 #include "schemas/run_generated.h"
 
 namespace ktstr {
+namespace {
+
+void log_answer(const Reproer::Answer& answer) {
+  if (auto* request = std::get_if<ReproRequestedT>(&answer))
+    log_info("plan for repro VM " + std::to_string(request->attempt) + ": " +
+             std::to_string(request->plan->targets.size()) + " functions probed");
+  else if (auto* declined = std::get_if<ReproDeclinedT>(&answer))
+    log_info("no repro VM: " + declined->reason);
+  else if (auto* finished = std::get_if<ReproFinishedT>(&answer))
+    log_info("verdict: " + finished->detail);
+}
+
+}  // namespace
 
 ReproerRole::ReproerRole() : reproer_(load_kernel) {}
 
@@ -18,8 +32,10 @@ void ReproerRole::on_event(const EventBuffer& event, Context& context) {
     if (auto* started = event.as<VmStarted>()) open_memory(*started);
     if (event.type() == Payload::VmSettled) tell_from_memory(context, event->stamp()->attempt());
   }
-  if (auto answer = reproer_.on_event(event))
+  if (auto answer = reproer_.on_event(event)) {
+    log_answer(*answer);
     std::visit([&](auto&& payload) { context.publish(std::move(payload)); }, std::move(*answer));
+  }
 }
 
 void ReproerRole::open_memory(const VmStarted& vm) {
@@ -33,7 +49,7 @@ void ReproerRole::tell_from_memory(Context& context, uint8_t attempt) {
   const ProbePlanT* plan = reproer_.untold();
   if (!plan || !ram) return;
   auto capture = read_rings(ram.get(), plan->targets.size());
-  if (!capture) return;
+  if (!capture) return log_info("rings of the repro VM: " + capture.error().to_string());
   probe::Selection selection;
   selection.history = plan->history;
   std::vector<ProbeHitT> hits;

@@ -10,6 +10,7 @@
 #include <map>
 #include <zmq.hpp>
 
+#include "base/log.h"
 #include "base/unique_fd.h"
 #include "runtime/bus.h"
 #include "schemas/event_generated.h"
@@ -78,7 +79,7 @@ class Loop : public Context {
   nanoseconds now() const { return nanoseconds(clock_.monotonic_ns()); }
 
   int fail(const Error& error) {
-    std::fprintf(stderr, "ktstr-%s: %s\n", source_.c_str(), error.to_string().c_str());
+    log_error(error.to_string());
     return 1;
   }
 
@@ -103,6 +104,7 @@ class Loop : public Context {
       if (::write(options_.ready_fd, "READY\n", 6) != 6) return Error::from_errno("tell readiness");
       ::close(options_.ready_fd);
     }
+    log_info("ready, on " + options_.bus);
     return {};
   }
 
@@ -160,7 +162,10 @@ class Loop : public Context {
       if (!*event) return {};
       bool recorded = (**event).seq() <= options_.recorded_until && (**event).vm() == Vm::Primary;
       if (!recorded) role_.on_event(**event, *this);
-      if ((**event).type() == Payload::RunFinished) stop(0);
+      if ((**event).type() == Payload::RunFinished) {
+        log_debug("RunFinished: ending");
+        stop(0);
+      }
     }
     more_events_ = true;
     return {};
@@ -171,6 +176,7 @@ class Loop : public Context {
     signalfd_siginfo info;
     while (::read(signal_fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info))
       launcher_died = launcher_died || info.ssi_signo == kLauncherDied;
+    log_info(launcher_died ? "the launcher died" : "asked to stop (SIGTERM)");
     role_.on_stop(*this);
     if (launcher_died && wait_for_orphanhood()) {
       // Nobody else is left to remove the sockets. All helpers do it at once, and remove_all gives up where another
@@ -259,12 +265,14 @@ int run_process(int argc, char** argv, Role& role) {
     int code = app.exit(e);
     return code == 0 ? 0 : 2;
   }
+  // A launcher has said already what is wrong with KTSTR_LOG.
+  start_log({.process = std::string(role.name()), .program = program, .complain = options.parent == 0});
   if (auto code = role.run_standalone()) return *code;
   if (options.bus.empty() || options.log.empty()) {
-    std::fprintf(stderr, "%s: --bus and --log are needed (ktstr-launch starts this program)\n",
-                 program.c_str());
+    cli_error(program, "--bus and --log are needed (ktstr-launch starts this program)");
     return 2;
   }
+  log_beside(options.log);
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "launcher/run/deadlines.h"
 #include "launcher/run/helpers.h"
@@ -118,6 +119,9 @@ Status TestRun::begin() {
   run_id_ = env_.folders.run_id + "/" + spec_.name;
   result_.log = folder_ + "/events.ktlog";
   result_.report = folder_ + "/report.txt";
+  log_beside(result_.log);
+  log_info("run " + run_id_ + ": kernel " + env_.kernel.release + " (" + env_.kernel.path +
+           "), accelerator " + env_.accelerator.name);
   auto bus_folder = BusFolder::create(env_.folders);
   if (!bus_folder) return std::move(bus_folder).error();
   bus_folder_.emplace(std::move(bus_folder).value());
@@ -213,6 +217,7 @@ Status TestRun::start_helpers() {
       exited.name = name;
       exited.exit_code = 127;
       bus_->publish(std::move(exited));
+      log_info("ktstr-" + std::string(name) + ": " + helper.error().message());
       env_.progress->say(helper.error().message());
       continue;
     }
@@ -220,6 +225,7 @@ Status TestRun::start_helpers() {
     started.name = name;
     started.pid = static_cast<uint32_t>(helper->pid);
     bus_->publish(std::move(started));
+    log_info("started ktstr-" + std::string(name) + ", pid " + std::to_string(helper->pid));
     helpers_.push_back(std::move(helper).value());
   }
   return {};
@@ -254,17 +260,23 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                   .own_view = env_.own_view});
   if (!session) {
     boot_error_ = session.error().to_string();
+    log_info("VM not started: " + boot_error_);
     session_.reset();
     drained_ = monitor_stopped_ = true;
     enter(State::kVmEnded);
     return;
   }
   session_ = std::move(session).value();
+  log_info(std::string("started the ") + (vm == Vm::Primary ? "primary" : "repro") + " VM, attempt " +
+           std::to_string(attempt));
   bus_->publish(VmStartedT(session_->facts()), vm_, attempt_);
   enter(State::kVmRunning);
 }
 
 void TestRun::enter(State state) {
+  constexpr const char* kNames[] = {"VM running",      "VM ended",         "settling",
+                                    "awaiting answer", "awaiting verdict", "done"};
+  log_debug(std::string("state: ") + kNames[static_cast<size_t>(state)]);
   state_ = state;
   state_since_ = now();
 }
@@ -342,6 +354,7 @@ void TestRun::on_event(const EventBuffer& event) {
 }
 
 void TestRun::on_stage(Stage stage) {
+  log_debug("stage: " + std::string(stage_name(stage)));
   if (stage <= stage_) return;
   stage_ = stage;
   stage_since_ = now();
@@ -357,6 +370,7 @@ void TestRun::on_signal() {
       RunInterruptedT t;
       t.signal = interrupted_;
       bus_->publish(std::move(t));
+      log_info("interrupted by signal " + std::to_string(interrupted_));
       env_.progress->say("interrupted: ending the VM; the report holds what was seen so far");
     } else {
       fatal_ = "interrupted twice";
@@ -376,6 +390,7 @@ void TestRun::watch_helpers() {
     t.exit_code = exit->exit_code;
     t.signal = exit->signal;
     bus_->publish(std::move(t));
+    log_info("ktstr-" + h.name + " ended unexpectedly: " + exit->to_string());
     env_.progress->say("ktstr-" + h.name + " ended unexpectedly: " + exit->to_string());
   }
 }
@@ -387,6 +402,8 @@ void TestRun::watch_vm() {
   if (auto exit = qemu.try_reap()) {
     qemu_exit_ = *exit;
     qemu.drain_output();
+    log_info("QEMU ended: exit code " + std::to_string(exit->exit_code) + ", signal " +
+             std::to_string(exit->signal));
     enter(State::kVmEnded);
     return;
   }
@@ -398,6 +415,9 @@ void TestRun::watch_vm() {
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
   if (passed || interrupted_ || !ended_for_.empty()) {
+    log_info("ending the VM: " + (passed         ? "deadline " + deadline_
+                                  : interrupted_ ? "interrupted"
+                                                 : ended_for_));
     qemu_exit_ = qemu.kill_and_reap();
     enter(State::kVmEnded);
   }
@@ -495,6 +515,7 @@ void TestRun::complete_facts(const std::string& note) {
 
 // The report is a function of the log: whoever reads it gets the same bytes.
 void TestRun::judge_without_reporter(const std::string& why) {
+  log_info("the report is made from the log: " + (why.empty() ? "the reporter ended" : why));
   if (!why.empty()) env_.progress->say(why);
   env_.progress->clear();
   for (Helper& h : helpers_)
