@@ -4,6 +4,9 @@
 
 #include "base/log.h"
 #include "base/small_files.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "schemas/helper_flags.h"
 #include "schemas/log_reader.h"
 
 namespace ktstr {
@@ -45,7 +48,7 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t un
 
 void ReporterRole::add_options(OptionSet& options) {
   options.texts("LOG", logs_, "recorded events.ktlog: print its report and exit with its verdict");
-  options.text("--report-file", report_file_, "also write the report to this file");
+  options.text(kReportFileFlag, report_file_, "also write the report to this file");
   options.count("--until", until_,
                 "with LOG: what was known after the event with this number (default: the last)");
   options.text("--format", format_, "with LOG: text, json, junit, md, github or ktap");

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "runtime/bus.h"
 #include "schemas/event_generated.h"
+#include "schemas/helper_flags.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {
@@ -249,13 +250,13 @@ int run_process(int argc, char** argv, Role& role) {
   Options options;
   std::string program = "ktstr-" + std::string(role.name());
   CLI::App app(program);
-  app.add_option("--bus", options.bus, "the run's bus folder");
-  app.add_option("--log", options.log, "the run's event log");
-  app.add_option("--run-id", options.run_id, "the run's id");
-  app.add_option("--ready-fd", options.ready_fd, "write READY here once started");
-  app.add_option("--start-ns", options.start_ns, "CLOCK_MONOTONIC at the run's start: the zero of host_ns");
-  app.add_option("--parent", options.parent, "pid of the launcher: end with it");
-  app.add_option("--recorded-until", options.recorded_until,
+  app.add_option(kBusFlag, options.bus, "the run's bus folder");
+  app.add_option(kLogFlag, options.log, "the run's event log");
+  app.add_option(kRunIdFlag, options.run_id, "the run's id");
+  app.add_option(kReadyFdFlag, options.ready_fd, "write READY here once started");
+  app.add_option(kStartNsFlag, options.start_ns, "CLOCK_MONOTONIC at the run's start: the zero of host_ns");
+  app.add_option(kParentFlag, options.parent, "pid of the launcher: end with it");
+  app.add_option(kRecordedUntilFlag, options.recorded_until,
                  "facts of the primary VM up to this event are a recorded run's: not for this process");
   CliOptions own(app);
   role.add_options(own);

@@ -11,13 +11,13 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {
 
-constexpr char kPlan[] = "/ktstr/plan.bin";
 volatile sig_atomic_t stop_flag = 0;
 
 constexpr char kSchedExtState[] = "/sys/kernel/sched_ext/state";
@@ -70,14 +70,14 @@ std::string CpuTopology::range(double from, double to) const {
 }
 
 Result<std::unique_ptr<TestContext::Impl>> TestContext::Impl::open(const RegisteredTest& test) {
-  std::ifstream in(kPlan, std::ios::binary);
+  std::ifstream in(kGuestPlan, std::ios::binary);
   std::stringstream bytes;
   bytes << in.rdbuf();
   const std::string plan = bytes.str();
   const auto* data = reinterpret_cast<const uint8_t*>(plan.data());
   flatbuffers::Verifier verifier(data, plan.size());
   if (plan.size() < 8 || !GuestPlanBufferHasIdentifier(data) || !VerifyGuestPlanBuffer(verifier))
-    return Error::not_found(std::string(kPlan) + " is not there: a body runs in a VM of ktstr only");
+    return Error::not_found(std::string(kGuestPlan) + " is not there: a body runs in a VM of ktstr only");
   const GuestPlan& guest = *GetGuestPlan(data);
   auto impl = std::make_unique<Impl>();
   impl->test = test.name;

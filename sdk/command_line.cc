@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "schemas/helper_flags.h"
 #include "sdk/body_context.h"
 #include "sdk/registry.h"
 
@@ -104,8 +105,8 @@ const RegisteredTest* find_test(const std::string& name) {
 }
 
 int test_main(int argc, char** argv) {
-  if (argc == 2 && std::string_view(argv[1]) == "--ktstr-list") return list_tests();
-  if (argc == 3 && std::string_view(argv[1]) == "--ktstr-run") return run_body(argv[2]);
+  if (argc == 2 && std::string_view(argv[1]) == kListTestsFlag) return list_tests();
+  if (argc == 3 && std::string_view(argv[1]) == kRunBodyFlag) return run_body(argv[2]);
   return hand_to_launcher(argc, argv);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/unique_fd.h"
 #include "base/wording.h"
+#include "schemas/guest_paths.h"
 #include "schemas/spec_generated.h"
 #include "scx/error_pin.h"
 #include "spec/spec_resolve.h"
@@ -96,7 +97,7 @@ class Resolver {
     scheduler->args = block.args;
     if (!block.binary || block.binary->value.empty()) return scheduler;
     scheduler->binary = block.binary->value;
-    scheduler->guest_path = "/ktstr/sched/" + std::filesystem::path(scheduler->binary).filename().string();
+    scheduler->guest_path = kGuestSchedulers + std::filesystem::path(scheduler->binary).filename().string();
     if (!options_.binaries) return scheduler;
     auto [at, is_new] = found_.try_emplace(name);
     if (is_new) {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/wording.h"
+#include "schemas/guest_paths.h"
 #include "schemas/spec_generated.h"
 #include "spec/spec_resolve.h"
 
@@ -38,7 +39,7 @@ void read_payload(const RawTable& table, const ResolveContext& context, PayloadS
     return;
   }
   payload.guest_path =
-      "/ktstr/payload/" + payload.name + "/" + std::filesystem::path(payload.binary).filename().string();
+      kGuestPayloads + payload.name + "/" + std::filesystem::path(payload.binary).filename().string();
   if (!context.options.binaries) return;
   auto path = context.options.binaries->find(payload.binary, context.path);
   if (path)

@@ -14,6 +14,7 @@
 #include "base/exec_report.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/guest_paths.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr::guest {
@@ -22,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxArguments = 1024;
-constexpr char kCommandFolder[] = "/ktstr/cmd/";
 
 struct Pipe {
   UniqueFd read, write;
@@ -66,7 +66,7 @@ Status GuestCommands::write_piece(const FileEmbedded& piece) {
   const std::string path(str(piece.guest_path()));
   if (!plain_path(path)) return Error::invalid("\"" + path + "\" is no path for a file in the guest");
   if (piece.offset() == 0)
-    kept_[path] = !path.starts_with(kCommandFolder) && ::access((root_ + path).c_str(), F_OK) == 0;
+    kept_[path] = !path.starts_with(kGuestCommands) && ::access((root_ + path).c_str(), F_OK) == 0;
   if (kept_[path]) return {};
   const size_t size = piece.data() ? piece.data()->size() : 0;
   bytes_ += size;

@@ -16,13 +16,13 @@
 #include "guest/init/own_view.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/guest_paths.h"
 #include "schemas/spec_generated.h"
 #include "scx/constants.h"
 
 namespace ktstr::guest {
 namespace {
 
-constexpr char kPlan[] = "/ktstr/plan.bin";
 constexpr size_t kMaxPlan = 16u << 20;
 constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
 
@@ -66,7 +66,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   stage(Stage::InitStarted);
   for (const std::string& text : boot_notes) note(text);
   if (!planned) {
-    fail(Stage::InitStarted, std::string(kPlan) + " in the initramfs is missing or damaged");
+    fail(Stage::InitStarted, std::string(kGuestPlan) + " in the initramfs is missing or damaged");
     return finish();
   }
   stage(Stage::PlanRead, plan_->spec->name);
@@ -87,7 +87,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
 }
 
 bool GuestRun::read_plan() {
-  auto bytes = read_binary(kPlan, kMaxPlan);
+  auto bytes = read_binary(kGuestPlan, kMaxPlan);
   if (!bytes || bytes->size() < 8) return false;
   const auto* data = reinterpret_cast<const uint8_t*>(bytes->data());
   flatbuffers::Verifier verifier(data, bytes->size());

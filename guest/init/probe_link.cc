@@ -13,17 +13,14 @@
 #include "base/small_files.h"
 #include "guest/init/fd_passing.h"
 #include "guest/init/notify_filter.h"
+#include "schemas/guest_paths.h"
 
 namespace ktstr::guest {
-namespace {
-
-constexpr char kProbe[] = "/ktstr/probe";
-
-}  // namespace
+namespace {}  // namespace
 
 bool ProbeLink::start(uint64_t hang_ns) {
   hang_ns_ = hang_ns;
-  if (!path_exists(kProbe)) return false;
+  if (!path_exists(kGuestProbe)) return false;
   int pipe[2], pair[2];
   if (::pipe2(pipe, O_CLOEXEC) != 0) return false;
   UniqueFd events_read(pipe[0]), events_write(pipe[1]);
@@ -33,9 +30,9 @@ bool ProbeLink::start(uint64_t hang_ns) {
   ::fcntl(events_read.get(), F_SETFL, O_NONBLOCK);
 
   std::string events_fd = std::to_string(events_write.get()), control_fd = std::to_string(theirs.get());
-  char* const argv[] = {const_cast<char*>(kProbe),
+  char* const argv[] = {const_cast<char*>(kGuestProbe),
                         const_cast<char*>("--plan"),
-                        const_cast<char*>("/ktstr/plan.bin"),
+                        const_cast<char*>(kGuestPlan),
                         const_cast<char*>("--events-fd"),
                         events_fd.data(),
                         const_cast<char*>("--control-fd"),
@@ -50,7 +47,7 @@ bool ProbeLink::start(uint64_t hang_ns) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::fcntl(events_write.get(), F_SETFD, 0);
     ::fcntl(theirs.get(), F_SETFD, 0);
-    ::execve(kProbe, argv, envp);
+    ::execve(kGuestProbe, argv, envp);
     ::_exit(127);
   }
   alive_ = true;

@@ -2,6 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "base/result.h"
 #include "base/text.h"
@@ -25,6 +28,191 @@ void add_print_options(CLI::App& command, EventPrintOptions& print) {
   command.add_option("--from", print.from_s, "seconds since the run's start");
   command.add_option("--to", print.to_s, "seconds since the run's start");
 }
+
+using Argv = std::vector<std::string>;
+using Runner = std::function<int()>;  // the process's exit code
+
+struct Verb {
+  const char* name;
+  const char* help;
+  // Adds the verb's options; what it returns owns them and runs the verb once they are parsed.
+  Runner (*add)(CLI::App& command, const Argv& argv);
+};
+
+Runner add_run(CLI::App& command, const Argv& argv) {
+  auto options = std::make_shared<RunCommandOptions>();
+  options->command = argv;
+  command.add_option("SPEC", options->specs, "test specs (TOML), folders of them, test binaries")->required();
+  command
+      .add_option(
+          "-E,--filter", options->filters,
+          "run only the tests that match: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
+          "not; several: a test may match any")
+      ->allow_extra_args(false);
+  command
+      .add_option("--kernel", options->kernels,
+                  "cached series or release, image, or built source tree; several: each test runs on each "
+                  "(default: KTSTR_KERNEL, else the newest cached)")
+      ->allow_extra_args(false);
+  command.add_flag("--no-skips", options->no_skips, "fail the run if a test is skipped");
+  command
+      .add_option("--accel", options->accel, "auto, kvm (an error without KVM) or tcg (software emulation)")
+      ->capture_default_str();
+  command.add_option("--out", options->out, "folder for logs and reports");
+  command.add_option("--listen", options->listen,
+                     "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
+  command.add_flag("--embed", options->embed,
+                   "put scheduler, libraries, payloads and spec into the log, for `repro` on another host");
+  command.add_option("--keys", options->keys,
+                     "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
+  command.add_option("--scheduler-dir", options->scheduler_dirs, "search scheduler binaries here too");
+  command.add_option("--repro-tries", options->repro_tries, "number of repro VMs to boot after a crash")
+      ->check(CLI::Range(1, 100));
+  command
+      .add_option("--repro-history", options->repro_history,
+                  "number of calls of each probed function to show")
+      ->check(CLI::Range(1, 64));
+  command
+      .add_option("--boot-timeout", options->boot_timeout_s,
+                  "seconds that a silent boot may take, scaled by the host's speed (default 60)")
+      ->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("-q,--quiet", options->quiet, "print no progress");
+  return [options] { return run_command(*options); };
+}
+
+Runner add_repro(CLI::App& command, const Argv& argv) {
+  auto options = std::make_shared<ReproCommandOptions>();
+  options->run.command = argv;
+  command.add_option("LOG", options->log, "events.ktlog")->required();
+  command
+      .add_option("--kernel", options->run.kernels,
+                  "image or source tree of the same release (default: the cached one)")
+      ->expected(1);
+  command.add_option("--accel", options->run.accel, "auto, kvm or tcg")->capture_default_str();
+  command.add_option("--out", options->run.out, "folder for the new log and report");
+  command.add_option("--boot-timeout", options->run.boot_timeout_s, "as in run")
+      ->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("-q,--quiet", options->run.quiet, "print no progress");
+  return [options] { return repro_command(*options); };
+}
+
+Runner add_kernel(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<KernelCommandOptions>();
+  command.require_subcommand(1);
+  auto* fetch_cmd = command.add_subcommand(
+      "fetch", "fetch a sched_ext kernel from the distribution's archive into the cache");
+  fetch_cmd->add_option("SERIES", options->series, "7.2, 6.18, … (default: the newest)");
+  fetch_cmd->add_flag("--debuginfo", options->debuginfo, "fetch vmlinux too, for source lines (350 MB)");
+  fetch_cmd->add_flag("--refresh", options->refresh, "fetch also if the series is cached");
+  auto* list_cmd = command.add_subcommand("list", "list the cached kernels");
+  list_cmd->add_flag("--available", options->available, "list the kernels of the archive");
+  return [options, fetch_cmd] {
+    return fetch_cmd->parsed() ? kernel_fetch_command(*options) : kernel_list_command(*options);
+  };
+}
+
+Runner add_log(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<LogCommandOptions>();
+  command.add_option("LOG", options->log, "events.ktlog")->required();
+  add_print_options(command, options->print);
+  return [options] { return log_command(*options); };
+}
+
+Runner add_watch(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<WatchCommandOptions>();
+  command.add_option("RUN", options->run, "a run id, a part of one, or latest")->capture_default_str();
+  command.add_option("--connect", options->connect,
+                     "tcp://HOST:PORT: a run on another machine (run --listen)");
+  command.add_option("--key", options->key, "with --connect: the client's key file (keygen)");
+  add_print_options(command, options->print);
+  return [options] { return watch_command(*options); };
+}
+
+Runner add_keygen(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<KeygenCommandOptions>();
+  command.add_option("--out", options->out, "key folder (default: ~/.config/ktstr/keys)");
+  command.add_option("--name", options->name, "the client's name")->capture_default_str();
+  return [options] { return keygen_command(*options); };
+}
+
+Runner add_list(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<ListCommandOptions>();
+  command.add_option("SPEC", options->specs, "test specs (TOML), folders of them, test binaries")->required();
+  command.add_option("-E,--filter", options->filters, "only these tests")->allow_extra_args(false);
+  command.add_option("--kernel", options->kernels, "as in run")->allow_extra_args(false);
+  command.add_flag("--json", options->json, "as JSON");
+  return [options] { return list_command(*options); };
+}
+
+Runner add_show(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<ShowCommandOptions>();
+  command.add_option("TEST", options->test, "the test's name")->required();
+  command.add_option("SPEC", options->specs, "test specs (TOML), folders of them, test binaries")->required();
+  return [options] { return show_command(*options); };
+}
+
+Runner add_replay(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<ReplayCommandOptions>();
+  command.add_option("LOG", options->log, "events.ktlog")->required();
+  command.add_option("--format", options->format, "text, json, junit, md, github or ktap")
+      ->capture_default_str();
+  command.add_option("--until", options->until, "use only the events up to this number");
+  command.add_flag("--bus", options->bus,
+                   "publish the events on a bus, for collectors and tools (`runs` lists it)");
+  command.add_option("--speed", options->speed, "with --bus: factor on the recorded speed, or max")
+      ->capture_default_str();
+  command.add_option("--wait", options->wait, "with --bus: number of subscribers to wait for")
+      ->capture_default_str();
+  command
+      .add_option("--linger", options->linger_s,
+                  "with --bus: seconds that the bus stays after the last event")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  return [options] { return replay_command(*options); };
+}
+
+Runner add_pin(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<PinCommandOptions>();
+  command.add_option("LOG", options->log, "events.ktlog")->required();
+  return [options] { return pin_command(*options); };
+}
+
+Runner add_runs(CLI::App& command, const Argv&) {
+  auto json = std::make_shared<bool>(false);
+  command.add_flag("--json", *json, "as JSON");
+  return [json] { return runs_command(*json); };
+}
+
+Runner add_attach(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<AttachCommandOptions>();
+  command.add_option("RUN", options->run, "a run id, a part of one, latest, or tcp://HOST:PORT")->required();
+  command.add_option("--key", options->key, "with tcp://: the client's key file (keygen)");
+  command.add_option("--name", options->name, "name of the source, shown in the report")->required();
+  command.add_flag("--guest", options->guest,
+                   "run the command in the VM; the program and its libraries are copied there");
+  command
+      .add_option("--vm", options->vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
+      ->check(CLI::IsMember({"primary", "repro"}))
+      ->capture_default_str();
+  command.add_option("CMD", options->command, "the command and its arguments, after --")->required();
+  return [options] { return attach_command(*options); };
+}
+
+// Every verb: its name, its line in --help, and what adds its options.
+constexpr Verb kVerbs[] = {
+    {"run", "run the tests of spec files", add_run},
+    {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
+    {"kernel", "fetch and list kernels", add_kernel},
+    {"log", "print the events of a recorded run", add_log},
+    {"watch", "print the events of a live run, from the first on", add_watch},
+    {"keygen", "make a key for a remote client (and the server's, the first time)", add_keygen},
+    {"list", "list the tests of spec files", add_list},
+    {"show", "print a test's resolved attributes, each with the line that sets it", add_show},
+    {"replay", "print the report of a recorded run from its log", add_replay},
+    {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
+    {"runs", "list live runs", add_runs},
+    {"attach", "add a command's output to a live run", add_attach},
+};
 
 }  // namespace
 
@@ -63,161 +251,25 @@ FolderOptions folder_options() {
 }
 
 int launch_main(int argc, char** argv) {
-  CLI::App app("ktstr: find out why a scheduler failed", "ktstr-launch");
+  CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
   app.require_subcommand(1);
   app.footer(kFooter);
 
-  RunCommandOptions run;
-  run.command.assign(argv, argv + argc);
-  auto* run_cmd = app.add_subcommand("run", "run the tests of spec files");
-  run_cmd->add_option("SPEC", run.specs, "test specs (TOML), folders of them, test binaries")->required();
-  run_cmd
-      ->add_option(
-          "-E,--filter", run.filters,
-          "run only the tests that match: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
-          "not; several: a test may match any")
-      ->allow_extra_args(false);
-  run_cmd
-      ->add_option("--kernel", run.kernels,
-                   "cached series or release, image, or built source tree; several: each test runs on each "
-                   "(default: KTSTR_KERNEL, else the newest cached)")
-      ->allow_extra_args(false);
-  run_cmd->add_flag("--no-skips", run.no_skips, "fail the run if a test is skipped");
-  run_cmd->add_option("--accel", run.accel, "auto, kvm (an error without KVM) or tcg (software emulation)")
-      ->capture_default_str();
-  run_cmd->add_option("--out", run.out, "folder for logs and reports");
-  run_cmd->add_option("--listen", run.listen,
-                      "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
-  run_cmd->add_flag("--embed", run.embed,
-                    "put scheduler, libraries, payloads and spec into the log, for `repro` on another host");
-  run_cmd->add_option("--keys", run.keys,
-                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
-  run_cmd->add_option("--scheduler-dir", run.scheduler_dirs, "search scheduler binaries here too");
-  run_cmd->add_option("--repro-tries", run.repro_tries, "number of repro VMs to boot after a crash")
-      ->check(CLI::Range(1, 100));
-  run_cmd->add_option("--repro-history", run.repro_history, "number of calls of each probed function to show")
-      ->check(CLI::Range(1, 64));
-  run_cmd
-      ->add_option("--boot-timeout", run.boot_timeout_s,
-                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
-      ->check(CLI::Range(1.0, 86400.0));
-  run_cmd->add_flag("-q,--quiet", run.quiet, "print no progress");
-
-  ReproCommandOptions repro;
-  repro.run.command.assign(argv, argv + argc);
-  auto* repro_cmd = app.add_subcommand(
-      "repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)");
-  repro_cmd->add_option("LOG", repro.log, "events.ktlog")->required();
-  repro_cmd
-      ->add_option("--kernel", repro.run.kernels,
-                   "image or source tree of the same release (default: the cached one)")
-      ->expected(1);
-  repro_cmd->add_option("--accel", repro.run.accel, "auto, kvm or tcg")->capture_default_str();
-  repro_cmd->add_option("--out", repro.run.out, "folder for the new log and report");
-  repro_cmd->add_option("--boot-timeout", repro.run.boot_timeout_s, "as in run")
-      ->check(CLI::Range(1.0, 86400.0));
-  repro_cmd->add_flag("-q,--quiet", repro.run.quiet, "print no progress");
-
-  KernelCommandOptions kernel;
-  auto* kernel_cmd = app.add_subcommand("kernel", "fetch and list kernels");
-  kernel_cmd->require_subcommand(1);
-  auto* fetch_cmd = kernel_cmd->add_subcommand(
-      "fetch", "fetch a sched_ext kernel from the distribution's archive into the cache");
-  fetch_cmd->add_option("SERIES", kernel.series, "7.2, 6.18, … (default: the newest)");
-  fetch_cmd->add_flag("--debuginfo", kernel.debuginfo, "fetch vmlinux too, for source lines (350 MB)");
-  fetch_cmd->add_flag("--refresh", kernel.refresh, "fetch also if the series is cached");
-  auto* list_cmd = kernel_cmd->add_subcommand("list", "list the cached kernels");
-  list_cmd->add_flag("--available", kernel.available, "list the kernels of the archive");
-
-  LogCommandOptions log;
-  auto* log_cmd = app.add_subcommand("log", "print the events of a recorded run");
-  log_cmd->add_option("LOG", log.log, "events.ktlog")->required();
-  add_print_options(*log_cmd, log.print);
-
-  WatchCommandOptions watch;
-  auto* watch_cmd = app.add_subcommand("watch", "print the events of a live run, from the first on");
-  watch_cmd->add_option("RUN", watch.run, "a run id, a part of one, or latest")->capture_default_str();
-  watch_cmd->add_option("--connect", watch.connect,
-                        "tcp://HOST:PORT: a run on another machine (run --listen)");
-  watch_cmd->add_option("--key", watch.key, "with --connect: the client's key file (keygen)");
-  add_print_options(*watch_cmd, watch.print);
-
-  KeygenCommandOptions keygen;
-  auto* keygen_cmd =
-      app.add_subcommand("keygen", "make a key for a remote client (and the server's, the first time)");
-  keygen_cmd->add_option("--out", keygen.out, "key folder (default: ~/.config/ktstr/keys)");
-  keygen_cmd->add_option("--name", keygen.name, "the client's name")->capture_default_str();
-
-  ListCommandOptions list;
-  auto* tests_cmd = app.add_subcommand("list", "list the tests of spec files");
-  tests_cmd->add_option("SPEC", list.specs, "test specs (TOML), folders of them, test binaries")->required();
-  tests_cmd->add_option("-E,--filter", list.filters, "only these tests")->allow_extra_args(false);
-  tests_cmd->add_option("--kernel", list.kernels, "as in run")->allow_extra_args(false);
-  tests_cmd->add_flag("--json", list.json, "as JSON");
-  ShowCommandOptions show;
-  auto* show_cmd =
-      app.add_subcommand("show", "print a test's resolved attributes, each with the line that sets it");
-  show_cmd->add_option("TEST", show.test, "the test's name")->required();
-  show_cmd->add_option("SPEC", show.specs, "test specs (TOML), folders of them, test binaries")->required();
-  ReplayCommandOptions replay;
-  auto* replay_cmd = app.add_subcommand("replay", "print the report of a recorded run from its log");
-  replay_cmd->add_option("LOG", replay.log, "events.ktlog")->required();
-  replay_cmd->add_option("--format", replay.format, "text, json, junit, md, github or ktap")
-      ->capture_default_str();
-  replay_cmd->add_option("--until", replay.until, "use only the events up to this number");
-  replay_cmd->add_flag("--bus", replay.bus,
-                       "publish the events on a bus, for collectors and tools (`runs` lists it)");
-  replay_cmd->add_option("--speed", replay.speed, "with --bus: factor on the recorded speed, or max")
-      ->capture_default_str();
-  replay_cmd->add_option("--wait", replay.wait, "with --bus: number of subscribers to wait for")
-      ->capture_default_str();
-  replay_cmd
-      ->add_option("--linger", replay.linger_s, "with --bus: seconds that the bus stays after the last event")
-      ->check(CLI::Range(0.0, 1e9))
-      ->capture_default_str();
-
-  PinCommandOptions pin;
-  auto* pin_cmd =
-      app.add_subcommand("pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it");
-  pin_cmd->add_option("LOG", pin.log, "events.ktlog")->required();
-
-  bool runs_json = false;
-  auto* runs_cmd = app.add_subcommand("runs", "list live runs");
-  runs_cmd->add_flag("--json", runs_json, "as JSON");
-  AttachCommandOptions attach;
-  auto* attach_cmd = app.add_subcommand("attach", "add a command's output to a live run");
-  attach_cmd->add_option("RUN", attach.run, "a run id, a part of one, latest, or tcp://HOST:PORT")
-      ->required();
-  attach_cmd->add_option("--key", attach.key, "with tcp://: the client's key file (keygen)");
-  attach_cmd->add_option("--name", attach.name, "name of the source, shown in the report")->required();
-  attach_cmd->add_flag("--guest", attach.guest,
-                       "run the command in the VM; the program and its libraries are copied there");
-  attach_cmd
-      ->add_option("--vm", attach.vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
-      ->check(CLI::IsMember({"primary", "repro"}))
-      ->capture_default_str();
-  attach_cmd->add_option("CMD", attach.command, "the command and its arguments, after --")->required();
-
+  const Argv words(argv, argv + argc);
+  std::vector<std::pair<CLI::App*, Runner>> verbs;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* command = app.add_subcommand(verb.name, verb.help);
+    verbs.emplace_back(command, verb.add(*command, words));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : exit_code(ExitCode::kUsage);
+    return app.exit(e) == 0 ? 0 : kUsage;
   }
-  if (run_cmd->parsed()) return run_command(run);
-  if (repro_cmd->parsed()) return repro_command(repro);
-  if (pin_cmd->parsed()) return pin_command(pin);
-  if (tests_cmd->parsed()) return list_command(list);
-  if (show_cmd->parsed()) return show_command(show);
-  if (replay_cmd->parsed()) return replay_command(replay);
-  if (runs_cmd->parsed()) return runs_command(runs_json);
-  if (attach_cmd->parsed()) return attach_command(attach);
-  if (log_cmd->parsed()) return log_command(log);
-  if (watch_cmd->parsed()) return watch_command(watch);
-  if (keygen_cmd->parsed()) return keygen_command(keygen);
-  if (fetch_cmd->parsed()) return kernel_fetch_command(kernel);
-  if (list_cmd->parsed()) return kernel_list_command(kernel);
-  return exit_code(ExitCode::kUsage);
+  for (const auto& [command, run] : verbs)
+    if (command->parsed()) return run();
+  return kUsage;
 }
 
 }  // namespace ktstr

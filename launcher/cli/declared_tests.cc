@@ -9,6 +9,8 @@
 
 #include "base/child.h"
 #include "base/text.h"
+#include "schemas/guest_paths.h"
+#include "schemas/helper_flags.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
@@ -73,7 +75,7 @@ Result<std::string> ask_for_list(const std::string& path) {
   std::error_code ec;
   std::string real = fs::canonical(path, ec);
   if (ec) return Error::not_found(path + ": " + ec.message());
-  auto answer = run_captured({.argv = {real, "--ktstr-list"}}, kListLimit);
+  auto answer = run_captured({.argv = {real, kListTestsFlag}}, kListLimit);
   if (!answer) return std::move(answer).error().within(path + ": ask for its tests");
   const std::string said = answer->out.substr(0, answer->out.find('\n'));
   if (!answer->exit.clean() || !answer->out.starts_with(kListHead))
@@ -94,8 +96,8 @@ Status add_body(const std::string& path, TestSpecT& spec) {
   body->name = kBodyPayload;
   body->binary = path;
   body->host_path = fs::canonical(path, ec);
-  body->guest_path = "/ktstr/payload/body/" + fs::path(path).filename().string();
-  body->args = {"--ktstr-run", spec.base_name.empty() ? spec.name : spec.base_name};
+  body->guest_path = std::string(kGuestPayloads) + "body/" + fs::path(path).filename().string();
+  body->args = {kRunBodyFlag, spec.base_name.empty() ? spec.name : spec.base_name};
   body->timeout_ns = spec.duration_ns + kBodyGraceNs;
   spec.payloads.push_back(std::move(body));
   spec.body = kBodyPayload;

@@ -24,6 +24,7 @@
 #include "schemas/exit_code.h"
 #include "schemas/frame_codec.h"
 #include "schemas/guest_generated.h"
+#include "schemas/guest_paths.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {
@@ -169,7 +170,7 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
   // another machine.
   const bool remote = !client.run().endpoint.empty();
   if (const std::string program = remote ? "" : find_program(options.command[0]); !program.empty()) {
-    request.argv[0] = "/ktstr/cmd/" + name + "/" + fs::path(program).filename().string();
+    request.argv[0] = kGuestCommands + name + "/" + fs::path(program).filename().string();
     EventHead head{.run_id = client.run().run_id, .source = name};
     if (auto s =
             write_bundle(program, request.argv[0], head, client.run().bus + "/guest." + name + ".bundle");

@@ -33,7 +33,7 @@ std::string run_end_text(const std::vector<EndedTest>& tests, bool no_skips) {
   const bool several = tests.size() > 1;
   if (several) out += "\n";
   for (const EndedTest& test : tests) {
-    const TestResult& r = test.result;
+    const RunOutcome& r = test.result;
     const End end = end_of(test, no_skips);
     if (!test.skip.empty()) {
       out += std::string(end == End::kFailed ? "FAILED " : "SKIPPED ") + test.name + ": " +

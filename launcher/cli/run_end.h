@@ -11,7 +11,7 @@ namespace ktstr {
 
 struct EndedTest {
   std::string name;
-  TestResult result;
+  RunOutcome result;
   std::string skip;  // set: it was not run, and why
 };
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "launcher/vm/program_files.h"
 #include "schemas/envelope.h"
+#include "schemas/guest_paths.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
 
@@ -65,8 +66,8 @@ bool good_hash(std::string_view hash) {
 
 // An absolute path without "..", and none of our own files.
 bool good_guest_path(std::string_view path) {
-  if (path.empty() || path[0] != '/' || path.size() > 1024 || path == "/init" || path == "/ktstr/probe" ||
-      path == "/ktstr/plan.bin")
+  if (path.empty() || path[0] != '/' || path.size() > 1024 || path == "/init" || path == kGuestProbe ||
+      path == kGuestPlan)
     return false;
   for (const auto& part : fs::path(path))
     if (part == "..") return false;

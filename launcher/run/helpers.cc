@@ -7,6 +7,8 @@
 
 #include <chrono>
 
+#include "schemas/helper_flags.h"
+
 namespace ktstr {
 namespace {
 
@@ -20,17 +22,17 @@ Result<Helper> start_helper(const std::string& name, const HelperOptions& option
   UniqueFd read_end(ends[0]), write_end(ends[1]);
   ChildOptions child_options;
   child_options.argv = {options.program_folder + "/ktstr-" + name,
-                        "--bus",
+                        kBusFlag,
                         options.bus_folder,
-                        "--log",
+                        kLogFlag,
                         options.log_path,
-                        "--run-id",
+                        kRunIdFlag,
                         options.run_id,
-                        "--start-ns",
+                        kStartNsFlag,
                         std::to_string(options.start_ns),
-                        "--ready-fd",
+                        kReadyFdFlag,
                         std::to_string(write_end.get()),
-                        "--parent",
+                        kParentFlag,
                         std::to_string(::getpid())};
   for (const auto& arg : options.extra_args) child_options.argv.push_back(arg);
   child_options.keep_fds = {write_end.get()};

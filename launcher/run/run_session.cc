@@ -18,6 +18,7 @@
 #include "schemas/crash_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/helper_flags.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
@@ -39,7 +40,7 @@ class TestRun {
  public:
   TestRun(const TestSpecT& spec, RunEnvironment& env) : spec_(spec), env_(env) {}
 
-  Result<TestResult> run();
+  Result<RunOutcome> run();
 
  private:
   enum class State {
@@ -84,7 +85,7 @@ class TestRun {
   RunEnvironment& env_;
   double scale_ = 1;
   std::string run_id_, folder_;
-  TestResult result_;
+  RunOutcome result_;
   std::optional<BusFolder> bus_folder_;
   std::unique_ptr<RunBus> bus_;
   std::vector<Helper> helpers_;
@@ -205,10 +206,10 @@ Status TestRun::start_helpers() {
                           .log_path = result_.log,
                           .run_id = run_id_,
                           .start_ns = bus_->start_ns()};
-    if (std::string_view(name) == "reporter") options.extra_args = {"--report-file", result_.report};
+    if (std::string_view(name) == "reporter") options.extra_args = {kReportFileFlag, result_.report};
     if (recorded_until_ != 0 &&
         (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
-      options.extra_args = {"--recorded-until", std::to_string(recorded_until_)};
+      options.extra_args = {kRecordedUntilFlag, std::to_string(recorded_until_)};
     auto helper = start_helper(name, options);
     if (!helper) {
       // Without the collector no VM is booted; without another helper the report names it.
@@ -521,7 +522,7 @@ void TestRun::judge_without_reporter(const std::string& why) {
   for (Helper& h : helpers_)
     if (h.name == "reporter" && h.alive()) h.exit = h.child.terminate(milliseconds(500));
   auto child = Child::spawn(
-      {.argv = {env_.program_folder + "/ktstr-reporter", result_.log, "--report-file", result_.report}});
+      {.argv = {env_.program_folder + "/ktstr-reporter", result_.log, kReportFileFlag, result_.report}});
   std::optional<ChildExit> exit;
   if (child) exit = child->wait(milliseconds(120'000));
   verdict_ = exit && exit->signal == 0 ? static_cast<ExitCode>(exit->exit_code) : ExitCode::kInfrastructure;
@@ -539,7 +540,7 @@ void TestRun::finish() {
   enter(State::kDone);
 }
 
-Result<TestResult> TestRun::run() {
+Result<RunOutcome> TestRun::run() {
   if (auto s = begin(); !s) return std::move(s).error();
   if (auto s = start_helpers(); !s) return std::move(s).error();
   if (env_.recorded)
@@ -558,7 +559,7 @@ Result<TestResult> TestRun::run() {
 
 }  // namespace
 
-Result<TestResult> run_test(const TestSpecT& spec, RunEnvironment& environment) {
+Result<RunOutcome> run_test(const TestSpecT& spec, RunEnvironment& environment) {
   return TestRun(spec, environment).run();
 }
 

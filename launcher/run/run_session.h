@@ -43,7 +43,7 @@ struct RunEnvironment {
   const Clock* clock = nullptr;
 };
 
-struct TestResult {
+struct RunOutcome {
   ExitCode code = ExitCode::kInfrastructure;
   Outcome outcome = Outcome::Inconclusive;
   std::string log;             // events.ktlog; empty when none was begun
@@ -54,6 +54,6 @@ struct TestResult {
 };
 
 // REQUIRES: main thread. Errors are those that keep a report from existing at all; each is an infrastructure failure.
-Result<TestResult> run_test(const TestSpecT& spec, RunEnvironment& environment);
+Result<RunOutcome> run_test(const TestSpecT& spec, RunEnvironment& environment);
 
 }  // namespace ktstr

@@ -7,6 +7,7 @@
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
+#include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 #include "schemas/spec_generated.h"
 
@@ -31,8 +32,8 @@ std::string pack_plan(const VmRequest& request) {
 Status build_initramfs(const VmRequest& request, const std::string& path) {
   Initramfs archive;
   if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
-  if (auto s = archive.add_file("/ktstr/probe", request.program_folder + "/ktstr-probe", 0755); !s) return s;
-  if (auto s = archive.add_bytes("/ktstr/plan.bin", pack_plan(request)); !s) return s;
+  if (auto s = archive.add_file(kGuestProbe, request.program_folder + "/ktstr-probe", 0755); !s) return s;
+  if (auto s = archive.add_bytes(kGuestPlan, pack_plan(request)); !s) return s;
   if (request.files && !request.files->empty()) {
     for (const auto& file : *request.files)
       if (!file.guest_path.empty())

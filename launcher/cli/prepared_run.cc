@@ -1,0 +1,137 @@
+#include "launcher/cli/prepared_run.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "base/text.h"
+#include "launcher/cli/run_end.h"
+#include "launcher/cli/run_plan.h"
+#include "launcher/cli/spec_files.h"
+#include "launcher/kernel/kernel_cache.h"
+#include "launcher/kernel/kernel_resolve.h"
+#include "launcher/run/run_session.h"
+#include "launcher/vm/accelerator.h"
+#include "launcher/vm/host_speed.h"
+#include "schemas/exit_code.h"
+#include "schemas/guest_paths.h"
+#include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
+#include "spec/filter.h"
+#include "spec/spec.h"
+
+namespace ktstr {
+
+Result<std::string> kernel_cache_dir() {
+  return KernelCache::default_dir([](const char* name) { return std::getenv(name); });
+}
+
+Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache_dir) {
+  auto kernel =
+      resolve_kernel(KernelCache(cache_dir), {.flag = wish, .environment = env_value("KTSTR_KERNEL")});
+  if (!kernel) return std::move(kernel).error();
+  return std::move(kernel->info);
+}
+
+HostInfoT host_info(const std::string& qemu_version_text) {
+  HostInfoT host;
+  host.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  struct sysinfo info{};
+  if (::sysinfo(&info) == 0) host.memory_mb = static_cast<uint64_t>(info.totalram) * info.mem_unit >> 20;
+  utsname names{};
+  if (::uname(&names) == 0) host.kernel = names.release;
+  host.qemu = qemu_version_text;
+  return host;
+}
+
+PreparedRun::PreparedRun(const RunCommandOptions& options)
+    : options_(options), progress_(stderr, ::isatty(2), options.quiet) {
+  env_.program_folder = program_folder();
+  env_.folders = folder_options();
+  env_.folders.out = options.out;
+  env_.folders.run_id = make_run_id(clock_.realtime_ns(), std::random_device{}());
+  env_.boot_limit_ns = static_cast<uint64_t>(options.boot_timeout_s * 1e9);
+  env_.command = options.command;
+  env_.progress = &progress_;
+  env_.clock = &clock_;
+  set_switches();
+}
+
+void PreparedRun::set_switches() {
+  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"}) {
+    std::string value = env_value(name);
+    if (!value.empty()) env_.environment.emplace_back(name, value);
+    bool on = std::string_view(name) == "RUST_BACKTRACE" ? value == "1" || value == "full" : value == "1";
+    env_.verbose_console = env_.verbose_console || on;
+  }
+  env_.own_view = env_value("KTSTR_OWN_VIEW") == "1";
+}
+
+std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
+  auto wish = parse_accelerator(options_.accel);
+  if (!wish) return Failure{std::move(wish).error(), kUsage};
+  auto qemu = find_qemu(env_value("KTSTR_QEMU"), env_value("PATH"));
+  if (!qemu) return Failure{std::move(qemu).error(), kInfra};
+  env_.qemu = *qemu;
+  auto version = qemu_version(*qemu);
+  if (!version) return Failure{std::move(version).error(), kInfra};
+  env_.host = host_info(*version);
+  const std::string folder = std::filesystem::path(cache_dir).parent_path().string() + "/accelerator";
+  auto accelerator = choose_accelerator(
+      {.wish = *wish,
+       .qemu = *qemu,
+       .kernel = env_.kernel.path,
+       .kernel_id = env_.kernel.build_id.empty() ? env_.kernel.release : env_.kernel.build_id,
+       .cache_dir = folder,
+       .progress = [&](const std::string& line) { env_.progress->step(line); }});
+  if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
+  env_.accelerator = std::move(accelerator).value();
+  double load[1] = {0};
+  if (::getloadavg(load, 1) == 1) env_.load_1min = load[0];
+  env_.progress->step("measuring how fast this host runs a guest's CPU");
+  auto speed =
+      measure_host_speed({.qemu = env_.qemu, .accelerator = env_.accelerator.name, .folder = folder});
+  if (speed) env_.host.speed = static_cast<float>(speed->speed);
+  env_.host.speed_note = speed ? speed->note : "not measured: " + speed.error().message();
+  return std::nullopt;
+}
+
+std::optional<Failure> PreparedRun::prepare(const std::string& cache_dir) {
+  auto failure = find_machine(cache_dir);
+  if (failure) {
+    progress_.clear();
+    return failure;
+  }
+  auto artifacts = make_artifact_folder(env_.folders);
+  if (!artifacts) return Failure{artifacts.error(), kInfra};
+  env_.artifacts = *artifacts;
+  BusFolder::sweep(env_.folders);
+  return std::nullopt;
+}
+
+// Our signals arrive through a descriptor; children get a clean mask (base/child.cc).
+void PreparedRun::catch_signals() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, s);
+  ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of write(2), as a full disk is
+  signals_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+  env_.signal_fd = signals_.get();
+}
+
+int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips) {
+  std::fputs(run_end_text(ended, no_skips).c_str(), stdout);
+  std::fflush(stdout);
+  return exit_code(code);
+}
+
+}  // namespace ktstr

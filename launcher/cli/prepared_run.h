@@ -1,0 +1,59 @@
+// What `run` and `repro` share: the environment of a run, from the options to the caught signals, and its end.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "launcher/cli/command_line.h"
+#include "launcher/cli/run_end.h"
+#include "launcher/run/progress.h"
+#include "launcher/run/run_session.h"
+#include "schemas/run_generated.h"
+
+namespace ktstr {
+
+struct Failure {
+  Error error;
+  int code;  // the process's exit code
+};
+
+Result<std::string> kernel_cache_dir();
+// The kernel that `wish` (empty: KTSTR_KERNEL, else the newest cached) names.
+Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache_dir);
+// This host: CPUs, memory, kernel.
+HostInfoT host_info(const std::string& qemu_version_text);
+
+// A run of `ktstr-launch run` or `repro` in this process. Its parts live as long as it does: it is neither copied nor moved.
+class PreparedRun {
+ public:
+  explicit PreparedRun(const RunCommandOptions& options);
+  PreparedRun(const PreparedRun&) = delete;
+  PreparedRun& operator=(const PreparedRun&) = delete;
+
+  RunEnvironment& env() { return env_; }
+  Progress& progress() { return progress_; }
+
+  // QEMU, accelerator, the host's speed and the run's folders: the same for all tests. REQUIRES: env().kernel is set.
+  std::optional<Failure> prepare(const std::string& cache_dir);
+  // From here on SIGINT, SIGTERM and SIGHUP arrive through env().signal_fd.
+  void catch_signals();
+
+  // Prints the last lines of the run; returns the process's exit code.
+  static int end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips);
+
+ private:
+  std::optional<Failure> find_machine(const std::string& cache_dir);
+  void set_switches();
+
+  const RunCommandOptions& options_;
+  SystemClock clock_;
+  Progress progress_;
+  RunEnvironment env_;
+  UniqueFd signals_;
+};
+
+}  // namespace ktstr
