@@ -126,7 +126,7 @@ class Progress {
     Reading reading;
     for (uint32_t cpu = 0; cpu < kernel_.cpus(); ++cpu) (void)read_run_queue(kernel_, cpu, reading);
     uint64_t sum = 0;
-    for (const CpuReading& cpu : reading.cpus) sum += cpu.yields;
+    for (const CpuReading& cpu : reading.cpus) sum += cpu.stats.yields;
     return sum;
   }
 
