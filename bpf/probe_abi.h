@@ -1,5 +1,5 @@
 /* What the probe programs (bpf/probe.bpf.c) and their loader (guest/probe) share: fixed-size records, no code.
- * Plain C, so that both compilers read it. Both sides are built together: no versions, no padding rules but C's. */
+ * Plain C, so that both compilers read it. Both sides are built together, so records have no version. */
 #pragma once
 
 #ifdef __bpf__

@@ -8,9 +8,9 @@
 // waited, or the guest's clock hardly moved), memory that is not initialised or makes no sense, and, in the
 // imbalance, tasks that wait in a DSQ which CPUs share while none of them is idle: the kernel counts such a
 // task on the CPU that it was last on, but the next free CPU takes it. DSQs are shared when there are fewer
-// of them than CPUs. Of dispatch_keep_last count those while tasks wait, less the calls of sched_yield (who
-// yields and is kept has asked for it), per CPU that has one task alone: it is told once a slice, and may
-// have nothing else that it is allowed to run.
+// of them than CPUs. dispatch_keep_last is judged only while tasks wait. Calls of sched_yield are subtracted: a task that
+// yields and stays on the CPU asked for it. A CPU with a single runnable task is left out: the kernel counts it once a
+// slice, and the CPU may have nothing else to run.
 #pragma once
 
 #include <cstdint>

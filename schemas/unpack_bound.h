@@ -1,4 +1,5 @@
-// A verified FlatBuffer may name one string a million times; an unpacked copy then holds it a million times.
+// The FlatBuffers verifier accepts a vector of a million references to one string. Unpacking copies that string a million
+// times. These functions measure the copy before anyone makes it.
 #pragma once
 
 #include "schemas/envelope.h"

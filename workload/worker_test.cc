@@ -134,7 +134,7 @@ TEST_P(WorkerTest, WorksAndEnds) {
   }
 }
 
-// A worker on a CPU that its group does not allow says so; nothing that it was allowed is held against it.
+// A worker reports each CPU that its group did not allow, and no CPU that it did.
 TEST_F(WorkerSlots, AWorkerTellsOfCpusThatItsGroupDoesNotAllow) {
   CgroupSpecT group;
   for (auto& word : control_->allowed) word.store(0);

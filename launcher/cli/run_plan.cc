@@ -76,8 +76,8 @@ Result<TestPlan> plan_tests(PlanRequest request) {
         continue;
     }
     if (!place->second) {
-      // The command line's own kernel needs no place; a spec's is told with it, once for each test that wants
-      // it.
+      // A kernel of the command line is reported without a place; a kernel of a spec with file and line, once for each
+      // test that names it.
       const Error& error = errors.at(wish);
       std::string what = error.message();
       const std::string as_flag = "--kernel " + wish + ": ";
