@@ -190,7 +190,7 @@ TEST_F(Session, AHoldThatTheGuardEndedIsNotClaimedInFull) {
   const auto facts = session_->watch();
   ASSERT_TRUE(facts.frozen);
   EXPECT_EQ(facts.frozen->held_ns, 2'000'000'000u);
-  EXPECT_NE(facts.frozen->note.find("a guest that ran"), std::string::npos) << facts.frozen->note;
+  EXPECT_NE(facts.frozen->note.find("from a running guest"), std::string::npos) << facts.frozen->note;
 }
 
 TEST_F(Session, ASchedulerThatIsTakenOutAtTheEndIsNotFrozen) {
