@@ -98,7 +98,7 @@ TEST_F(Repro, TheSameSignatureEndsIt) {
   EXPECT_EQ(f.signature_primary, f.signature_repro);
   EXPECT_EQ(f.calls.size(), 3u) << "the chain is shown even when nothing was hit";
   EXPECT_EQ(f.dropped.size(), 4u);
-  EXPECT_THAT(f.detail, testing::HasSubstr("the probes told nothing"));
+  EXPECT_THAT(f.detail, testing::HasSubstr("the probes reported nothing"));
 }
 
 TEST_F(Repro, TheCostIsHowMuchSlowerTheWorkersWere) {
@@ -165,7 +165,7 @@ TEST_F(Repro, AnEmulatorArtefactIsRetriedAndNotCounted) {
   auto f = std::get<ReproFinishedT>(settle(Vm::Repro, 2));
   EXPECT_EQ(f.status, ReproStatus::SameSignature);
   EXPECT_EQ(f.tries, 1u);
-  EXPECT_THAT(f.detail, testing::HasSubstr("1 attempt thrown away"));
+  EXPECT_THAT(f.detail, testing::HasSubstr("1 attempt not counted"));
 }
 
 TEST_F(Repro, NothingButArtefactsEndsToo) {
