@@ -1,9 +1,8 @@
 #include "monitor/monitor_role.h"
 
-#include <fstream>
-
 #include "base/json.h"
 #include "base/log.h"
+#include "base/small_files.h"
 #include "monitor/inspect.h"
 #include "monitor/vcpu_threads.h"
 #include "schemas/event_generated.h"
@@ -27,10 +26,8 @@ std::string artifact_name(std::pair<Vm, uint8_t> vm) {
 }
 
 Status write_artifact(const std::string& path, const EventBuffer& event) {
-  std::ofstream file(path, std::ios::trunc);
-  file << json_text(event_json(event), 1) << '\n';
-  file.close();
-  return file ? Status() : Status(Error::from_errno("write " + path));
+  // Not synced: the monitor would miss samples meanwhile.
+  return write_file_atomically(path, json_text(event_json(event), 1) + "\n", {.sync = false});
 }
 
 std::string vm_name(std::pair<Vm, uint8_t> vm) {

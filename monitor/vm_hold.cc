@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
+#include "base/small_files.h"
 #include "base/unique_fd.h"
 #include "runtime/qmp_client.h"
 
@@ -28,8 +27,7 @@ struct CommandLine {
 };
 
 CommandLine own_command_line() {
-  std::ifstream file("/proc/self/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
+  const std::string text = read_text_or("/proc/self/stat", "");
   const size_t name_end = text.rfind(')');
   if (name_end == text.npos) return {};
   std::istringstream fields(text.substr(name_end + 1));

@@ -1,10 +1,14 @@
 // Where the launcher puts files in the VM, and where ktstr-init and a test's body look for them.
 #pragma once
 
+#include <cstddef>
+
 namespace ktstr {
 
 inline constexpr char kGuestPlan[] = "/ktstr/plan.bin";  // GuestPlan
-inline constexpr char kGuestProbe[] = "/ktstr/probe";    // the program ktstr-probe
+// More than any plan takes: who reads one refuses a larger file.
+inline constexpr size_t kMaxGuestPlan = 16u << 20;
+inline constexpr char kGuestProbe[] = "/ktstr/probe";  // the program ktstr-probe
 // Folders, with the slash at the end.
 inline constexpr char kGuestSchedulers[] = "/ktstr/sched/";
 inline constexpr char kGuestPayloads[] = "/ktstr/payload/";  // NAME/PROGRAM

@@ -7,10 +7,9 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include "base/json.h"
+#include "base/small_files.h"
 #include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 #include "schemas/spec_generated.h"
@@ -70,10 +69,8 @@ std::string CpuTopology::range(double from, double to) const {
 }
 
 Result<std::unique_ptr<TestContext::Impl>> TestContext::Impl::open(const RegisteredTest& test) {
-  std::ifstream in(kGuestPlan, std::ios::binary);
-  std::stringstream bytes;
-  bytes << in.rdbuf();
-  const std::string plan = bytes.str();
+  auto bytes = read_binary(kGuestPlan, kMaxGuestPlan);
+  const std::string plan = bytes ? std::move(*bytes) : std::string();
   const auto* data = reinterpret_cast<const uint8_t*>(plan.data());
   flatbuffers::Verifier verifier(data, plan.size());
   if (plan.size() < 8 || !GuestPlanBufferHasIdentifier(data) || !VerifyGuestPlanBuffer(verifier))
@@ -144,12 +141,7 @@ std::chrono::nanoseconds TestContext::duration() const { return impl_->duration;
 double TestContext::time_scale() const { return impl_->time_scale; }
 unsigned TestContext::failed_checks() const { return impl_->failed; }
 
-bool TestContext::scheduler_attached() const {
-  std::ifstream in(kSchedExtState);
-  std::string state;
-  in >> state;
-  return state == "enabled";
-}
+bool TestContext::scheduler_attached() const { return read_text_or(kSchedExtState, "") == "enabled"; }
 
 bool TestContext::run_for(std::chrono::nanoseconds time) {
   using std::chrono::steady_clock;

@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 
 #include "base/clock.h"
+#include "base/small_files.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 #include "sdk/body_context.h"
@@ -45,12 +45,7 @@ class LoopOfFunction : public WorkLoop {
   unsigned index_;
 };
 
-std::string cpuset_of(const std::string& folder) {
-  std::ifstream in(folder + "/cpuset.cpus");
-  std::string list;
-  std::getline(in, list);
-  return list;
-}
+std::string cpuset_of(const std::string& folder) { return read_text_or(folder + "/cpuset.cpus", ""); }
 
 }  // namespace
 

@@ -24,7 +24,6 @@
 namespace ktstr::guest {
 namespace {
 
-constexpr size_t kMaxPlan = 16u << 20;
 constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
 
 // Deadlines before scaling.
@@ -88,7 +87,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
 }
 
 bool GuestRun::read_plan() {
-  auto bytes = read_binary(kGuestPlan, kMaxPlan);
+  auto bytes = read_binary(kGuestPlan, kMaxGuestPlan);
   if (!bytes || bytes->size() < 8) return false;
   const auto* data = reinterpret_cast<const uint8_t*>(bytes->data());
   flatbuffers::Verifier verifier(data, bytes->size());

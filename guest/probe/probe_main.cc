@@ -5,23 +5,22 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
+#include "base/small_files.h"
 #include "guest/probe/probe_session.h"
+#include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 
 namespace ktstr::probe {
 namespace {
 
 Result<GuestPlanT> read_plan(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error::from_errno(path);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  auto bytes = read_binary(path, kMaxGuestPlan);
+  if (!bytes) return std::move(bytes).error();
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size());
   if (!verifier.VerifyBuffer<GuestPlan>("KTGP")) return Error::invalid(path + ": not a guest plan");
   GuestPlanT plan;
-  flatbuffers::GetRoot<GuestPlan>(bytes.data())->UnPackTo(&plan);
+  flatbuffers::GetRoot<GuestPlan>(bytes->data())->UnPackTo(&plan);
   if (plan.probe_plan)
     for (size_t i = 0; i < plan.probe_plan->targets.size(); ++i)
       if (plan.probe_plan->targets[i]->id != i)

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 
 #include "base/json.h"
+#include "base/small_files.h"
 #include "base/unique_fd.h"
 #include "bpf/kernel_image.h"
 
@@ -47,19 +47,6 @@ std::string now_utc() {
   char text[32];
   std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
   return text;
-}
-
-Status write_file(const fs::path& path, const char* data, size_t size) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return Error::from_errno("create " + path.string());
-  while (size > 0) {
-    ssize_t n = ::write(fd.get(), data, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno("write " + path.string());
-    data += n;
-    size -= static_cast<size_t>(n);
-  }
-  return {};
 }
 
 }  // namespace
@@ -188,9 +175,9 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
                          {"package", package},
                          {"fetched", now_utc()}};
   std::string text = json_text(json, 2) + "\n";
-  auto* btf = reinterpret_cast<const char*>(image->btf.data());
-  if (auto s = write_file(staging + "/btf", btf, image->btf.size()); !s) return std::move(s).error();
-  if (auto s = write_file(staging + "/" + kMetadata, text.data(), text.size()); !s)
+  std::string_view btf(reinterpret_cast<const char*>(image->btf.data()), image->btf.size());
+  if (auto s = write_file_atomically(staging + "/btf", btf, {.sync = false}); !s) return std::move(s).error();
+  if (auto s = write_file_atomically(staging + "/" + kMetadata, text, {.sync = false}); !s)
     return std::move(s).error();
 
   std::string final_dir = dir_ + "/" + image->release;

@@ -36,13 +36,6 @@ struct Verdict {
   std::string reason;
 };
 
-std::string first_line(const std::string& path) {
-  std::ifstream in(path);
-  std::string line;
-  std::getline(in, line);
-  return line;
-}
-
 // Empty: it can be opened.
 std::string why_kvm_cannot_be_opened(const std::string& device) {
   int fd = ::open(device.c_str(), O_RDWR | O_CLOEXEC);
@@ -124,7 +117,7 @@ Result<Verdict> try_guest(const AcceleratorRequest& request) {
 class Memory {
  public:
   Memory(const AcceleratorRequest& request, const std::string& version) : dir_(request.cache_dir) {
-    boot_id_ = first_line("/proc/sys/kernel/random/boot_id");
+    boot_id_ = read_text_or("/proc/sys/kernel/random/boot_id", "");
     key_ = version + " | " + request.kernel_id;
   }
 

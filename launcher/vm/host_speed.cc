@@ -7,10 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "base/child.h"
+#include "base/small_files.h"
 #include "base/text.h"
 
 namespace ktstr {
@@ -36,10 +36,7 @@ class RomFile {
   Status write() {
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
-    std::ofstream file(path_, std::ios::binary);
-    file << speed_rom(kRounds);
-    file.close();
-    return file ? Status() : Status(Error::system("write " + path_));
+    return write_file_atomically(path_, speed_rom(kRounds), {.sync = false});
   }
 
  private:
