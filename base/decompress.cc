@@ -1,3 +1,7 @@
+// By the codecs' own libraries, not by libarchive's raw format (tried with 3.6.2): the kernel's stream is followed by other
+// bytes, and its end is known to its decoder alone. libarchive's zstd and xz filters read on after the frame, fail on what
+// follows ("Unknown frame descriptor", "Corrupted input data") and drop the output that they had not handed out yet. Its
+// zstd window is 2^27 at most; a kernel may be packed with a larger one. Test: kernel_image_test.cc (Decompress).
 #include "base/decompress.h"
 
 #include <lzma.h>
