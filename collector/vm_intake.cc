@@ -4,6 +4,7 @@
 #include "schemas/crash_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -97,6 +98,9 @@ void VmIntake::finish(const std::string& note) {
   if (gate_.refused() != 0) add("first rejected event: " + gate_.first_refusal());
   if (console_dropped_ != 0)
     add(std::to_string(console_dropped_) + " console lines above the limit were dropped");
+  log_info(vm_name(options_.vm, options_.attempt) + " drained: " + std::to_string(drained.console_lines) +
+           " console lines, " + std::to_string(drained.frames) + " frames, " +
+           std::to_string(drained.bad_frames) + " damaged");
   options_.publish(make_event(head(0), std::move(drained)));
 }
 

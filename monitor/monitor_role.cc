@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/small_files.h"
+#include "base/text.h"
 #include "monitor/inspect.h"
 #include "monitor/vcpu_threads.h"
 #include "schemas/event_generated.h"
@@ -11,6 +12,7 @@
 #include "schemas/monitor_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -28,10 +30,6 @@ std::string artifact_name(std::pair<Vm, uint8_t> vm) {
 Status write_artifact(const std::string& path, const EventBuffer& event) {
   // Not synced: the monitor would miss samples meanwhile.
   return write_file_atomically(path, json_text(event_json(event), 1) + "\n", {.sync = false});
-}
-
-std::string vm_name(std::pair<Vm, uint8_t> vm) {
-  return vm.first == Vm::Repro ? "repro VM " + std::to_string(vm.second) : "primary VM";
 }
 
 }  // namespace
@@ -87,7 +85,8 @@ void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
            .open_hold = [](const std::string& path) { return open_qmp_hold(path); },
            .open_writer = open_ram_writer};
   const auto period_ns = static_cast<uint64_t>(period_ms_ * 1e6);
-  log_info("watching the RAM of the " + vm_name(vm) + ": " + std::string(str(started.ram_path())));
+  log_info("watching the RAM of the " + vm_name(vm.first, vm.second) + ": " +
+           std::string(str(started.ram_path())));
   Watched& watched = watched_[vm];
   MonitorSession::Options options{.period_ns = period_ns};
   options.writes = writes_;
@@ -114,12 +113,13 @@ void MonitorRole::on_stage(VmKey vm, Stage stage) {
 void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& context) {
   const auto say = [&](auto fact) { context.publish(std::move(fact), vm.first, vm.second); };
   if (facts.attached) {
-    log_info("attached to the kernel of the " + vm_name(vm));
+    log_info("attached to the kernel of the " + vm_name(vm.first, vm.second));
     say(std::move(*facts.attached));
   }
   if (facts.watchdog) say(std::move(*facts.watchdog));
   if (facts.frozen) {
-    log_info(vm_name(vm) + ": the scheduler died; froze its queues" +
+    log_info(vm_name(vm.first, vm.second) + ": the scheduler died (" + facts.frozen->reason +
+             "); its queues are read, the VM was paused for " + human_ns(facts.frozen->held_ns) +
              (facts.frozen->note.empty() ? "" : " (" + facts.frozen->note + ")"));
     const std::string name = artifact_name(vm);
     const std::string folder = artifacts_.empty() ? folder_of(context.log_path()) : artifacts_;
@@ -140,16 +140,23 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     context.publish(std::move(*facts.sample), vm.first, vm.second, guest_ns);
   }
   if (facts.unavailable) {
-    log_info(vm_name(vm) + ": cannot be watched: " + facts.unavailable->reason);
+    log_info(vm_name(vm.first, vm.second) + ": cannot be watched: " + facts.unavailable->reason);
     say(std::move(*facts.unavailable));
   }
-  if (facts.stopped) say(std::move(*facts.stopped));
+  if (facts.stopped) {
+    log_info(vm_name(vm.first, vm.second) + ": " + std::to_string(facts.stopped->samples) + " samples, " +
+             std::to_string(facts.stopped->failed) + " failed");
+    for (const auto& part : facts.stopped->parts_failed)
+      log_info(vm_name(vm.first, vm.second) + ": walk of " + part->name + " failed " +
+               std::to_string(part->value) + " times");
+    say(std::move(*facts.stopped));
+  }
 }
 
 void MonitorRole::stop(VmKey vm, const std::string& reason, Context& context) {
   const auto it = watched_.find(vm);
   if (it == watched_.end()) return;
-  log_info(vm_name(vm) + ": ending: " + reason);
+  log_info(vm_name(vm.first, vm.second) + ": ending: " + reason);
   context.cancel(it->second.timer);
   context.cancel(it->second.watch_timer);
   publish(it->second.session->stop(reason), vm, context);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "monitor/freezer.h"
 #include "monitor/map_poke.h"
@@ -35,8 +36,9 @@ MonitorSession::Facts MonitorSession::tick() {
     try_attach(facts);
     if (!sampler_) return facts;
   }
-  if (!sampler_->read()) {
+  if (const Status read = sampler_->read(); !read) {
     ++failed_;
+    log_debug("sample failed: " + read.error().message());
     return facts;
   }
   ++samples_;
@@ -85,6 +87,7 @@ void MonitorSession::try_attach(Facts& facts) {
     if (kernel.error().kind() != ErrorKind::kNotFound)
       retry_ns_ = std::min(retry_ns_ * 2, options_.last_retry_ns);
   }
+  log_debug("not attached: " + last_error_ + "; tried again in " + human_ns(retry_ns_));
   next_try_ns_ = seam_.clock->monotonic_ns() + retry_ns_;
 }
 

@@ -110,4 +110,8 @@ std::string stage_name(Stage stage) {
   return "stage " + std::to_string(static_cast<int>(stage));
 }
 
+std::string vm_name(Vm vm, uint8_t attempt) {
+  return vm == Vm::Primary ? "primary VM" : "repro VM " + std::to_string(attempt);
+}
+
 }  // namespace ktstr

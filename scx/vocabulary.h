@@ -12,6 +12,7 @@ namespace ktstr {
 
 enum class Stage : uint8_t;
 enum class DsqKind : uint8_t;
+enum class Vm : uint8_t;
 
 // As the kernel's scx_exit_reason() says it: "runnable task stall"; "exit kind 7" for a kind that is not known.
 std::string exit_kind_name(uint64_t kind);
@@ -28,5 +29,7 @@ std::string dsq_name(std::string_view id);
 std::string waits_in(std::string_view dsq_name);
 
 std::string stage_name(Stage stage);  // "workload running"
+// "primary VM", "repro VM 2".
+std::string vm_name(Vm vm, uint8_t attempt);
 
 }  // namespace ktstr

@@ -121,8 +121,9 @@ Status TestRun::begin() {
   result_.log = folder_ + "/events.ktlog";
   result_.report = folder_ + "/report.txt";
   log_beside(result_.log);
-  log_info("run " + run_id_ + ": kernel " + env_.kernel.release + " (" + env_.kernel.path +
-           "), accelerator " + env_.accelerator.name);
+  log_info("run " + run_id_ + ": kernel " + env_.kernel.release + " (" + env_.kernel.path + "), chosen by " +
+           env_.kernel.origin);
+  log_info("accelerator " + env_.accelerator.name + ": " + env_.accelerator.reason);
   auto bus_folder = BusFolder::create(env_.folders);
   if (!bus_folder) return std::move(bus_folder).error();
   bus_folder_.emplace(std::move(bus_folder).value());
@@ -261,15 +262,14 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                   .own_view = env_.own_view});
   if (!session) {
     boot_error_ = session.error().to_string();
-    log_info("VM not started: " + boot_error_);
+    log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
     session_.reset();
     drained_ = monitor_stopped_ = true;
     enter(State::kVmEnded);
     return;
   }
   session_ = std::move(session).value();
-  log_info(std::string("started the ") + (vm == Vm::Primary ? "primary" : "repro") + " VM, attempt " +
-           std::to_string(attempt));
+  log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " + std::to_string(session_->facts().pid));
   bus_->publish(VmStartedT(session_->facts()), vm_, attempt_);
   enter(State::kVmRunning);
 }
@@ -446,6 +446,7 @@ void TestRun::check_state() {
       if (repro_request_) {
         ReproRequestedT request = std::move(*repro_request_);
         repro_request_.reset();
+        log_info("repro VM " + std::to_string(request.attempt) + " requested");
         return boot(Vm::Repro, static_cast<uint8_t>(std::min(request.attempt, 255u)), request.plan.get());
       }
       if (repro_answered_) return complete_facts("");
@@ -484,6 +485,8 @@ void TestRun::publish_vm_exit() {
   if (session_) t.stderr_tail = session_->qemu().output_tail();
   for (const std::string& why : {boot_error_, ended_for_})
     if (!why.empty()) t.stderr_tail.push_back(why);
+  log_info(vm_name(vm_, attempt_) + ": " + EnumNameVmEnd(t.end) + " after " + human_ns(t.duration_ns) +
+           ", last stage \"" + stage_name(t.last_stage) + "\"");
   bus_->publish(std::move(t), vm_, attempt_);
 }
 
@@ -499,6 +502,7 @@ void TestRun::settle() {
   };
   missing("collector", drained_);
   missing("monitor", monitor_stopped_);
+  for (const std::string& name : t.missing) log_info(vm_name(vm_, attempt_) + ": facts are missing: " + name);
   bus_->publish(std::move(t), vm_, attempt_);
   session_.reset();  // frees the guest's RAM
   repro_answered_ = false;
@@ -550,8 +554,10 @@ Result<RunOutcome> TestRun::run() {
   while (state_ != State::kDone) turn();
   for (Helper& h : helpers_)
     // A failed log takes no RunFinished, so nobody would hear of it.
-    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000))))
+    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000)))) {
+      log_info("ktstr-" + h.name + " did not end by itself: terminated");
       h.child.terminate(milliseconds(1'000));
+    }
   ::unlink((bus_folder_->path() + "/run.json").c_str());  // attached collectors leave
   env_.progress->clear();
   return std::move(result_);

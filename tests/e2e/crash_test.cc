@@ -134,6 +134,14 @@ TEST(Crash, AGoodSchedulerPassesWithOneLine) {
       EXPECT_GT(w->iterations(), 0u);
     }
   EXPECT_EQ(workers, 2);
+  // What the processes decided is beside the log, in whole lines with time, process and level.
+  const std::string diagnostics = read_file(scratch.path() + "/out/t/diagnostics.log");
+  const std::string time = R"((^|\n)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} )";
+  EXPECT_TRUE(std::regex_search(diagnostics, std::regex(time + "launcher +info +accelerator (kvm|tcg): ")))
+      << diagnostics;
+  EXPECT_TRUE(std::regex_search(
+      diagnostics, std::regex(time + "collector +info +primary VM drained: \\d+ console lines, ")))
+      << diagnostics;
 }
 
 TEST(Crash, BacktraceSwitchShowsDiagnosticsOfAnyFailure) {
