@@ -4,6 +4,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/unpack_bound.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 namespace {

@@ -7,6 +7,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 namespace {

@@ -9,6 +9,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 namespace {

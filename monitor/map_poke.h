@@ -5,9 +5,10 @@
 #include "monitor/ram_writer.h"
 #include "monitor/vm_hold.h"
 #include "schemas/monitor_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct MapWriteT;
 
 // Does `asked` name the map `name`? In full or as the kernel cut it (15 bytes), with or without the object's
 // prefix:

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "scx/vocabulary.h"
 #include "workload/judge.h"
 

@@ -6,9 +6,9 @@
 
 #include "reporter/judge.h"
 #include "reporter/testing/synthetic_run.h"
-#include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::testing {
 namespace {

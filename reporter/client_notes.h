@@ -8,9 +8,10 @@
 
 #include "schemas/client_generated.h"
 #include "schemas/envelope.h"
-#include "schemas/run_generated.h"
 
 namespace ktstr {
+
+struct ClientRefused;
 
 class ClientNotes {
  public:

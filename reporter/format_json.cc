@@ -4,10 +4,10 @@
 #include "reporter/format.h"
 #include "reporter/sections.h"
 #include "schemas/crash_generated.h"
-#include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "scx/vocabulary.h"
 
 namespace ktstr {

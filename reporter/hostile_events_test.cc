@@ -9,6 +9,7 @@
 #include "reporter/testing/synthetic_run.h"
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::testing {
 namespace {

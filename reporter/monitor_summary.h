@@ -21,9 +21,10 @@
 #include <vector>
 
 #include "schemas/monitor_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 // What the test's spec allows. A threshold of 0 is switched off.
 struct MonitorThresholds {

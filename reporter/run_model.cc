@@ -25,6 +25,8 @@ std::string end_text(const GuestCommandExited& end) {
 
 }  // namespace
 
+RunModel::~RunModel() = default;
+
 RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{})) {}
 
 void RunModel::start(const RunStarted& started) {

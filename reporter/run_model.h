@@ -13,14 +13,16 @@
 #include "reporter/vm_record.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 #include "scx/pin_corpus.h"
 
 namespace ktstr {
 
+struct TestSpecT;
+
 class RunModel {
  public:
   RunModel();
+  ~RunModel();
 
   // Returns true when the event was the last one that counts (FactsCompleted): what follows is ignored.
   bool fold(const EventBuffer& event);

@@ -7,8 +7,8 @@
 #include "base/text.h"
 #include "reporter/names.h"
 #include "schemas/event_generated.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 

@@ -9,10 +9,11 @@
 
 #include "base/line_buffers.h"
 #include "schemas/envelope.h"
-#include "schemas/guest_generated.h"
-#include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 struct PayloadRecord {
   std::string name;

@@ -6,6 +6,7 @@
 #include "reporter/sections.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/workload_generated.h"
 #include "scx/vocabulary.h"
 
 namespace ktstr {

@@ -5,9 +5,10 @@
 #include "reporter/judge.h"
 #include "reporter/page.h"
 #include "reporter/run_model.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 void stats_section(const RunModel& model, Page& page);
 // When the scheduler or its VM is gone, and always under RUST_BACKTRACE=1|full.

@@ -4,7 +4,6 @@
 
 #include "schemas/envelope.h"
 #include "schemas/monitor_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

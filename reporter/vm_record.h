@@ -10,10 +10,11 @@
 #include "reporter/scheduler_record.h"
 #include "reporter/text_record.h"
 #include "reporter/timeline.h"
-#include "schemas/spec_generated.h"
 #include "workload/worker_stats.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 struct VmRecord {
   struct Options {

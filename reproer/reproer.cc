@@ -5,7 +5,6 @@
 #include "reproer/stitch.h"
 #include "schemas/crash_generated.h"
 #include "schemas/event_generated.h"
-#include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"

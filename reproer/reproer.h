@@ -15,10 +15,10 @@
 #include "reproer/kernel_sources.h"
 #include "reproer/repro_verdict.h"
 #include "reproer/vm_facts.h"
+#include "schemas/common_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 #include "scx/error_pin.h"
 #include "scx/pin_corpus.h"
 

@@ -11,6 +11,7 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 namespace {

@@ -8,6 +8,7 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/unpack.h"
+#include "schemas/workload_generated.h"
 #include "scx/crash_signature.h"
 
 namespace ktstr {

@@ -3,7 +3,8 @@
 
 #include "reporter/judge.h"
 #include "reporter/testing/synthetic_run.h"
-#include "schemas/guest_generated.h"
+#include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "sdk/body_context.h"
 #include "sdk/work.h"
 #include "workload/worker_report.h"

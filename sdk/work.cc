@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "workload/work_types.h"
 
 namespace ktstr {

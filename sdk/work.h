@@ -6,8 +6,8 @@
 
 #include "ktstr/result.h"
 #include "ktstr/test.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 

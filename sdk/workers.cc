@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "base/small_files.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "sdk/body_context.h"
 #include "sdk/work.h"
 #include "workload/cgroups.h"

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TopologyT;
 
 // The CPUs named, ascending, each once. Blanks around numbers are allowed.
 // Errors (kInvalid): not a list, empty, a range that runs backwards, a CPU at or above `cpus`.

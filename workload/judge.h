@@ -14,6 +14,8 @@
 
 namespace ktstr {
 
+struct TestSpecT;
+
 enum class Limit {
   kNotStarved,
   kStuck,  // part of not_starved: did not end when asked

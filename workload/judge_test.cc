@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "schemas/spec_generated.h"
+
 namespace ktstr {
 namespace {
 

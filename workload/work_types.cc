@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schemas/spec_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "schemas/spec_generated.h"
+
 namespace ktstr {
 namespace {
 

@@ -17,8 +17,8 @@
 #include "base/clock.h"
 #include "base/exec_report.h"
 #include "base/small_files.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "workload/cgroups.h"
 #include "workload/futex.h"
 

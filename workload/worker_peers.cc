@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "schemas/common_generated.h"
-#include "schemas/spec_generated.h"
 #include "workload/futex.h"
 #include "workload/worker_loop.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "schemas/guest_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "schemas/spec_generated.h"
 #include "workload/work_types.h"
 
 namespace ktstr {

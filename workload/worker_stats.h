@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "schemas/guest_generated.h"
-#include "schemas/spec_generated.h"
+#include "schemas/common_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
+struct WorkerReportT;
 
 // The worst worker by one measure.
 struct Worst {

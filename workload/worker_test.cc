@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {

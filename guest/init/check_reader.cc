@@ -1,7 +1,7 @@
 #include "guest/init/check_reader.h"
 
 #include "base/json.h"
-#include "schemas/guest_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::guest {
 namespace {

@@ -12,7 +12,7 @@
 #include "base/event_loop.h"
 #include "guest/init/event_channel.h"
 #include "guest/init/output_reader.h"
-#include "schemas/guest_generated.h"
+#include "schemas/workload_generated.h"
 #include "workload/worker_report.h"
 
 namespace ktstr::guest {

@@ -16,6 +16,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::guest {
 namespace {

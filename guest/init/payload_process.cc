@@ -10,8 +10,8 @@
 
 #include "base/exec_report.h"
 #include "guest/init/output_pipe.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "workload/cgroups.h"
 
 namespace ktstr::guest {

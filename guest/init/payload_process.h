@@ -14,7 +14,11 @@
 #include "guest/init/event_channel.h"
 #include "guest/init/output_reader.h"
 #include "schemas/common_generated.h"
-#include "schemas/spec_generated.h"
+
+namespace ktstr {
+struct TestSpecT;
+struct PayloadSpecT;
+}  // namespace ktstr
 
 namespace ktstr::guest {
 

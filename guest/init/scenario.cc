@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "guest/init/output_pipe.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::guest {
 namespace {

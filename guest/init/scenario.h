@@ -9,8 +9,14 @@
 #include "guest/init/core_catcher.h"
 #include "guest/init/payload_process.h"
 #include "guest/init/workload.h"
-#include "schemas/spec_generated.h"
 #include "workload/cgroups.h"
+
+namespace ktstr {
+struct TestSpecT;
+struct StepT;
+struct StepOpT;
+struct PayloadSpecT;
+}  // namespace ktstr
 
 namespace ktstr::guest {
 

@@ -12,7 +12,10 @@
 #include "guest/init/event_channel.h"
 #include "guest/init/output_reader.h"
 #include "schemas/common_generated.h"
-#include "schemas/spec_generated.h"
+
+namespace ktstr {
+struct SchedulerSpecT;
+}
 
 namespace ktstr::guest {
 

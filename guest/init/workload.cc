@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr::guest {
 

@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "guest/init/event_channel.h"
-#include "schemas/spec_generated.h"
 #include "workload/cgroups.h"
 #include "workload/worker_batch.h"
+
+namespace ktstr {
+struct TestSpecT;
+struct CgroupSpecT;
+}  // namespace ktstr
 
 namespace ktstr::guest {
 

@@ -20,10 +20,10 @@
 #include "launcher/run/run_session.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/host_speed.h"
+#include "schemas/common_generated.h"
 #include "schemas/exit_code.h"
 #include "schemas/guest_paths.h"
 #include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 #include "spec/filter.h"
 #include "spec/spec.h"
 

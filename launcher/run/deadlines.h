@@ -10,9 +10,10 @@
 #include <string>
 
 #include "schemas/common_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 struct Deadline {
   std::string name;   // "boot"

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "base/result.h"
-#include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct FileEmbedded;
+struct FileEmbeddedT;
+struct TestSpecT;
 
 // Publishes every file of the test. Errors: unreadable, larger than the limit.
 Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT)>& publish);

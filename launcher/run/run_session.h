@@ -15,9 +15,10 @@
 #include "launcher/run/recorded_run.h"
 #include "schemas/exit_code.h"
 #include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 // What all tests of one `ktstr-launch run` share.
 struct RunEnvironment {

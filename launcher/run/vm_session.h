@@ -12,9 +12,10 @@
 #include "launcher/vm/qemu_process.h"
 #include "schemas/probe_generated.h"
 #include "schemas/run_generated.h"
-#include "schemas/spec_generated.h"
 
 namespace ktstr {
+
+struct TestSpecT;
 
 struct VmRequest {
   Vm vm = Vm::Primary;

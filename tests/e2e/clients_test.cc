@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "schemas/client_generated.h"
-#include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/workload_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {

@@ -5,9 +5,9 @@
 #include <regex>
 
 #include "schemas/event_generated.h"
-#include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/repro_generated.h"
+#include "schemas/workload_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {

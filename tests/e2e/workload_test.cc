@@ -6,7 +6,7 @@
 #include <set>
 
 #include "schemas/event_generated.h"
-#include "schemas/guest_generated.h"
+#include "schemas/workload_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
