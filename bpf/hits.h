@@ -29,7 +29,6 @@ struct Capture {
 // Bytes that a value takes in ktstr_hit.data; 0 for an argument that is not followed.
 uint32_t value_bytes(const ValueSpecT& v);
 
-inline constexpr size_t kMaxHistory = 64;
 struct Selection {
   size_t of_task = 400;   // newest hits of the crashing task
   size_t per_target = 1;  // newest hits of each target and side, by any task

@@ -5,6 +5,8 @@
 #include "reproer/stitch.h"
 #include "schemas/crash_generated.h"
 #include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
+#include "schemas/limits.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
@@ -14,8 +16,6 @@ namespace ktstr {
 namespace {
 
 constexpr uint32_t kArtefactRetries = 2;
-constexpr uint32_t kMaxTries = 100;
-constexpr uint32_t kMaxHistory = 64;
 
 ReproDeclinedT declined(std::string reason) {
   ReproDeclinedT d;
@@ -114,7 +114,7 @@ Reproer::Answer Reproer::request() {
     in.types = &program_types;
     in.kernel_source = kernel.source;
     in.cpus = vcpus(*run_.spec);
-    in.history = std::clamp(run_.spec->probe_history, 1u, kMaxHistory);
+    in.history = std::clamp(run_.spec->probe_history, 1u, kMaxReproHistory);
     in.process_died = !primary_.crash;
     in.kernel_fault = primary_.crash && primary_.crash->kind != CrashKind::SchedExtExit;
     plan_ = plan_probes(chain, in);
@@ -145,7 +145,7 @@ Reproer::Answer Reproer::on_repro_settled() {
   ++tries_;
   same_ += verdict.status == ReproStatus::SameSignature;
   if (!best_ || tells_more(verdict.status, best_->status)) take(std::move(verdict));
-  const uint32_t wanted = std::clamp(run_.spec->repro_tries, 1u, kMaxTries);
+  const uint32_t wanted = std::clamp(run_.spec->repro_tries, 1u, kMaxReproTries);
   if (tries_ < wanted && attempt_ < 255) return request();
   return finish();
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "schemas/limits.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
@@ -98,14 +99,14 @@ const Attribute kTestAttributes[] = {
      .kind = kInteger,
      .field = &TestSpecT::repro_tries,
      .min = 1,
-     .max = 100,
+     .max = kMaxReproTries,
      .unit = "VMs",
      .doc = "How many repro VMs are booted; the report says how many crashed in the same way."},
     {.name = "repro_history",
      .kind = kInteger,
      .field = &TestSpecT::probe_history,
      .min = 1,
-     .max = 16,
+     .max = kMaxReproHistory,
      .unit = "hits",
      .doc = "How many calls of each function auto-repro shows, the last ones before the crash."},
     {.name = "expect_err",

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "schemas/limits.h"
 #include "schemas/spec_generated.h"
 #include "spec/spec_attributes.h"
 
@@ -520,6 +521,17 @@ TEST(TestSpecTest, DamagedSpecsNeverCrash) {
     }
   }
   EXPECT_GT(accepted, 20) << "the damage is so heavy that only the TOML parser is tried";
+}
+
+// The attribute once said at most 16, the command line, ktstr-reproer and ktstr-probe 64.
+TEST(Limits, ReproHistoryHasOneBound) {
+  EXPECT_EQ(find_attribute("repro_history")->max, kMaxReproHistory);
+  EXPECT_EQ(find_attribute("repro_tries")->max, kMaxReproTries);
+  const std::string test = "[[test]]\nname = \"x\"\nrepro_history = ";
+  auto most = parse(test + "64\n");
+  ASSERT_TRUE(most.ok()) << most.error().to_string();
+  EXPECT_EQ(most->front().spec.probe_history, 64u);
+  EXPECT_THAT(refusal(test + "65\n"), HasSubstr("from 1 to 64"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "bpf/hits.h"
+#include "schemas/limits.h"
 #include "schemas/plan_generated.h"
 #include "schemas/repro_generated.h"
 
@@ -162,7 +163,7 @@ void ProbeSession::finish() {
     end.overwritten = c.overwritten;
     const auto& targets = plan_.probe_plan->targets;
     Selection selection;
-    selection.history = std::clamp<size_t>(plan_.probe_plan->history, 1, kMaxHistory);
+    selection.history = std::clamp(plan_.probe_plan->history, 1u, kMaxReproHistory);
     for (const ktstr_hit& h : c.subjects) out_.send(to_event(h, *targets[h.target], 0), h.ns);
     for (size_t i : select_hits(c, targets.size(), selection))
       out_.send(to_event(c.hits[i], *targets[c.hits[i].target], i + 1), c.hits[i].ns);

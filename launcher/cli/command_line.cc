@@ -11,6 +11,7 @@
 #include "launcher/cli/pin_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
+#include "schemas/limits.h"
 #include "version.h"
 
 namespace ktstr {
@@ -67,11 +68,11 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   command.add_option("--scheduler-dir", options->scheduler_dirs, "search scheduler binaries here too");
   command.add_option("--repro-tries", options->repro_tries, "number of repro VMs to boot after a crash")
-      ->check(CLI::Range(1, 100));
+      ->check(CLI::Range(1u, kMaxReproTries));
   command
       .add_option("--repro-history", options->repro_history,
                   "number of calls of each probed function to show")
-      ->check(CLI::Range(1, 64));
+      ->check(CLI::Range(1u, kMaxReproHistory));
   command
       .add_option("--boot-timeout", options->boot_timeout_s,
                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
