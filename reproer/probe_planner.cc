@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bpf/hits.h"
 #include "reproer/value_plan.h"
 #include "schemas/guest_generated.h"
 #include "schemas/probe_generated.h"
@@ -103,10 +104,10 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   plan.history = in.history;
   plan.keep_by_task = chain.origin != ChainOrigin::kBacktrace;
   plan.trigger_ladder = trigger_ladder(in.kernel);
-  if (in.process_died) plan.trigger_ladder.push_back("#any");
+  if (in.process_died) plan.trigger_ladder.push_back(std::string(probe::kAnyExit));
   if (in.kernel_fault)
     for (const char* name : {"oops_enter", "vpanic", "panic"})
-      plan.trigger_ladder.push_back(std::string(name) + "#fault");
+      plan.trigger_ladder.push_back(std::string(name).append(probe::kFaultMark));
   auto drop = [&](const std::string& function, const std::string& reason) {
     auto d = std::make_unique<DroppedFrameT>();
     d->function = function;

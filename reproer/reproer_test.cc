@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "bpf/elf_btf.h"
+#include "bpf/hits.h"
 #include "reproer/kernel_sources.h"
 #include "reproer/testing/makers.h"
 #include "schemas/crash_generated.h"
@@ -275,7 +276,7 @@ TEST_F(Repro, ADeadProcessIsRepeatedWithTheCallbacksProbed) {
   send(std::move(e));
   auto r = std::get<ReproRequestedT>(settle());
   EXPECT_TRUE(r.plan->keep_by_task);
-  EXPECT_THAT(r.plan->trigger_ladder, testing::Contains("#any"));
+  EXPECT_THAT(r.plan->trigger_ladder, testing::Contains(probe::kAnyExit));
   EXPECT_EQ(r.plan->targets[0]->function, "x_enqueue");
   SchedulerExitedT again;
   again.signal = 11;
