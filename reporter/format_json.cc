@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "reporter/format.h"
+#include "reporter/repro_words.h"
 #include "reporter/sections.h"
 #include "schemas/crash_generated.h"
 #include "schemas/repro_generated.h"
@@ -123,7 +124,7 @@ json repro_json(const ReproFinishedT& repro) {
     for (const auto& v : c->values) {
       values.push_back({{"name", printable(v->name)},
                         {"type", printable(v->type_name)},
-                        {"entry", printable(v->entry)},
+                        {"entry", printable(entry_words(*v))},
                         {"exit", printable(v->exit)}});
     }
     calls.push_back({{"function", printable(c->function)},
@@ -131,13 +132,13 @@ json repro_json(const ReproFinishedT& repro) {
                      {"source", printable(c->source)},
                      {"caller", printable(c->caller)},
                      {"hit", c->hit},
-                     {"note", printable(c->note)},
+                     {"note", printable(call_note(*c))},
                      {"ns_before", c->ns_before},
                      {"cpu", c->cpu},
                      {"pid", c->pid},
                      {"comm", printable(c->comm)},
                      {"values", values},
-                     {"returns", printable(c->retval)}});
+                     {"returns", printable(return_words(*c))}});
   }
   return {{"status", EnumNameReproStatus(repro.status)},
           {"detail", printable(repro.detail)},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "reporter/repro_words.h"
 #include "reporter/sections.h"
 #include "schemas/repro_generated.h"
 
@@ -29,8 +30,8 @@ const char* status_name(ReproStatus status) {
 }
 
 std::string change(const DecodedValueT& value) {
-  if (value.exit.empty() || value.exit == value.entry) return value.entry;
-  return fmt::format("{} → {}", value.entry, value.exit);
+  if (value.exit.empty() || value.exit == value.entry) return entry_words(value);
+  return fmt::format("{} → {}", entry_words(value), value.exit);
 }
 
 void print_call(size_t number, const DecodedCallT& call, Page& page) {
@@ -41,17 +42,18 @@ void print_call(size_t number, const DecodedCallT& call, Page& page) {
   if (!call.source.empty())
     page.linef("       at {}{}", call.source, call.source_text.empty() ? "" : ": " + call.source_text);
   if (!call.caller.empty()) page.linef("       {} → {}", call.caller, call.function);
+  const std::string note = call_note(call);
   if (call.hit) {
     page.linef("       CPU {}, {}[{}], {} before the crash", call.cpu, call.comm, call.pid,
                human_ns(call.ns_before));
   } else {
-    page.linef("       not hit{}", call.note.empty() ? "" : ": " + call.note);
+    page.linef("       not hit{}", note.empty() ? "" : ": " + note);
   }
-  if (call.hit && !call.note.empty()) page.linef("       note: {}", call.note);
+  if (call.hit && !note.empty()) page.linef("       note: {}", note);
   Table table({});
   std::vector<std::vector<std::string>> rows;
   for (const auto& value : call.values) rows.push_back({value->name, value->type_name, change(*value)});
-  if (!call.retval.empty()) rows.push_back({"returns", "", call.retval});
+  if (!call.retval.empty()) rows.push_back({"returns", "", return_words(call)});
   if (rows.empty()) return;
   table = Table(rows.front());
   for (size_t i = 1; i < rows.size(); ++i) table.row(rows[i]);
@@ -75,7 +77,7 @@ std::string in_one_line(const DecodedCallT& call) {
                        pid.empty() ? v->entry : fmt::format("{}[{}]", comm, pid));
   }
   out += changed;
-  const std::string result = call.retval.substr(0, call.retval.find(" (where"));
+  const std::string result = return_value(call);
   if (!result.empty()) out += fmt::format("{}returns {}", out.empty() ? "" : "; ", result);
   return out;
 }

@@ -105,8 +105,8 @@ class Stitcher {
       targets_[t->id].shown = hit;
       if (hit)
         fill(*t, *hit, known_off, call.get());
-      else if (call->note.empty())
-        call->note = why_not(*t);
+      else
+        why_not(*t, call.get());
       (known_off ? off_path : on_path).push_back(std::move(call));
     }
     if (!in_.plan->keep_by_task)
@@ -183,7 +183,7 @@ class Stitcher {
         Seen now = before == seen.end() ? Seen{} : before->second;
         const std::string since = now.function;
         now.function = call->function;
-        size_t dropped = 0;
+        uint32_t dropped = 0;
         for (size_t k = i + 1; k < call->values.size() && call->values[k]->name.starts_with(name + "->");) {
           DecodedValueT& v = *call->values[k];
           const std::string field = v.name.substr(name.size());
@@ -198,9 +198,10 @@ class Stitcher {
             ++k;
           }
         }
-        if (dropped)
-          call->values[i]->entry += " (" + std::to_string(dropped) + (dropped == 1 ? " field" : " fields") +
-                                    " as in " + since + ")";
+        if (dropped) {
+          call->values[i]->same_fields = dropped;
+          call->values[i]->same_as = since;
+        }
         here[key] = std::move(now);
       }
       for (auto& [key, now] : here) seen[key] = std::move(now);
@@ -214,7 +215,7 @@ class Stitcher {
     if (entries.empty()) return nullptr;
     if (in_.plan->keep_by_task) return choose_for_subject(t, entries, call);
     if (!in_.trigger) {
-      call->note = "last call seen; the scheduler was not disabled";
+      call->reason = CallReason::NoTrigger;
       return entries.back();
     }
     const uint64_t bound = bound_ ? bound_ : in_.trigger->ns;
@@ -228,12 +229,10 @@ class Stitcher {
         targets_[t.id].in_journey = true;
         return h;
       }
-      call->note = on_path ? "from an earlier call chain of the triggering task"
-                           : "not on the path of this crash; last call by the triggering task";
+      call->reason = on_path ? CallReason::EarlierJourney : CallReason::OffPathSameTask;
       return h;
     }
-    call->note = on_path ? "the call of the triggering task was not kept; last call by any task"
-                         : "not on the path of this crash; last call by any task";
+    call->reason = on_path ? CallReason::NotKept : CallReason::OffPathAnyTask;
     for (auto it = entries.rbegin(); it != entries.rend(); ++it)
       if ((*it)->ns <= in_.trigger->ns) return *it;
     return nullptr;
@@ -246,14 +245,13 @@ class Stitcher {
     if (stuck && t.subject_arg != 255)
       for (auto it = entries.rbegin(); it != entries.rend(); ++it)
         if (subject_pid(t, **it) == stuck) {
-          call->note = "last call about the stuck task";
+          call->reason = CallReason::StuckTask;
           return *it;
         }
     const uint64_t limit = in_.trigger ? in_.trigger->ns : UINT64_MAX;
     for (auto it = entries.rbegin(); it != entries.rend(); ++it)
       if ((*it)->ns <= limit) {
-        call->note = stuck && t.subject_arg != 255 ? "never called for the stuck task; last call for any task"
-                                                   : "last call";
+        call->reason = stuck && t.subject_arg != 255 ? CallReason::NeverForStuckTask : CallReason::LastCall;
         return *it;
       }
     return nullptr;
@@ -280,17 +278,18 @@ class Stitcher {
     }
   }
 
-  std::string why_not(const ProbeTargetT& t) const {
-    if (in_.attached) {
-      for (const auto& f : in_.attached->failed)
-        if (f->function == t.function) return "not probed: " + f->reason;
-      if (std::find(in_.attached->attached.begin(), in_.attached->attached.end(), t.id) ==
-          in_.attached->attached.end())
-        return "not probed";
-    } else {
-      return "not probed: the probes were never placed";
-    }
-    return "never called before the crash";
+  void why_not(const ProbeTargetT& t, DecodedCallT* call) const {
+    call->reason = CallReason::ProbesNotPlaced;
+    if (!in_.attached) return;
+    const auto& placed = in_.attached->attached;
+    const bool attached = std::find(placed.begin(), placed.end(), t.id) != placed.end();
+    call->reason = attached ? CallReason::NeverCalled : CallReason::NotAttached;
+    for (const auto& f : in_.attached->failed)
+      if (f->function == t.function) {
+        call->reason = CallReason::AttachFailed;
+        call->reason_detail = f->reason;
+        return;
+      }
   }
 
   const ProbeHitT* exit_of(const ProbeTargetT& t, const ProbeHitT& entry) const {
@@ -317,19 +316,13 @@ class Stitcher {
     call->pid = hit.pid;
     call->comm = printable(hit.comm);
     call->ns_before = now() > hit.ns ? now() - hit.ns : 0;
-    if (t.is_static && shifted(t, hit)) {
-      if (!call->note.empty()) call->note += "; ";
-      call->note +=
-          "a pointer does not look like one: the compiler may have dropped a parameter of this static "
-          "function";
-    }
+    call->is_static = t.is_static;
+    call->shifted = t.is_static && shifted(t, hit);
     for (size_t i = 0; i < t.values.size(); ++i) {
       const ValueSpecT& spec = *t.values[i];
       const bool argument = spec.offsets.empty();
       if (spec.arg == kReturnArg) {
-        if (exit)
-          call->retval =
-              text_of(*exit, i, spec) + (t.is_static ? " (where its caller uses it: a static function)" : "");
+        if (exit) call->retval = text_of(*exit, i, spec);
         continue;
       }
       auto v = std::make_unique<DecodedValueT>();

@@ -95,7 +95,7 @@ TEST_F(Stitch, LastJourneyOfTheCrashingTask) {
   EXPECT_EQ(calls[2]->pid, 131);
   EXPECT_EQ(calls[2]->caller, "x_enqueue");
   EXPECT_EQ(calls[0]->caller, "") << "the outermost";
-  for (const auto& c : calls) EXPECT_EQ(c->note, "");
+  for (const auto& c : calls) EXPECT_EQ(c->reason, CallReason::Unstated);
 }
 
 TEST_F(Stitch, HitsAfterTheTriggerOrTheCalleeAreNotItsCallers) {
@@ -154,7 +154,7 @@ TEST_F(Stitch, IdleTasksOfOtherCpusAreOtherTasks) {
   auto calls = stitch(in_).calls;
   EXPECT_EQ(text(*calls[2], "p->slice"), "5 → 8");
   EXPECT_EQ(calls[2]->cpu, 2);
-  EXPECT_EQ(calls[2]->note, "");
+  EXPECT_EQ(calls[2]->reason, CallReason::Unstated);
 }
 
 TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
@@ -164,7 +164,9 @@ TEST_F(Stitch, WhatTheCallerShowedIsNotRepeated) {
   auto calls = stitch(in_).calls;
   EXPECT_EQ(text(*calls[0], "p->slice"), "5");
   EXPECT_EQ(text(*calls[1], "p->slice"), "(absent)");
-  EXPECT_EQ(text(*calls[1], "p"), "0xff00 (1 field as in do_enqueue_task)");
+  EXPECT_EQ(text(*calls[1], "p"), "0xff00") << "the value alone, no words";
+  EXPECT_EQ(calls[1]->values[0]->same_fields, 1u);
+  EXPECT_EQ(calls[1]->values[0]->same_as, "do_enqueue_task");
   EXPECT_EQ(text(*calls[1], "p->pid"), "42") << "who it is stays";
   EXPECT_EQ(text(*calls[2], "p->slice"), "6") << "changed meanwhile";
 }
@@ -178,7 +180,7 @@ TEST_F(Stitch, TheSecondCrashMayComeAnotherWay) {
   auto calls = stitch(in_).calls;
   ASSERT_EQ(calls.size(), 4u);
   EXPECT_EQ(calls[0]->function, "do_enqueue_task");
-  EXPECT_THAT(calls[0]->note, testing::HasSubstr("not on the path of this crash"));
+  EXPECT_EQ(calls[0]->reason, CallReason::OffPathSameTask);
   EXPECT_EQ(text(*calls[0], "p->slice"), "(absent)") << "brief";
   EXPECT_EQ(calls[1]->function, "put_prev_task_scx");
   EXPECT_EQ(calls[2]->caller, "put_prev_task_scx");
@@ -213,8 +215,9 @@ TEST_F(Stitch, WhatWasNotHitSaysWhy) {
   in_.attached = &attached;
   auto calls = stitch(in_).calls;
   EXPECT_FALSE(calls[1]->hit);
-  EXPECT_EQ(calls[1]->note, "not probed: fentry refused");
-  EXPECT_EQ(calls[2]->note, "never called before the crash");
+  EXPECT_EQ(calls[1]->reason, CallReason::AttachFailed);
+  EXPECT_EQ(calls[1]->reason_detail, "fentry refused");
+  EXPECT_EQ(calls[2]->reason, CallReason::NeverCalled);
 }
 
 TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
@@ -229,9 +232,9 @@ TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
   auto calls = stitch(in_).calls;
   ASSERT_EQ(calls[0]->function, "x_enqueue") << "by time";
   EXPECT_EQ(text(*calls[0], "p->pid"), "77");
-  EXPECT_EQ(calls[0]->note, "last call about the stuck task");
+  EXPECT_EQ(calls[0]->reason, CallReason::StuckTask);
   EXPECT_EQ(calls[1]->function, "do_enqueue_task");
-  EXPECT_THAT(calls[1]->note, testing::HasSubstr("never called for the stuck task"));
+  EXPECT_EQ(calls[1]->reason, CallReason::NeverForStuckTask);
   EXPECT_FALSE(calls.back()->hit);
 }
 
@@ -240,10 +243,11 @@ TEST_F(Stitch, AStaticFunctionsRegistersAreDoubted) {
   hit(0, 920).raw_args = {3};
   hit(0, 1001, 131, 5, HitWhen::Exit);
   auto calls = stitch(in_).calls;
-  EXPECT_THAT(calls[2]->note, testing::HasSubstr("dropped a parameter"));
-  EXPECT_THAT(calls[2]->retval, testing::StartsWith("-7 (where its caller uses it"));
+  EXPECT_TRUE(calls[2]->shifted);
+  EXPECT_TRUE(calls[2]->is_static);
+  EXPECT_EQ(calls[2]->retval, "-7");
   hits_[0].raw_args = {0xff261b49bf888000};
-  EXPECT_EQ(stitch(in_).calls[2]->note, "");
+  EXPECT_FALSE(stitch(in_).calls[2]->shifted);
 }
 
 TEST_F(Stitch, TextThatCannotBeReadIsAnAddress) {

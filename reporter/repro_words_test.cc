@@ -1,0 +1,54 @@
+#include "reporter/repro_words.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ktstr {
+namespace {
+
+TEST(ReproWords, DataAndTheWordsOfOldLogsReadTheSame) {
+  DecodedValueT now, old;
+  now.entry = "0xff00";
+  now.same_fields = 1;
+  now.same_as = "do_enqueue_task";
+  old.entry = "0xff00 (1 field as in do_enqueue_task)";
+  EXPECT_EQ(entry_words(now), old.entry);
+  EXPECT_EQ(entry_words(old), old.entry);
+
+  DecodedCallT call, old_call;
+  call.retval = "-7";
+  call.is_static = true;
+  old_call.retval = "-7 (where its caller uses it: a static function)";
+  EXPECT_EQ(return_words(call), old_call.retval);
+  EXPECT_EQ(return_words(old_call), old_call.retval);
+  EXPECT_EQ(return_value(call), "-7");
+  EXPECT_EQ(return_value(old_call), "-7");
+
+  call.reason = CallReason::AttachFailed;
+  call.reason_detail = "fentry refused";
+  old_call.note = "not probed: fentry refused";
+  EXPECT_EQ(call_note(call), old_call.note);
+  EXPECT_EQ(call_note(old_call), old_call.note);
+}
+
+TEST(ReproWords, EveryReasonHasWordsOfItsOwn) {
+  std::vector<std::string> seen;
+  for (CallReason reason : EnumValuesCallReason()) {
+    DecodedCallT call;
+    call.reason = reason;
+    EXPECT_EQ(call_note(call).empty(), reason == CallReason::Unstated) << EnumNameCallReason(reason);
+    EXPECT_THAT(seen, testing::Not(testing::Contains(call_note(call))));
+    seen.push_back(call_note(call));
+  }
+}
+
+TEST(ReproWords, AShiftedArgumentIsToldAfterTheReason) {
+  DecodedCallT call;
+  call.shifted = true;
+  EXPECT_THAT(call_note(call), testing::StartsWith("a pointer does not look like one"));
+  call.reason = CallReason::LastCall;
+  EXPECT_THAT(call_note(call), testing::StartsWith("last call; a pointer does not look like one"));
+}
+
+}  // namespace
+}  // namespace ktstr
