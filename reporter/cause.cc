@@ -11,6 +11,7 @@
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "scx/crash_frames.h"
 #include "scx/stall.h"
 #include "scx/vocabulary.h"

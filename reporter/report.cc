@@ -4,6 +4,7 @@
 #include "reporter/page.h"
 #include "reporter/sections.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

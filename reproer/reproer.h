@@ -19,6 +19,7 @@
 #include "schemas/envelope.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 #include "scx/error_pin.h"
 #include "scx/pin_corpus.h"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 
 namespace ktstr {
 namespace {

@@ -16,8 +16,8 @@
 #include "guest/init/own_view.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
-#include "schemas/monitor_generated.h"
 #include "schemas/guest_paths.h"
+#include "schemas/monitor_generated.h"
 #include "schemas/spec_generated.h"
 #include "scx/constants.h"
 

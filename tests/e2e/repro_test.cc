@@ -63,7 +63,7 @@ TEST(Repro, APanicTakesNoHitsWithIt) {
   EXPECT_TRUE(has(run.out, "^BUG SUMMARY: kernel panic: .*\\(in sysrq_handle_crash\\)")) << run.out;
   const std::string repro = section(run.out, "auto-repro");
   EXPECT_TRUE(has(repro, "crash reproduction: same signature")) << repro;
-  EXPECT_TRUE(has(repro, "read out of its memory")) << repro;
+  EXPECT_TRUE(has(repro, "read from its memory")) << repro;
   EXPECT_TRUE(has(repro,
                   "sysrq_handle_crash\\(u8 key\\)\n([^\n]*\n){1,2} +CPU [0-9]+, scx_sysrq\\[[0-9]+\\], .* "
                   "before the crash\n +key +u8 +99"))
