@@ -45,7 +45,7 @@ std::string describe(Dwfl* dwfl, Dwarf_Addr pc, bool exact) {
   std::string text = name ? symbol_name(name) : "?";
   if (name) {
     std::snprintf(number, sizeof(number), "+0x%llx",
-                  static_cast<unsigned long long>(offset + (exact ? 0 : 1)));
+                  static_cast<unsigned long long>(offset) + (exact ? 0 : 1));
     text += number;
   }
   if (Dwfl_Line* line = dwfl_module_getsrc(module, at)) {
