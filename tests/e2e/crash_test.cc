@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
     Newest, FixtureTest,
     testing::Values(
         Fixture{"scx_stall", "", "^BUG SUMMARY: .*stall", kAllSections, 20},
-        Fixture{"scx_bad_dsq", "", "^BUG SUMMARY: .*(DSQ|dsq)", kAllSections},
+        Fixture{"scx_bad_dsq", "", "^BUG SUMMARY: .*(DSQ|dsq)", kAllSections, 20},
         Fixture{"scx_dispatch_loop", "", "^BUG SUMMARY: .*", kAllSections, 20},
         // No dump: the kernel did not disable these. They fail without a repro VM as well as with it, and the
         // auto-repro section says so.
