@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -14,32 +16,39 @@ void EventLoop::watch(int fd, uint32_t events, std::function<void(uint32_t)> rea
   epoll_event ev{};
   ev.events = events;
   ev.data.fd = fd;
-  const bool known = watched_.count(fd) != 0;
   watched_[fd] = std::make_shared<std::function<void(uint32_t)>>(std::move(ready));
-  ::epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &ev) != 0 && errno == EEXIST)
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &ev);
 }
 
 void EventLoop::unwatch(int fd) {
   if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-void EventLoop::every(uint64_t period_ns, std::function<void()> tick) {
-  tickers_.push_back({period_ns, now_ns() + period_ns, std::move(tick)});
+int EventLoop::every(uint64_t period_ns, std::function<void()> tick) {
+  timers_[++last_timer_] = {period_ns, now_ns() + period_ns, std::move(tick)};
+  return last_timer_;
 }
 
 void EventLoop::run_ticks() {
   const uint64_t now = now_ns();
-  for (Ticker& t : tickers_) {
-    if (now < t.due_ns) continue;
-    t.due_ns = now + t.period_ns;  // from now: a late guest gets no burst of ticks
-    t.tick();
+  // By number: a tick may start and cancel timers, itself too.
+  for (auto it = timers_.begin(); it != timers_.end();) {
+    const int id = it->first;
+    if (now >= it->second.due_ns) {
+      it->second.due_ns = std::max(it->second.due_ns + it->second.period_ns, now);
+      auto tick = it->second.tick;
+      tick();
+    }
+    it = timers_.upper_bound(id);
   }
 }
 
-int EventLoop::wait_ms(uint64_t deadline_ns) const {
+int EventLoop::wait_ms(uint64_t deadline_ns) {
+  if (std::exchange(again_, false)) return 0;
   const uint64_t now = now_ns();
   uint64_t until = deadline_ns;
-  for (const Ticker& t : tickers_) until = std::min(until, t.due_ns);
+  for (const auto& [id, timer] : timers_) until = std::min(until, timer.due_ns);
   if (until <= now) return 0;
   return static_cast<int>(std::min<uint64_t>((until - now + kMs - 1) / kMs, 1000));
 }

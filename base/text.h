@@ -29,7 +29,4 @@ std::string hex_bytes(std::span<const uint8_t> bytes);
 // "1.500 s", "12.3 ms", "450 us", "80 ns": three or so digits, for people.
 std::string human_ns(uint64_t ns);
 
-// CPU list as the kernel writes it: "0-3,5". Input need not be sorted; duplicates are folded.
-std::string cpu_list(std::vector<unsigned> cpus);
-
 }  // namespace ktstr

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/cpu_list.h"
+
 namespace ktstr {
 namespace {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/cpu_list.h"
 #include "base/text.h"
 #include "schemas/monitor_generated.h"
 #include "scx/constants.h"

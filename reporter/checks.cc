@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/cpu_list.h"
 #include "base/text.h"
 #include "schemas/spec_generated.h"
 #include "schemas/workload_generated.h"

@@ -1,6 +1,7 @@
 // `--- stats ---` and `--- diagnostics ---`.
 #include <algorithm>
 
+#include "base/cpu_list.h"
 #include "base/text.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/cpu_list.h"
 #include "base/text.h"
 #include "schemas/probe_generated.h"
 #include "scx/vocabulary.h"

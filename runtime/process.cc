@@ -1,15 +1,15 @@
 #include "runtime/process.h"
 
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
 #include <zmq.hpp>
 
+#include "base/event_loop.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "runtime/bus.h"
@@ -33,6 +33,8 @@ struct Options {
 // The parent-death signal that the launcher gives its helpers (launcher/run/helpers.cc): apart from SIGTERM, which
 // it sends while it lives.
 constexpr int kLauncherDied = SIGHUP;
+// A subscriber that misses an announced event asks for it again when it is next looked at.
+constexpr uint64_t kLookAgain = 200 * kMs;
 
 class Loop : public Context {
  public:
@@ -40,9 +42,7 @@ class Loop : public Context {
 
   int run() {
     if (auto s = prepare(); !s) return fail(s.error());
-    while (!stopped_) {
-      if (auto s = turn(); !s) return fail(s.error());
-    }
+    loop_.run_until([this] { return stopped_; }, UINT64_MAX);
     return exit_code_;
   }
 
@@ -53,13 +53,18 @@ class Loop : public Context {
     return {
         .run_id = options_.run_id, .source = source_, .host_ns = clock_.monotonic_ns() - options_.start_ns};
   }
-  void watch(int fd, std::function<void()> readable) override { watched_[fd] = std::move(readable); }
-  void unwatch(int fd) override { watched_.erase(fd); }
-  int every(nanoseconds period, std::function<void()> tick) override {
-    timers_[++last_timer_] = {period, now() + period, std::move(tick)};
-    return last_timer_;
+  void watch(int fd, std::function<void()> readable) override {
+    loop_.watch(fd, EPOLLIN, [this, readable = std::move(readable)](uint32_t) {
+      if (!stopped_) readable();
+    });
   }
-  void cancel(int timer) override { timers_.erase(timer); }
+  void unwatch(int fd) override { loop_.unwatch(fd); }
+  int every(nanoseconds period, std::function<void()> tick) override {
+    return loop_.every(static_cast<uint64_t>(period.count()), [this, tick = std::move(tick)] {
+      if (!stopped_) tick();
+    });
+  }
+  void cancel(int timer) override { loop_.cancel(timer); }
   void stop(int exit_code) override {
     if (!stopped_) exit_code_ = exit_code;
     stopped_ = true;
@@ -69,15 +74,8 @@ class Loop : public Context {
   const Clock& clock() const override { return clock_; }
 
  private:
-  struct Timer {
-    nanoseconds period;
-    nanoseconds due;
-    std::function<void()> tick;
-  };
-
   // True once the launcher is gone; false for a process that was not given --parent.
   bool orphaned() const { return options_.parent != 0 && ::getppid() != options_.parent; }
-  nanoseconds now() const { return nanoseconds(clock_.monotonic_ns()); }
 
   int fail(const Error& error) {
     log_error(error.to_string());
@@ -100,6 +98,13 @@ class Loop : public Context {
     sigprocmask(SIG_BLOCK, &mask, nullptr);
     signal_fd_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signal_fd_) return Error::from_errno("signalfd");
+    // What is received is taken after each turn, whatever woke the loop: ZMQ_FD is edge-triggered.
+    loop_.watch(subscriber_->fd(), EPOLLIN, [](uint32_t) {});
+    loop_.watch(signal_fd_.get(), EPOLLIN, [this](uint32_t) { leave(); });
+    loop_.every(kLookAgain, [] {});
+    loop_.after_turn([this] {
+      if (auto s = take_events(); !s) stop(fail(s.error()));
+    });
     if (auto s = role_.on_start(*this); !s) return s;
     if (options_.ready_fd >= 0) {
       if (::write(options_.ready_fd, "READY\n", 6) != 6) return Error::from_errno("tell readiness");
@@ -109,54 +114,9 @@ class Loop : public Context {
     return {};
   }
 
-  Status turn() {
-    std::vector<zmq::pollitem_t> items;
-    items.push_back({nullptr, subscriber_->fd(), ZMQ_POLLIN, 0});
-    items.push_back({nullptr, signal_fd_.get(), ZMQ_POLLIN, 0});
-    for (auto& [fd, callback] : watched_) items.push_back({nullptr, fd, ZMQ_POLLIN | ZMQ_POLLERR, 0});
-    try {
-      zmq::poll(items, poll_limit());
-    } catch (const zmq::error_t& e) {
-      if (e.num() != EINTR) return Error::system(std::string("poll: ") + e.what());
-    }
-    if (items[1].revents) leave();
-    for (size_t i = 2; i < items.size() && !stopped_; ++i) {
-      if (!items[i].revents) continue;
-      auto it = watched_.find(items[i].fd);  // an earlier callback may have unwatched it
-      if (it == watched_.end()) continue;
-      auto callback = it->second;  // may unwatch itself
-      callback();
-    }
-    run_timers();
-    return take_events();
-  }
-
-  std::chrono::milliseconds poll_limit() const {
-    if (more_events_) return std::chrono::milliseconds(0);
-    nanoseconds limit = std::chrono::milliseconds(200);
-    for (auto& [id, timer] : timers_) limit = std::min(limit, timer.due - now());
-    if (limit < nanoseconds(0)) limit = nanoseconds(0);
-    return std::chrono::ceil<std::chrono::milliseconds>(limit);
-  }
-
-  void run_timers() {
-    std::vector<int> due;
-    for (auto& [id, timer] : timers_)
-      if (timer.due <= now()) due.push_back(id);
-    for (int id : due) {
-      auto it = timers_.find(id);
-      if (it == timers_.end() || stopped_) continue;
-      // A late timer does not catch up: it goes on from now.
-      it->second.due = std::max(it->second.due + it->second.period, now());
-      auto tick = it->second.tick;
-      tick();
-    }
-  }
-
-  // ZMQ_FD is edge-triggered, so everything there is must be taken. A flood of events must not starve the
-  // watched fds and timers for long, hence the bound; the next turn then polls without waiting.
+  // Everything there is must be taken. A flood of events must not starve the watched fds and timers for long, hence
+  // the bound; the next turn then does not sleep.
   Status take_events() {
-    more_events_ = false;
     for (int n = 0; n < 1000 && !stopped_; ++n) {
       auto event = subscriber_->receive();
       if (!event) return std::move(event).error();
@@ -168,7 +128,7 @@ class Loop : public Context {
         stop(0);
       }
     }
-    more_events_ = true;
+    if (!stopped_) loop_.again();
     return {};
   }
 
@@ -208,11 +168,8 @@ class Loop : public Context {
   std::optional<Publisher> publisher_;
   std::optional<Subscriber> subscriber_;
   UniqueFd signal_fd_;
-  std::map<int, std::function<void()>> watched_;
-  std::map<int, Timer> timers_;
-  int last_timer_ = 0;
+  EventLoop loop_;
   bool stopped_ = false;
-  bool more_events_ = false;
   int exit_code_ = 0;
 };
 
@@ -270,7 +227,8 @@ int run_process(int argc, char** argv, Role& role) {
   start_log({.process = std::string(role.name()), .program = program, .complain = options.parent == 0});
   if (auto code = role.run_standalone()) return *code;
   if (options.bus.empty() || options.log.empty()) {
-    cli_error(program, "--bus and --log are needed (ktstr-launch starts this program)");
+    cli_error(program,
+              std::string(kBusFlag) + " and " + kLogFlag + " are needed (ktstr-launch starts this program)");
     return 2;
   }
   log_beside(options.log);

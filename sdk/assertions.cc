@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "base/cpu_list.h"
 #include "base/text.h"
 #include "sdk/body_context.h"
 #include "sdk/work.h"

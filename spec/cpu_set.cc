@@ -3,51 +3,14 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/cpu_list.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "base/wording.h"
 #include "schemas/spec_generated.h"
 #include "spec/spec_attributes.h"
 
 namespace ktstr {
-namespace {
-
-bool number(std::string_view text, unsigned& out) {
-  text = trim(text);
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-}  // namespace
-
-Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpus) {
-  std::vector<bool> named(cpus);
-  for (size_t at = 0; at <= list.size();) {
-    size_t comma = std::min(list.find(',', at), list.size());
-    std::string_view part = list.substr(at, comma - at);
-    at = comma + 1;
-    size_t dash = part.find('-');
-    unsigned first = 0, last = 0;
-    if (!number(part.substr(0, dash), first))
-      return Error::invalid(in_quotes(list) + " is not a CPU list").with_hint("write it like \"0-3,5\"");
-    if (dash == std::string_view::npos)
-      last = first;
-    else if (!number(part.substr(dash + 1), last))
-      return Error::invalid(in_quotes(list) + " is not a CPU list").with_hint("write it like \"0-3,5\"");
-    if (last < first)
-      return Error::invalid(in_quotes(list) + " has a range that runs backwards: " + in_quotes(trim(part)))
-          .with_hint("write the smaller number first");
-    if (last >= cpus)
-      return Error::invalid(in_quotes(list) + " names CPU " + std::to_string(last) +
-                            ", the VM has CPUs 0 to " + std::to_string(cpus - 1))
-          .with_hint("CPUs = llcs * cores * threads");
-    for (unsigned cpu = first; cpu <= last; ++cpu) named[cpu] = true;
-  }
-  std::vector<unsigned> out;
-  for (unsigned cpu = 0; cpu < cpus; ++cpu)
-    if (named[cpu]) out.push_back(cpu);
-  return out;
-}
-
 namespace {
 
 bool fraction(std::string_view text, double& out) {
@@ -104,10 +67,11 @@ Result<std::vector<unsigned>> part(std::string_view rule, std::string_view text,
     text = text.substr(0, colon);
   }
   size_t slash = text.find('/');
-  unsigned index = 0, parts = 0;
-  if (slash == std::string_view::npos || !number(text.substr(0, slash), index) ||
-      !number(text.substr(slash + 1), parts) || parts == 0)
-    return bad_rule(rule, "is not a part of some parts", hint);
+  const auto read_index = parse_number<unsigned>(trim(text.substr(0, slash)));
+  const auto read_parts =
+      slash == std::string_view::npos ? std::nullopt : parse_number<unsigned>(trim(text.substr(slash + 1)));
+  const unsigned index = read_index.value_or(0), parts = read_parts.value_or(0);
+  if (!read_index || parts == 0) return bad_rule(rule, "is not a part of some parts", hint);
   if (index >= parts)
     return bad_rule(rule, "names part " + std::to_string(index) + " of " + std::to_string(parts),
                     "count from 0");
@@ -137,18 +101,6 @@ Result<std::vector<unsigned>> resolve_cpu_rule(std::string_view rule, const Topo
   static const std::vector<std::string> kKinds = {"llc", "numa", "range", "disjoint", "overlap"};
   return Error::invalid(in_quotes(rule) + " names no CPUs" + did_you_mean(kind, kKinds))
       .with_hint("write " + std::string(cpus_forms()));
-}
-
-std::string cpu_list_text(const std::vector<unsigned>& cpus) {
-  std::string out;
-  for (size_t i = 0; i < cpus.size();) {
-    size_t last = i;
-    while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
-    out += (out.empty() ? "" : ",") + std::to_string(cpus[i]);
-    if (last > i) out += "-" + std::to_string(cpus[last]);
-    i = last + 1;
-  }
-  return out;
 }
 
 }  // namespace ktstr

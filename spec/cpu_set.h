@@ -1,7 +1,6 @@
-// CPU lists as cpuset.cpus writes them: "0-3,5"; and rules that a topology turns into one.
+// Rules that a topology turns into a CPU list (base/cpu_list).
 #pragma once
 
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,10 +10,6 @@ namespace ktstr {
 
 struct TopologyT;
 
-// The CPUs named, ascending, each once. Blanks around numbers are allowed.
-// Errors (kInvalid): not a list, empty, a range that runs backwards, a CPU at or above `cpus`.
-Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpus);
-
 // A list, or one of
 //   llc:0, numa:0-1      the CPUs of these LLCs, NUMA nodes (a list of their numbers)
 //   range:0.25-0.5       that part of all CPUs, in fractions
@@ -23,8 +18,5 @@ Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpu
 // CPUs are numbered by LLC: those of LLC i come before those of LLC i + 1, NUMA nodes alike.
 // Never empty. Errors (kInvalid) say what is wrong and what the topology has.
 Result<std::vector<unsigned>> resolve_cpu_rule(std::string_view rule, const TopologyT& topology);
-
-// Ascending CPUs as a list: {0,1,2,5} -> "0-2,5".
-std::string cpu_list_text(const std::vector<unsigned>& cpus);
 
 }  // namespace ktstr

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/cpu_list.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
@@ -18,7 +19,7 @@ TopologyT topology(unsigned numa, unsigned llcs, unsigned cores, unsigned thread
 
 std::string cpus(std::string_view rule, const TopologyT& t) {
   auto list = resolve_cpu_rule(rule, t);
-  return list ? cpu_list_text(*list) : "error: " + list.error().message();
+  return list ? cpu_list(*list) : "error: " + list.error().message();
 }
 
 TEST(CpuSetTest, RulesFollowTheTopology) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/cpu_list.h"
 #include "base/wording.h"
 #include "schemas/spec_generated.h"
 #include "spec/cpu_set.h"
@@ -246,7 +247,7 @@ const Located<SpecValue>* find_value(const RawLayer& layer, std::string_view nam
 std::string resolve_cpus(const Located<SpecValue>& rule, const TestSpecT& spec, std::string_view what,
                          SpecErrors& errors) {
   auto list = resolve_cpu_rule(std::get<std::string>(rule.value), *spec.topology);
-  if (list) return cpu_list_text(*list);
+  if (list) return cpu_list(*list);
   errors.add(rule.line, std::string(what) + ": " + list.error().message(), list.error().hint());
   return "";
 }

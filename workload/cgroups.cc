@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/cpu_list.h"
 #include "base/small_files.h"
 
 namespace ktstr {
@@ -20,16 +22,8 @@ std::string path_of(const std::string& name) { return "/sys/fs/cgroup/" + name; 
 }  // namespace
 
 std::vector<unsigned> cpus_of(const std::string& list) {
-  std::vector<unsigned> out;
-  std::istringstream parts(list);
-  for (std::string part; std::getline(parts, part, ',');) {
-    char* end = nullptr;
-    const unsigned long first = std::strtoul(part.c_str(), &end, 10);
-    const unsigned long last = *end == '-' ? std::strtoul(end + 1, nullptr, 10) : first;
-    for (unsigned long cpu = first; cpu <= last && cpu < 1024; ++cpu)
-      out.push_back(static_cast<unsigned>(cpu));
-  }
-  return out;
+  auto cpus = parse_cpu_list(list, CPU_SETSIZE);
+  return cpus ? std::move(*cpus) : std::vector<unsigned>();
 }
 
 pid_t fork_into(int folder) {

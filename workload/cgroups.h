@@ -12,7 +12,7 @@
 
 namespace ktstr {
 
-// CPUs of a list that the host has checked ("0-3,5"); what is no list gives what could be read.
+// CPUs of a list that the host has checked ("0-3,5"); what is no list has none.
 std::vector<unsigned> cpus_of(const std::string& list);
 
 // fork(2) straight into the group at `folder`, so that the child never runs anywhere else.

@@ -1,17 +1,19 @@
 #include "launcher/run/run_session.h"
 
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "base/event_loop.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "launcher/run/deadlines.h"
 #include "launcher/run/helpers.h"
 #include "launcher/run/live_runs.h"
 #include "launcher/run/run_bus.h"
+#include "launcher/run/run_facts.h"
 #include "launcher/run/vm_session.h"
 #include "launcher/vm/qemu_command.h"
 #include "launcher/vm/topology_args.h"
@@ -31,6 +33,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// How often deadlines are compared with the clock when nothing happens.
+constexpr uint64_t kDeadlineLook = 100 * kMs;
 // How long helpers may take for what needs no guest: far more than they need, even on a loaded host.
 constexpr uint64_t kSettleLimit = 30 * kSecond;
 constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
@@ -88,12 +92,14 @@ class TestRun {
   RunOutcome result_;
   std::optional<BusFolder> bus_folder_;
   std::unique_ptr<RunBus> bus_;
+  EventLoop loop_;
   std::vector<Helper> helpers_;
 
   State state_ = State::kVmRunning;
   uint64_t state_since_ = 0;
   // The VM in hand.
   std::unique_ptr<VmSession> session_;
+  std::vector<int> vm_fds_;  // of its process, in the loop
   Vm vm_ = Vm::Primary;
   uint8_t attempt_ = 0;
   uint64_t vm_start_ = 0, stage_since_ = 0;
@@ -103,7 +109,6 @@ class TestRun {
   QemuExit qemu_exit_;
   std::string boot_error_;
   std::string ended_for_;  // why we ended a VM that had done no wrong
-  bool more_events_ = false;
 
   std::optional<ReproRequestedT> repro_request_;
   bool repro_answered_ = false;
@@ -135,6 +140,9 @@ Status TestRun::begin() {
                           *env_.clock);
   if (!bus) return std::move(bus).error();
   bus_ = std::move(bus).value();
+  loop_.watch(bus_->fd(), EPOLLIN, [](uint32_t) {});  // turn() takes what came
+  loop_.watch(env_.signal_fd, EPOLLIN, [this](uint32_t) { on_signal(); });
+  loop_.every(kDeadlineLook, [] {});
   if (auto s = announce_run({.run_id = run_id_,
                              .bus_folder = bus_folder_->path(),
                              .log = result_.log,
@@ -149,34 +157,12 @@ Status TestRun::begin() {
                        .load_1min = env_.load_1min,
                        .speed = static_cast<double>(env_.host.speed)});
 
-  // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
-  std::string argument = spec_.file;
-  for (const auto& payload : spec_.payloads)
-    if (!spec_.body.empty() && payload->name == spec_.body) argument = payload->binary;
-  std::vector<std::string> rerun = {"ktstr-launch", "run", argument, "-E", "test(=" + spec_.name + ")"};
-  rerun.insert(rerun.end(), env_.rerun_options.begin(), env_.rerun_options.end());
-  result_.rerun = shell_quote(env_.recorded ? env_.command : rerun);
-  RunStartedT started;
-  started.tool_version = kVersion;
-  started.schema_version = kSchemaVersion;
+  result_.rerun = rerun_command(spec_, env_);
+  RunStartedT started = run_started(spec_, env_);
   started.run_id = run_id_;
-  started.spec = std::make_unique<TestSpecT>(spec_);
-  for (const auto& [key, value] : env_.environment) {
-    auto kv = std::make_unique<KeyValueT>();
-    kv->key = key;
-    kv->value = value;
-    started.environment.push_back(std::move(kv));
-  }
-  started.kernel = std::make_unique<KernelInfoT>(env_.kernel);
-  started.accelerator = std::make_unique<AcceleratorInfoT>(env_.accelerator);
-  started.host = std::make_unique<HostInfoT>(env_.host);
   started.start_unix_ns = env_.clock->realtime_ns();
-  started.command = env_.command;
   started.rerun = result_.rerun;
   started.time_scale = static_cast<float>(scale_);
-  hash_programs(*started.spec);
-  if (env_.recorded) started.origin = env_.recorded->started.run_id;
-  started.files_embedded = env_.embed;
   bus_->publish(std::move(started));
   if (env_.recorded) return tell_recorded();
   if (env_.embed) return embed_files(spec_, [&](FileEmbeddedT piece) { bus_->publish(std::move(piece)); });
@@ -186,18 +172,24 @@ Status TestRun::begin() {
 // Publishes the events of the recorded primary VM. Done when the last of them is in the log.
 Status TestRun::tell_recorded() {
   for (const EventBuffer& event : env_.recorded->events) bus_->publish_event(with_run_id(event, run_id_));
-  while (recorded_until_ == 0) {
-    auto event = bus_->receive();
-    if (!event) return std::move(event).error();
-    if (!bus_->failure().empty()) return Error::system(bus_->failure());
-    if (!*event) {
-      pollfd p{bus_->fd(), POLLIN, 0};
-      ::poll(&p, 1, 20);
-    } else if ((**event).type() == Payload::VmSettled) {
-      recorded_until_ = (**event).seq();
-    }
-  }
-  return {};
+  Status failed;
+  loop_.run_until(
+      [&] {
+        while (failed.ok() && recorded_until_ == 0) {
+          auto event = bus_->receive();
+          if (!event)
+            failed = std::move(event).error();
+          else if (!bus_->failure().empty())
+            failed = Error::system(bus_->failure());
+          else if (!*event)
+            return false;
+          else if ((**event).type() == Payload::VmSettled)
+            recorded_until_ = (**event).seq();
+        }
+        return true;
+      },
+      UINT64_MAX);
+  return failed;
 }
 
 Status TestRun::start_helpers() {
@@ -228,6 +220,7 @@ Status TestRun::start_helpers() {
     started.pid = static_cast<uint32_t>(helper->pid);
     bus_->publish(std::move(started));
     log_info("started ktstr-" + std::string(name) + ", pid " + std::to_string(helper->pid));
+    loop_.watch(helper->child.pidfd(), EPOLLIN, [](uint32_t) {});  // watch_helpers() reaps
     helpers_.push_back(std::move(helper).value());
   }
   return {};
@@ -271,6 +264,11 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   session_ = std::move(session).value();
   log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " + std::to_string(session_->facts().pid));
   bus_->publish(VmStartedT(session_->facts()), vm_, attempt_);
+  // Only to wake the loop: watch_vm() reads.
+  for (int fd : {session_->qemu().pidfd(), session_->qemu().output_fd()}) {
+    loop_.watch(fd, EPOLLIN, [](uint32_t) {});
+    vm_fds_.push_back(fd);
+  }
   enter(State::kVmRunning);
 }
 
@@ -278,36 +276,22 @@ void TestRun::enter(State state) {
   constexpr const char* kNames[] = {"VM running",      "VM ended",         "settling",
                                     "awaiting answer", "awaiting verdict", "done"};
   log_debug(std::string("state: ") + kNames[static_cast<size_t>(state)]);
+  if (state != State::kVmRunning)
+    for (int fd : std::exchange(vm_fds_, {})) loop_.unwatch(fd);
   state_ = state;
   state_since_ = now();
 }
 
 void TestRun::turn() {
-  std::vector<pollfd> fds;
-  fds.push_back({bus_->fd(), POLLIN, 0});
-  fds.push_back({env_.signal_fd, POLLIN, 0});
-  for (const Helper& h : helpers_)
-    if (h.alive()) fds.push_back({h.child.pidfd(), POLLIN, 0});
-  if (session_ && state_ == State::kVmRunning) {
-    fds.push_back({session_->qemu().pidfd(), POLLIN, 0});
-    if (session_->qemu().output_fd() >= 0) fds.push_back({session_->qemu().output_fd(), POLLIN, 0});
-  }
-  ::poll(fds.data(), fds.size(), more_events_ ? 0 : 100);
-  if (fds[1].revents) on_signal();
   // A flood of events must not keep signals, deadlines and process ends waiting.
-  more_events_ = true;
-  for (int n = 0; n < 1000; ++n) {
+  bool more = true;
+  for (int n = 0; more && n < 1000; ++n) {
     auto event = bus_->receive();
-    if (!event) {
-      fatal_ = event.error().message();
-      break;
-    }
-    if (!*event) {
-      more_events_ = false;
-      break;
-    }
-    on_event(**event);
+    if (!event) fatal_ = event.error().message();
+    more = event && *event;
+    if (more) on_event(**event);
   }
+  if (more) loop_.again();
   if (fatal_.empty()) fatal_ = bus_->failure();
   if (!fatal_.empty()) {
     if (session_) session_->qemu().kill_and_reap();
@@ -382,8 +366,10 @@ void TestRun::on_signal() {
 void TestRun::watch_helpers() {
   for (Helper& h : helpers_) {
     if (!h.alive()) continue;
+    const int pidfd = h.child.pidfd();
     auto exit = h.child.poll();
     if (!exit) continue;
+    loop_.unwatch(pidfd);
     h.exit = exit;
     HelperExitedT t;
     t.name = h.name;
@@ -465,18 +451,13 @@ void TestRun::check_state() {
 
 void TestRun::publish_vm_exit() {
   VmExitedT t;
-  if (interrupted_) {
-    t.end = VmEnd::Interrupted;
-  } else if (!deadline_.empty()) {
-    t.end = VmEnd::TimedOut;
-  } else if (!ended_for_.empty()) {
-    t.end = VmEnd::Died;
-  } else if (!boot_error_.empty() || qemu_exit_.signal != 0 ||
-             (qemu_exit_.exit_code != 0 && stage_ == Stage::NotStarted)) {
-    t.end = VmEnd::QemuFailed;
-  } else {
-    t.end = stage_ == Stage::GuestFinished ? VmEnd::PoweredOff : VmEnd::Died;
-  }
+  t.end = vm_end({.interrupted = interrupted_ != 0,
+                  .timed_out = !deadline_.empty(),
+                  .ended_by_us = !ended_for_.empty(),
+                  .not_started = !boot_error_.empty(),
+                  .exit_code = qemu_exit_.exit_code,
+                  .signal = qemu_exit_.signal,
+                  .last_stage = stage_});
   t.exit_code = qemu_exit_.exit_code;
   t.signal = qemu_exit_.signal;
   t.duration_ns = now() - vm_start_;
@@ -551,7 +532,12 @@ Result<RunOutcome> TestRun::run() {
     enter(State::kAwaitAnswer);
   else
     boot(Vm::Primary, 0, nullptr);
-  while (state_ != State::kDone) turn();
+  loop_.run_until(
+      [this] {
+        turn();
+        return state_ == State::kDone;
+      },
+      UINT64_MAX);
   for (Helper& h : helpers_)
     // A failed log takes no RunFinished, so nobody would hear of it.
     if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000)))) {

@@ -1,0 +1,52 @@
+#include "launcher/run/run_facts.h"
+
+#include "launcher/vm/qemu_command.h"
+#include "launcher/run/embedded_files.h"
+#include "schemas/event_generated.h"
+#include "schemas/spec_generated.h"
+#include "version.h"
+
+namespace ktstr {
+
+std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environment) {
+  if (environment.recorded) return shell_quote(environment.command);
+  // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
+  std::string argument = spec.file;
+  for (const auto& payload : spec.payloads)
+    if (!spec.body.empty() && payload->name == spec.body) argument = payload->binary;
+  std::vector<std::string> words = {"ktstr-launch", "run", argument, "-E", "test(=" + spec.name + ")"};
+  words.insert(words.end(), environment.rerun_options.begin(), environment.rerun_options.end());
+  return shell_quote(words);
+}
+
+RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment) {
+  RunStartedT started;
+  started.tool_version = kVersion;
+  started.schema_version = kSchemaVersion;
+  started.spec = std::make_unique<TestSpecT>(spec);
+  for (const auto& [key, value] : environment.environment) {
+    auto kv = std::make_unique<KeyValueT>();
+    kv->key = key;
+    kv->value = value;
+    started.environment.push_back(std::move(kv));
+  }
+  started.kernel = std::make_unique<KernelInfoT>(environment.kernel);
+  started.accelerator = std::make_unique<AcceleratorInfoT>(environment.accelerator);
+  started.host = std::make_unique<HostInfoT>(environment.host);
+  started.command = environment.command;
+  hash_programs(*started.spec);
+  if (environment.recorded) started.origin = environment.recorded->started.run_id;
+  started.files_embedded = environment.embed;
+  return started;
+}
+
+VmEnd vm_end(const VmEndFacts& facts) {
+  if (facts.interrupted) return VmEnd::Interrupted;
+  if (facts.timed_out) return VmEnd::TimedOut;
+  if (facts.ended_by_us) return VmEnd::Died;
+  const bool refused_to_start = facts.exit_code != 0 && facts.last_stage == Stage::NotStarted;
+  if (facts.not_started || facts.signal != 0 || refused_to_start) return VmEnd::QemuFailed;
+  return facts.last_stage == Stage::GuestFinished ? VmEnd::PoweredOff : VmEnd::Died;
+}
+
+}  // namespace ktstr

@@ -1,0 +1,28 @@
+// What the launcher states at a run's start and at a VM's end, apart from when it states it (run_session).
+#pragma once
+
+#include <string>
+
+#include "launcher/run/run_session.h"
+#include "schemas/run_generated.h"
+
+namespace ktstr {
+
+// For a shell: runs this test again. Of a recorded run it is the command that was given.
+std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environment);
+
+// What is known of the run before its bus: run_id, stamps, rerun and time_scale are the caller's to fill in.
+RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment);
+
+struct VmEndFacts {
+  bool interrupted = false;  // by a signal to the launcher
+  bool timed_out = false;    // a deadline passed
+  bool ended_by_us = false;  // the launcher ended a VM that did no wrong
+  bool not_started = false;  // there never was a process
+  int exit_code = 0;         // QEMU's
+  int signal = 0;            // that ended QEMU; 0: none
+  Stage last_stage = Stage::NotStarted;
+};
+VmEnd vm_end(const VmEndFacts& facts);
+
+}  // namespace ktstr
