@@ -311,7 +311,9 @@ std::vector<BtfVariable> BtfView::variables(uint32_t datasec_id) const {
   return out;
 }
 
-// C's declarators grow from the inside out: `inner` is what has been said so far.
+// C's declarators grow from the inside out: `inner` is what has been said so far. Not libbpf's btf_dump: of a pointer
+// type that points to itself, which btf__new() lets pass, btf_dump__emit_type_decl() (1.4.6) never returns, and the BTF
+// may be a guest's.
 std::string BtfView::declare(uint32_t type_id, std::string inner, int depth) const {
   auto join = [&](std::string head) {
     if (inner.empty()) return head;
