@@ -11,6 +11,7 @@
 #include "reproer/value_plan.h"
 #include "schemas/repro_generated.h"
 #include "scx/crash_frames.h"
+#include "scx/stall.h"
 
 namespace ktstr {
 namespace {
@@ -241,7 +242,7 @@ class Stitcher {
   // Stalls: what happened to the task that waits, however long ago.
   const ProbeHitT* choose_for_subject(const ProbeTargetT& t, const std::vector<const ProbeHitT*>& entries,
                                       DecodedCallT* call) {
-    const int stuck = in_.crash ? in_.crash->stall_task_pid : 0;
+    const int stuck = in_.crash && is_stall(*in_.crash) ? in_.crash->stall_task_pid : 0;
     if (stuck && t.subject_arg != 255)
       for (auto it = entries.rbegin(); it != entries.rend(); ++it)
         if (subject_pid(t, **it) == stuck) {
@@ -334,7 +335,8 @@ class Stitcher {
       if (v->exit == v->entry) v->exit.clear();
       const bool who = spec.name.ends_with("->pid") || spec.name.ends_with("->comm");
       if (brief && !argument && !who && v->exit.empty()) continue;
-      if (v->entry == "not readable" && is_null(hit, spec)) continue;  // fields behind a NULL argument
+      const ProbeValueT* read = value_of(hit, i);
+      if (read && read->failed && !argument && is_null(hit, spec)) continue;  // fields behind a NULL argument
       call->values.push_back(std::move(v));
     }
   }

@@ -13,7 +13,7 @@ namespace ktstr {
 struct StitchInputs {
   const ProbePlanT* plan = nullptr;
   const std::vector<ProbeHitT>* hits = nullptr;  // as they came
-  const ProbeTriggeredT* trigger = nullptr;      // null: the scheduler was not thrown out
+  const ProbeTriggeredT* trigger = nullptr;      // null: the scheduler did not exit
   const ProbeAttachedT* attached = nullptr;      // null: unknown
   const CrashDetectedT* crash = nullptr;         // of the repro VM; null: none
   uint64_t end_ns = 0;                           // without a trigger: "now" of the repro VM

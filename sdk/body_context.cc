@@ -13,6 +13,7 @@
 #include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/constants.h"
 
 namespace ktstr {
 namespace {
@@ -141,7 +142,7 @@ std::chrono::nanoseconds TestContext::duration() const { return impl_->duration;
 double TestContext::time_scale() const { return impl_->time_scale; }
 unsigned TestContext::failed_checks() const { return impl_->failed; }
 
-bool TestContext::scheduler_attached() const { return read_text_or(kSchedExtState, "") == "enabled"; }
+bool TestContext::scheduler_attached() const { return read_text_or(kSchedExtState, "") == kScxStateEnabled; }
 
 bool TestContext::run_for(std::chrono::nanoseconds time) {
   using std::chrono::steady_clock;

@@ -8,7 +8,6 @@
 
 #include "base/result.h"
 #include "base/text.h"
-#include "launcher/cli/pin_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
 #include "schemas/limits.h"

@@ -48,6 +48,12 @@ struct ReproCommandOptions {
 };
 int repro_command(const ReproCommandOptions& options);
 
+// pin LOG: prints a pin for the crash that the log records, as lines for a spec's [[test]].
+struct PinCommandOptions {
+  std::string log;
+};
+int pin_command(const PinCommandOptions& options);
+
 struct LogCommandOptions {
   std::string log;
   EventPrintOptions print;

@@ -1,5 +1,3 @@
-#include "launcher/cli/declared_tests.h"
-
 #include <unistd.h>
 
 #include <charconv>
@@ -9,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/text.h"
+#include "launcher/cli/spec_files.h"
 #include "schemas/guest_paths.h"
 #include "schemas/helper_flags.h"
 #include "schemas/spec_generated.h"

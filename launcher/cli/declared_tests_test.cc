@@ -1,10 +1,9 @@
 // A real test binary (sdk/testing/sample_tests.cc), asked as `run` asks it.
-#include "launcher/cli/declared_tests.h"
-
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
 #include "base/testing/temp_dir.h"
+#include "launcher/cli/spec_files.h"
 #include "schemas/spec_generated.h"
 
 namespace ktstr {

@@ -1,5 +1,3 @@
-#include "launcher/cli/pin_command.h"
-
 #include <cstdio>
 
 #include "base/text.h"

@@ -4,8 +4,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "launcher/cli/declared_tests.h"
-
 namespace ktstr {
 namespace {
 

@@ -6,6 +6,7 @@
 
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/guest_paths.h"
 #include "schemas/log_writer.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/repro_generated.h"
@@ -119,7 +120,7 @@ void SyntheticRun::attach(const std::string& ops, Vm vm) {
   advance_ms(5);
   SchedulerStartedT scheduler;
   scheduler.pid = 77;
-  scheduler.argv = {"/ktstr/sched/scx_" + ops};
+  scheduler.argv = {std::string(kGuestSchedulers) + "scx_" + ops};
   add(std::move(scheduler), vm);
   advance_ms(900);
   SchedulerAttachedT attached;
