@@ -90,7 +90,11 @@ function(ktstr_unit_test name)
   target_compile_definitions(${name} PRIVATE ${A_DEFINITIONS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unit UNITY_BUILD OFF)
   target_link_libraries(${name} PRIVATE ${A_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 120)
+  set(test_timeout 120)
+  if(KTSTR_SANITIZE)
+    set(test_timeout 900)  # tens of times slower
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT ${test_timeout})
 endfunction()
 
 # ktstr_test_library(NAME SOURCES... [LIBS ...]): what tests and benchmarks of several folders share.

@@ -1,7 +1,7 @@
 #include "launcher/run/run_facts.h"
 
-#include "launcher/vm/qemu_command.h"
 #include "launcher/run/embedded_files.h"
+#include "launcher/vm/qemu_command.h"
 #include "schemas/event_generated.h"
 #include "schemas/spec_generated.h"
 #include "version.h"
