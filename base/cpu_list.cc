@@ -16,7 +16,8 @@ Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpu
     at = comma + 1;
     size_t dash = part.find('-');
     const auto first = parse_number<unsigned>(trim(part.substr(0, dash)));
-    const auto last = dash == std::string_view::npos ? first : parse_number<unsigned>(trim(part.substr(dash + 1)));
+    const auto last =
+        dash == std::string_view::npos ? first : parse_number<unsigned>(trim(part.substr(dash + 1)));
     if (!first || !last)
       return Error::invalid(in_quotes(list) + " is not a CPU list").with_hint("write it like \"0-3,5\"");
     if (*last < *first)
@@ -32,6 +33,20 @@ Result<std::vector<unsigned>> parse_cpu_list(std::string_view list, unsigned cpu
   for (unsigned cpu = 0; cpu < cpus; ++cpu)
     if (named[cpu]) out.push_back(cpu);
   return out;
+}
+
+std::vector<unsigned> parse_cpu_mask(std::string_view mask) {
+  std::vector<unsigned> cpus;
+  unsigned word = 0;
+  for (std::string_view rest = trim(mask); !rest.empty(); ++word) {
+    const size_t comma = rest.rfind(',');
+    const auto bits = parse_number<uint32_t>(rest.substr(comma == rest.npos ? 0 : comma + 1), 16);
+    if (!bits || word == 256) return {};
+    for (unsigned bit = 0; bit < 32; ++bit)
+      if ((*bits >> bit) & 1) cpus.push_back(word * 32 + bit);
+    rest = comma == rest.npos ? std::string_view() : rest.substr(0, comma);
+  }
+  return cpus;
 }
 
 std::string cpu_list(std::vector<unsigned> cpus) {

@@ -38,6 +38,9 @@ TEST(HumanNs, PicksTheUnit) {
 TEST(CpuList, FoldsRanges) {
   EXPECT_EQ(cpu_list({3, 1, 2, 1, 7}), "1-3,7");
   EXPECT_EQ(cpu_list({}), "");
+  EXPECT_EQ(parse_cpu_mask("f"), (std::vector<unsigned>{0, 1, 2, 3}));
+  EXPECT_EQ(cpu_list(parse_cpu_mask("1,00000000,80000001")), "0,31,64");
+  EXPECT_TRUE(parse_cpu_mask("(n/a)").empty());
 }
 
 }  // namespace

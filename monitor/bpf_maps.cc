@@ -41,6 +41,11 @@ class MapWalk {
         return storage();
       case MapKind::kArena:
         return arena();
+      case MapKind::kQueue:
+      case MapKind::kStack:
+        return queue(map_.kind() == MapKind::kStack);
+      case MapKind::kRingBuffer:
+        return {};  // records, not elements: read_ring_use()
       default:
         return "values of this kind of map are not read";
     }
@@ -106,6 +111,24 @@ class MapWalk {
         if (!visit_(element_)) return {};
       }
       if (!node) return kWild;
+    }
+    return {};
+  }
+
+  // struct bpf_queue_stack: pushed at `head`; a queue pops at `tail`, a stack below `head`.
+  std::string queue(bool is_stack) {
+    if (!l_.queue_head || !l_.queue_tail || !l_.queue_size || !(l_.queue_elements.offset)) return kNoLayout;
+    const auto head = l_.queue_head.read(memory_, map_.address),
+               tail = l_.queue_tail.read(memory_, map_.address),
+               size = l_.queue_size.read(memory_, map_.address);
+    if (!head || !tail || !size || *size == 0 || *head >= *size || *tail >= *size) return kWild;
+    const uint64_t count = (*head + *size - *tail) % *size;
+    for (uint64_t i = 0; i < count; ++i) {
+      if (!spend()) return kTooLong;
+      const uint64_t index = is_stack ? (*head + *size - 1 - i) % *size : (*tail + i) % *size;
+      element_.copies = {
+          {-1, map_.address + l_.queue_elements.offset + index * map_.value_size, map_.value_size}};
+      if (!visit_(element_)) return {};
     }
     return {};
   }
@@ -201,6 +224,7 @@ std::optional<MapFacts> read_map_facts(const GuestKernel& kernel, uint64_t addre
   map.value_type = number(l.value_type);
   map.kernel_value_type = number(l.kernel_value_type);
   map.btf = l.btf.read(memory, address).value_or(0);
+  map.record = l.record.read(memory, address).value_or(0);
   map.frozen = l.frozen.read(memory, address).value_or(0) & 1;
   return map;
 }
@@ -240,6 +264,32 @@ std::vector<uint8_t> read_map_btf(const GuestKernel& kernel, const MapFacts& map
   std::vector<uint8_t> out(*bytes);
   if (!kernel.memory().read(*data, out.data(), out.size())) return {};
   return out;
+}
+
+std::optional<MapTimer> read_map_timer(const GuestKernel& kernel, const MapFacts& map, uint64_t value) {
+  const MapLayout& l = kernel.layout().map;
+  const GuestMemory& memory = kernel.memory();
+  if (map.record == 0 || !l.timer || !l.timer_queued || !l.timer_expires) return std::nullopt;
+  const auto offset = l.timer_offset.read(memory, map.record);
+  if (!offset || static_cast<int64_t>(*offset) < 0 || *offset >= map.value_size) return std::nullopt;
+  const auto timer = l.timer.read(memory, value + *offset);
+  if (!timer) return std::nullopt;
+  if (*timer == 0) return MapTimer{};
+  const auto queued = l.timer_queued.read(memory, *timer), expires = l.timer_expires.read(memory, *timer);
+  if (!queued || !expires) return std::nullopt;
+  return MapTimer{.set = true, .armed = (*queued & 1) != 0, .expires_ns = *expires};
+}
+
+std::optional<RingUse> read_ring_use(const GuestKernel& kernel, const MapFacts& map) {
+  const MapLayout& l = kernel.layout().map;
+  const GuestMemory& memory = kernel.memory();
+  if (map.kind() != MapKind::kRingBuffer) return std::nullopt;
+  const auto ring = l.ring.read(memory, map.address);
+  if (!ring || *ring == 0) return std::nullopt;
+  const auto consumer = l.ring_consumer.read(memory, *ring), producer = l.ring_producer.read(memory, *ring),
+             mask = l.ring_mask.read(memory, *ring);
+  if (!consumer || !producer || !mask || *producer - *consumer > *mask + 1) return std::nullopt;
+  return RingUse{.unread = *producer - *consumer, .size = *mask + 1};
 }
 
 std::string walk_map(const GuestKernel& kernel, const MapFacts& map, uint32_t budget,

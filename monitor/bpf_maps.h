@@ -1,6 +1,7 @@
 // BPF maps in the guest: what a map is, and the addresses of its values. It reads no value.
 //
-// Kinds understood: arrays and hashes, plain and per CPU, LRU or not; task and cgroup storage; arenas. Every
+// Kinds understood: arrays and hashes, plain and per CPU, LRU or not; queues and stacks (what leaves first comes first);
+// task and cgroup storage; arenas. Every
 // walk is bounded by a budget of steps, whatever the guest says.
 #pragma once
 
@@ -23,7 +24,10 @@ enum class MapKind : uint32_t {
   kPerCpuArray = 6,
   kLruHash = 9,
   kLruPerCpuHash = 10,
+  kQueue = 22,
+  kStack = 23,
   kStructOps = 26,
+  kRingBuffer = 27,
   kTaskStorage = 29,
   kCgroupStorage = 32,
   kArena = 33,
@@ -35,6 +39,7 @@ struct MapFacts {
   uint32_t key_type = 0, value_type = 0;  // in its BTF; 0: none
   uint32_t kernel_value_type = 0;         // in the kernel's BTF: struct_ops
   uint64_t btf = 0;                       // struct btf of the program; 0: none
+  uint64_t record = 0;                    // struct btf_record; 0: its values hold no timer, lock or kptr
   bool frozen = false;                    // no writes from outside BPF: .rodata
   std::string name;
   MapKind kind() const { return static_cast<MapKind>(type); }
@@ -63,6 +68,21 @@ struct MapElement {
   };
   std::vector<Copy> copies;
 };
+
+// A struct bpf_timer in a value.
+struct MapTimer {
+  bool set = false;         // bpf_timer_init() was called
+  bool armed = false;       // it will fire
+  uint64_t expires_ns = 0;  // guest CLOCK_MONOTONIC, of the last start; 0: never started
+};
+// Of a value at `value`. Nullopt: values of this map hold none, or it is not readable.
+std::optional<MapTimer> read_map_timer(const GuestKernel& kernel, const MapFacts& map, uint64_t value);
+
+struct RingUse {
+  uint64_t unread = 0, size = 0;  // bytes
+};
+// Of a ring buffer. Nullopt: another kind of map, or not readable.
+std::optional<RingUse> read_ring_use(const GuestKernel& kernel, const MapFacts& map);
 
 // Calls `visit` for each element until it says false. The text is empty, or why the walk ended early, for a
 // person.

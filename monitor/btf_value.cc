@@ -74,6 +74,8 @@ class Renderer {
     switch (type.cls) {
       case BtfClass::kStruct:
       case BtfClass::kUnion:
+        if (type.name == "bpf_timer" && !sink_.timer.empty())
+          return sink_.add(name.empty() ? "timer" : name, sink_.timer);
         return members(type, bytes, name, depth);
       case BtfClass::kArray:
         if (!is_text(btf_, type)) return elements(type, bytes, name, depth);

@@ -22,6 +22,7 @@ struct FieldSink {
   uint32_t left_out = 0;
   // Work that may be done for it, about one for each leaf: nested unions give more ways than bytes.
   uint32_t visits = 1u << 18;
+  std::string timer;  // in place of a struct bpf_timer's bytes; empty: not known
   void add(std::string name, std::string value);
 };
 

@@ -19,7 +19,8 @@ class DsqReader {
     const auto id = l_.id.read(memory_, dsq);
     if (!depth || !id) return false;
     if (unless_empty && *depth == 0) return true;
-    out_.push_back({*id, static_cast<uint32_t>(*depth), kind, place, dsq});
+    out_.push_back({*id, static_cast<uint32_t>(*depth),
+                    static_cast<uint32_t>(l_.seq.read(memory_, dsq).value_or(0)), kind, place, dsq});
     return true;
   }
 

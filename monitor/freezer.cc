@@ -17,6 +17,12 @@ bool all_zero(const std::vector<uint8_t>& bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; });
 }
 
+// Of a plain map: a value of a per-CPU map has a copy for each CPU.
+bool counts_entries(MapKind kind) {
+  return kind == MapKind::kHash || kind == MapKind::kLruHash || kind == MapKind::kQueue ||
+         kind == MapKind::kStack;
+}
+
 class Capture {
  public:
   Capture(const GuestKernel& kernel, const FreezeLimits& limits) : kernel_(kernel), limits_(limits) {}
@@ -83,12 +89,16 @@ class Capture {
         value.key = element.key;
         value.cpu = place.cpu;
         value.owner = element.owner;
+        value.timer = read_map_timer(kernel_, facts, place.at);
         if (element.owner && facts.kind() == MapKind::kTaskStorage) name_owner(element.owner, value);
         map.values.push_back(std::move(value));
       }
       return true;
     });
     if (!ended.empty()) map.note = ended;
+    if (ended.empty() && counts_entries(facts.kind()))
+      map.used = static_cast<int64_t>(map.values.size() + map.left_out);
+    if (const auto ring = read_ring_use(kernel_, facts)) map.used = static_cast<int64_t>(ring->unread);
     return map;
   }
 
@@ -114,8 +124,8 @@ class Capture {
 
 class Render {
  public:
-  Render(const KernelLayout& layout, const FreezeLimits& limits)
-      : layout_(layout), fields_left_(limits.total_fields), limits_(limits) {}
+  Render(const KernelLayout& layout, const FreezeLimits& limits, uint64_t now_ns)
+      : layout_(layout), fields_left_(limits.total_fields), limits_(limits), now_ns_(now_ns) {}
 
   std::unique_ptr<FrozenMapT> map(const FrozenGuest::Map& from) {
     auto out = std::make_unique<FrozenMapT>();
@@ -126,13 +136,21 @@ class Render {
     out->max_entries = from.facts.max_entries;
     out->entries_left_out = from.left_out;
     out->note = from.note;
+    out->used = from.used;
     const BtfView* btf = view(from.btf);
-    if (!btf && from.facts.kind() != MapKind::kArena && out->note.empty()) out->note = "no BTF: bytes";
+    if (!btf && from.facts.kind() != MapKind::kArena && !is_number(from.facts) && out->note.empty())
+      out->note = "no BTF: bytes";
     for (const FrozenGuest::Value& value : from.values) out->entries.push_back(entry(from.facts, value, btf));
     return out;
   }
 
  private:
+  // Queues and stacks have no BTF: a value of this size is a pid or another number.
+  static bool is_number(const MapFacts& map) {
+    return (map.kind() == MapKind::kQueue || map.kind() == MapKind::kStack) &&
+           (map.value_size == 4 || map.value_size == 8);
+  }
+
   const BtfView* view(const std::shared_ptr<const std::vector<uint8_t>>& bytes) {
     if (!bytes || bytes->empty()) return nullptr;
     const auto [it, fresh] = views_.try_emplace(bytes.get());
@@ -148,20 +166,42 @@ class Render {
     auto out = std::make_unique<FrozenEntryT>();
     out->key = key(map, value, btf);
     FieldSink sink;
+    sink.timer = timer_text(value.timer);
     sink.limit = std::min(limits_.fields_per_entry, fields_left_);
     const uint32_t visits = sink.visits = std::min(sink.visits, visits_left_);
     if (map.kind() == MapKind::kArena) {
       words(value, sink);
     } else if (btf && map.value_type) {
       render_fields(*btf, map.value_type, value.bytes, "", sink);
+    } else if (is_number(map) && value.bytes.size() == map.value_size) {
+      uint64_t number = 0;
+      std::memcpy(&number, value.bytes.data(), value.bytes.size());
+      sink.add("value", std::to_string(number));
     } else {
       sink.add("value", render_bytes(value.bytes));
+    }
+    if (value.timer && value.timer->set) {
+      out->timer = std::make_unique<FrozenTimerT>();
+      out->timer->armed = value.timer->armed;
+      out->timer->expires_ns = value.timer->expires_ns;
+      out->timer->now_ns = now_ns_;
     }
     fields_left_ -= static_cast<uint32_t>(sink.fields.size());
     visits_left_ -= visits - sink.visits;
     out->fields = std::move(sink.fields);
     out->fields_left_out = sink.left_out;
     return out;
+  }
+
+  // Against the guest's clock at the freeze.
+  std::string timer_text(const std::optional<MapTimer>& timer) const {
+    if (!timer) return {};
+    if (!timer->set) return "not initialised";
+    if (timer->expires_ns == 0) return "never started";
+    const bool past = timer->expires_ns < now_ns_;
+    const std::string distance = human_ns(past ? now_ns_ - timer->expires_ns : timer->expires_ns - now_ns_);
+    if (timer->armed) return past ? "armed, due for " + distance : "armed, due in " + distance;
+    return past ? "not armed, was due " + distance + " ago" : "not armed, cancelled before it was due";
   }
 
   // An arena has no type: the words of a page that are not zero, by address.
@@ -208,6 +248,7 @@ class Render {
   uint32_t fields_left_;
   uint32_t visits_left_ = 1u << 23;
   const FreezeLimits& limits_;
+  uint64_t now_ns_;
   std::map<const void*, std::optional<BtfView>> views_;
 };
 
@@ -218,7 +259,9 @@ FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits) {
 }
 
 GuestFrozenT render(FrozenGuest frozen, const KernelLayout& layout, const FreezeLimits& limits) {
-  Render render(layout, limits);
+  uint64_t now_ns = 0;
+  for (const auto& cpu : frozen.facts.cpus) now_ns = std::max(now_ns, cpu->rq_clock);
+  Render render(layout, limits, now_ns);
   for (const FrozenGuest::Map& map : frozen.maps) frozen.facts.maps.push_back(render.map(map));
   return std::move(frozen.facts);
 }

@@ -1,4 +1,4 @@
-// The state of a scheduler at its exit, copied while the VM is paused: run queues, the tasks of every DSQ, its
+// The state of a scheduler at its exit, or at a long wait, copied while the VM is paused: run queues, the tasks of every DSQ, its
 // maps.
 //
 // The work has two halves, so that the VM is paused only for the copying: capture() copies bytes from the guest,
@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct FrozenGuest {
     int32_t owner_pid = -1;  // storage of tasks: whose
     std::string owner_comm;
     int cpu = -1;
+    std::optional<MapTimer> timer;
     std::vector<uint8_t> bytes;
   };
   struct Map {
@@ -44,6 +46,7 @@ struct FrozenGuest {
     std::shared_ptr<const std::vector<uint8_t>> btf;  // shared by the maps of an object
     std::vector<Value> values;
     uint32_t left_out = 0;
+    int64_t used = -1;  // FrozenMap.used
     std::string note;
   };
   std::vector<Map> maps;

@@ -1,6 +1,7 @@
 // The tasks of the state at the exit: which task runs, is runnable on which CPU, waits in which DSQ.
 #include <algorithm>
 
+#include "base/cpu_list.h"
 #include "monitor/freezer.h"
 #include "monitor/walkers.h"
 #include "schemas/monitor_generated.h"
@@ -46,12 +47,24 @@ class QueueReader {
     t->flags = static_cast<uint32_t>(l_.freeze.task_flags.read(memory_, address).value_or(0));
     const auto dsq = l_.task.dsq.read(memory_, address);
     if (dsq && *dsq) t->dsq_id = l_.dsq.id.read(memory_, *dsq).value_or(0);
+    t->vtime = l_.task.vtime.read(memory_, address).value_or(0);
+    if (const auto mask = l_.task.cpus_allowed.read(memory_, address)) t->cpus = cpus_in(*mask);
     const auto since = l_.task.runnable_at.read(memory_, address);
     if (waits && since && jiffies_) {
       const uint32_t age = static_cast<uint32_t>(jiffies_) - static_cast<uint32_t>(*since);
       if (age < 0x80000000u) t->wait_ns = age * kernel_.tick_ns();
     }
     return t;
+  }
+
+  // Of a struct cpumask; empty: not readable.
+  std::string cpus_in(uint64_t mask) const {
+    std::vector<uint64_t> words((kernel_.cpus() + 63) / 64);
+    if (!memory_.read(mask, words.data(), words.size() * sizeof(uint64_t))) return {};
+    std::vector<unsigned> cpus;
+    for (unsigned cpu = 0; cpu < kernel_.cpus(); ++cpu)
+      if ((words[cpu / 64] >> (cpu % 64)) & 1) cpus.push_back(cpu);
+    return cpu_list(std::move(cpus));
   }
 
   // Tasks of a list whose nodes are `node_offset` bytes into them. False: the list makes no sense; `out` keeps

@@ -34,6 +34,8 @@ TaskLayout task_layout(LayoutFinder& find) {
   l.dsq = find.field("task_struct", "scx.dsq");
   l.runnable_node = find.field("task_struct", "scx.runnable_node");
   l.runnable_at = find.field("task_struct", "scx.runnable_at");
+  l.vtime = find.field("task_struct", "scx.dsq_vtime");
+  l.cpus_allowed = find.field("task_struct", "cpus_ptr");
   l.tick_mult = find.field("clocksource", "mult");
   l.tick_shift = find.field("clocksource", "shift");
   return l;
@@ -75,6 +77,7 @@ DsqLayout dsq_layout(LayoutFinder& find, std::vector<std::string>& absent) {
   DsqLayout l;
   l.id = find.field("scx_dispatch_q", "id");
   l.depth = find.field("scx_dispatch_q", "nr");
+  l.seq = find.field("scx_dispatch_q", "seq");
   l.hash_table = find.field("scx_sched", "dsq_hash.tbl");
   const Field node = find.field("scx_dispatch_q", "hash_node");
   l.hash_node = node.offset;

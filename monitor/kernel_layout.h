@@ -52,6 +52,7 @@ struct RqLayout {
 struct TaskLayout {
   Field pid, comm, sched_class;
   Field dsq, runnable_node, runnable_at;  // of sched_ext_entity; runnable_at in jiffies
+  Field vtime, cpus_allowed;              // of sched_ext_entity; cpus_ptr
   Field tick_mult, tick_shift;  // of struct clocksource: one tick is mult >> shift ns of clocksource_jiffies
 };
 
@@ -67,7 +68,7 @@ struct ScxLayout {
 
 // struct scx_dispatch_q, and the three ways to reach one
 struct DsqLayout {
-  Field id, depth;
+  Field id, depth, seq;
   Field hash_table;        // scx_sched.dsq_hash.tbl
   uint32_t hash_node = 0;  // of scx_dispatch_q.hash_node
   Field buckets_count, nest, future_table;
@@ -126,6 +127,10 @@ struct MapLayout {
   Field storage_node, storage_head, storage_data, storage_owner;  // bpf_local_storage_elem, bpf_local_storage
   Field arena_start, arena_vm, vm_address;                        // bpf_arena, vm_struct
   Field ops_value;                                                // bpf_struct_ops_map.kvalue
+  Field queue_head, queue_tail, queue_size, queue_elements;       // bpf_queue_stack
+  Field ring, ring_consumer, ring_producer, ring_mask;            // bpf_ringbuf_map, bpf_ringbuf
+  Field record, timer_offset;                                     // bpf_map.record, btf_record.timer_off
+  Field timer, timer_queued, timer_expires;                       // bpf_async_kern, bpf_hrtimer
   std::map<uint64_t, std::string> type_names;                     // enum bpf_map_type: "percpu_array"
 };
 

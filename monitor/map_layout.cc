@@ -78,6 +78,21 @@ MapLayout map_layout(LayoutFinder& find) {
   l.arena_vm = find.field("bpf_arena", "kern_vm");
   l.vm_address = find.field("vm_struct", "addr");
   l.ops_value = find.field("bpf_struct_ops_map", "kvalue");
+  l.queue_head = find.field("bpf_queue_stack", "head");
+  l.queue_tail = find.field("bpf_queue_stack", "tail");
+  l.queue_size = find.field("bpf_queue_stack", "size");
+  l.queue_elements = find.field("bpf_queue_stack", "elements");
+  l.ring = find.field("bpf_ringbuf_map", "rb");
+  l.ring_consumer = find.field("bpf_ringbuf", "consumer_pos");
+  l.ring_producer = find.field("bpf_ringbuf", "producer_pos");
+  l.ring_mask = find.field("bpf_ringbuf", "mask");
+  l.record = find.field("bpf_map", "record");
+  l.timer_offset = find.field("btf_record", "timer_off");
+  l.timer = find.field("bpf_async_kern", "timer");
+  // hrtimer.state until 7.1, is_queued since.
+  l.timer_queued = find.optional("bpf_hrtimer", "timer.is_queued");
+  if (!l.timer_queued) l.timer_queued = find.field("bpf_hrtimer", "timer.state");
+  l.timer_expires = find.field("bpf_hrtimer", "timer._softexpires");
   l.type_names = enum_names(find.btf(), "bpf_map_type", "BPF_MAP_TYPE_");
   return l;
 }

@@ -23,8 +23,10 @@ std::string folder_of(const std::string& path) {
   return slash == path.npos ? "." : path.substr(0, slash);
 }
 
-std::string artifact_name(std::pair<Vm, uint8_t> vm) {
-  return vm.first == Vm::Repro ? "frozen.repro" + std::to_string(vm.second) + ".json" : "frozen.json";
+// The last early one is kept: the longest wait.
+std::string artifact_name(std::pair<Vm, uint8_t> vm, bool early) {
+  return std::string(early ? "frozen.early" : "frozen") +
+         (vm.first == Vm::Repro ? ".repro" + std::to_string(vm.second) : "") + ".json";
 }
 
 Status write_artifact(const std::string& path, const EventBuffer& event) {
@@ -118,10 +120,10 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
   }
   if (facts.watchdog) say(std::move(*facts.watchdog));
   if (facts.frozen) {
-    log_info(vm_name(vm.first, vm.second) + ": the scheduler died (" + facts.frozen->reason +
-             "); its queues are read, the VM was paused for " + human_ns(facts.frozen->held_ns) +
+    log_info(vm_name(vm.first, vm.second) + ": queues are read (" + facts.frozen->reason +
+             "), the VM was paused for " + human_ns(facts.frozen->held_ns) +
              (facts.frozen->note.empty() ? "" : " (" + facts.frozen->note + ")"));
-    const std::string name = artifact_name(vm);
+    const std::string name = artifact_name(vm, facts.frozen->early);
     const std::string folder = artifacts_.empty() ? folder_of(context.log_path()) : artifacts_;
     facts.frozen->artifact = name;
     EventHead head = context.head();

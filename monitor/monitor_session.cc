@@ -12,6 +12,13 @@
 #include "schemas/spec_generated.h"
 
 namespace ktstr {
+namespace {
+
+// A wait that is worth a look at the queues while it lasts: after the exit the kernel has moved every task.
+constexpr uint64_t kLongWait = kSecond;
+constexpr unsigned kMaxEarlyFreezes = 6;  // each wait twice as long as the one before
+
+}  // namespace
 
 MonitorSession::MonitorSession(const VmStarted& vm, const MonitorSeam& seam, LayoutCache& layouts,
                                Options options)
@@ -43,6 +50,7 @@ MonitorSession::Facts MonitorSession::tick() {
   }
   ++samples_;
   facts.sample = sampler_->sample();
+  watch_waits(facts);
   if (seam_.vcpu_threads) {
     for (VcpuThreadT& thread : seam_.vcpu_threads(qemu_pid_)) {
       facts.sample->vcpus.push_back(std::make_unique<VcpuThreadT>(std::move(thread)));
@@ -130,6 +138,38 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   // Every scheduler is taken out at the end of its test: that is no death.
   const FreezeLayout& l = kernel_->layout().freeze;
   if (workload_over_ && death.exit_kind == l.exit_unreg) return;
+  std::string reason = "sched_ext exit " + std::to_string(death.exit_kind);
+  const auto name = l.exit_names.find(death.exit_kind);
+  if (name != l.exit_names.end()) reason += " (" + name->second + ")";
+  facts.frozen = freeze(reason);
+}
+
+// The queues while a task waits: at half of the watchdog's time, or after a second, and again whenever a wait is twice
+// as long as the longest so far.
+void MonitorSession::watch_waits(Facts& facts) {
+  if (!facts.sample->scx_enabled || workload_start_ns_ == 0 || workload_over_ ||
+      early_freezes_ == kMaxEarlyFreezes)
+    return;
+  const TaskSeenT* longest = nullptr;
+  unsigned on = 0;
+  for (const auto& cpu : facts.sample->cpus) {
+    const TaskSeenT* waits = cpu->longest_waiting.get();
+    if (!waits || (longest && waits->wait_ns <= longest->wait_ns)) continue;
+    longest = waits;
+    on = cpu->cpu;
+  }
+  const uint64_t timeout = read_watchdog_timeout(*kernel_).value_or(UINT64_MAX);
+  if (!longest || longest->wait_ns < std::max(std::min(kLongWait, timeout / 2), 2 * early_wait_ns_)) return;
+  early_wait_ns_ = longest->wait_ns;
+  ++early_freezes_;
+  facts.frozen = freeze(printable(longest->comm) + "[" + std::to_string(longest->pid) + "] waits " +
+                        human_ns(longest->wait_ns) + " on CPU " + std::to_string(on) + "'s run queue");
+  facts.frozen->early = true;
+  facts.frozen->early_pid = longest->pid;
+  facts.frozen->early_wait_ns = longest->wait_ns;
+}
+
+GuestFrozenT MonitorSession::freeze(const std::string& reason) {
   const uint64_t asked = seam_.clock->monotonic_ns();
   const Status held = hold_ ? hold_->hold() : Status(Error::system(hold_error_));
   const uint64_t begin = seam_.clock->monotonic_ns();
@@ -139,9 +179,7 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   const uint64_t end = seam_.clock->monotonic_ns();
 
   GuestFrozenT fact = render(std::move(frozen), kernel_->layout());
-  fact.reason = "sched_ext exit " + std::to_string(death.exit_kind);
-  const auto name = l.exit_names.find(death.exit_kind);
-  if (name != l.exit_names.end()) fact.reason += " (" + name->second + ")";
+  fact.reason = reason;
   const uint64_t limit = held ? hold_->limit_ns() : 0;
   if (held && limit != 0 && end - asked >= limit) {
     fact.held_ns = std::max<uint64_t>(limit - std::min(limit, begin - asked), 1);
@@ -155,7 +193,7 @@ void MonitorSession::freeze(const Death& death, Facts& facts) {
   if (!released)
     fact.note +=
         (fact.note.empty() ? "" : "; ") + ("the guard resumed the VM: " + released.error().message());
-  facts.frozen = std::move(fact);
+  return fact;
 }
 
 void MonitorSession::write_due(Facts& facts) {

@@ -49,7 +49,7 @@ class MonitorSession {
     std::optional<MonitorSampleT> sample;
     std::optional<MonitorUnavailableT> unavailable;
     std::optional<MonitorStoppedT> stopped;
-    std::optional<GuestFrozenT> frozen;
+    std::optional<GuestFrozenT> frozen;  // at the exit (from watch), or early (from tick)
     std::optional<WatchdogSetT> watchdog;
     std::vector<MapWrittenT> written;
   };
@@ -73,6 +73,8 @@ class MonitorSession {
   void try_attach(Facts& facts);
   void prepare();
   void freeze(const Death& death, Facts& facts);
+  GuestFrozenT freeze(const std::string& reason);
+  void watch_waits(Facts& facts);
   void write_due(Facts& facts);
   void fail_writes(const std::string& why, Facts& facts);
 
@@ -99,6 +101,8 @@ class MonitorSession {
   uint64_t next_try_ns_ = 0;
   uint64_t samples_ = 0;
   uint64_t failed_ = 0;
+  uint64_t early_wait_ns_ = 0;  // of the last early freeze
+  unsigned early_freezes_ = 0;
   std::vector<bool> written_;  // one for each of options_.writes
 };
 

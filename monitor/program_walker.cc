@@ -113,14 +113,19 @@ const ProgramWalker::Known* ProgramWalker::learn(uint64_t program) {
   return &known_.insert_or_assign(program, std::move(known)).first->second;
 }
 
-bool ProgramWalker::read_runs(const Known& known, ProgramReading& out) const {
+bool ProgramWalker::read_runs(const Known& known, ProgramReading& out,
+                              std::vector<uint64_t>& cpu_runs) const {
   const ProgramLayout& l = kernel_.layout().program;
   std::array<uint8_t, kMaxStatsBytes> stats;
   if (known.stats == 0 || !l.runs || !l.run_ns || !l.misses || l.stats_bytes > stats.size()) return true;
+  out.first_cpu_runs = static_cast<uint32_t>(cpu_runs.size());
+  out.cpus = kernel_.cpus();
   for (uint32_t cpu = 0; cpu < kernel_.cpus(); ++cpu) {
+    cpu_runs.push_back(0);
     if (!kernel_.possible(cpu)) continue;
     if (!kernel_.memory().read(kernel_.per_cpu(known.stats, cpu), stats.data(), l.stats_bytes)) return false;
-    out.runs += l.runs.in(stats.data());
+    cpu_runs.back() = l.runs.in(stats.data());
+    out.runs += cpu_runs.back();
     out.run_ns += l.run_ns.in(stats.data());
     out.misses += l.misses.in(stats.data());
   }
@@ -141,7 +146,7 @@ bool ProgramWalker::read(Reading& reading) {
     if (reading.programs.size() == kMaxPrograms) break;
     ProgramReading one;
     one.facts = &known->facts;
-    if (!read_runs(*known, one)) return false;
+    if (!read_runs(*known, one, reading.cpu_runs)) return false;
     reading.programs.push_back(one);
   }
   return true;

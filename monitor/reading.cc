@@ -60,6 +60,7 @@ void Reading::clear() {
   clear_scheduler();
   clear_domains();
   programs.clear();
+  cpu_runs.clear();
 }
 
 void Reading::clear_scheduler() {
@@ -93,7 +94,7 @@ DomainSampleT to_event(const Reading& reading, const DomainReading& domain, cons
   return s;
 }
 
-ProgramSampleT to_event(const ProgramReading& program) {
+ProgramSampleT to_event(const Reading& reading, const ProgramReading& program) {
   ProgramSampleT s;
   s.id = program.facts->id;
   s.name = program.facts->name;
@@ -105,6 +106,8 @@ ProgramSampleT to_event(const ProgramReading& program) {
   s.run_count = program.runs;
   s.run_ns = program.run_ns;
   s.misses = program.misses;
+  const auto first = reading.cpu_runs.begin() + program.first_cpu_runs;
+  s.cpu_runs.assign(first, first + program.cpus);
   return s;
 }
 
@@ -126,7 +129,7 @@ MonitorSampleT to_event(const Reading& r, const KernelLayout& layout) {
     s.domains.push_back(std::make_unique<DomainSampleT>(to_event(r, domain, layout.domain)));
   }
   for (const ProgramReading& program : r.programs) {
-    s.programs.push_back(std::make_unique<ProgramSampleT>(to_event(program)));
+    s.programs.push_back(std::make_unique<ProgramSampleT>(to_event(r, program)));
     for (const MapSampleT& map : program.facts->maps) {
       const bool there =
           std::any_of(s.maps.begin(), s.maps.end(), [&](const auto& m) { return m->id == map.id; });
@@ -139,6 +142,7 @@ MonitorSampleT to_event(const Reading& r, const KernelLayout& layout) {
     d->depth = dsq.depth;
     d->kind = dsq.kind;
     d->place = dsq.place;
+    d->seq = dsq.seq;
     s.dsqs.push_back(std::move(d));
   }
   return s;

@@ -43,7 +43,7 @@ struct DomainReading {
 
 struct DsqReading {
   uint64_t id = 0;
-  uint32_t depth = 0;
+  uint32_t depth = 0, seq = 0;
   DsqKind kind = DsqKind::User;
   uint32_t place = 0;
   uint64_t address = 0;
@@ -61,6 +61,7 @@ struct ProgramFacts {
 struct ProgramReading {
   const ProgramFacts* facts = nullptr;  // lives in the ProgramWalker, until its next read()
   uint64_t runs = 0, run_ns = 0, misses = 0;
+  uint32_t first_cpu_runs = 0, cpus = 0;  // in Reading::cpu_runs
 };
 
 struct Reading {
@@ -82,6 +83,7 @@ struct Reading {
   std::vector<uint64_t> domain_values, domain_spans;
   uint32_t span_words = 0;
   std::vector<ProgramReading> programs;
+  std::vector<uint64_t> cpu_runs;  // calls of a program, CPU by CPU
 
   void clear();
   void clear_scheduler();  // exit_kind to dsqs
@@ -91,6 +93,6 @@ struct Reading {
 // Published forms. Text is the guest's, as it was read.
 MonitorSampleT to_event(const Reading& reading, const KernelLayout& layout);
 DomainSampleT to_event(const Reading& reading, const DomainReading& domain, const DomainLayout& layout);
-ProgramSampleT to_event(const ProgramReading& program);
+ProgramSampleT to_event(const Reading& reading, const ProgramReading& program);
 
 }  // namespace ktstr

@@ -84,6 +84,7 @@ void Sampler::fill_full() {
   }
   if (!programs_.read(reading_)) {
     reading_.programs.clear();
+    reading_.cpu_runs.clear();
     ++parts_failed_["programs"];
   }
 }
@@ -97,7 +98,7 @@ void Sampler::remember() {
   }
   for (const ProgramReading& program : reading_.programs) {
     if (last_programs_.size() < kMaxPrograms || last_programs_.contains(program.facts->id)) {
-      last_programs_.insert_or_assign(program.facts->id, to_event(program));
+      last_programs_.insert_or_assign(program.facts->id, to_event(reading_, program));
     }
   }
 }

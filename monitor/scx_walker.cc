@@ -50,4 +50,17 @@ bool read_scx_facts(const GuestKernel& kernel, const ScxRoot& root, Reading& rea
   return true;
 }
 
+std::optional<uint64_t> read_watchdog_timeout(const GuestKernel& kernel) {
+  const auto root = read_scx_root(kernel);
+  std::optional<uint64_t> jiffies;
+  if (kernel.layout().watchdog.of_scheduler) {
+    if (root && root->address)
+      jiffies = kernel.layout().watchdog.of_scheduler.read(kernel.memory(), root->address);
+  } else if (kernel.places().watchdog_timeout) {
+    jiffies = kernel.memory().get<uint64_t>(kernel.places().watchdog_timeout);
+  }
+  if (!jiffies || *jiffies > UINT32_MAX) return std::nullopt;
+  return *jiffies * kernel.tick_ns();
+}
+
 }  // namespace ktstr

@@ -41,6 +41,8 @@ struct ScxRoot {
 std::optional<ScxRoot> read_scx_root(const GuestKernel& kernel);
 // sched_ext's state, a value of enum scx_enable_state; UINT32_MAX: not known.
 uint32_t read_scx_state(const GuestKernel& kernel);
+// sched_ext's watchdog timeout in force, ns. Nullopt: this kernel does not say where it is.
+std::optional<uint64_t> read_watchdog_timeout(const GuestKernel& kernel);
 // Exit kind, name and event counters (summed over the possible CPUs) of the root.
 bool read_scx_facts(const GuestKernel& kernel, const ScxRoot& root, Reading& reading);
 // User DSQs through the root's hash, the global ones, and those bypass DSQs that are not empty.
@@ -69,7 +71,7 @@ class ProgramWalker {
   const Known* learn(uint64_t program);
   void learn_facts(uint64_t program, uint64_t aux, ProgramFacts& facts) const;
   void learn_maps(uint64_t aux, ProgramFacts& facts) const;
-  bool read_runs(const Known& known, ProgramReading& out) const;
+  bool read_runs(const Known& known, ProgramReading& out, std::vector<uint64_t>& cpu_runs) const;
 
   const GuestKernel& kernel_;
   std::unordered_map<uint64_t, Known> known_;

@@ -47,19 +47,6 @@ void WatchdogSetter::write_waiting() {
   });
 }
 
-std::optional<uint64_t> WatchdogSetter::in_force() const {
-  const auto root = read_scx_root(kernel_);
-  std::optional<uint64_t> jiffies;
-  if (kernel_.layout().watchdog.of_scheduler) {
-    if (root && root->address)
-      jiffies = kernel_.layout().watchdog.of_scheduler.read(kernel_.memory(), root->address);
-  } else if (kernel_.places().watchdog_timeout) {
-    jiffies = kernel_.memory().get<uint64_t>(kernel_.places().watchdog_timeout);
-  }
-  if (!jiffies || *jiffies > UINT32_MAX) return std::nullopt;
-  return *jiffies * kernel_.tick_ns();
-}
-
 // As the kernel makes them of milliseconds: rounded up. By HZ, since a tick need not be whole nanoseconds.
 uint64_t WatchdogSetter::wanted_jiffies() const {
   const uint64_t tick = kernel_.tick_ns();
@@ -89,7 +76,7 @@ std::optional<WatchdogSetT> WatchdogSetter::look() {
   }
   done_ = true;
   WatchdogSetT said;
-  const auto now = in_force();
+  const auto now = read_watchdog_timeout(kernel_);
   said.after_ns = now.value_or(0);
   said.before_ns = before_ns_ ? before_ns_ : said.after_ns;
   if (!now || kernel_.tick_ns() == 0) {
@@ -102,7 +89,7 @@ std::optional<WatchdogSetT> WatchdogSetter::look() {
   } else if (auto status = write_in_force(); !status) {
     said.error = status.error().message();
   } else {
-    said.after_ns = in_force().value_or(0);
+    said.after_ns = read_watchdog_timeout(kernel_).value_or(0);
   }
   return said;
 }

@@ -27,7 +27,6 @@ class WatchdogSetter {
 
  private:
   void write_waiting();
-  std::optional<uint64_t> in_force() const;  // ns
   uint64_t wanted_jiffies() const;
   Status write_in_force();
 

@@ -7,7 +7,7 @@
 #include <charconv>
 
 #include "reporter/names.h"
-#include "reporter/wait_place.h"
+#include "reporter/wait_cause.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
@@ -104,18 +104,7 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
           : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
                         crash.stall_ns ? seconds(crash.stall_ns) : "too long");
   std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
-  const DumpTask* task =
-      crash.stall_task_pid ? vm.scheduler.words.dump().find(crash.stall_task_pid) : nullptr;
-  if (task) {
-    const std::string place = wait_place(vm, task->pid);
-    const std::string where =
-        task->held_by_scheduler()
-            ? fmt::format("in the scheduler's custody (ops_state QUEUED, {}: enqueued, never dispatched)",
-                          place)
-            : place;
-    text += fmt::format("; it waits {}, on CPU {}'s run queue", where, task->cpu);
-    if (task->runnable_ms < 0) text += fmt::format(", since {} ms before the dump", -task->runnable_ms);
-  }
+  if (crash.stall_task_pid > 0) text += "; " + explain_wait(vm, crash.stall_task_pid).summary;
   return scheduler_frame(crash) ? text + frame_note(crash, vm) : text;
 }
 

@@ -27,9 +27,14 @@ std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event
     case Payload::MonitorUnavailable:
       unavailable = std::string(str(event.as<MonitorUnavailable>()->reason()));
       return {};
-    case Payload::GuestFrozen:
-      frozen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
+    case Payload::GuestFrozen: {
+      auto seen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
+      if (!seen.early)
+        frozen = std::move(seen);
+      else if (!early || early->early_wait_ns <= seen.early_wait_ns)
+        early = std::move(seen);
       return {};
+    }
     case Payload::MapWritten:
       if (map_writes.size() < kMaxWrites) map_writes.push_back(unpack<MapWrittenT>(*event.as<MapWritten>()));
       return {};

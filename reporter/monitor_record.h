@@ -22,6 +22,7 @@ struct MonitorRecord {
   std::optional<MonitorStoppedT> stopped;
   MonitorSummary summary;
   StallWatch waits;
+  std::optional<GuestFrozenT> early;    // while a task waited, before any exit: the longest wait
   std::optional<GuestFrozenT> frozen;   // at the scheduler's end: the last one
   std::vector<MapWrittenT> map_writes;  // bounded
   std::optional<WatchdogSetT> watchdog;

@@ -39,7 +39,9 @@ TEST(GoldenReport, Pass) { expect_golden("pass", SyntheticRun::good().text()); }
 
 TEST(GoldenReport, CrashWithRepro) {
   SyntheticRun run = SyntheticRun::demo_crash();
-  run.add(ReproRequestedT{}, Vm::Host);
+  ReproRequestedT requested;
+  requested.plan = std::make_unique<ProbePlanT>();
+  run.add(std::move(requested), Vm::Host);
   run.boot(Vm::Repro, 1);
   ProbeAttachedT probes;
   probes.attach_ns = 310'000'000;

@@ -22,6 +22,7 @@ const Column kColumns[] = {
     {"state", {}, [](const DumpTask& t) { return fmt::format("{}{}", t.current ? "*" : "", t.state); }},
     {"runnable since", {}, [](const DumpTask& t) { return fmt::format("{} ms", t.runnable_ms); }},
     {"waits in", {}, [](const DumpTask& t) { return t.dsq().empty() ? "-" : dsq_name(t.dsq()); }},
+    {"vtime", "dsq_vtime"},
     {"slice", "slice"},
     {"weight", "weight"},
     {"cpus", "cpus"},

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "reporter/monitor_checks.h"
 #include "reporter/sections.h"
-#include "reporter/wait_place.h"
+#include "reporter/wait_cause.h"
 #include "schemas/monitor_generated.h"
 #include "scx/stall.h"
 #include "scx/vocabulary.h"
@@ -150,37 +150,18 @@ void vcpus(const MonitorSummary& m, Page& page) {
   }
 }
 
-// Only for a stall, or a CPU that seemed stuck: whose fault.
+// Only for a stall, or a CPU that seemed stuck.
 void attribution(const VmRecord& vm, Page& page) {
   const bool stalled = vm.scheduler.crash && is_stall(*vm.scheduler.crash);
   if (!stalled && !vm.monitor.summary.sustained(vm.monitor.summary.stuck())) return;
   auto wait = vm.monitor.waits.find(stalled ? vm.scheduler.crash->stall_task_pid : 0);
-  if (!wait) {
-    page.line("cause of the wait: could not be evaluated: no sample saw the task waiting");
-    return;
-  }
-  const char* blame = wait->ran_idle * 2 > wait->samples ? "the scheduler: the CPU was idle meanwhile"
-                                                         : "the scheduler: it gave the CPU to other tasks";
-  std::string rt;
-  switch (fault_of(*wait)) {
-    case WaitFault::kScheduler:
-      break;
-    case WaitFault::kRealTime:
-      rt = fmt::format("a real-time task: {}[{}] had the CPU", wait->rt_comm, wait->rt_pid);
-      blame = rt.c_str();
-      break;
-    case WaitFault::kHost:
-      blame = "the host: it did not run the guest's CPUs";
-      break;
-  }
-  page.linef("cause of the wait: {}", blame);
-  page.linef(
-      "  {}[{}] waited {} on CPU {}, {}; in {} samples the CPU ran sched_ext tasks {}, real-time {}, others "
-      "{}, "
-      "idle {}; a vCPU thread waited {} of {} for a host CPU",
-      wait->comm, wait->pid, human_ns(wait->wait_ns), wait->cpu, wait_place(vm, wait->pid), wait->samples,
-      wait->ran_ext, wait->ran_rt, wait->ran_other, wait->ran_idle, human_ns(wait->host_wait_ns),
-      human_ns(wait->span_ns));
+  const int pid = wait ? wait->pid : stalled ? vm.scheduler.crash->stall_task_pid : 0;
+  if (pid <= 0) return page.line("cause of the wait: could not be evaluated: no sample saw the task waiting");
+  const WaitCause cause = explain_wait(vm, pid);
+  page.linef("cause of the wait: {}",
+             cause.what == WaitClass::kUnknown ? "the facts name none" : cause.summary);
+  for (const std::string& line : cause.evidence) page.line("  " + line);
+  if (!wait && cause.what == WaitClass::kUnknown) page.line("  no sample saw the task waiting");
 }
 
 // One condition as a flag: yes only when it held as long as the threshold says.

@@ -18,6 +18,9 @@ void scheduler_log_section(const RunModel& model, Page& page);
 void monitor_section(const RunModel& model, Page& page);
 // A part of it: the guest's state at the scheduler's exit.
 void frozen_part(const VmRecord& vm, Page& page);
+// An entry of a hash, queue or storage whose key or value names the thread.
+bool is_about_task(const FrozenMapT& map, const FrozenEntryT& entry, int pid);
+bool holds_task(const FrozenMapT& map, int pid);
 void dump_section(const RunModel& model, Page& page);
 void repro_section(const RunModel& model, const Judgement& judgement, Page& page);
 // Not one of the eight: the whole console, under KTSTR_VERBOSE=1 or RUST_BACKTRACE.

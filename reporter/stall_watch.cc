@@ -7,11 +7,40 @@
 #include "scx/constants.h"
 
 namespace ktstr {
+namespace {
 
-WaitFault fault_of(const Wait& wait) {
-  if (wait.span_ns && wait.host_wait_ns * 2 > wait.span_ns) return WaitFault::kHost;
-  if (wait.samples && wait.ran_rt * 2 > wait.samples) return WaitFault::kRealTime;
-  return WaitFault::kScheduler;
+void tally(const CpuSample& cpu, CpuTally& t) {
+  const TaskSeen* curr = cpu.curr();
+  if (!curr) {
+    ++t.idle;
+  } else if (curr->sched_class() == SchedClass::Ext) {
+    ++t.ext;
+  } else if (curr->sched_class() == SchedClass::RealTime || curr->sched_class() == SchedClass::Deadline ||
+             curr->sched_class() == SchedClass::Stop) {
+    ++t.real_time;
+  } else {
+    ++t.other;
+  }
+}
+
+}  // namespace
+
+std::optional<uint64_t> Wait::taken_from(uint64_t dsq) const {
+  if (!dsqs_first || dsqs_first == dsqs_last) return std::nullopt;
+  const auto before = dsqs_first->dsqs.find(dsq), after = dsqs_last->dsqs.find(dsq);
+  if (before == dsqs_first->dsqs.end() || after == dsqs_last->dsqs.end()) return std::nullopt;
+  if (after->second.seq == 0 && after->second.depth != 0) return std::nullopt;  // a log without seq
+  const uint32_t inserted = after->second.seq - before->second.seq;
+  const int64_t grown = int64_t{after->second.depth} - int64_t{before->second.depth};
+  return static_cast<uint64_t>(std::max<int64_t>(int64_t{inserted} - grown, 0));
+}
+
+std::optional<uint64_t> Wait::calls(const std::string& program, unsigned on_cpu) const {
+  if (!runs_first || runs_first == runs_last) return std::nullopt;
+  const auto before = runs_first->cpu_runs.find(program), after = runs_last->cpu_runs.find(program);
+  if (before == runs_first->cpu_runs.end() || after == runs_last->cpu_runs.end()) return std::nullopt;
+  if (on_cpu >= before->second.size() || on_cpu >= after->second.size()) return std::nullopt;
+  return after->second[on_cpu] - std::min(before->second[on_cpu], after->second[on_cpu]);
 }
 
 void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
@@ -19,6 +48,13 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
   std::vector<uint64_t> host_wait;
   if (sample.vcpus())
     for (const VcpuThread* thread : *sample.vcpus()) host_wait.push_back(thread->wait_ns());
+  const auto look = look_at(sample);
+  std::vector<CpuTally> tallies;
+  for (const CpuSample* cpu : *sample.cpus()) {
+    if (cpu->cpu() >= 8192) continue;
+    if (cpu->cpu() >= tallies.size()) tallies.resize(cpu->cpu() + size_t{1});
+    tally(*cpu, tallies[cpu->cpu()]);
+  }
   for (const CpuSample* cpu : *sample.cpus()) {
     if (cpu->cpu() >= 8192) continue;
     if (cpu->cpu() >= open_.size()) open_.resize(cpu->cpu() + size_t{1});
@@ -41,18 +77,30 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
     // The kernel moves what waits there when it aborts the scheduler: the task waited elsewhere before.
     if (waiter->dsq_id() != kScxDsqBypass || wait.samples == 0) wait.dsq_id = waiter->dsq_id();
     ++wait.samples;
-    const TaskSeen* curr = cpu->curr();
-    if (!curr) {
-      ++wait.ran_idle;
-    } else if (curr->sched_class() == SchedClass::Ext) {
-      ++wait.ran_ext;
-    } else if (curr->sched_class() == SchedClass::RealTime || curr->sched_class() == SchedClass::Deadline ||
-               curr->sched_class() == SchedClass::Stop) {
-      ++wait.ran_rt;
-      wait.rt_comm = std::string(str(curr->comm()).substr(0, 64));
-      wait.rt_pid = curr->pid();
-    } else {
-      ++wait.ran_other;
+    const CpuTally& now = tallies[cpu->cpu()];
+    wait.ran_idle += now.idle;
+    wait.ran_ext += now.ext;
+    wait.ran_rt += now.real_time;
+    wait.ran_other += now.other;
+    if (now.real_time) {
+      wait.rt_comm = std::string(str(cpu->curr()->comm()).substr(0, 64));
+      wait.rt_pid = cpu->curr()->pid();
+    }
+    if (wait.cpus.size() < tallies.size()) wait.cpus.resize(tallies.size());
+    for (size_t i = 0; i < tallies.size(); ++i) {
+      wait.cpus[i].idle += tallies[i].idle;
+      wait.cpus[i].ext += tallies[i].ext;
+      wait.cpus[i].real_time += tallies[i].real_time;
+      wait.cpus[i].other += tallies[i].other;
+    }
+    // The kernel's bypass at the abort moves everything: what is seen then is not what the scheduler did.
+    if (sample.scx_enabled() && sample.exit_kind() == 0) {
+      wait.dsqs_last = look;
+      if (!wait.dsqs_first) wait.dsqs_first = look;
+      if (!look->cpu_runs.empty()) {
+        wait.runs_last = look;
+        if (!wait.runs_first) wait.runs_first = look;
+      }
     }
     wait.span_ns = host_ns - open.since_ns;
     for (size_t i = 0; i < std::min(host_wait.size(), open.host_wait_at_start.size()); ++i) {
@@ -60,6 +108,20 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
         wait.host_wait_ns = std::max(wait.host_wait_ns, host_wait[i] - open.host_wait_at_start[i]);
     }
   }
+}
+
+std::shared_ptr<const ServiceLook> StallWatch::look_at(const MonitorSample& sample) {
+  auto look = std::make_shared<ServiceLook>();
+  if (sample.dsqs())
+    for (const DsqSample* dsq : *sample.dsqs())
+      if (dsq->kind() != DsqKind::Bypass && look->dsqs.size() < kMaxDsqs)
+        look->dsqs[dsq->id()] = {dsq->seq(), dsq->depth()};
+  if (sample.programs())
+    for (const ProgramSample* program : *sample.programs())
+      if (program->cpu_runs() && look->cpu_runs.size() < kMaxPrograms)
+        look->cpu_runs[std::string(str(program->name()).substr(0, 128))].assign(program->cpu_runs()->begin(),
+                                                                                program->cpu_runs()->end());
+  return look;
 }
 
 void StallWatch::keep(const Wait& wait) {

@@ -1,8 +1,11 @@
-// Whose fault a wait was: from the monitor's samples, for the tasks that waited longest on a run queue, what
-// their CPU did meanwhile, and whether the host ran the guest at all.
+// From the monitor's samples, for the tasks that waited longest on a run queue: what each CPU did meanwhile, which DSQs
+// were served, where the scheduler's programs ran, and whether the host ran the guest at all. What follows from it is
+// said by wait_cause.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +13,21 @@
 #include "schemas/monitor_generated.h"
 
 namespace ktstr {
+
+// Who had a CPU, in samples.
+struct CpuTally {
+  uint32_t idle = 0, ext = 0, real_time = 0, other = 0;
+  uint32_t samples() const { return idle + ext + real_time + other; }
+};
+
+// Totals at one moment: user DSQs and the global ones by id, programs by name and CPU (full samples only).
+struct ServiceLook {
+  struct Dsq {
+    uint32_t seq = 0, depth = 0;
+  };
+  std::map<uint64_t, Dsq> dsqs;
+  std::map<std::string, std::vector<uint64_t>> cpu_runs;
+};
 
 struct Wait {
   int pid = 0;
@@ -24,10 +42,15 @@ struct Wait {
   uint64_t span_ns = 0;  // of the samples, host time
   uint64_t host_wait_ns =
       0;  // QEMU's vCPU threads, in that span: runnable without a host CPU, the worst thread
-};
+  std::vector<CpuTally> cpus;  // by CPU, in the samples of the span
+  // The first and the last look within the span; null: none. The two may be one.
+  std::shared_ptr<const ServiceLook> dsqs_first, dsqs_last, runs_first, runs_last;
 
-enum class WaitFault { kScheduler, kRealTime, kHost };
-WaitFault fault_of(const Wait& wait);
+  // Tasks that left the DSQ between the looks; nullopt: not seen at both, or the monitor did not count (old logs).
+  std::optional<uint64_t> taken_from(uint64_t dsq) const;
+  // Calls of a program on a CPU between the looks; nullopt: there are no two looks.
+  std::optional<uint64_t> calls(const std::string& program, unsigned on_cpu) const;
+};
 
 class StallWatch {
  public:
@@ -42,8 +65,10 @@ class StallWatch {
     std::vector<uint64_t> host_wait_at_start;
   };
   void keep(const Wait& wait);
+  static std::shared_ptr<const ServiceLook> look_at(const MonitorSample& sample);
 
   std::vector<Open> open_;  // per CPU; pid 0: nobody waits
+  static constexpr size_t kMaxDsqs = 1024, kMaxPrograms = 64;
   std::vector<Wait> kept_;  // the longest, one a pid
   static constexpr size_t kMaxKept = 64;
 };

@@ -65,10 +65,13 @@ void VmRecord::tell_timeline(const EventBuffer& event, Stage before) {
     case Payload::SchedulerExited:
       return timeline.mark(now, scheduler.exit->requested ? "scheduler's process ended, as asked"
                                                           : "scheduler's process ended by itself");
-    case Payload::GuestFrozen:
-      return timeline.mark(now, monitor.frozen->held_ns
-                                    ? "the monitor paused the VM and copied the scheduler's state"
-                                    : "the monitor copied the scheduler's state without a pause");
+    case Payload::GuestFrozen: {
+      const auto* seen = event.as<GuestFrozen>();
+      std::string what = seen->held_ns() ? "the monitor paused the VM and copied the scheduler's state"
+                                         : "the monitor copied the scheduler's state without a pause";
+      if (seen->early()) what += ": " + std::string(str(seen->reason()).substr(0, 512));
+      return timeline.mark(now, what);
+    }
     case Payload::MapWritten: {
       const auto write = unpack<MapWrittenT>(*event.as<MapWritten>());
       const std::string what = write.map + (write.field.empty() ? "" : " " + write.field);

@@ -53,6 +53,7 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
   const int list = b.structure("list_head", 16, {{"next", b.pointer, 0}, {"prev", b.pointer, 8}});
   const int dsq = b.structure("scx_dispatch_q", kDsqBytes,
                               {{"nr", b.u32, kDsqDepth},
+                               {"seq", b.u32, kDsqSeq},
                                {"id", b.u64, kDsqId},
                                {"hash_node", head, kDsqNode},
                                {"list", list, kDsqTasks}});
@@ -67,6 +68,7 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
                                  {{"dsq", b.pointer, kTaskDsq - 48},
                                   {"runnable_node", list, kTaskRunnable - 48},
                                   {"runnable_at", b.u64, kTaskRunnableAt - 48},
+                                  {"dsq_vtime", b.u64, kTaskVtime - 48},
                                   {"dsq_list", cursor, kTaskList - 48},
                                   {"flags", b.u32, kTaskFlags - 48}});
   b.structure("task_struct", kTaskBytes,
@@ -74,6 +76,7 @@ void add_scheduler(Builder& b, bool pcpu_layout) {
                {"pid", b.s32, kTaskPid},
                {"__state", b.u32, kTaskState},
                {"sched_class", b.pointer, kTaskClass},
+               {"cpus_ptr", b.pointer, kTaskCpus},
                {"scx", entity, 48}});
   const int info = b.structure("sched_info", 16, {{"pcount", b.u64, 0}, {"run_delay", b.u64, 8}});
   b.structure("rq", kRqBytes,
@@ -170,6 +173,7 @@ void add_programs(Builder& b) {
                                {"btf_key_type_id", b.u32, kMapKeyType},
                                {"btf_value_type_id", b.u32, kMapValueType},
                                {"btf_vmlinux_value_type_id", b.u32, kMapKernelType},
+                               {"record", b.pointer, kMapRecord},
                                {"frozen", b.u8, kMapFrozen}});
   const int bytes = b.array(b.u8, 0);
   b.structure("btf", 32, {{"data", b.pointer, kBtfData}, {"data_size", b.u32, kBtfSize}});
@@ -194,6 +198,19 @@ void add_programs(Builder& b) {
   b.structure("bpf_local_storage", 32, {{"owner", b.pointer, kStorageOwner}});
   b.structure("bpf_arena", 112,
               {{"map", map, 0}, {"user_vm_start", b.u64, kArenaStart}, {"kern_vm", b.pointer, kArenaVm}});
+  b.structure("bpf_queue_stack", 112,
+              {{"map", map, 0},
+               {"head", b.u32, 96},
+               {"tail", b.u32, 100},
+               {"size", b.u32, 104},
+               {"elements", bytes, 112}});
+  b.structure("bpf_ringbuf_map", 104, {{"map", map, 0}, {"rb", b.pointer, 96}});
+  b.structure("bpf_ringbuf", 24,
+              {{"mask", b.u64, 0}, {"consumer_pos", b.u64, 8}, {"producer_pos", b.u64, 16}});
+  b.structure("btf_record", 16, {{"timer_off", b.s32, 8}});
+  b.structure("bpf_async_kern", 16, {{"timer", b.pointer, 0}});
+  const int hrtimer = b.structure("hrtimer", 24, {{"_softexpires", b.u64, 0}, {"state", b.u8, 8}});
+  b.structure("bpf_hrtimer", 32, {{"timer", hrtimer, 8}});
   b.structure("vm_struct", 32, {{"addr", b.pointer, kVmAddress}});
   b.structure("bpf_struct_ops_map", 192, {{"map", map, 0}, {"kvalue", b.u64, kOpsMapValue}});
   b.enumeration("bpf_map_type",

@@ -30,9 +30,11 @@ inline constexpr uint32_t kScxRqLocal = 8, kScxRqRunning = 80, kScxRqFlags = 84,
 inline constexpr uint32_t kRqRt = 176, kRtRunning = 4;
 inline constexpr uint32_t kTaskComm = 8, kTaskPid = 32, kTaskClass = 40, kTaskDsq = 56, kTaskRunnable = 64,
                           kTaskRunnableAt = 80, kTaskBytes = 128;
-inline constexpr uint32_t kTaskState = 36, kTaskList = 88, kTaskListFlags = 104, kTaskFlags = 108;
+inline constexpr uint32_t kTaskState = 36, kTaskList = 88, kTaskListFlags = 104, kTaskFlags = 108,
+                          kTaskVtime = 112, kTaskCpus = 120;
 // struct scx_dispatch_q
-inline constexpr uint32_t kDsqDepth = 12, kDsqId = 24, kDsqNode = 40, kDsqTasks = 48, kDsqBytes = 64;
+inline constexpr uint32_t kDsqDepth = 12, kDsqSeq = 16, kDsqId = 24, kDsqNode = 40, kDsqTasks = 48,
+                          kDsqBytes = 64;
 // struct scx_sched
 inline constexpr uint32_t kScxOpsName = 48, kScxHash = 192, kScxGlobal = 216, kScxPerCpu = 224,
                           kScxExitKind = 236, kScxWatchdog = 240, kScxBytes = 256;
@@ -56,7 +58,7 @@ inline constexpr uint32_t kAuxId = 4, kAuxVerified = 8, kAuxName = 16, kAuxKsymN
 inline constexpr uint32_t kStatsRuns = 8, kStatsNs = 16, kStatsMisses = 24, kStatsBytes = 32;
 inline constexpr uint32_t kMapId = 4, kMapType = 8, kMapKey = 12, kMapValue = 16, kMapEntries = 20,
                           kMapName = 24, kMapFlags = 40, kMapBtf = 48, kMapKeyType = 56, kMapValueType = 60,
-                          kMapKernelType = 64, kMapFrozen = 68, kMapBytes = 96;
+                          kMapKernelType = 64, kMapFrozen = 68, kMapRecord = 72, kMapBytes = 96;
 inline constexpr uint32_t kBtfData = 8, kBtfSize = 20;
 inline constexpr uint32_t kArrayStride = 96, kArrayValues = 104;
 inline constexpr uint32_t kHashBuckets = 96, kHashCount = 104, kBucketFirst = 8, kBucketBytes = 24,

@@ -7,6 +7,8 @@ struct scx_config {
   __u64 fail_after;  // enqueues that go well before the bug shows
   __u64 dsq_id;      // a DSQ to insert into
   __u64 own_pid;     // the scheduler's own process: never made a victim
+  __u64 fault;       // scx_starve: enum starve_fault
+  __u64 cpus;        // scx_starve: CPUs that have a DSQ
 };
 
 // .bss.stats: counters, updated with atomics by the BPF half.

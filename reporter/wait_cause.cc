@@ -1,0 +1,261 @@
+#include "reporter/wait_cause.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/cpu_list.h"
+#include "base/text.h"
+#include "reporter/sections.h"
+#include "reporter/wait_place.h"
+#include "schemas/monitor_generated.h"
+#include "scx/vocabulary.h"
+
+namespace ktstr {
+namespace {
+
+constexpr uint64_t kFewestSamples = 5;  // fewer prove nothing
+constexpr size_t kMaxQueuesSaid = 6;
+
+bool mostly(uint64_t part, uint64_t whole) { return whole >= kFewestSamples && part * 10 >= whole * 8; }
+
+std::string times(uint64_t n) { return n == 1 ? "once" : fmt::format("{} times", n); }
+
+std::string cpus_words(const std::vector<unsigned>& cpus) {
+  return fmt::format("{} {}", cpus.size() == 1 ? "CPU" : "CPUs", cpu_list(cpus));
+}
+
+class Explanation {
+ public:
+  Explanation(const VmRecord& vm, int pid)
+      : vm_(vm),
+        pid_(pid),
+        wait_(vm.monitor.waits.find(pid)),
+        task_(vm.scheduler.words.dump().find(pid)),
+        dsq_(wait_dsq(vm, pid)),
+        place_(wait_place(vm, pid)),
+        allowed_(allowed_cpus(vm, pid)) {
+    for (const CallbackFact& callback : vm.scheduler.callbacks)
+      if (callback.member == "dispatch") dispatch_ = callback.name;
+    count();
+  }
+
+  WaitCause run() {
+    decide();
+    tell_cpus();
+    tell_queues();
+    tell_maps();
+    tell_timers();
+    return std::move(out_);
+  }
+
+ private:
+  // Sums over the CPUs on which it may run; over all when those are not known.
+  void count() {
+    if (!wait_) return;
+    for (unsigned cpu = 0; cpu < wait_->cpus.size(); ++cpu) {
+      if (!allowed_.empty() && std::find(allowed_.begin(), allowed_.end(), cpu) == allowed_.end()) {
+        if (auto calls = wait_->calls(dispatch_, cpu)) calls_elsewhere_ += *calls;
+        continue;
+      }
+      const CpuTally& t = wait_->cpus[cpu];
+      if (t.samples() == 0) continue;
+      ++seen_;
+      if (mostly(t.idle, t.samples())) idle_.push_back(cpu);
+      if (mostly(t.real_time, t.samples())) real_time_.push_back(cpu);
+      if (mostly(t.ext, t.samples())) busy_.push_back(cpu);
+      if (auto calls = wait_->calls(dispatch_, cpu)) {
+        calls_ = calls_.value_or(0) + *calls;
+        if (idle_.size() && idle_.back() == cpu) idle_calls_ += *calls;
+      }
+    }
+    if (dsq_ && *dsq_) taken_ = wait_->taken_from(*dsq_);
+  }
+
+  void say(WaitClass what, std::string summary) { out_ = {what, std::move(summary), {}}; }
+  // Nothing when it may run anywhere, or when it is not known how many CPUs there are.
+  std::string only() const {
+    const size_t all = wait_ ? wait_->cpus.size() : frozen() ? frozen()->cpus.size() : 0;
+    if (allowed_.empty() || (allowed_.size() > 1 && (all == 0 || allowed_.size() >= all))) return "";
+    return fmt::format("it may run on {} only; ", cpus_words(allowed_));
+  }
+  std::string held() const { return human_ns(wait_->span_ns); }
+
+  void decide() {
+    std::string waits = fmt::format("{}it waits {}", only(), place_);
+    if (task_) waits += fmt::format(", on CPU {}'s run queue", task_->cpu);
+    if (task_ && task_->held_by_scheduler()) {
+      say(WaitClass::kHeldByScheduler,
+          waits + ": the scheduler holds it (ops_state QUEUED: it was enqueued and never dispatched)" +
+              in_maps());
+      return;
+    }
+    if (!wait_ || wait_->samples < kFewestSamples) return say(WaitClass::kUnknown, waits);
+    if (seen_ && real_time_.size() == seen_)
+      return say(WaitClass::kRealTime, fmt::format("{}; meanwhile {} ran {}[{}], a real-time task", waits,
+                                                   cpus_words(real_time_), wait_->rt_comm, wait_->rt_pid));
+    // An idle CPU is the guest's own decision: the host did run it.
+    if (idle_.empty() && wait_->span_ns && wait_->host_wait_ns * 2 > wait_->span_ns)
+      return say(WaitClass::kHost, fmt::format("{}; the host did not run the guest's CPUs for {} of {}",
+                                               waits, human_ns(wait_->host_wait_ns), held()));
+    if (!dsq_ || *dsq_ == 0) return say(WaitClass::kUnknown, waits);
+    if (!idle_.empty()) return idle_cpu(waits);
+    if (taken_ && *taken_ == 0 && taken_elsewhere() > 0)
+      return say(
+          WaitClass::kDsqNotConsumed,
+          fmt::format("{}; nothing was taken from that DSQ for {}, while {} tasks were taken from others",
+                      waits, held(), taken_elsewhere()));
+    if (taken_ && *taken_ > 0 && busy_.size() == seen_ && seen_)
+      return say(
+          WaitClass::kStarvedInOrder,
+          fmt::format("{}; {} other tasks were taken from that DSQ meanwhile{}", waits, *taken_, order()));
+    say(WaitClass::kUnknown, waits);
+  }
+
+  // A CPU on which it may run was idle: what kept it from taking the task.
+  void idle_cpu(const std::string& waits) {
+    const std::string idle = fmt::format("{}; {} could run it and {} idle for {}", waits, cpus_words(idle_),
+                                         idle_.size() == 1 ? "was" : "were", held());
+    const std::string stopped = stopped_timer();
+    if (!stopped.empty()) return say(WaitClass::kTimerStopped, fmt::format("{}; {}", idle, stopped));
+    if (!calls_) return say(WaitClass::kUnknown, idle);
+    if (idle_calls_ == 0)
+      return say(WaitClass::kNotKicked,
+                 fmt::format("{}: ops.dispatch was not called there, so nobody kicked {}", idle,
+                             idle_.size() == 1 ? "it" : "them"));
+    if (taken_ && *taken_ == 0) {
+      const bool anywhere = taken_elsewhere() > 0;
+      return say(anywhere ? WaitClass::kDsqNotConsumed : WaitClass::kDispatchMovesNothing,
+                 fmt::format("{}: ops.dispatch was called {} there and took {}", idle, times(idle_calls_),
+                             anywhere ? "nothing from that DSQ" : "nothing from any DSQ"));
+    }
+    say(WaitClass::kUnknown,
+        taken_ ? fmt::format("{}: ops.dispatch was called {} there and took {} from that DSQ", idle,
+                             times(idle_calls_), *taken_)
+               : idle);
+  }
+
+  uint64_t taken_elsewhere() const {
+    uint64_t sum = 0;
+    if (wait_ && wait_->dsqs_last)
+      for (const auto& [id, now] : wait_->dsqs_last->dsqs)
+        if (!dsq_ || id != *dsq_) sum += wait_->taken_from(id).value_or(0);
+    return sum;
+  }
+
+  // ", vtime 1000; the first in it has 0": of a DSQ that is sorted by vtime.
+  std::string order() const {
+    if (!vm_.monitor.early) return "";
+    for (const auto& dsq : vm_.monitor.early->dsqs) {
+      if (dsq->id != *dsq_ || dsq->tasks.empty()) continue;
+      for (const auto& task : dsq->tasks)
+        if (task->pid == pid_ && task->vtime != dsq->tasks.front()->vtime)
+          return fmt::format(" (its vtime is {}, that of the first is {})", task->vtime,
+                             dsq->tasks.front()->vtime);
+    }
+    return "";
+  }
+
+  const GuestFrozenT* frozen() const {
+    return vm_.monitor.frozen ? &*vm_.monitor.frozen : vm_.monitor.early ? &*vm_.monitor.early : nullptr;
+  }
+
+  std::string in_maps() const {
+    std::string text;
+    if (const GuestFrozenT* f = frozen())
+      for (const auto& map : f->maps)
+        if (holds_task(*map, pid_))
+          text += fmt::format("{} {} ({})", text.empty() ? "; its pid is in map" : ",", map->name,
+                              map->type_name);
+    return text;
+  }
+
+  // A timer that was due when the wait began, or a little before, and is not armed any more.
+  std::string stopped_timer() const {
+    if (!wait_ || !frozen()) return "";
+    for (const auto& map : frozen()->maps)
+      for (const auto& entry : map->entries) {
+        const auto& timer = entry->timer;
+        if (!timer || timer->armed || timer->expires_ns == 0 || timer->expires_ns > timer->now_ns) continue;
+        const uint64_t ago = timer->now_ns - timer->expires_ns;
+        if (ago + kSecond >= wait_->wait_ns && ago <= wait_->wait_ns + 2 * kSecond)
+          return fmt::format("the BPF timer in map {} stopped {} before", map->name, human_ns(ago));
+      }
+    return "";
+  }
+
+  void tell_cpus() {
+    if (!wait_) return;
+    out_.evidence.push_back(
+        fmt::format("{}[{}] waited {} on CPU {}, {}; in {} samples the CPU ran sched_ext tasks {}, real-time "
+                    "{}, others {}, idle {}; "
+                    "a vCPU thread waited {} of {} for a host CPU",
+                    wait_->comm, wait_->pid, human_ns(wait_->wait_ns), wait_->cpu, place_, wait_->samples,
+                    wait_->ran_ext, wait_->ran_rt, wait_->ran_other, wait_->ran_idle,
+                    human_ns(wait_->host_wait_ns), human_ns(wait_->span_ns)));
+    if (wait_->samples < kFewestSamples)
+      out_.evidence.push_back(fmt::format("{} samples are too few to name a cause", wait_->samples));
+    if (calls_) {
+      std::string text = fmt::format("ops.dispatch was called {} on {}", times(*calls_),
+                                     allowed_.empty() ? "all CPUs" : cpus_words(allowed_));
+      if (!allowed_.empty() && allowed_.size() < wait_->cpus.size())
+        text += fmt::format(", {} on the others", times(calls_elsewhere_));
+      out_.evidence.push_back(text);
+    }
+  }
+
+  void tell_queues() {
+    if (!wait_ || !wait_->dsqs_last) return;
+    std::vector<std::pair<uint64_t, uint64_t>> served;  // tasks taken, DSQ
+    for (const auto& [id, now] : wait_->dsqs_last->dsqs)
+      if (auto taken = wait_->taken_from(id); taken && (*taken || now.depth || (dsq_ && id == *dsq_)))
+        served.emplace_back(*taken, id);
+    std::sort(served.rbegin(), served.rend());
+    std::string text;
+    size_t said = 0;
+    for (const auto& [taken, id] : served) {
+      if (said == kMaxQueuesSaid && !(dsq_ && id == *dsq_)) continue;
+      text += fmt::format("{}{} {}", said++ ? ", " : "", dsq_name(id), taken);
+    }
+    if (served.size() > said) text += fmt::format(", and {} more", served.size() - said);
+    if (!text.empty()) out_.evidence.push_back("tasks taken from DSQs meanwhile: " + text);
+  }
+
+  void tell_maps() {
+    const GuestFrozenT* f = frozen();
+    if (!f) return;
+    for (const auto& map : f->maps) {
+      const bool counted = map->used > 0 && map->max_entries && map->type_name != "ringbuf";
+      if (counted && static_cast<uint64_t>(map->used) >= map->max_entries &&
+          !map->type_name.starts_with("lru"))
+        out_.evidence.push_back(fmt::format("map {} ({}) is full: {} of {} entries", map->name,
+                                            map->type_name, map->used, map->max_entries));
+    }
+  }
+
+  void tell_timers() {
+    if (out_.what == WaitClass::kTimerStopped) return;
+    if (const std::string text = stopped_timer(); !text.empty()) out_.evidence.push_back(text);
+  }
+
+  const VmRecord& vm_;
+  int pid_;
+  std::optional<Wait> wait_;
+  const DumpTask* task_;
+  std::optional<uint64_t> dsq_;
+  std::string place_, dispatch_;
+  std::vector<unsigned> allowed_;
+  size_t seen_ = 0;  // CPUs on which it may run
+  std::vector<unsigned> idle_, real_time_, busy_;
+  std::optional<uint64_t> calls_, taken_;  // of ops.dispatch on those; from its DSQ
+  uint64_t idle_calls_ = 0, calls_elsewhere_ = 0;
+  WaitCause out_;
+};
+
+}  // namespace
+
+WaitCause explain_wait(const VmRecord& vm, int pid) { return Explanation(vm, pid).run(); }
+
+}  // namespace ktstr

@@ -1,0 +1,193 @@
+// One class a test, and what must not be said without evidence.
+#include "reporter/wait_cause.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "reporter/run_model.h"
+#include "reporter/testing/synthetic_run.h"
+#include "schemas/guest_generated.h"
+#include "schemas/monitor_generated.h"
+#include "scx/constants.h"
+
+namespace ktstr::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kPid = 9;
+
+// A task that waits on CPU 1 of two, for a second, in ten samples.
+struct Scene {
+  uint64_t dsq = 0x202;
+  SchedClass on_cpu1 = SchedClass::Idle;
+  SchedClass on_cpu0 = SchedClass::Idle;
+  uint64_t dispatch0 = 0, dispatch1 = 0;  // calls in that time
+  uint32_t taken = 0, taken_elsewhere = 0;
+  uint64_t host_wait_ns = 0;
+  int samples = 10;
+  std::string cpus = "1";
+};
+
+std::unique_ptr<CpuSampleT> cpu(unsigned number, SchedClass runs) {
+  auto c = std::make_unique<CpuSampleT>();
+  c->cpu = static_cast<uint16_t>(number);
+  c->idle = runs == SchedClass::Idle;
+  if (c->idle) return c;
+  c->curr = std::make_unique<TaskSeenT>();
+  c->curr->pid = 7;
+  c->curr->comm = "hog";
+  c->curr->sched_class = runs;
+  return c;
+}
+
+std::unique_ptr<DsqSampleT> dsq(uint64_t id, uint32_t seq, uint32_t depth) {
+  auto d = std::make_unique<DsqSampleT>();
+  d->id = id;
+  d->seq = seq;
+  d->depth = depth;
+  return d;
+}
+
+WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& frozen = {}) {
+  SyntheticRun run;
+  run.boot();
+  BpfProgramT program;
+  program.name = "demo_dispatch";
+  program.member = "dispatch";
+  program.tag = "0123456789abcdef";
+  run.add(std::move(program));
+  run.attach("demo");
+  run.start_workload();
+  for (int i = 0; i < scene.samples; ++i) {
+    MonitorSampleT s;
+    s.full = true;
+    s.scx_enabled = true;
+    s.cpus.push_back(cpu(0, scene.on_cpu0));
+    s.cpus.push_back(cpu(1, scene.on_cpu1));
+    auto& waiter = s.cpus.back()->longest_waiting = std::make_unique<TaskSeenT>();
+    waiter->pid = kPid;
+    waiter->comm = "lost";
+    waiter->wait_ns = static_cast<uint64_t>(i) * 100'000'000;
+    waiter->dsq_id = scene.dsq;
+    const auto part = static_cast<uint32_t>(i);
+    const auto whole = static_cast<uint32_t>(scene.samples - 1);
+    s.dsqs.push_back(dsq(scene.dsq, 5 + scene.taken * part / whole, 1));
+    s.dsqs.push_back(dsq(0x200, 50 + scene.taken_elsewhere * part / whole, 0));
+    auto p = std::make_unique<ProgramSampleT>();
+    p->name = "demo_dispatch";
+    p->cpu_runs = {100 + scene.dispatch0 * part / whole, 100 + scene.dispatch1 * part / whole};
+    s.programs.push_back(std::move(p));
+    s.vcpus.push_back(std::make_unique<VcpuThreadT>());
+    s.vcpus.back()->wait_ns = scene.host_wait_ns * part / whole;
+    run.advance_ms(100).add(std::move(s));
+  }
+  GuestFrozenT f;
+  f.reason = "sched_ext exit 1026 (error_stall)";
+  f.cpus.push_back(std::make_unique<FrozenCpuT>());
+  f.cpus.back()->cpu = 1;
+  f.cpus.back()->tasks.push_back(std::make_unique<TaskSeenT>());
+  auto& task = f.cpus.back()->tasks.back();
+  task->pid = kPid;
+  task->comm = "lost";
+  task->dsq_id = scene.dsq;
+  task->cpus = scene.cpus;
+  if (frozen) frozen(f);
+  run.add(std::move(f));
+  RunModel model;
+  for (const EventBuffer& event : run.events()) model.fold(event);
+  return explain_wait(model.primary(), kPid);
+}
+
+TEST(WaitCause, AnIdleCpuThatDispatchesAndTakesNothingFromTheQueue) {
+  const WaitCause cause = explain({.dispatch1 = 6, .taken_elsewhere = 40});
+  EXPECT_EQ(cause.what, WaitClass::kDsqNotConsumed);
+  EXPECT_THAT(cause.summary,
+              AllOf(HasSubstr("it may run on CPU 1 only"), HasSubstr("in DSQ 0x202"),
+                    HasSubstr("ops.dispatch was called 6 times there and took nothing from that DSQ")));
+  EXPECT_THAT(cause.evidence,
+              Contains(HasSubstr("tasks taken from DSQs meanwhile: DSQ 0x200 40, DSQ 0x202 0")));
+}
+
+TEST(WaitCause, AnIdleCpuThatIsNeverAskedWasNotKicked) {
+  const WaitCause cause = explain({.dispatch0 = 300, .taken_elsewhere = 40});
+  EXPECT_EQ(cause.what, WaitClass::kNotKicked);
+  EXPECT_THAT(cause.summary, HasSubstr("nobody kicked it"));
+}
+
+TEST(WaitCause, DispatchThatMovesNothingAtAll) {
+  const WaitCause cause = explain({.dispatch0 = 300, .dispatch1 = 300, .cpus = "0-1"});
+  EXPECT_EQ(cause.what, WaitClass::kDispatchMovesNothing);
+  EXPECT_THAT(cause.summary, AllOf(HasSubstr("took nothing from any DSQ"), Not(HasSubstr("only"))));
+}
+
+TEST(WaitCause, BusyCpusThatServeOtherQueues) {
+  const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken_elsewhere = 80});
+  EXPECT_EQ(cause.what, WaitClass::kDsqNotConsumed);
+  EXPECT_THAT(cause.summary, HasSubstr("while 80 tasks were taken from others"));
+}
+
+TEST(WaitCause, OthersOfItsQueueComeFirst) {
+  const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80});
+  EXPECT_EQ(cause.what, WaitClass::kStarvedInOrder);
+  EXPECT_THAT(cause.summary, HasSubstr("80 other tasks were taken from that DSQ"));
+}
+
+TEST(WaitCause, ARealTimeTaskHasTheOnlyCpu) {
+  const WaitCause cause = explain({.on_cpu1 = SchedClass::RealTime});
+  EXPECT_EQ(cause.what, WaitClass::kRealTime);
+  EXPECT_THAT(cause.summary, HasSubstr("hog[7], a real-time task"));
+}
+
+// Issue 11: "the host did not run the guest's CPUs", where the next line said that the CPU was idle.
+TEST(WaitCause, AnIdleCpuIsNotTheHostsFault) {
+  EXPECT_NE(explain({.host_wait_ns = 900'000'000}).what, WaitClass::kHost);
+  EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .host_wait_ns = 900'000'000}).what, WaitClass::kHost);
+}
+
+TEST(WaitCause, TooFewSamplesNameNothing) {
+  for (SchedClass runs : {SchedClass::Idle, SchedClass::RealTime, SchedClass::Ext}) {
+    const WaitCause cause =
+        explain({.on_cpu1 = runs, .taken_elsewhere = 40, .host_wait_ns = 900'000'000, .samples = 4});
+    EXPECT_EQ(cause.what, WaitClass::kUnknown);
+    EXPECT_THAT(cause.evidence, Contains(HasSubstr("too few")));
+  }
+}
+
+TEST(WaitCause, ATimerThatStoppedJustBefore) {
+  auto timer = [](uint64_t ago_ns, bool armed) {
+    return [=](GuestFrozenT& f) {
+      f.maps.push_back(std::make_unique<FrozenMapT>());
+      f.maps.back()->name = "gates";
+      f.maps.back()->entries.push_back(std::make_unique<FrozenEntryT>());
+      auto& t = f.maps.back()->entries.back()->timer = std::make_unique<FrozenTimerT>();
+      t->now_ns = 20'000'000'000;
+      t->expires_ns = t->now_ns - ago_ns;
+      t->armed = armed;
+    };
+  };
+  const WaitCause cause = explain({.dispatch1 = 6}, timer(1'000'000'000, false));
+  EXPECT_EQ(cause.what, WaitClass::kTimerStopped);
+  EXPECT_THAT(cause.summary, HasSubstr("the BPF timer in map gates stopped 1.000 s before"));
+  EXPECT_NE(explain({.dispatch1 = 6}, timer(1'000'000'000, true)).what, WaitClass::kTimerStopped);
+  EXPECT_NE(explain({.dispatch1 = 6}, timer(15'000'000'000, false)).what, WaitClass::kTimerStopped)
+      << "it stopped long before";
+}
+
+TEST(WaitCause, AFullMapIsSaid) {
+  const auto full = [](GuestFrozenT& f) {
+    f.maps.push_back(std::make_unique<FrozenMapT>());
+    f.maps.back()->name = "ring";
+    f.maps.back()->type_name = "queue";
+    f.maps.back()->used = f.maps.back()->max_entries = 24;
+  };
+  EXPECT_THAT(explain({}, full).evidence, Contains(HasSubstr("map ring (queue) is full: 24 of 24 entries")));
+}
+
+}  // namespace
+}  // namespace ktstr::testing

@@ -1,0 +1,12 @@
+// The mistakes of scx_starve, for both of its halves.
+#pragma once
+
+enum starve_fault {
+  STARVE_FOREIGN_DSQ = 1,     // a task bound to one CPU waits in a DSQ that only another CPU takes from
+  STARVE_UNSERVED_DSQ = 2,    // a third of the tasks waits in a DSQ that dispatch never looks at
+  STARVE_NO_KICK = 3,         // tasks wait in the DSQ of a CPU that idles and is not kicked
+  STARVE_IN_MAP = 4,          // tasks are noted in a map and never taken out
+  STARVE_EMPTY_DISPATCH = 5,  // dispatch waits for a batch that never fills
+  STARVE_ORDER = 6,           // in a vtime DSQ others always come first
+  STARVE_TIMER = 7,           // dispatch lives on credits of a BPF timer that stops
+};
