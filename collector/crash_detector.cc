@@ -1,14 +1,28 @@
 #include "collector/crash_detector.h"
 
+#include <memory>
+#include <utility>
+
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 
 namespace ktstr {
+namespace {
+
+void keep_crashes(KernelFaultParser& parser, std::vector<ReadFault>& faults) {
+  while (auto read = parser.take())
+    if (crash_kind(read->fault.kind) && faults.size() < CrashDetector::kMaxFaults)
+      faults.push_back(std::move(*read));
+}
+
+}  // namespace
+
 void CrashDetector::on_event(const EventBuffer& event) {
   words_.fold(event);
   if (auto* console = event.as<ConsoleLine>()) {
     const StampedText line = split_stamp(str(console->text()));
-    faults_.feed(line.text, line.guest_ns);
+    parser_.feed(line.text, line.guest_ns);
+    keep_crashes(parser_, faults_);
   } else if (auto* program = event.as<BpfProgram>()) {
     lines_.add(*program);
   } else if (auto* attached = event.as<SchedulerAttached>()) {
@@ -17,12 +31,16 @@ void CrashDetector::on_event(const EventBuffer& event) {
 }
 
 std::optional<CrashDetectedT> CrashDetector::result() const {
+  KernelFaultParser rest = parser_;  // the console may end in the middle of a fault
+  rest.finish();
+  std::vector<ReadFault> faults = faults_;
+  keep_crashes(rest, faults);
   auto exit = scheduler_exit();
-  for (const KernelFault& fault : faults_.faults()) {
-    const bool after = exit && exit_before(fault);
+  for (const ReadFault& read : faults) {
+    const bool after = exit && exit_before(read.guest_ns);
     // The kernel answers a lockup by aborting the scheduler: then the exit tells more.
-    if (exit && (after || fault.kind == CrashKind::Lockup)) continue;
-    return kernel_fault(fault, after);
+    if (exit && (after || crash_kind(read.fault.kind) == CrashKind::Lockup)) continue;
+    return kernel_fault(read, after);
   }
   return exit;
 }
@@ -36,19 +54,14 @@ std::optional<CrashDetectedT> CrashDetector::scheduler_exit() const {
   return crash;
 }
 
-CrashDetectedT CrashDetector::kernel_fault(const KernelFault& fault, bool after_exit) const {
-  CrashDetectedT crash;
-  crash.kind = fault.kind;
-  crash.reason = fault.reason;
-  crash.message = fault.message;
+CrashDetectedT CrashDetector::kernel_fault(const ReadFault& read, bool after_exit) const {
+  CrashDetectedT crash = to_crash(read.fault);
   crash.ops_name = ops_name_;
-  crash.task_comm = fault.comm;
-  crash.task_pid = fault.pid;
-  crash.cpu = fault.cpu;
-  crash.source = "console";
-  crash.artefact = emulator_artefact(fault, accelerator_, after_exit);
-  auto backtrace = fault.backtrace;
+  crash.artefact = emulator_artefact(read.fault, accelerator_, after_exit);
+  std::vector<ChainFrameT> backtrace;
+  for (const auto& frame : read.fault.backtrace) backtrace.push_back(*frame);
   lines_.resolve(backtrace);
+  crash.backtrace.clear();
   for (ChainFrameT& frame : backtrace)
     crash.backtrace.push_back(std::make_unique<ChainFrameT>(std::move(frame)));
   return crash;
@@ -56,9 +69,9 @@ CrashDetectedT CrashDetector::kernel_fault(const KernelFault& fault, bool after_
 
 // The dump is taken at once, the console's line follows a second later: either may be missing. Both clocks
 // count from boot and differ by milliseconds at most.
-bool CrashDetector::exit_before(const KernelFault& fault) const {
+bool CrashDetector::exit_before(uint64_t guest_ns) const {
   for (const auto& exit : {words_.dump().exit(), words_.console_exit()}) {
-    if (exit && exit->is_error() && exit->guest_ns != 0 && exit->guest_ns <= fault.guest_ns) return true;
+    if (exit && exit->is_error() && exit->guest_ns != 0 && exit->guest_ns <= guest_ns) return true;
   }
   return false;
 }

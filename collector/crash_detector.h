@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "collector/bpf_line_resolver.h"
 #include "schemas/crash_generated.h"
@@ -23,17 +24,19 @@ class CrashDetector {
   void set_accelerator(std::string name) { accelerator_ = std::move(name); }
   void on_event(const EventBuffer& event);
   // After the last event. nullopt: no crash.
+  static constexpr size_t kMaxFaults = 16;
   std::optional<CrashDetectedT> result() const;
 
  private:
   std::optional<CrashDetectedT> scheduler_exit() const;
-  CrashDetectedT kernel_fault(const KernelFault& fault, bool after_exit) const;
-  bool exit_before(const KernelFault& fault) const;
+  CrashDetectedT kernel_fault(const ReadFault& read, bool after_exit) const;
+  bool exit_before(uint64_t guest_ns) const;
 
   std::string accelerator_;
   std::string ops_name_;
   ScxWords words_;
-  KernelFaultParser faults_;
+  KernelFaultParser parser_;
+  std::vector<ReadFault> faults_;  // crashes among what it read; at most kMaxFaults
   BpfLineResolver lines_;
 };
 

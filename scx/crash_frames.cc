@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "schemas/crash_generated.h"
+#include "scx/trace_frame.h"
 
 namespace ktstr {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::string_view kEntry = "entry code";
 constexpr std::string_view kIrq = "interrupt and softirq plumbing";
 constexpr std::string_view kThread = "kernel thread plumbing";
 constexpr std::string_view kOops = "oops and panic machinery";
+constexpr std::string_view kCheck = "the kernel's own check, not what it checked";
 
 constexpr Rule kRules[] = {
     {Match::kExact, "scx_exit", kExit},
@@ -136,11 +138,53 @@ constexpr Rule kRules[] = {
     {Match::kPrefix, "rcu_check_gp_kthread", kOops},
     {Match::kPrefix, "rcu_dump_cpu_stacks", kOops},
     {Match::kPrefix, "print_cpu_stall", kOops},
+    {Match::kPrefix, "rcu_sched_clock_irq", kOops},
+    {Match::kPrefix, "die_kernel_fault", kOops},
+    {Match::kPrefix, "__do_kernel_fault", kOops},
+    {Match::kPrefix, "do_mem_abort", kOops},
+    {Match::kPrefix, "do_translation_fault", kOops},
+    {Match::kPrefix, "do_page_fault", kOops},
+    {Match::kPrefix, "el1_abort", kOops},
+    {Match::kPrefix, "el1h_64_", kOops},
+    {Match::kPrefix, "el0t_64_", kEntry},
+    {Match::kPrefix, "el0_", kEntry},
+    {Match::kPrefix, "do_el0_", kEntry},
+    {Match::kPrefix, "invoke_syscall", kEntry},
+    {Match::kPrefix, "__arm64_sys_", kEntry},
+    {Match::kPrefix, "__primary_switched", kEntry},
+    {Match::kExact, "__lock_acquire", kCheck},
+    {Match::kExact, "lock_acquire", kCheck},
+    {Match::kExact, "lock_release", kCheck},
+    {Match::kExact, "mark_lock", kCheck},
+    {Match::kExact, "mark_usage", kCheck},
+    {Match::kExact, "validate_chain", kCheck},
+    {Match::kPrefix, "check_prev_add", kCheck},
+    {Match::kPrefix, "check_noncircular", kCheck},
+    {Match::kPrefix, "check_wait_context", kCheck},
+    {Match::kPrefix, "print_usage_bug", kCheck},
+    {Match::kPrefix, "print_circular_bug", kCheck},
+    {Match::kPrefix, "print_lock_invalid", kCheck},
+    {Match::kPrefix, "lockdep_", kCheck},
+    {Match::kPrefix, "__might_", kCheck},
+    {Match::kPrefix, "__schedule_bug", kCheck},
+    {Match::kPrefix, "warn_bogus_irq_restore", kCheck},
+    {Match::kPrefix, "check_preemption_disabled", kCheck},
+    {Match::kPrefix, "kasan_", kCheck},
+    {Match::kPrefix, "__kasan_", kCheck},
+    {Match::kPrefix, "__asan_", kCheck},
+    {Match::kPrefix, "print_report", kCheck},
+    {Match::kPrefix, "print_address_description", kCheck},
+    {Match::kPrefix, "ubsan_", kCheck},
+    {Match::kPrefix, "__ubsan_", kCheck},
+    {Match::kPrefix, "__list_add_valid", kCheck},
+    {Match::kPrefix, "__list_del_entry_valid", kCheck},
+    {Match::kPrefix, "refcount_warn_saturate", kCheck},
 };
 
 }  // namespace
 
 std::string_view frame_noise(std::string_view function) {
+  function = base_function(function);
   for (const Rule& r : kRules)
     if (r.match == Match::kExact ? function == r.name : function.starts_with(r.name)) return r.reason;
   if (function.empty() || function.starts_with("0x")) return "an address without a name";

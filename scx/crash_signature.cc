@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "schemas/crash_generated.h"
 #include "scx/crash_frames.h"
+#include "scx/trace_frame.h"
 
 namespace ktstr {
 namespace {
@@ -36,7 +37,8 @@ size_t task_start(std::string_view text, size_t open, std::string* out) {
 
 // A hook of the scheduling class, or who calls those: by which of them the kernel came differs from run to
 // run.
-bool is_hook(const std::string& function) {
+bool is_hook(std::string_view function) {
+  function = base_function(function);
   if (function.ends_with("_scx")) return true;
   for (const char* name :
        {"schedule", "__schedule", "enqueue_task", "dequeue_task", "ttwu_do_activate", "try_to_wake_up"})
@@ -120,7 +122,8 @@ std::string crash_signature(const CrashDetectedT& crash) {
 
   const CrashFrames frames = split_frames(crash);
   const size_t n = telling(frames.kept, crash.kind == CrashKind::SchedExtExit);
-  for (size_t i = 0; i < n; ++i) out += (i ? " < " : " @ ") + frames.kept[i]->function;
+  for (size_t i = 0; i < n; ++i)
+    out += (i ? " < " : " @ ") + std::string(base_function(frames.kept[i]->function));
   return out;
 }
 
