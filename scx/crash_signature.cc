@@ -8,6 +8,7 @@
 #include "schemas/crash_generated.h"
 #include "scx/crash_frames.h"
 #include "scx/trace_frame.h"
+#include "scx/vocabulary.h"
 
 namespace ktstr {
 namespace {
@@ -20,19 +21,52 @@ constexpr size_t kMaxMessage = 400;
 bool word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 bool space(char c) { return std::isspace(static_cast<unsigned char>(c)); }
 
-// "comm[123]" that ends at `close`: where the comm starts in what was written so far, or npos. A comm may
-// hold almost anything; one word is taken.
-size_t task_start(std::string_view text, size_t open, std::string* out) {
+constexpr size_t kMaxComm = 15;  // TASK_COMM_LEN less its end
+
+// "comm[123]" whose bracket is at `open`: takes the comm off the end of what was written so far. A comm may hold blanks:
+// it begins after a word that introduces a task, no further back than a comm is long; else it is one word. Returns where
+// the text goes on; npos: no task.
+size_t take_task(std::string_view text, size_t open, std::string* out) {
   size_t close = open + 1;
   while (close < text.size() && is_digit(text[close])) ++close;
   if (close == open + 1 || close >= text.size() || text[close] != ']') return std::string_view::npos;
+  // Numbers of the comm were replaced: it is measured in the text.
+  const size_t from = open > kMaxComm + 10 ? open - kMaxComm - 10 : 0;
+  const std::string_view before = text.substr(from, open - from);
+  size_t blanks = std::string_view::npos;
+  for (std::string_view word : {" for ", " of ", " by ", " from ", " task ", " to ", ": ", " disabled ", "("}) {
+    const size_t at = before.rfind(word);
+    if (at == std::string_view::npos) continue;
+    const std::string_view comm = trim(before.substr(at + word.size()));
+    if (comm.empty() || comm.size() > kMaxComm) continue;
+    const size_t n = static_cast<size_t>(std::count(comm.begin(), comm.end(), ' '));
+    blanks = std::min(blanks, n);
+  }
+  if (blanks == std::string_view::npos) blanks = 0;
   size_t start = out->size();
-  while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=')
+  for (;;) {
+    while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=') --start;
+    if (blanks == 0 || start == 0 || (*out)[start - 1] != ' ') break;
+    --blanks;
     --start;
+  }
   if (start == out->size()) return std::string_view::npos;
   out->resize(start);
   *out += "TASK";
   return close + 1;
+}
+
+// "/home/u/build/scx_x-32c1/out/percpu.h:68": where it was built says nothing. Where the path's last part begins, when a
+// path with a file's name and line begins at `at`; else `at`.
+size_t last_part(std::string_view text, size_t at) {
+  size_t end = at, slash = at, dot = at;
+  while (end < text.size() && (word(text[end]) || text[end] == '/' || text[end] == '.' || text[end] == '-' || text[end] == '+')) {
+    if (text[end] == '/') slash = end + 1;
+    if (text[end] == '.') dot = end;
+    ++end;
+  }
+  const bool file = slash > at && dot > slash && end + 1 < text.size() && text[end] == ':' && is_digit(text[end + 1]);
+  return file ? slash : at;
 }
 
 // A hook of the scheduling class, or who calls those: by which of them the kernel came differs from run to
@@ -69,13 +103,19 @@ std::string normalize_crash_message(std::string_view text) {
       continue;
     }
     if (c == '[') {
-      const size_t next = task_start(text, i, &out);
+      const size_t next = take_task(text, i, &out);
       if (next != std::string_view::npos) {
         i = next;
         continue;
       }
     }
     const bool starts_word = i == 0 || !word(text[i - 1]);
+    if (starts_word && (word(c) || c == '/' || c == '.') && (i == 0 || text[i - 1] != '/')) {
+      if (const size_t part = last_part(text, i); part != i) {
+        i = part;
+        continue;
+      }
+    }
     if (c == '0' && i + 2 < text.size() && (text[i + 1] == 'x' || text[i + 1] == 'X') &&
         is_hex_digit(text[i + 2])) {
       size_t end = i + 2;
@@ -111,9 +151,11 @@ std::string normalize_crash_message(std::string_view text) {
 
 std::string crash_signature(const CrashDetectedT& crash) {
   std::string out;
-  if (crash.exit_kind) {
+  // Only the dump tells the kind; the reason means the same.
+  const uint64_t known = crash.exit_kind ? crash.exit_kind : exit_kind_of(crash.reason);
+  if (known) {
     char kind[24];
-    std::snprintf(kind, sizeof(kind), "0x%llx ", static_cast<unsigned long long>(crash.exit_kind));
+    std::snprintf(kind, sizeof(kind), "0x%llx ", static_cast<unsigned long long>(known));
     out += kind;
   }
   out += crash.reason.empty() ? EnumNameCrashKind(crash.kind) : normalize_crash_message(crash.reason);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/line_buffers.h"
+#include "base/numbers.h"
 #include "base/text.h"
 
 namespace ktstr {
@@ -26,7 +27,8 @@ bool state_line(std::string_view t) {
       "from ",          "processed ", "verification time", "stack depth", "max_states",  "func ",
       "func#",          "arg#",       "mark_precise",      "reg type ",   "caller:",     "callee:",
       "returning from", "to caller",  "propagating ",      "live regs",   "Validating ", "last_idx",
-      "regs=",          "parent ",    "cur state:",        "old state:",  "Func#",       "safe"};
+      "regs=",          "parent ",    "cur state:",        "old state:",  "Func#",       "safe",
+      "frame",          "insn ",      "total_states"};
   if (t.empty() || t.starts_with(";") || t.starts_with(" ")) return true;
   for (std::string_view prefix : kPrefixes)
     if (t.starts_with(prefix)) return !contains(t, "unsupported reg type") && !contains(t, "invalid");
@@ -61,78 +63,275 @@ std::string_view after_jump(std::string_view t) {
 
 std::string clipped(std::string_view t) { return std::string(t.substr(0, 400)); }
 
+// "; if (ret) @ arena.bpf.c:26"
+bool source_line(std::string_view t) {
+  if (!t.starts_with("; ")) return false;
+  const size_t at = t.rfind(" @ ");
+  const size_t colon = t.rfind(':');
+  return at != t.npos && colon != t.npos && colon > at && colon + 1 < t.size() && is_digit(t[colon + 1]);
+}
+
+bool count_line(std::string_view t) { return t.starts_with("processed ") && contains(t, " insns (limit"); }
+
+// The verifier's own lines, where its log has lost its first line.
+bool verifier_text(std::string_view t) {
+  return source_line(t) || (insn_line(t) && contains(t, ") ")) || t.starts_with("BPF program is too large.");
+}
+
+std::string_view word_at(std::string_view t, size_t at) {
+  t = t.substr(std::min(at, t.size()));
+  return t.substr(0, t.find_first_of(" ,;"));
+}
+
+// What an objection of the verifier is about.
+void classify_objection(LoadFailure& f) {
+  const std::string_view r = f.reason;
+  if (r.empty()) {
+    f.cause = LoadCause::kCutLog;
+    return;
+  }
+  f.cause = LoadCause::kVerifier;
+  if (contains(r, "is referenced but wasn't resolved") || r.starts_with("calling kernel function")) {
+    f.symbol = r.starts_with("calling") ? std::string(word_at(r, 24)) : quoted(r, 0);
+    if (!r.starts_with("calling")) f.cause = LoadCause::kMissingKfunc;
+  } else if (contains(r, "cannot use helper") || r.starts_with("unknown func") || contains(r, "helper call is not allowed")) {
+    f.cause = LoadCause::kHelper;
+    const size_t at = r.find("helper ") != r.npos ? r.find("helper ") + 7 : 13;
+    f.symbol = word_at(r, at);
+    f.symbol = f.symbol.substr(0, f.symbol.find('#'));
+  } else if (r.starts_with("BPF program is too large") || contains(r, "is too complex")) {
+    f.cause = LoadCause::kTooLarge;
+  }
+}
+
+int weight(LoadCause cause) {
+  switch (cause) {
+    case LoadCause::kOther:
+      return 1;
+    case LoadCause::kErrno:
+      return 2;
+    case LoadCause::kNotSupported:
+    case LoadCause::kPermission:
+      return 3;
+    case LoadCause::kAttachNull:
+      return 4;
+    case LoadCause::kBusy:
+    case LoadCause::kMap:
+      return 5;
+    case LoadCause::kCutLog:
+      return 6;
+    case LoadCause::kNoBtf:
+      return 8;
+    default:
+      return 7;
+  }
+}
+
+// Of "-22", "-EINVAL", "Invalid argument", "(os error 95)": the number; 0: not told.
+int errno_of(std::string_view text) {
+  struct Known {
+    std::string_view name, words;
+    int number;
+  };
+  static constexpr Known kKnown[] = {{"EPERM", "Operation not permitted", 1},
+                                     {"EBUSY", "Device or resource busy", 16},
+                                     {"EOPNOTSUPP", "Operation not supported", 95},
+                                     {"ENOTSUPP", "Unknown error 524", 524}};
+  if (const size_t os = text.find("os error "); os != text.npos) {
+    std::string_view digits = text.substr(os + 9);
+    digits = digits.substr(0, std::min(digits.find_first_not_of("0123456789"), digits.size()));
+    if (auto n = parse_number<int>(digits)) return *n;
+  }
+  for (const Known& known : kKnown)
+    if (contains(text, known.name) || contains(text, known.words)) return known.number;
+  if (const size_t minus = text.rfind('-'); minus != text.npos) {
+    std::string_view digits = text.substr(minus + 1);
+    digits = digits.substr(0, std::min(digits.find_first_not_of("0123456789"), digits.size()));
+    if (auto n = parse_number<int>(digits); n && *n < 4096) return *n;
+  }
+  return 0;
+}
+
+LoadCause cause_of_errno(int error, bool attach) {
+  switch (error) {
+    case 1:
+      return LoadCause::kPermission;
+    case 16:
+      return attach ? LoadCause::kBusy : LoadCause::kErrno;
+    case 95:
+    case 524:
+      return LoadCause::kNotSupported;
+    default:
+      return LoadCause::kErrno;
+  }
+}
+
 }  // namespace
 
-void LoadFailureScanner::line(std::string_view text) {
+void LoadFailureScanner::offer(LoadFailure failure) {
+  if (!best_ || weight(failure.cause) > weight(best_->cause)) best_ = std::move(failure);
+}
+
+void LoadFailureScanner::begin_log(std::string program) {
+  current_ = LoadFailure{};
+  current_.program = std::move(program);
+  in_log_ = true;
+  headless_ = log_over_ = followed_ = false;
+}
+
+void LoadFailureScanner::end_log() {
+  in_log_ = false;
+  if (current_.program.empty()) current_.program = load_program_;
+  if (!load_error_.empty() && (load_program_.empty() || load_program_ == current_.program)) current_.error = load_error_;
+  classify_objection(current_);
+  if (current_.reason.empty() && log_over_) current_.cause = LoadCause::kErrno;
+  if (current_.reason.empty()) current_.reason = current_.error;
+  offer(current_);
+}
+
+bool LoadFailureScanner::line(std::string_view text) {
   text = text.substr(0, kMaxKeptLineBytes);
-  if (in_log_) return verifier_line(text);
-  size_t prog = text.find("prog '");
+  const size_t prog = text.find("prog '");
   if (prog != text.npos && contains(text, "-- BEGIN PROG LOAD LOG --")) {
-    std::string error = std::exchange(load_error_, {});
-    current_ = {.program = quoted(text, prog)};
-    load_error_ = std::move(error);
-    in_log_ = true;
-    log_over_ = false;
-    return;
+    if (in_log_) end_log();
+    begin_log(quoted(text, prog));
+    return true;
   }
-  if (refused_) return;
-  if (prog != text.npos && contains(text, "load failed: ")) {
-    load_error_ = clipped(text.substr(text.find("load failed: ") + 13));
-    current_ = {.program = quoted(text, prog)};
-    return;
+  const size_t libbpf = text.find("libbpf: ");
+  if (in_log_) {
+    if (contains(text, "-- END PROG LOAD LOG --")) {
+      end_log();
+      return true;
+    }
+    const bool ends = libbpf == 0 || text.starts_with("Error: ") || (headless_ && log_over_);
+    if (!ends) {
+      verifier_line(text);
+      return true;
+    }
+    end_log();
   }
-  size_t libbpf = text.find("libbpf: ");
-  if (libbpf == text.npos || !missing_.empty()) return;
-  std::string_view message = text.substr(libbpf + 8);
-  static constexpr std::string_view kFailures[] = {"not found", "failed",      "can't",        "cannot",
-                                                   "invalid",   "unsupported", "incompatible", "Error"};
-  static constexpr std::string_view kHarmless[] = {"skipping", "ignor", "falling back",
-                                                   "failed to load object"};
+  if (verifier_text(text)) {
+    begin_log("");
+    headless_ = true;
+    verifier_line(text);
+    return true;
+  }
+  if (count_line(text) && !last_[0].empty()) {  // all that is left of a log
+    begin_log("");
+    headless_ = log_over_ = true;
+    current_.reason = !last_[1].empty() && !state_line(last_[1]) ? last_[1] + "; " + last_[0] : last_[0];
+    return true;
+  }
+  last_[1] = std::move(last_[0]);
+  last_[0] = clipped(text);
+  if (prog != text.npos && (contains(text, "load failed: ") || contains(text, "failed to load: "))) {
+    load_error_ = clipped(text.substr(text.rfind(": ") + 2));
+    load_program_ = quoted(text, prog);
+    if (best_ && best_->program.empty() && weight(best_->cause) >= weight(LoadCause::kCutLog) && libbpf != text.npos) {
+      best_->program = load_program_;  // its log came before, without its first line
+      best_->error = load_error_;
+    }
+    LoadFailure failure;
+    failure.cause = LoadCause::kErrno;
+    failure.program = load_program_;
+    failure.reason = failure.error = load_error_;
+    offer(std::move(failure));
+    return true;
+  }
+  if (libbpf != text.npos) return libbpf_line(text.substr(libbpf + 8));
+  return process_line(text);
+}
+
+bool LoadFailureScanner::libbpf_line(std::string_view message) {
+  static constexpr std::string_view kFailures[] = {"not found", "failed",       "can't",        "cannot", "Cannot",
+                                                   "invalid",   "unsupported",  "incompatible", "Error",  "missing"};
+  static constexpr std::string_view kHarmless[] = {"skipping", "ignor", "falling back", "failed to load object",
+                                                   "BTF object #", "btf: type ["};
   auto says = [&](std::string_view word) { return contains(message, word); };
-  if (std::any_of(std::begin(kFailures), std::end(kFailures), says) &&
-      std::none_of(std::begin(kHarmless), std::end(kHarmless), says))
-    missing_ = clipped(message);
+  if (std::none_of(std::begin(kFailures), std::end(kFailures), says) ||
+      std::any_of(std::begin(kHarmless), std::end(kHarmless), says))
+    return false;
+  LoadFailure failure;
+  failure.reason = clipped(message);
+  failure.symbol = quoted(message, 0);
+  if (message.starts_with("extern (func ksym)")) {
+    failure.cause = LoadCause::kMissingKfunc;
+  } else if (message.starts_with("extern ")) {
+    failure.cause = LoadCause::kMissingVariable;
+  } else if (const size_t member = message.find("Cannot find member "); member != message.npos) {
+    failure.cause = LoadCause::kMissingMember;
+    failure.symbol = word_at(message, member + 19);
+  } else if (contains(message, "failed to find valid kernel BTF") || contains(message, "Error loading vmlinux BTF") ||
+             contains(message, "kernel BTF is missing")) {
+    failure.cause = LoadCause::kNoBtf;
+    failure.symbol.clear();
+  } else if (message.starts_with("map '") && contains(message, "create")) {
+    failure.cause = LoadCause::kMap;
+  } else if (contains(message, "attach")) {
+    failure.cause = cause_of_errno(errno_of(message), true);
+  } else if (message.starts_with("failed to load BPF skeleton")) {
+    failure.cause = cause_of_errno(errno_of(message), false);
+    failure.error = clipped(message.substr(message.rfind(' ') + 1));
+  }
+  offer(std::move(failure));
+  return true;
+}
+
+// What the scheduler's own program says: "Error: Failed to load BPF program", then "Operation not supported (os error 95)".
+bool LoadFailureScanner::process_line(std::string_view text) {
+  const bool failed = contains(text, "ailed to ") || contains(text, "rror");
+  if (failed && (contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") || contains(text, "struct ops") ||
+                 contains(text, "struct_ops"))) {
+    stage_ = contains(text, "attach") ? "attach" : "load";
+  }
+  LoadFailure failure;
+  failure.reason = clipped(text.substr(std::min(text.find_first_not_of(" \t"), text.size())));
+  if (contains(text, "attach_struct_ops") && contains(text, "returned NULL")) {
+    failure.cause = LoadCause::kAttachNull;
+  } else if (!stage_.empty() && (contains(text, "(os error ") || (failed && errno_of(text) != 0))) {
+    failure.cause = cause_of_errno(errno_of(text), stage_ == "attach");
+    failure.error = failure.reason;
+  } else {
+    return !stage_.empty() && text.starts_with("Caused by");
+  }
+  offer(std::move(failure));
+  return true;
 }
 
 void LoadFailureScanner::verifier_line(std::string_view text) {
-  if (contains(text, "-- END PROG LOAD LOG --")) {
-    in_log_ = false;
-    if (current_.reason.empty()) current_.reason = load_error_;
-    if (!refused_) refused_ = current_;
-    return;
-  }
   if (log_over_) return;
-  if (text.starts_with("processed ") && contains(text, " insns")) {
+  if (count_line(text)) {
     log_over_ = true;
   } else if (text.starts_with("; ")) {
-    size_t at = text.rfind(" @ ");
+    const size_t at = text.rfind(" @ ");
     current_.source = clipped(text.substr(2, at == text.npos ? at : at - 2));
     while (current_.source.ends_with(';') || current_.source.ends_with(' ')) current_.source.pop_back();
     current_.where = at == text.npos ? "" : clipped(text.substr(at + 3));
     current_.reason.clear();
+    followed_ = false;
   } else if (insn_line(text)) {
     const std::string_view objection = after_jump(text);
     text.remove_suffix(objection.size());
     current_.insn = clipped(text.substr(0, text.find(';')));
     while (current_.insn.ends_with(' ')) current_.insn.pop_back();
     current_.reason = clipped(objection);  // else it is after its instruction
-  } else if (text.starts_with("Caller passes invalid args") && !current_.reason.empty()) {
-    current_.reason += "; " + clipped(text);  // the objection before is about the callee's parameter
-  } else if (!state_line(text) && current_.reason.empty()) {
+    followed_ = false;
+  } else if (state_line(text)) {
+    return;
+  } else if (current_.reason.empty()) {
     current_.reason = clipped(text);
+  } else if (!followed_) {
+    // The line that follows says what was expected, or who called; not the explanations that 7.3 adds.
+    if ((text.front() >= 'a' && text.front() <= 'z') || text.starts_with("Caller ")) current_.reason += "; " + clipped(text);
+    followed_ = true;
   }
 }
 
 std::optional<LoadFailure> LoadFailureScanner::failure() const {
-  if (refused_) return refused_;
-  if (in_log_ && !current_.program.empty()) {  // the log ends inside the verifier's words
-    LoadFailure cut = current_;
-    if (cut.reason.empty()) cut.reason = load_error_;
-    return cut;
-  }
-  if (!load_error_.empty()) return LoadFailure{.program = current_.program, .reason = load_error_};
-  if (!missing_.empty()) return LoadFailure{.reason = missing_};
-  return std::nullopt;
+  if (!in_log_) return best_;
+  LoadFailureScanner cut = *this;  // the log ends inside the verifier's words
+  cut.end_log();
+  return cut.best_;
 }
 
 }  // namespace ktstr

@@ -1,38 +1,70 @@
-// Why a scheduler did not load, taken from its log: the program that the verifier rejected, the offending
-// access and its source line, or the symbol that this kernel does not have. Reads the messages of libbpf,
-// however they are prefixed.
+// Why a scheduler did not load or attach, taken from its log: the program that the verifier rejected, the offending
+// access and its source line, or what this kernel does not have. Reads the messages of libbpf and of the verifier,
+// however they are prefixed, also where the beginning or the end of the verifier's log is cut off.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace ktstr {
 
+enum class LoadCause : uint8_t {
+  kOther,
+  kErrno,            // nothing but an errno
+  kMap,              // a map could not be created
+  kPermission,       // EPERM
+  kNotSupported,     // EOPNOTSUPP, and no reason for it
+  kBusy,             // attach: EBUSY, another scheduler
+  kAttachNull,       // attach returned NULL, and no errno
+  kNoBtf,            // the kernel has no BTF
+  kMissingKfunc,
+  kMissingMember,    // of a struct_ops type
+  kMissingVariable,  // a kernel variable, or a kconfig value
+  kHelper,           // a helper that this program may not call, or that is not configured
+  kTooLarge,         // the verifier gave up after its limit of instructions
+  kVerifier,         // another objection of the verifier
+  kCutLog,           // a verifier log without its objection
+};
+
 struct LoadFailure {
-  std::string program;  // refused program; empty when something else than a program failed
+  LoadCause cause = LoadCause::kOther;
+  std::string program;  // refused program; empty when something else than a program failed, or its name is cut off
   std::string reason;   // "R1 invalid mem access 'scalar'", "extern (func ksym) 'x': not found in kernel ..."
   std::string insn;     // verifier's last instruction line: "23: (79) r1 = *(u64 *)(r1 +0)"
   std::string source;   // source text of that instruction
   std::string where;    // "scx_x.bpf.c:61"
+  std::string symbol;   // kfunc, member, variable, helper or map
+  std::string error;    // errno of the failed load, as it was printed: "-EACCES"
 };
 
 // Fed every line of the scheduler's log; keeps a few strings.
 class LoadFailureScanner {
  public:
-  void line(std::string_view text);
-  // The first failure that the log tells of.
+  // True: the line is part of a load failure's text.
+  bool line(std::string_view text);
+  // The one that explains the others: the first of the most telling sort.
   std::optional<LoadFailure> failure() const;
 
  private:
+  void begin_log(std::string program);
+  void end_log();
   void verifier_line(std::string_view text);
+  void offer(LoadFailure failure);
+  bool libbpf_line(std::string_view message);
+  bool process_line(std::string_view text);
 
-  std::optional<LoadFailure> refused_;
-  std::string missing_;  // first "libbpf: ...": unknown symbol, failed map, failed attach
+  std::optional<LoadFailure> best_;
   LoadFailure current_;
-  std::string load_error_;  // errno text of the failed load
+  std::string load_program_, load_error_;  // of "prog 'x': … load failed: ERRNO", before or after its log
+  std::string stage_;                      // "load", "attach": what the program says it failed to do
+  std::array<std::string, 2> last_;        // lines before, for a log whose beginning is cut off
   bool in_log_ = false;
-  bool log_over_ = false;  // "processed N insns" was seen
+  bool headless_ = false;                  // its beginning is cut off: any line may end it
+  bool log_over_ = false;                  // "processed N insns" was seen
+  bool followed_ = false;                  // the line after the objection was taken
 };
 
 }  // namespace ktstr

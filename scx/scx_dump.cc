@@ -58,6 +58,7 @@ void ScxDump::feed(std::string_view line, const DumpContext& context) {
 }
 
 bool ScxDump::cpu_line(std::string_view text) {
+  text = trim(text);
   const size_t colon = text.find(':');
   if (!text.starts_with("CPU ") || colon == std::string_view::npos || text.find(": nr_run=") != colon)
     return false;
@@ -73,15 +74,16 @@ bool ScxDump::cpu_line(std::string_view text) {
 // " *R init[214] -76ms"; a comm may hold brackets of its own. From 7.3 on the task's scheduler is between:
 // " *R pipe_7[125] *root -2964ms".
 bool ScxDump::task_line(std::string_view text) {
-  if (cpu_ < 0 || !text.starts_with(" ") || !text.ends_with("ms")) return false;
   std::string_view t = trim(text);
+  if (!t.ends_with("ms")) return false;
   DumpTask task;
   task.cpu = cpu_;
   if (t.starts_with("*")) {
     task.current = true;
     t.remove_prefix(1);
   }
-  if (t.size() < 6 || t[1] != ' ') return false;
+  // The letters of task_state_to_char(). The CPU's line above may be cut off, and the indentation lost.
+  if (t.size() < 6 || t[1] != ' ' || std::string_view("RSDTtXZPIWNK").find(t[0]) == std::string_view::npos) return false;
   task.state = t[0];
   t = t.substr(2);
   const size_t space = t.rfind(' ');

@@ -36,7 +36,7 @@ struct DumpCpu {
 };
 
 struct DumpTask {
-  int cpu = -1;          // run queue that it was on
+  int cpu = -1;          // run queue that it was on; -1: the CPU's line is cut off
   bool current = false;  // was running there
   char state = '?';
   std::string comm;
@@ -54,6 +54,7 @@ class ScxDump {
   void feed(std::string_view line, const DumpContext& context = {});
 
   std::optional<ScxExit> exit() const { return exit_.result(); }
+  bool empty() const { return cpus_.empty() && tasks_.empty() && !exit(); }
   // In the dump's order; at most kMaxCpus and kMaxTasks.
   const std::vector<DumpCpu>& cpus() const { return cpus_; }
   const std::vector<DumpTask>& tasks() const { return tasks_; }

@@ -46,12 +46,24 @@ void ScxExitParser::feed(std::string_view line, const DumpContext& context) {
   switch (expect_) {
     case Expect::kHeader:
       if (text.starts_with("EXIT: ")) take_exit_line(text.substr(6));
+      if (text.starts_with("Error: EXIT: ")) take_exit_line(text.substr(13));
       if (!text.empty()) previous_ = text.substr(0, 256);
       return;
     case Expect::kReason:
       return take_reason(text);
     case Expect::kMessageRest:
       // A message may hold line breaks: it ends at the blank line before the backtrace.
+      if (auto frame = parse_trace_frame(text)) {  // a journal drops blank lines, a paste any line
+        split_reason(reason_line_, exits_.back());
+        exits_.back().backtrace.push_back(std::move(*frame));
+        expect_ = Expect::kFrames;
+        return;
+      }
+      if (text == "CPU states" || (text.starts_with("CPU ") && text.find(": nr_run=") != std::string_view::npos)) {
+        split_reason(reason_line_, exits_.back());
+        expect_ = Expect::kHeader;
+        return;
+      }
       if (!text.empty() && text != "Backtrace:") {
         if (reason_line_.size() + text.size() < kMaxExitMessage) reason_line_ += " " + std::string(text);
         return;
@@ -132,7 +144,7 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
     open_ = true;
     return;
   }
-  if (!open_) return;
+  if (!open_) return take_orphan(line, guest_ns);
   ScxExit& exit = exits_.back();
   const std::string message_start = "sched_ext: " + exit.ops_name + ": ";
   if (line.starts_with(message_start)) {
@@ -142,6 +154,30 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
   } else if (!exit.backtrace.empty()) {
     open_ = false;
   }
+}
+
+// "sched_ext: NAME: MESSAGE" whose line before is lost. Only the message of an exit has frames below it.
+void ScxConsoleParser::take_orphan(std::string_view line, uint64_t guest_ns) {
+  constexpr std::string_view kSchedExt = "sched_ext: ";
+  if (line.starts_with(kSchedExt)) {
+    const std::string_view rest = line.substr(kSchedExt.size());
+    const size_t colon = rest.find(": ");
+    orphan_.reset();
+    if (colon == std::string_view::npos || rest.substr(0, colon).find(' ') != std::string_view::npos) return;
+    orphan_ = ScxExit{};
+    orphan_->ops_name = rest.substr(0, colon);
+    orphan_->message = rest.substr(colon + 2, kMaxExitMessage);
+    orphan_->guest_ns = guest_ns;
+    return;
+  }
+  if (!orphan_) return;
+  auto frame = parse_trace_frame(line);
+  if (frame && exits_.size() < kMaxExits) {
+    exits_.push_back(std::move(*orphan_));
+    exits_.back().backtrace.push_back(std::move(*frame));
+    open_ = true;
+  }
+  orphan_.reset();
 }
 
 std::optional<ScxExit> ScxConsoleParser::result() const { return first_error(exits_); }

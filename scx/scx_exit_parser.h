@@ -65,7 +65,10 @@ class ScxConsoleParser {
   std::optional<ScxExit> result() const;
 
  private:
+  void take_orphan(std::string_view line, uint64_t guest_ns);
+
   bool open_ = false;  // lines of the last exit may still come
+  std::optional<ScxExit> orphan_;
   std::vector<ScxExit> exits_;
 };
 

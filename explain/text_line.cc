@@ -1,0 +1,383 @@
+#include "explain/text_line.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/numbers.h"
+#include "base/text.h"
+
+namespace ktstr {
+namespace {
+
+// A cursor over the beginning of a line; each take…() goes on only when it fits.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view text) : text_(text) {}
+
+  bool done() const { return at_ >= text_.size(); }
+  char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
+  size_t at() const { return at_; }
+  std::string_view rest() const { return text_.substr(std::min(at_, text_.size())); }
+  std::string_view since(size_t begin) const { return text_.substr(begin, at_ - begin); }
+  void skip(size_t n) { at_ = std::min(at_ + n, text_.size()); }
+  void blanks() {
+    while (peek() == ' ' || peek() == '\t') ++at_;
+  }
+  bool take(char c) {
+    if (peek() != c) return false;
+    ++at_;
+    return true;
+  }
+  // Between `least` and `most` digits, no more after them.
+  bool digits(size_t least, size_t most, uint64_t* value = nullptr) {
+    size_t n = 0;
+    uint64_t v = 0;
+    while (n <= most && is_digit(peek(n))) v = v * 10 + static_cast<uint64_t>(peek(n++) - '0');
+    if (n < least || n > most) return false;
+    if (value) *value = v;
+    at_ += n;
+    return true;
+  }
+
+ private:
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+constexpr std::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun",
+                                        "jul", "aug", "sep", "oct", "nov", "dec"};
+
+// "23:28:55", "23:28:55.823837", also with ',' before the fraction. In us.
+bool take_time(Cursor& c, uint64_t& us) {
+  uint64_t h = 0, m = 0, s = 0;
+  if (!c.digits(2, 2, &h) || !c.take(':') || !c.digits(2, 2, &m) || !c.take(':') || !c.digits(2, 2, &s)) return false;
+  us = ((h * 60 + m) * 60 + s) * 1'000'000;
+  if ((c.peek() == '.' || c.peek() == ',') && is_digit(c.peek(1))) {
+    c.skip(1);
+    uint64_t scale = 100'000;
+    while (is_digit(c.peek())) {
+      us += static_cast<uint64_t>(c.peek() - '0') * scale;
+      scale /= 10;
+      c.skip(1);
+    }
+  }
+  return true;
+}
+
+// "2025-01-17T22:24:05+0300", "2025-01-17 22:24:05.123Z"
+bool take_iso(Cursor& c, uint64_t& us) {
+  uint64_t y = 0, m = 0, d = 0, t = 0;
+  if (!c.digits(4, 4, &y) || !c.take('-') || !c.digits(2, 2, &m) || !c.take('-') || !c.digits(2, 2, &d)) return false;
+  if (c.peek() != 'T' && c.peek() != ' ') return false;
+  c.skip(1);
+  if (!take_time(c, t)) return false;
+  us = ((y * 12 + m) * 31 + d) * 86'400'000'000 + t;
+  if (c.take('Z')) return true;
+  if ((c.peek() == '+' || c.peek() == '-') && is_digit(c.peek(1))) {
+    c.skip(1);
+    while (is_digit(c.peek()) || c.peek() == ':') c.skip(1);
+  }
+  return true;
+}
+
+// A month's name in any language is three to five letters; only English ones can be compared.
+bool take_month(Cursor& c, uint64_t& month) {
+  const size_t begin = c.at();
+  while (std::isalpha(static_cast<unsigned char>(c.peek())) || (c.peek() & 0x80) || c.peek() == '.') c.skip(1);
+  const std::string_view name = c.since(begin);
+  if (name.size() < 3 || name.size() > 8) return false;
+  const std::string low = lower(name.substr(0, 3));
+  for (size_t i = 0; i < std::size(kMonths); ++i)
+    if (low == kMonths[i]) month = i + 1;
+  return true;
+}
+
+void set_when(TextLine& out, std::string_view when, uint64_t order) {
+  if (out.when.empty()) {
+    out.when = trim(when);
+    out.order = order;
+  }
+}
+
+// "[   12.345678]", "[   12.345678][  T9]", "[Thu Jan 15 23:28:55 2025]", "[2026-04-17T09:35:14Z INFO  scx_x]"
+bool bracket(std::string_view line, TextLine& out) {
+  Cursor c(line);
+  if (!c.take('[')) return false;
+  c.blanks();
+  uint64_t seconds = 0, us = 0;
+  if (const Cursor start = c; c.digits(1, 10, &seconds) && c.take('.')) {
+    const size_t begin = c.at();
+    uint64_t fraction = 0;
+    if (!c.digits(3, 9, &fraction)) return false;
+    for (size_t n = c.at() - begin; n < 9; ++n) fraction *= 10;
+    if (!c.take(']')) return false;
+    out.monotonic_ns = seconds * 1'000'000'000 + fraction;
+    set_when(out, line.substr(1, c.at() - 2), out.monotonic_ns / 1000 + 1);
+    if (c.peek() == '[' || (c.peek() == ' ' && c.peek(1) == '[' && (c.peek(2) == ' ' || c.peek(2) == 'T' || c.peek(2) == 'C'))) {
+      Cursor caller = c;  // CONFIG_PRINTK_CALLER
+      caller.blanks();
+      caller.skip(1);
+      caller.blanks();
+      if ((caller.take('T') || caller.take('C')) && caller.digits(1, 8) && caller.take(']')) c = caller;
+    }
+    if (c.peek() == ' ') c.skip(1);
+    out.text = c.rest();
+    // A stamp at the kernel's own place makes it the kernel's; "host kernel: " may still follow.
+    if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
+    return true;
+  } else {
+    c = start;
+  }
+  if (Cursor iso = c; take_iso(iso, us)) {  // env_logger
+    const size_t close = line.find(']', iso.at());
+    if (close == std::string_view::npos || close > iso.at() + 96) return false;
+    const std::string_view inside = line.substr(iso.at(), close - iso.at());
+    bool level = false;
+    for (std::string_view name : {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"}) level = level || inside.find(name) != inside.npos;
+    if (!level && !trim(inside).empty()) return false;
+    set_when(out, line.substr(1, iso.at() - 1), us);
+    if (level) out.origin = Origin::kProcess;
+    out.text = line.substr(close + 1);
+    if (out.text.starts_with(" ")) out.text.remove_prefix(1);
+    return true;
+  }
+  // dmesg -T
+  Cursor t = c;
+  uint64_t month = 0, day = 0, time = 0;
+  const size_t close = line.find(']');
+  if (close == std::string_view::npos || close > 48) return false;
+  while (t.peek() && t.peek() != ' ') t.skip(1);
+  t.blanks();
+  if (!take_month(t, month)) {
+    // Some languages have the day first.
+    if (!t.digits(1, 2, &day)) return false;
+    t.blanks();
+    if (!take_month(t, month)) return false;
+    t.blanks();
+  } else {
+    t.blanks();
+    if (!t.digits(1, 2, &day)) return false;
+    t.blanks();
+  }
+  if (!take_time(t, time)) return false;
+  set_when(out, line.substr(1, close - 1), (month * 31 + day) * 86'400'000'000 + time);
+  out.origin = Origin::kKernel;
+  out.text = line.substr(close + 1);
+  if (out.text.starts_with(" ")) out.text.remove_prefix(1);
+  return true;
+}
+
+// After a date: "host kernel: ", "kernel: ", "host bash[1052]: ". True when there was a name.
+bool take_names(std::string_view rest, TextLine& out) {
+  std::string_view left = rest;
+  for (int words = 0; words < 3; ++words) {
+    left.remove_prefix(std::min(left.find_first_not_of(' '), left.size()));
+    const size_t blank = left.find(' ');
+    const std::string_view word = left.substr(0, blank);
+    if (word.empty() || word.size() > 128) return false;
+    if (word.back() == ':' && word.size() > 1) {
+      const std::string_view name = word.substr(0, word.size() - 1);
+      const bool unit = std::all_of(name.begin(), name.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '[' || c == ']' || c == '_' || c == '-' || c == '.' || c == '@' ||
+               c == '/' || c == '(' || c == ')';
+      });
+      if (!unit || name == "libbpf" || name == "sched_ext" || name == "BUG" || name == "WARNING" || name == "Oops" || name == "rcu" ||
+          name == "watchdog" || name == "INFO" || name == "Error")
+        return false;
+      out.process = name;
+      out.origin = name == "kernel" ? Origin::kKernel : Origin::kProcess;
+      out.text = blank == std::string_view::npos ? std::string_view() : left.substr(blank + 1);
+      return true;
+    }
+    if (blank == std::string_view::npos) return false;
+    left.remove_prefix(blank);
+  }
+  return false;
+}
+
+// "Sep 23 13:02:57 host kernel: ", "paź 02 22:24:03 host bash[612]: ", "Fri 2025-01-17 22:24:05 MSK host x: "
+bool syslog(std::string_view line, TextLine& out) {
+  Cursor c(line);
+  uint64_t month = 0, day = 0, time = 0;
+  if (!take_month(c, month) || c.peek() != ' ') return false;
+  c.blanks();
+  if (Cursor full = c; take_iso(full, time)) {  // journalctl -o short-full
+    set_when(out, line.substr(0, full.at()), time);
+    if (full.peek() != ' ') return false;
+    std::string_view rest = full.rest().substr(1);
+    const size_t blank = rest.find(' ');  // the zone
+    if (blank == std::string_view::npos || !take_names(rest.substr(blank), out)) return false;
+    return true;
+  }
+  if (!c.digits(1, 2, &day) || c.peek() != ' ') return false;
+  c.blanks();
+  if (!take_time(c, time) || c.peek() != ' ') return false;
+  set_when(out, line.substr(0, c.at()), month ? (month * 31 + day) * 86'400'000'000 + time : 0);
+  if (!take_names(c.rest(), out)) out.text = c.rest().substr(1);
+  return true;
+}
+
+// tracing's "  WARN ThreadId(01) crate::mod: file.rs:12: text", simplelog's "[WARN] text"; false: no level here.
+bool level(std::string_view text, TextLine& out) {
+  std::string_view rest = text;
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  const bool square = rest.starts_with("[");
+  if (square) rest.remove_prefix(1);
+  std::string_view name;
+  for (std::string_view known : {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"})
+    if (rest.starts_with(known)) name = known;
+  if (name.empty()) return false;
+  rest.remove_prefix(name.size());
+  if (square) {
+    if (!rest.starts_with("]")) return false;
+    rest.remove_prefix(1);
+  }
+  if (rest.empty() || rest.front() != ' ') return false;
+  rest.remove_prefix(1);
+  out.origin = Origin::kProcess;
+  if (!square) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    if (rest.starts_with("ThreadId(")) rest.remove_prefix(std::min(rest.find(' '), rest.size() - 1) + 1);
+    // "crate::module: " and "path/file.rs:12: ".
+    for (int i = 0; i < 2; ++i) {
+      const size_t blank = rest.find(' ');
+      if (blank == std::string_view::npos) break;
+      const std::string_view word = rest.substr(0, blank);
+      const bool module = word.ends_with(":") && word != "libbpf:" && word != "Error:" && word != "EXIT:" &&
+                          (word.find("::") != word.npos || word.find(".rs:") != word.npos || word.starts_with("scx_"));
+      if (!module) break;
+      rest.remove_prefix(blank + 1);
+    }
+  }
+  out.text = rest;
+  return true;
+}
+
+// "1737141845.123456 host kernel: " (short-unix), "2025-…T…Z …", "22:38:36 [WARN] …"
+bool numeric(std::string_view line, TextLine& out) {
+  Cursor c(line);
+  uint64_t us = 0;
+  if (Cursor iso = c; take_iso(iso, us)) {
+    if (iso.peek() != ' ' && !iso.done()) return false;
+    set_when(out, line.substr(0, iso.at()), us);
+    out.text = iso.rest();
+    if (level(out.text, out)) return true;
+    if (out.text.starts_with(" ")) out.text.remove_prefix(1);
+    if (out.text.starts_with("[")) return true;  // another stamp
+    take_names(out.text, out);
+    return true;
+  }
+  if (Cursor time = c; take_time(time, us)) {
+    if (time.peek() != ' ') return false;
+    if (!level(time.rest(), out)) return false;
+    set_when(out, line.substr(0, time.at()), us);
+    return true;
+  }
+  uint64_t seconds = 0, fraction = 0;
+  if (!c.digits(9, 11, &seconds) || !c.take('.') || !c.digits(6, 6, &fraction) || c.peek() != ' ') return false;
+  set_when(out, line.substr(0, c.at()), seconds * 1'000'000 + fraction);
+  return take_names(c.rest(), out);
+}
+
+// dmesg -x: "kern  :info  : [    0.000000] text"
+bool facility(std::string_view line, TextLine& out) {
+  static constexpr std::string_view kFacilities[] = {"kern", "user", "daemon", "syslog"};
+  for (std::string_view name : kFacilities) {
+    if (!line.starts_with(name)) continue;
+    Cursor c(line);
+    c.skip(name.size());
+    c.blanks();
+    if (!c.take(':')) return false;
+    while (std::isalpha(static_cast<unsigned char>(c.peek()))) c.skip(1);
+    c.blanks();
+    if (!c.take(':')) return false;
+    if (c.peek() == ' ') c.skip(1);
+    out.text = c.rest();
+    out.origin = name == "kern" ? Origin::kKernel : Origin::kProcess;
+    return true;
+  }
+  return false;
+}
+
+// "  scx_flash-353 [003] d..2.  123.456789: sched_ext_dump: TEXT": a trace buffer's line.
+bool ftrace(std::string_view line, TextLine& out) {
+  constexpr std::string_view kEvent = ": sched_ext_dump: ";
+  const size_t at = line.find(kEvent);
+  if (at == std::string_view::npos || at > 120 || line.find('[') > at) return false;
+  out.text = line.substr(at + kEvent.size());
+  out.origin = Origin::kProcess;
+  return true;
+}
+
+}  // namespace
+
+std::string_view without_escapes(std::string_view line, std::string& buffer) {
+  const bool plain = std::none_of(line.begin(), line.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\t';
+  });
+  if (plain) return line;
+  buffer = printable(line);
+  return buffer;
+}
+
+TextLine strip_prefixes(std::string_view line) {
+  TextLine out;
+  out.text = line;
+  for (int round = 0; round < 6; ++round) {
+    const std::string_view text = out.text;
+    if (text.empty()) break;
+    // Blanks before a stamp are not the text's own.
+    const size_t indent = std::min(text.find_first_not_of(" \t"), text.size());
+    const std::string_view inner = text.substr(indent);
+    if (inner.empty()) break;
+    bool taken = false;
+    const char c = inner.front();
+    if (c == '[') {
+      taken = bracket(inner, out);
+      if (!taken) taken = level(inner, out);
+    } else if (is_digit(c)) {
+      taken = numeric(inner, out);
+    } else if (c == '<' && inner.size() > 2 && is_digit(inner[1])) {
+      const size_t close = inner.find('>');
+      if (close <= 4) {
+        out.text = inner.substr(close + 1);
+        taken = true;
+      }
+    } else if (c == '>' && round == 0 && (inner.size() == 1 || inner[1] == ' ')) {
+      out.text = inner.substr(std::min<size_t>(2, inner.size()));
+      taken = true;
+    } else if (std::isalpha(static_cast<unsigned char>(c)) || (c & 0x80)) {
+      taken = facility(inner, out);
+      if (!taken && inner.starts_with("kernel: ")) {
+        out.text = inner.substr(8);
+        out.origin = Origin::kKernel;
+        out.process = inner.substr(0, 6);
+        taken = true;
+      }
+      if (!taken && out.when.empty()) taken = syslog(inner, out);
+      // "[12.345678] host kernel: ": journalctl -o short-monotonic.
+      if (!taken && round > 0 && out.process.empty() && out.monotonic_ns != 0) {
+        const size_t blank = inner.find(' ');
+        if (blank != std::string_view::npos && blank < 64) {
+          std::string_view second = inner.substr(blank + 1);
+          const size_t colon = second.find(": ");
+          if (colon != std::string_view::npos && colon < 64 && second.substr(0, colon).find(' ') == std::string_view::npos &&
+              (second.starts_with("kernel: ") || second.substr(0, colon).ends_with("]")))
+            taken = take_names(inner, out);
+        }
+      }
+      if (!taken) taken = ftrace(inner, out);
+      if (!taken && indent == 0 && (c == 'W' || c == 'I' || c == 'E' || c == 'D')) {
+        // tracing without a stamp: "WARN crate::mod: text"
+        const size_t blank = inner.find(' ');
+        if (blank != std::string_view::npos && blank <= 5 && inner.find("::") != std::string_view::npos) taken = level(inner, out);
+      }
+    } else {
+      taken = ftrace(inner, out);
+    }
+    if (!taken) break;
+  }
+  return out;
+}
+
+}  // namespace ktstr
