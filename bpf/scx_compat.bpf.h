@@ -42,11 +42,14 @@ struct sched_ext_entity {
   __u32 weight;
 } SCX_CORE;
 
+struct cpumask;
+
 struct task_struct {
   __u32 flags;
   __s32 pid;
   __s32 tgid;
   char comm[16];
+  const struct cpumask* cpus_ptr;
   struct sched_ext_entity scx;
 } SCX_CORE;
 
@@ -62,7 +65,9 @@ struct scx_exit_info {
 } SCX_CORE;
 
 struct scx_dump_ctx;
-struct scx_init_task_args;
+struct scx_init_task_args {
+  bool fork;
+} SCX_CORE;
 
 struct sched_ext_ops {
   __s32 (*select_cpu)(struct task_struct*, __s32, __u64);
@@ -94,6 +99,8 @@ bool scx_bpf_dsq_insert___v2___compat(struct task_struct* p, __u64 dsq_id, __u64
                                       __u64 enq_flags) __ksym __weak;
 bool scx_bpf_dsq_move_to_local(__u64 dsq_id) __ksym __weak;
 bool scx_bpf_dsq_move_to_local___v2___compat(__u64 dsq_id, __u64 enq_flags) __ksym __weak;
+__s32 scx_bpf_pick_idle_cpu(const struct cpumask* allowed, __u64 flags) __ksym __weak;
+void scx_bpf_kick_cpu(__s32 cpu, __u64 flags) __ksym __weak;
 struct task_struct* bpf_task_from_pid(__s32 pid) __ksym __weak;
 void bpf_task_release(struct task_struct* p) __ksym __weak;
 
@@ -117,6 +124,13 @@ static __always_inline bool scx_compat_dsq_move_to_local(__u64 dsq_id) {
 // function NAME_impl in BTF"). libbpf leaves those weak symbols unresolved. A scheduler should load even so,
 // and do the next best thing.
 static __always_inline bool scx_compat_has_dsqs(void) { return bpf_ksym_exists(scx_bpf_create_dsq); }
+
+// Wakes an idle CPU that the task may run on, to look for work.
+static __always_inline void scx_compat_kick_idle(struct task_struct* p) {
+  if (!bpf_ksym_exists(scx_bpf_pick_idle_cpu) || !bpf_ksym_exists(scx_bpf_kick_cpu)) return;
+  __s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+  if (cpu >= 0) scx_bpf_kick_cpu(cpu, 0);
+}
 
 static __always_inline __s32 scx_compat_select_cpu_dfl(struct task_struct* p, __s32 prev_cpu,
                                                        __u64 wake_flags, bool* is_idle) {

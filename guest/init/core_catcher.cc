@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/small_files.h"
 #include "guest/init/core_unwind.h"
+#include "guest/init/own_class.h"
 
 namespace ktstr::guest {
 namespace {
@@ -89,7 +90,7 @@ std::vector<std::string> CoreCatcher::unwind_in_child(uint64_t limit_ns) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return {};
   UniqueFd in(fds[0]), out(fds[1]);
-  const pid_t child = ::fork();
+  const pid_t child = fork_helper();
   if (child < 0) return {};
   if (child == 0) {
     std::string text;

@@ -30,6 +30,7 @@ constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
 constexpr uint64_t kProbeReadyNs = 60 * kSecond;
 constexpr uint64_t kProbeHangNs = 20 * kSecond;
 constexpr uint64_t kProbeDoneNs = 15 * kSecond;
+constexpr uint64_t kProbeLookNs = 20 * kSecond;
 constexpr uint64_t kSettleNs =
     6 * kSecond;                          // after a detach, for dump, console and the scheduler's last output
 constexpr uint64_t kQuietNs = 300 * kMs;  // nothing new for so long counts as quiet
@@ -71,6 +72,10 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   }
   stage(Stage::PlanRead, plan_->spec->name);
   prepare();
+  if (auto set = apply_sysctls(*plan_->spec); !set) {
+    fail(Stage::PlanRead, set.error().message());
+    return finish();
+  }
   const Attach result = attach();
   // A scheduler that was disabled before the workload could start gets no workload.
   if (result != Attach::kFailed && !detached_) run_workload();
@@ -143,7 +148,6 @@ void GuestRun::reap() {
   while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
     if (pid == scheduler_.pid()) {
       scheduler_.on_end(status);
-      probe_.scheduler_ended();
     } else if (pid == probe_.pid()) {
       probe_.on_end(status);
     } else if (commands_.on_end(pid, status)) {
@@ -175,12 +179,14 @@ GuestRun::Attach GuestRun::attach() {
   fact.argv.insert(fact.argv.end(), spec.args.begin(), spec.args.end());
   channel_.send(std::move(fact), started);
   stage(Stage::SchedulerStarted);
-  if (probe_.started()) probe_.scheduler_started(scheduler_.pid(), scheduler_.listener());
+  if (probe_.started()) probe_.scheduler_started(scheduler_.take_listener());
   if (auto status = wait_attached(started); !status) {
     fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\" " + status.error().message());
     return Attach::kFailed;
   }
   note_attached(started);
+  // A scheduler that registered by a map update was not held at its attach: its programs are read now, before there is load.
+  loop_.run_until([this] { return probe_.looked(); }, now_ns() + scaled(kProbeLookNs));
   return Attach::kAttached;
 }
 
@@ -217,14 +223,21 @@ void GuestRun::note_attached(uint64_t started_ns) {
   fact.ops_name = ops_name_;
   fact.enable_seq = std::max(sched_ext_.enable_seq(), seq_before_ + 1);  // the state changes a little earlier
   fact.elapsed_ns = now_ns() - started_ns;
+  enabled_seq_ = fact.enable_seq;
   channel_.send(std::move(fact));
   stage(Stage::SchedulerAttached, ops_name_);
+  if (probe_.started()) probe_.scheduler_enabled();
   look_at_state();
 }
 
 // Told once it was attached: every change of the state.
 void GuestRun::look_at_state() {
   if (!attached_) return;
+  // Enabled anew: a scheduler that starts itself again, or a second one.
+  if (const uint64_t seq = sched_ext_.enable_seq(); seq > enabled_seq_) {
+    enabled_seq_ = seq;
+    if (probe_.started()) probe_.scheduler_enabled();
+  }
   std::string state = sched_ext_.state();
   if (state == last_state_) return;
   last_state_ = state;

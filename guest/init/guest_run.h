@@ -66,9 +66,10 @@ class GuestRun {
   std::unique_ptr<Scenario> scenario_;
   UniqueFd child_signals_;
 
-  uint64_t seq_before_ = 0;  // enable_seq before the scheduler started
-  bool attached_ = false;    // was enabled under our scheduler
-  bool detached_ = false;    // and is not any more
+  uint64_t seq_before_ = 0;   // enable_seq before the scheduler started
+  uint64_t enabled_seq_ = 0;  // of the scheduler whose programs were looked for last
+  bool attached_ = false;     // was enabled under our scheduler
+  bool detached_ = false;     // and is not any more
   bool exit_told_ = false;
   std::string last_state_;
   std::string ops_name_;

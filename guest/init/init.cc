@@ -1,7 +1,6 @@
 #include "guest/init/init.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -10,22 +9,14 @@
 #include "base/unique_fd.h"
 #include "guest/init/guest_run.h"
 #include "guest/init/mounts.h"
+#include "guest/init/own_class.h"
 
 namespace ktstr::guest {
 
-namespace {
-
-// Above every worker that a spec can ask for (98 at most): real-time hogs on all CPUs must not keep the test from ending.
-constexpr int kPriority = 99;
-
-}  // namespace
-
 void init_main() {
   auto notes = mount_file_systems();
-  sched_param priority{};
-  priority.sched_priority = kPriority;
-  if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) != 0)
-    notes.push_back("SCHED_FIFO for init was rejected: a stall may delay its reports");
+  for (std::string& note : set_up_userland()) notes.push_back(std::move(note));
+  if (!enter_init_class()) notes.push_back("SCHED_FIFO for init was rejected: a stall may delay its reports");
   auto carrier = open_carrier();
   if (!carrier) return last_words(carrier.error().message().c_str());
   EventChannel channel(std::move(*carrier));

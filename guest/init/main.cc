@@ -9,7 +9,7 @@
 //
 // It runs at SCHED_FIFO 99, reset on fork, so that neither the scheduler under test nor real-time workers (98 at most)
 // can keep it from collecting data. It sleeps in epoll nearly all the time, so it disturbs the workload little. Its
-// children are ordinary tasks.
+// helpers are real-time tasks, too (own_class.h); the scheduler, workers and payloads are ordinary tasks.
 #include <exception>
 
 #include "guest/init/init.h"

@@ -1,13 +1,22 @@
 #include "guest/init/mounts.h"
 
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/small_files.h"
+#include "base/unique_fd.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr::guest {
 namespace {
@@ -34,6 +43,16 @@ constexpr Mount kMounts[] = {
     {"bpf", "/sys/fs/bpf", "mode=0700", kPlain},
 };
 
+// What userland expects below the mounts.
+constexpr std::pair<const char*, mode_t> kFolders[] = {{"/run/lock", 01777}, {"/run/user", 0755}};
+constexpr std::pair<const char*, const char*> kDevLinks[] = {
+    {"/dev/fd", "/proc/self/fd"},
+    {"/dev/stdin", "/proc/self/fd/0"},
+    {"/dev/stdout", "/proc/self/fd/1"},
+    {"/dev/stderr", "/proc/self/fd/2"},
+};
+constexpr char kHostName[] = "ktstr";
+
 constexpr int kSetConsoleLevel = 8;  // SYSLOG_ACTION_CONSOLE_LEVEL
 
 }  // namespace
@@ -46,6 +65,46 @@ std::vector<std::string> mount_file_systems() {
       notes.push_back(std::string("mount ") + m.type + " at " + m.at + ": " + std::strerror(errno));
   }
   return notes;
+}
+
+std::vector<std::string> set_up_userland() {
+  std::vector<std::string> notes;
+  for (const auto& [path, mode] : kFolders) {
+    ::mkdir(path, mode);
+    ::chmod(path, mode);
+  }
+  for (const auto& [path, target] : kDevLinks)
+    if (::symlink(target, path) != 0 && errno != EEXIST)
+      notes.push_back(std::string("link ") + path + ": " + std::strerror(errno));
+  if (::sethostname(kHostName, sizeof(kHostName) - 1) != 0)
+    notes.push_back(std::string("host name: ") + std::strerror(errno));
+  ifreq loopback{};
+  std::strncpy(loopback.ifr_name, "lo", sizeof(loopback.ifr_name) - 1);
+  UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  bool up = socket && ::ioctl(socket.get(), SIOCGIFFLAGS, &loopback) == 0;
+  loopback.ifr_flags = static_cast<short>(loopback.ifr_flags | IFF_UP | IFF_RUNNING);
+  up = up && ::ioctl(socket.get(), SIOCSIFFLAGS, &loopback) == 0;
+  if (!up) notes.push_back(std::string("loopback: ") + std::strerror(errno));
+  // As root has them, for all that init starts; a scheduler's maps are locked memory, and it opens files for each CPU.
+  const std::pair<__rlimit_resource, rlimit> kLimits[] = {
+      {RLIMIT_MEMLOCK, {RLIM_INFINITY, RLIM_INFINITY}},
+      {RLIMIT_NPROC, {RLIM_INFINITY, RLIM_INFINITY}},
+      {RLIMIT_NOFILE, {65536, 1048576}},
+  };
+  for (const auto& [resource, limit] : kLimits)
+    if (::setrlimit(resource, &limit) != 0)
+      notes.push_back(std::string("resource limits: ") + std::strerror(errno));
+  return notes;
+}
+
+Status apply_sysctls(const TestSpecT& spec) {
+  for (const auto& setting : spec.sysctl) {
+    std::string path = setting->key;
+    if (path.find('/') == std::string::npos) std::replace(path.begin(), path.end(), '.', '/');
+    if (auto set = write_text("/proc/sys/" + path, setting->value); !set)
+      return std::move(set).error().within("sysctl " + setting->key + " = " + setting->value);
+  }
+  return {};
 }
 
 std::vector<std::string> apply_kernel_settings(bool verbose_console) {

@@ -4,11 +4,24 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+
+namespace ktstr {
+struct TestSpecT;
+}
+
 namespace ktstr::guest {
 
 // Mounts proc, sys, dev, cgroup2, tracefs, debugfs, bpf and tmpfs file systems. Returns one line for each
 // that failed.
 std::vector<std::string> mount_file_systems();
+
+// The rest of what programs of a Debian system find: /dev/fd and its kin, /run/lock, a host name, the loopback device up,
+// root's resource limits. Returns one line for each that failed.
+std::vector<std::string> set_up_userland();
+
+// `sysctl` of the spec. The first that the kernel refuses is the error: the test would not be the one that was asked for.
+Status apply_sysctls(const TestSpecT& spec);
 
 // Kernel settings of a test VM: console loglevel (so that sched_ext's messages and oopses appear), schedstats,
 // BPF run statistics. Returns one line for each that failed.

@@ -12,12 +12,10 @@
 
 #include "base/small_files.h"
 #include "guest/init/fd_passing.h"
-#include "guest/init/notify_filter.h"
+#include "guest/init/own_class.h"
 #include "schemas/guest_paths.h"
 
 namespace ktstr::guest {
-namespace {}  // namespace
-
 bool ProbeLink::start(uint64_t hang_ns) {
   hang_ns_ = hang_ns;
   if (!path_exists(kGuestProbe)) return false;
@@ -39,7 +37,7 @@ bool ProbeLink::start(uint64_t hang_ns) {
                         control_fd.data(),
                         nullptr};
   char* const envp[] = {const_cast<char*>("PATH=/bin"), nullptr};
-  pid_ = ::fork();
+  pid_ = fork_helper();
   if (pid_ < 0) return false;
   if (pid_ == 0) {
     sigset_t none;
@@ -76,45 +74,60 @@ void ProbeLink::on_control() {
   ssize_t n = ::recv(control_.get(), message, sizeof(message), MSG_DONTWAIT);
   if (n < 0) return;
   if (n == 0) {
+    if (gate_.started()) gate_.attach_over();  // its thread uses the socket until here
     loop_.unwatch(control_.get());
     control_.reset();
     return;
   }
   if (message[0] == 'K') kernel_placed_ = true;
-  if (message[0] == 'P') hooks_.programs_seen();
+  if (message[0] == 'P') {
+    programs_seen_ = true;
+    hooks_.programs_seen();
+  }
+  if (message[0] == 'S') looking_ = false;
   if (message[0] == 'D') {
     while (events_ && events_readable()) on_events();  // its last frames are before 'D'
     done_ = true;
   }
 }
 
-void ProbeLink::scheduler_started(pid_t pid, int listener) {
-  scheduler_ = pid;
-  listener_ = listener;
-  if (listener_ < 0) return;
-  char message[1 + sizeof(uint32_t)] = {'L'};
-  const uint32_t number = static_cast<uint32_t>(pid);
-  std::memcpy(message + 1, &number, sizeof(number));
-  if (!alive_ || !control_ || !send_with_fd(control_.get(), {message, sizeof(message)}, listener_))
-    answer_ourselves();
+void ProbeLink::scheduler_started(UniqueFd listener) {
+  if (!listener) return;
+  const bool told = alive_ && control_ && send_with_fd(control_.get(), "L", listener.get());
+  control_number_ = control_.get();
+  AttachGate::Options options{.answer_limit_ns = hang_ns_};
+  if (told) {
+    options.hand_over = &ProbeLink::hand_over;
+    options.receiver = &control_number_;
+  }
+  if (auto started = gate_.start(std::move(listener), options); !started)
+    hooks_.note(started.error().message() + ": the scheduler's BPF_LINK_CREATE will fail");
 }
 
-void ProbeLink::scheduler_ended() {
-  if (answering_) loop_.unwatch(listener_);
-  answering_ = false;
-  listener_ = -1;
+// On the gate's thread.
+bool ProbeLink::hand_over(void* control, const AttachCall& call) {
+  return ::send(*static_cast<int*>(control), &call, sizeof(call), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+         static_cast<ssize_t>(sizeof(call));
 }
 
-void ProbeLink::finish() {
-  if (alive_ && control_) ::send(control_.get(), "F", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+void ProbeLink::scheduler_enabled() {
+  if (gate_.started()) gate_.attach_over();
+  looking_ = !programs_seen_ && tell('E');
+  programs_seen_ = false;  // of the next one
 }
+
+bool ProbeLink::tell(char letter) const {
+  return alive_ && control_ && ::send(control_.get(), &letter, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+void ProbeLink::finish() { tell('F'); }
 
 void ProbeLink::give_up(const std::string& why) {
   if (!alive_) return;
   hooks_.note("ktstr-probe " + why + ": killed, the run goes on without probes");
   alive_ = false;
   ::kill(pid_, SIGKILL);
-  answer_ourselves();
+  if (gate_.started()) gate_.attach_over();
 }
 
 void ProbeLink::on_end(int wait_status) {
@@ -126,7 +139,7 @@ void ProbeLink::on_end(int wait_status) {
               (WIFSIGNALED(wait_status) ? "killed by signal " + std::to_string(WTERMSIG(wait_status))
                                         : "exit code " + std::to_string(WEXITSTATUS(wait_status))) +
               ": the run goes on without probes");
-  answer_ourselves();
+  if (gate_.started()) gate_.attach_over();
 }
 
 bool ProbeLink::events_readable() const {
@@ -135,31 +148,7 @@ bool ProbeLink::events_readable() const {
 }
 
 void ProbeLink::tick() {
-  if (!alive_ || listener_ < 0) return;
-  // POLLIN: a notification that nobody took; POLLOUT: one that was taken and not answered.
-  pollfd p{listener_, POLLIN | POLLOUT, 0};
-  if (::poll(&p, 1, 0) != 1 || (p.revents & (POLLIN | POLLOUT)) == 0) {
-    waiting_since_ns_ = 0;
-    return;
-  }
-  // Its run count tells one long wait from many short ones (a scheduler that updates maps all the time).
-  std::string ran = read_text_or("/proc/" + std::to_string(scheduler_) + "/schedstat", "");
-  if (waiting_since_ns_ == 0 || ran != scheduler_ran_) waiting_since_ns_ = now_ns();
-  scheduler_ran_ = std::move(ran);
-  if (now_ns() - waiting_since_ns_ > hang_ns_) give_up("paused the scheduler too long");
-}
-
-void ProbeLink::answer_ourselves() {
-  if (listener_ < 0 || answering_) return;
-  answering_ = true;
-  loop_.watch(listener_, EPOLLIN, [this](uint32_t events) {
-    if (events & EPOLLIN) continue_one(listener_);
-    if (events & EPOLLHUP) scheduler_ended();
-  });
-  // A notification that the probe took died with it: only its receiver knew its number. A stop and a continue
-  // make the kernel restart the interrupted call, which notifies anew.
-  ::kill(scheduler_, SIGSTOP);
-  ::kill(scheduler_, SIGCONT);
+  if (alive_ && gate_.was_late()) give_up("paused the scheduler too long");
 }
 
 }  // namespace ktstr::guest

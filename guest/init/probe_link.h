@@ -5,12 +5,15 @@
 // E: pipe; the probe writes finished frames (schemas/channel_frame.h), whole ones are passed on.
 // C: SOCK_SEQPACKET; one message each:
 //   probe -> init  'K'  kernel probes are placed (or there are none): the scheduler may start
-//   init -> probe  'L' + u32 pid, with the filter's listener as SCM_RIGHTS: answer its notifications
+//   init -> probe  'L'  the scheduler was started; the filter's listener as SCM_RIGHTS
+//   init -> probe  'C'  an AttachCall (schemas/attach_call.h) waits: look at it, and answer it through the listener
 //   probe -> init  'P'  the scheduler's programs were seen
+//   init -> probe  'E'  a scheduler was enabled whose programs were not seen: look for them
+//   probe -> init  'S'  looked
 //   init -> probe  'F'  the run is over: send what is left
 //   probe -> init  'D'  done; it sleeps from then on and never detaches
-// Init keeps the listener too. If the probe dies, or leaves a notification unanswered too long, init kills it
-// and lets every waiting call go on itself.
+// The attach gate (attach_gate.h) receives the notifications: if the probe dies, or leaves one unanswered too long, every
+// waiting call goes on.
 #pragma once
 
 #include <functional>
@@ -19,6 +22,7 @@
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "guest/init/attach_gate.h"
 #include "guest/init/event_channel.h"
 #include "schemas/frame_codec.h"
 
@@ -33,7 +37,7 @@ class ProbeLink {
   ProbeLink(EventLoop& loop, EventChannel& channel, Hooks hooks)
       : loop_(loop), channel_(channel), hooks_(std::move(hooks)) {}
 
-  // False when there is no probe program. `hang_ns`: how long a notification may stay unanswered.
+  // False when there is no probe program. `hang_ns`: how long the scheduler's attach may wait for the probe.
   bool start(uint64_t hang_ns);
 
   bool started() const { return pid_ > 0; }
@@ -42,22 +46,25 @@ class ProbeLink {
   bool done() const { return done_ || !alive_; }
   pid_t pid() const { return pid_; }
 
-  // The scheduler was forked; `listener` stays the caller's.
-  void scheduler_started(pid_t pid, int listener);
-  // No more notifications can come.
-  void scheduler_ended();
+  // The scheduler was forked under the filter with this listener.
+  void scheduler_started(UniqueFd listener);
+  // sched_ext says `enabled`: nothing is held any more, and programs that were not seen are looked for. looked() holds when
+  // this is done.
+  void scheduler_enabled();
+  bool looked() const { return !looking_ || done(); }
   void finish();
-  // It will not come back: kills it, and answers the listener from now on.
+  // It will not come back: kills it, and lets the scheduler go on.
   void give_up(const std::string& why);
   // The reaper found it.
   void on_end(int wait_status);
-  // Looks for a hung notification. Called regularly.
+  // Looks for a call that waited too long. Called regularly.
   void tick();
 
  private:
   void on_events();
   void on_control();
-  void answer_ourselves();
+  static bool hand_over(void* control, const AttachCall& call);
+  bool tell(char letter) const;
   bool events_readable() const;
 
   EventLoop& loop_;
@@ -65,13 +72,13 @@ class ProbeLink {
   Hooks hooks_;
   UniqueFd events_, control_;
   FrameDecoder decoder_;
+  AttachGate gate_;
+  int control_number_ = -1;  // of control_, for the gate's thread
   pid_t pid_ = -1;
-  pid_t scheduler_ = -1;
-  int listener_ = -1;
-  bool alive_ = false, kernel_placed_ = false, done_ = false, answering_ = false;
+  bool alive_ = false, kernel_placed_ = false, done_ = false;
+  bool programs_seen_ = false;  // of the scheduler that is being enabled
+  bool looking_ = false;
   uint64_t hang_ns_ = 0;
-  uint64_t waiting_since_ns_ = 0;  // 0: no notification is open
-  std::string scheduler_ran_;      // its /proc schedstat at the last look
 };
 
 }  // namespace ktstr::guest

@@ -2,13 +2,15 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "guest/init/fd_passing.h"
@@ -34,9 +36,24 @@ struct ChildSetup {
   int out = -1, err = -1, report = -1;
 };
 
-void set_limit(int resource, rlim_t value) {
-  rlimit limit{value, value};
-  ::setrlimit(static_cast<__rlimit_resource>(resource), &limit);
+// Variables that every scheduler has; the spec's come over them.
+constexpr std::pair<const char*, const char*> kEnvironment[] = {
+    {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+    {"HOME", "/root"},
+    {"USER", "root"},
+    {"LOGNAME", "root"},
+    {"SHELL", "/bin/sh"},
+    {"TERM", "dumb"},
+    {"LANG", "C.UTF-8"},
+    {"RUST_BACKTRACE", "1"},
+};
+
+std::vector<std::string> environment_of(const SchedulerSpecT& spec) {
+  std::map<std::string, std::string> all(std::begin(kEnvironment), std::end(kEnvironment));
+  for (const auto& variable : spec.env) all[variable->key] = variable->value;
+  std::vector<std::string> words;
+  for (const auto& [name, value] : all) words.push_back(name + "=" + value);
+  return words;
 }
 
 [[noreturn]] void child_main(const ChildSetup& setup) {
@@ -48,8 +65,6 @@ void set_limit(int resource, rlim_t value) {
   ::dup2(null, 0);
   ::dup2(setup.out, 1);
   ::dup2(setup.err, 2);
-  set_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
-  set_limit(RLIMIT_NOFILE, 65536);
   auto tell = [&](int step, int error, int fd) {
     ChildReport report{step, error};
     send_with_fd(setup.report, {reinterpret_cast<const char*>(&report), sizeof(report)}, fd);
@@ -84,8 +99,7 @@ Status SchedulerProcess::start(const SchedulerSpecT& spec, bool filtered) {
 
   std::vector<std::string> words{spec.guest_path};
   words.insert(words.end(), spec.args.begin(), spec.args.end());
-  std::vector<std::string> env{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                               "HOME=/root", "TERM=dumb", "LANG=C.UTF-8", "RUST_BACKTRACE=1"};
+  std::vector<std::string> env = environment_of(spec);
   ChildSetup setup;
   for (auto& w : words) setup.argv.push_back(w.data());
   for (auto& e : env) setup.envp.push_back(e.data());

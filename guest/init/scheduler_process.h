@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/event_loop.h"
 #include "base/result.h"
@@ -34,12 +35,11 @@ class SchedulerProcess {
         err_(loop, [this](auto text, bool cut, uint64_t ns) { line(OutputStream::Stderr, text, cut, ns); }) {}
 
   // Returns once exec succeeded; its failure is the error ("start /ktstr/sched/scx_x: No such file or
-  // directory"). With `filtered`, listener() is the filter's listener afterwards.
+  // directory"). With `filtered`, take_listener() gives the filter's listener afterwards.
   Status start(const SchedulerSpecT& spec, bool filtered);
 
   pid_t pid() const { return pid_; }
-  int listener() const { return listener_.get(); }
-  void drop_listener() { listener_.reset(); }
+  UniqueFd take_listener() { return std::move(listener_); }
   bool started() const { return pid_ > 0; }
   bool running() const { return started() && !end_; }
   const std::optional<ProcessEnd>& end() const { return end_; }

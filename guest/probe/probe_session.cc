@@ -2,7 +2,6 @@
 
 #include <linux/bpf.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,16 +43,13 @@ int ProbeSession::run() {
   place_kernel_probes();
   say('K');
   layout_.load();  // now, not while the scheduler is held
-  for (;;) {
-    pollfd fds[2] = {{control_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
-    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return 1;
-    if (fds[1].revents && !on_notification()) listener_.reset();
-    if (fds[0].revents && !on_control()) return 0;
+  while (on_control()) {
   }
+  return 0;
 }
 
 bool ProbeSession::on_control() {
-  char message[16] = {};
+  char message[sizeof(AttachCall)] = {};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {};
   iovec part{message, sizeof(message)};
   msghdr header{};
@@ -71,6 +67,18 @@ bool ProbeSession::on_control() {
       std::memcpy(&fd, CMSG_DATA(c), sizeof(fd));
     listener_ = UniqueFd(fd);
   }
+  if (message[0] == 'C' && n == sizeof(AttachCall)) {
+    AttachCall call;
+    std::memcpy(&call, message, sizeof(call));
+    on_attach(call);
+  }
+  if (message[0] == 'E') {
+    if (on_registration(registered_programs(layout_))) {
+      send_report();
+      say('P');
+    }
+    say('S');
+  }
   if (message[0] == 'F' && !finished_) {
     finish();
     finished_ = true;
@@ -79,43 +87,34 @@ bool ProbeSession::on_control() {
   return true;
 }
 
-bool ProbeSession::on_notification() {
-  // The kernel may know larger records than our headers: the spare room keeps it from writing past them.
-  alignas(8) char room[sizeof(seccomp_notif) + 256] = {};
-  auto* request = reinterpret_cast<seccomp_notif*>(room);
-  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, request) != 0) {
-    pollfd p{listener_.get(), POLLIN, 0};
-    return errno == EINTR || (::poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLERR)));
-  }
-  const HeldCall call{request->pid, request->data.args[0] & 0xffffffff, request->data.args[1],
-                      request->data.args[2] & 0xffffffff};
-  // Once a scheduler registered by link, its map updates are its daily work: not worth a look each.
-  const bool daily = by_link_ && call.cmd == BPF_MAP_UPDATE_ELEM;
-  if (!finished_ && !daily) {
-    const uint64_t start = monotonic_ns();
-    auto ops = inspect_call(call, layout_);
-    // What was read belongs to the caller only if it still waits.
-    const bool waits = ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &request->id) == 0;
-    if (ops && ops->registers && waits) {
-      by_link_ |= call.cmd == BPF_LINK_CREATE;
-      on_registration(std::move(ops->programs));
-      hold_ns_ += monotonic_ns() - start;
-      send_report();
-      say('P');
-    }
+void ProbeSession::on_attach(const AttachCall& call) {
+  const uint64_t start = monotonic_ns();
+  auto ops = finished_ ? RegisteredOps() : inspect_call(call, layout_);
+  // What was read belongs to the caller only if it still waits.
+  uint64_t id = call.id;
+  const bool waits = ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+  if (ops && ops->registers && waits) {
+    on_registration(std::move(ops->programs));
+    hold_ns_ += monotonic_ns() - start;
+    send_report();
+    say('P');
   }
   seccomp_notif_resp answer{};
-  answer.id = request->id;
+  answer.id = call.id;
   answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);  // ENOENT: the caller died meanwhile
-  return true;
+  ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND,
+          &answer);  // ENOENT: the caller died, or init let it go on
 }
 
-void ProbeSession::on_registration(std::vector<HeldProgram> programs) {
+bool ProbeSession::on_registration(std::vector<HeldProgram> programs) {
+  bool any_new = false;
   for (HeldProgram& held : programs) {
     if (held_.size() >= kMaxPrograms) break;
+    if (std::any_of(held_.begin(), held_.end(), [&](const HeldProgram& h) { return h.id == held.id; }))
+      continue;
     auto facts = read_program(held.fd.get(), held.member);
     if (!facts) continue;
+    any_new = true;
     if (probes_) {
       const uint64_t start = monotonic_ns();
       probes_->attach_program(held.fd.get(), *facts);
@@ -129,6 +128,7 @@ void ProbeSession::on_registration(std::vector<HeldProgram> programs) {
     out_.send(std::move(facts->program));
     held_.push_back(std::move(held));
   }
+  return any_new;
 }
 
 void ProbeSession::send_report() {

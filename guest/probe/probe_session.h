@@ -1,6 +1,6 @@
-// What ktstr-probe does in the VM: it places the kernel probes, stops the scheduler at its attach, records and probes its
-// programs, lets it go on, and at the end reports the hits. After that it only answers notifications: the filter stays on
-// the scheduler's process, and unanswered calls would hang.
+// What ktstr-probe does in the VM: it places the kernel probes; while the scheduler waits at its attach, it records and probes
+// its programs and lets it go on; at the end it reports the hits. A scheduler that could not be held at its attach is looked
+// for once it is enabled. Init's attach gate receives the notifications (guest/init/attach_gate.h).
 #pragma once
 
 #include <memory>
@@ -24,9 +24,9 @@ class ProbeSession {
 
  private:
   void place_kernel_probes();
-  bool on_control();       // false: init is gone
-  bool on_notification();  // false: the scheduler is gone
-  void on_registration(std::vector<HeldProgram> programs);
+  bool on_control();  // false: init is gone
+  void on_attach(const AttachCall& call);
+  bool on_registration(std::vector<HeldProgram> programs);  // false: all of them were known
   void send_report();
   void finish();
   void say(char letter);
@@ -42,7 +42,6 @@ class ProbeSession {
   std::vector<uint32_t> sent_btfs_;
   uint64_t attach_ns_ = 0, hold_ns_ = 0;
   bool reported_ = false, finished_ = false;
-  bool by_link_ = false;  // a struct_ops map was registered by link
 };
 
 }  // namespace ktstr::probe

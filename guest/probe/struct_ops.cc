@@ -14,19 +14,18 @@
 namespace ktstr::probe {
 namespace {
 
-constexpr uint32_t kStructOpsMap = 26;           // BPF_MAP_TYPE_STRUCT_OPS
-constexpr uint32_t kStructOpsAttach = 44;        // BPF_STRUCT_OPS as attach type of a link
-constexpr uint32_t kRegistersByLink = 1u << 13;  // BPF_F_LINK
-constexpr unsigned kPidfdThread = O_EXCL;        // PIDFD_THREAD, 6.9
+constexpr uint32_t kStructOpsMap = 26;     // BPF_MAP_TYPE_STRUCT_OPS
+constexpr uint32_t kStructOpsAttach = 44;  // BPF_STRUCT_OPS as attach type of a link
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, 6.9
 constexpr uint32_t kMaxValue = 1u << 16;
 
-// The leading fields of bpf(2)'s attr that the two commands share.
+// States of a struct_ops value (enum bpf_struct_ops_state): registered by a map update, and ready to be linked.
+constexpr uint32_t kStateInUse = 1, kStateReady = 3;
+constexpr size_t kMaxMaps = 4096;
+
+// The leading fields of bpf(2)'s attr of BPF_LINK_CREATE.
 struct LinkAttr {
   uint32_t map_fd, target_fd, attach_type, flags;
-};
-struct UpdateAttr {
-  uint32_t map_fd, unused;
-  uint64_t key, value, flags;
 };
 
 bool read_memory(uint32_t pid, uint64_t address, void* to, size_t size) {
@@ -76,55 +75,102 @@ Result<std::vector<OpsMember>> OpsLayout::members(uint32_t value_type) {
   return out;
 }
 
-Result<RegisteredOps> inspect_call(const HeldCall& call, OpsLayout& layout) {
-  RegisteredOps result;
-  uint32_t map_number = 0;
-  UpdateAttr update{};
-  const bool by_link = call.cmd == BPF_LINK_CREATE;
-  if (by_link) {
-    LinkAttr link{};
-    if (call.size < sizeof(link) || !read_memory(call.pid, call.attr, &link, sizeof(link)))
-      return Error::from_errno("read the attr of BPF_LINK_CREATE");
-    if (link.attach_type != kStructOpsAttach) return result;
-    map_number = link.map_fd;
-  } else if (call.cmd == BPF_MAP_UPDATE_ELEM) {
-    if (call.size < 24 || !read_memory(call.pid, call.attr, &update, 24))
-      return Error::from_errno("read the attr of BPF_MAP_UPDATE_ELEM");
-    map_number = update.map_fd;
-  } else {
-    return result;
-  }
+bool OpsLayout::is_scheduler(uint32_t value_type) {
+  load();
+  const btf_type* value = btf_ ? btf__type_by_id(btf_, value_type) : nullptr;
+  return value &&
+         std::strcmp(btf__name_by_offset(btf_, value->name_off), "bpf_struct_ops_sched_ext_ops") == 0;
+}
 
-  UniqueFd map = take_fd(call.pid, map_number);
-  if (!map) return Error::from_errno("take the map's fd");
-  bpf_map_info info{};
-  uint32_t length = sizeof(info);
-  if (bpf_map_get_info_by_fd(map.get(), &info, &length) != 0) return Error::from_errno("map info");
-  if (info.type != kStructOpsMap) return result;
-  // A map that registers by link is filled first: the link is what counts.
-  if (!by_link && (info.map_flags & kRegistersByLink)) return result;
+// Before 6.9 the members of the header stand in the value itself, since then in its first member, `common`.
+std::optional<uint32_t> OpsLayout::state_offset(uint32_t value_type) {
+  load();
+  const btf_type* value = btf_ ? btf__type_by_id(btf_, value_type) : nullptr;
+  for (int depth = 0; value && btf_is_struct(value) && depth < 2; ++depth) {
+    const btf_member* members = btf_members(value);
+    const btf_type* common = nullptr;
+    for (uint32_t i = 0; i < btf_vlen(value); ++i) {
+      const char* name = btf__name_by_offset(btf_, members[i].name_off);
+      const uint32_t offset = btf_member_bit_offset(value, i) / 8;
+      if (std::strcmp(name, "state") == 0) return offset;
+      // At offset 0 the member's own offsets are those in the value.
+      if (std::strcmp(name, "common") == 0 && offset == 0) common = btf__type_by_id(btf_, members[i].type);
+    }
+    value = common;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// The programs whose ids the kernel put into a map's value.
+Result<std::vector<HeldProgram>> programs_of(int map, const bpf_map_info& info, OpsLayout& layout,
+                                             bool registered_only) {
   if (info.value_size == 0 || info.value_size > kMaxValue)
     return Error::invalid("struct_ops map: value size");
-
   auto members = layout.members(info.btf_vmlinux_value_type_id);
   if (!members) return std::move(members).error();
   std::vector<uint8_t> value(info.value_size);
   const uint32_t zero = 0;
-  if (by_link ? bpf_map_lookup_elem(map.get(), &zero, value.data()) != 0
-              : !read_memory(call.pid, update.value, value.data(), value.size()))
+  if (bpf_map_lookup_elem(map, &zero, value.data()) != 0)
     return Error::from_errno("read the struct_ops value");
-  result.registers = true;
+  std::vector<HeldProgram> out;
+  if (registered_only) {
+    const auto at = layout.state_offset(info.btf_vmlinux_value_type_id);
+    uint32_t state = 0;
+    if (!at || *at + sizeof(state) > value.size()) return out;
+    std::memcpy(&state, value.data() + *at, sizeof(state));
+    if (state != kStateInUse && state != kStateReady) return out;
+  }
   for (const OpsMember& m : *members) {
     uint64_t slot = 0;
     if (m.offset + sizeof(slot) > value.size()) continue;
     std::memcpy(&slot, value.data() + m.offset, sizeof(slot));
     if (slot == 0) continue;
-    // Filled by the kernel a slot holds the program's id, filled by the process its fd.
-    UniqueFd fd = by_link ? UniqueFd(bpf_prog_get_fd_by_id(static_cast<uint32_t>(slot)))
-                          : take_fd(call.pid, static_cast<uint32_t>(slot));
-    if (fd) result.programs.push_back({std::move(fd), m.name});
+    const auto id = static_cast<uint32_t>(slot);
+    UniqueFd fd(bpf_prog_get_fd_by_id(id));
+    if (fd) out.push_back({std::move(fd), id, m.name});
   }
+  return out;
+}
+
+bool scheduler_map(int map, bpf_map_info& info, OpsLayout& layout) {
+  uint32_t length = sizeof(info);
+  return bpf_map_get_info_by_fd(map, &info, &length) == 0 && info.type == kStructOpsMap &&
+         layout.is_scheduler(info.btf_vmlinux_value_type_id);
+}
+
+}  // namespace
+
+Result<RegisteredOps> inspect_call(const AttachCall& call, OpsLayout& layout) {
+  RegisteredOps result;
+  LinkAttr link{};
+  if (call.size < sizeof(link) || !read_memory(call.pid, call.attr, &link, sizeof(link)))
+    return Error::from_errno("read the attr of BPF_LINK_CREATE");
+  if (link.attach_type != kStructOpsAttach) return result;
+  UniqueFd map = take_fd(call.pid, link.map_fd);
+  if (!map) return Error::from_errno("take the map's fd");
+  bpf_map_info info{};
+  if (!scheduler_map(map.get(), info, layout)) return result;
+  auto programs = programs_of(map.get(), info, layout, false);
+  if (!programs) return std::move(programs).error();
+  result.registers = true;
+  result.programs = std::move(*programs);
   return result;
+}
+
+std::vector<HeldProgram> registered_programs(OpsLayout& layout) {
+  std::vector<HeldProgram> all;
+  uint32_t id = 0;
+  for (size_t looked = 0; looked < kMaxMaps && bpf_map_get_next_id(id, &id) == 0; ++looked) {
+    UniqueFd map(bpf_map_get_fd_by_id(id));
+    bpf_map_info info{};
+    if (!map || !scheduler_map(map.get(), info, layout)) continue;
+    auto programs = programs_of(map.get(), info, layout, true);
+    if (!programs) continue;
+    for (HeldProgram& program : *programs) all.push_back(std::move(program));
+  }
+  return all;
 }
 
 }  // namespace ktstr::probe

@@ -1,12 +1,15 @@
-// The programs of a struct_ops map of the scheduler: their fds are copied from its process while it waits in bpf(2).
+// The programs of a scheduler's struct_ops map: of the map that a waiting bpf(2) is about to link, or of those in the kernel's
+// list.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "schemas/attach_call.h"
 
 struct btf;
 
@@ -27,7 +30,10 @@ class OpsLayout {
   OpsLayout& operator=(const OpsLayout&) = delete;
 
   // `value_type`: bpf_map_info.btf_vmlinux_value_type_id.
+  bool is_scheduler(uint32_t value_type);
   Result<std::vector<OpsMember>> members(uint32_t value_type);
+  // Where the value says in which state it is; nullopt: the kernel's BTF does not tell.
+  std::optional<uint32_t> state_offset(uint32_t value_type);
   void load();
 
  private:
@@ -36,22 +42,20 @@ class OpsLayout {
 
 struct HeldProgram {
   UniqueFd fd;  // held for the rest of the VM's life: addresses stay resolvable when the scheduler is gone
+  uint32_t id = 0;     // the kernel's
   std::string member;  // "enqueue"
 };
 
-// A call that another process is about to make: bpf(cmd, attr, size).
-struct HeldCall {
-  uint32_t pid = 0;  // thread
-  uint64_t cmd = 0, attr = 0, size = 0;
-};
-
 struct RegisteredOps {
-  bool registers = false;  // the call registers a struct_ops map
+  bool registers = false;  // it is a scheduler of sched_ext
   std::vector<HeldProgram> programs;
 };
 
-// What `call` is about to register; `registers` false when it is about something else. Every access to the
-// other process's memory may fail: an Error then, and the caller lets the call go on.
-Result<RegisteredOps> inspect_call(const HeldCall& call, OpsLayout& layout);
+// The scheduler that a waiting call is about to register; `registers` false when it is about something else. Every access to
+// the other process's memory may fail: an Error then, and the caller lets the call go on.
+Result<RegisteredOps> inspect_call(const AttachCall& call, OpsLayout& layout);
+
+// Programs of all schedulers in the kernel's list of maps that are registered, or ready for it.
+std::vector<HeldProgram> registered_programs(OpsLayout& layout);
 
 }  // namespace ktstr::probe

@@ -7,10 +7,6 @@
 #define __arena __attribute__((address_space(1)))
 #include "tests/schedulers/common/fifo.bpf.h"
 
-struct scx_init_task_args {
-  bool fork;
-} SCX_CORE;
-
 #define SCX_MAP_TYPE_ARENA 33
 #define SCX_F_MMAPABLE 1024
 

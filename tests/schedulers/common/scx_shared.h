@@ -9,6 +9,7 @@ struct scx_config {
   __u64 own_pid;     // the scheduler's own process: never made a victim
   __u64 fault;       // scx_starve: enum starve_fault
   __u64 cpus;        // scx_starve: CPUs that have a DSQ
+  __u64 seconds;     // for the user half: ends after that time; 0: when it is told to
 };
 
 // .bss.stats: counters, updated with atomics by the BPF half.

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -147,6 +148,20 @@ void watch(const Scheduler& scheduler, const scx_stats* stats, const scx_exit_re
   }
 }
 
+// As watch(), for a user half that has work to do.
+void serve(const Scheduler& scheduler, bpf_object* object, const scx_config& config, const scx_stats* stats,
+           const scx_exit_record* record, const sigset_t& stop_signals) {
+  const timespec none{};
+  time_t second = 0;
+  while (exit_kind(record) == 0 && scheduler.serve(object, config)) {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec != second) print_status(scheduler, stats);
+    second = now.tv_sec;
+    if (sigtimedwait(&stop_signals, nullptr, &none) > 0) return;
+  }
+}
+
 void print_exit(const scx_exit_record* record) {
   const char* rule = "================================================================================";
   if (exit_kind(record) == 0) {
@@ -206,7 +221,10 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
   if (!link) return fail("cannot attach the scheduler", errno);
   std::printf("[%s] attached\n", scheduler.name);
 
-  watch(scheduler, stats, record, stop_signals);
+  if (scheduler.serve)
+    serve(scheduler, object.get(), arguments->config, stats, record, stop_signals);
+  else
+    watch(scheduler, stats, record, stop_signals);
   link.reset();  // ops.exit has run when this returns
   print_status(scheduler, stats);
   print_exit(record);

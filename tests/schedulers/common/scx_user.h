@@ -9,6 +9,8 @@
 
 #include "tests/schedulers/common/scx_shared.h"
 
+struct bpf_object;
+
 namespace scx {
 
 // A command line option that sets one number of the BPF half's configuration.
@@ -26,6 +28,8 @@ struct Scheduler {
   int (*before_load)() = nullptr;
   // Called once a second while the scheduler runs, after the status line.
   void (*on_tick)(unsigned second) = nullptr;
+  // Called again and again, without a pause, while the scheduler runs; false ends it. Null: the user half has nothing to do.
+  bool (*serve)(bpf_object* object, const scx_config& config) = nullptr;
 };
 
 // Runs until the kernel disables the scheduler or SIGINT/SIGTERM asks for the end. Returns the exit
