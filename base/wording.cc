@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "base/text.h"
 
@@ -78,6 +79,12 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
   std::string near = closest(word, candidates);
   return near.empty() ? "" : "; did you mean \"" + near + "\"?";
+}
+
+std::string errno_text(int error) {
+  const char* name = ::strerrorname_np(error);
+  if (!name) return "error " + std::to_string(error);
+  return std::string(name) + " (" + ::strerrordesc_np(error) + ")";
 }
 
 }  // namespace ktstr

@@ -19,4 +19,7 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
 // `; did you mean "X"?`, or "" when nothing is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
+// "ENOMEM (Cannot allocate memory)".
+std::string errno_text(int error);
+
 }  // namespace ktstr

@@ -25,6 +25,13 @@ struct KernelImage {
   bool bzimage = false;      // has an x86 boot header (what QEMU's -kernel wants)
 };
 
+// kfuncs of sched_ext whose BTF is damaged, in the order of the BTF: the kernel's build left the implicit argument
+// (struct bpf_prog_aux *) in the prototype and made no NAME_impl, so the verifier rejects every program that calls one
+// ("func_proto … incompatible with vmlinux"). Empty: none, or a kernel before implicit arguments.
+std::vector<std::string> damaged_kfuncs(std::span<const uint8_t> btf);
+// "scx_bpf_create_dsq, scx_bpf_kick_cpu and 20 more".
+std::string kfuncs_text(const std::vector<std::string>& names);
+
 // Reads the file at `path`. Fails when it cannot be read or is not a Linux x86-64 kernel; a kernel without BTF or
 // sched_ext is *not* a failure here (see check_kernel_usable).
 Result<KernelImage> read_kernel_image(const std::string& path);

@@ -200,6 +200,15 @@ std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
   return text;
 }
 
+// The kfunc that the load failed at, if it is one that the kernel's BTF describes wrongly.
+const std::string* damaged_kfunc(const RunModel& model, const LoadFailure& load) {
+  if (!model.run().kernel) return nullptr;
+  for (const std::string& name : model.run().kernel->damaged_kfuncs)
+    for (const std::string* said : {&load.reason, &load.insn, &load.source})
+      if (said->find(name) != std::string::npos) return &name;
+  return nullptr;
+}
+
 // A scheduler that never attached.
 Cause unattached(const RunModel& model, const VmRecord& vm) {
   const std::string name = scheduler_name(model);
@@ -210,6 +219,14 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
             "scheduler could not be started"};
   auto load = vm.scheduler.load.failure();
   bool refused = load && !(exit && exit->signal) && !(exit && exit->requested && load->program.empty());
+  const std::string* damaged = load ? damaged_kfunc(model, *load) : nullptr;
+  if (refused && damaged)
+    return {FailureKind::kKernelDamaged,
+            fmt::format(
+                "kernel {} cannot load scheduler {}: its BTF describes {} wrongly ({} kfuncs in all), so the "
+                "verifier rejects every call of it; take another kernel",
+                model.run().kernel->release, name, *damaged, model.run().kernel->damaged_kfuncs.size()),
+            "kernel image is damaged"};
   if (refused)
     return {FailureKind::kLoadFailed,
             fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
@@ -287,8 +304,7 @@ Cause find_cause(const RunModel& model) {
   bool wants_scheduler = model.started() && model.spec().scheduler != nullptr;
   if (wants_scheduler && !vm.scheduler.attached && (vm.boot.failed || vm.scheduler.exit || vm.boot.exited) &&
       !(vm.boot.exited && vm.boot.exited->end == VmEnd::Interrupted)) {
-    if (vm.boot.failed && vm.boot.failed->stage < Stage::SchedulerStarted && vm.scheduler.argv.empty() &&
-        vm.boot.failed->stage < Stage::PlanRead)
+    if (vm.boot.failed && vm.boot.failed->stage < Stage::SchedulerStarted && vm.scheduler.argv.empty())
       return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
     return unattached(model, vm);
   }

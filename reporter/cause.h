@@ -21,6 +21,7 @@ enum class FailureKind {
   kSchedulerDied,   // its process ended by itself after it had attached
   kSchedulerLeft,   // sched_ext was disabled in the middle, nobody said why
   kLoadFailed,      // the kernel refused the scheduler
+  kKernelDamaged,   // ... because the image's BTF describes a kfunc wrongly
   kDiedUnattached,  // its process ended before it attached, for another reason
   kNeverAttached,   // its process ran, sched_ext was not enabled in time
   kNotStarted,      // its program could not be started

@@ -44,6 +44,9 @@ std::string violation_text(const Finding& f, double scale) {
     case Limit::kStuck:
       return fmt::format("stuck: {} of {} workers of {} did not end when asked, and were killed", f.count,
                          c.workers, c.name);
+    case Limit::kRefused:
+      return fmt::format("refused: {} of {} workers of {} could not do their work (first: worker {}): {}",
+                         f.count, c.workers, c.name, worker, c.refusals());
     case Limit::kExit:
       return fmt::format("workers: {} of {} workers of {} ended with an error", f.count, c.workers, c.name);
     case Limit::kGap:

@@ -24,6 +24,7 @@ ExitCode code_of(FailureKind kind) {
       return ExitCode::kPass;
     case FailureKind::kArtefact:
       return ExitCode::kInconclusive;
+    case FailureKind::kKernelDamaged:
     case FailureKind::kGuestFailed:
     case FailureKind::kBootFailed:
     case FailureKind::kQemuFailed:
@@ -226,7 +227,7 @@ Judgement judge(const RunModel& model) {
     j.outcome = Outcome::Inconclusive;
     return j;
   }
-  if (j.kind == FailureKind::kLoadFailed) {
+  if (j.kind == FailureKind::kLoadFailed || j.kind == FailureKind::kKernelDamaged) {
     if (auto load = model.primary().scheduler.load.failure()) {
       if (!load->source.empty())
         j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));

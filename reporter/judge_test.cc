@@ -506,6 +506,34 @@ TEST(Judge, APinnedTextFromAnEmulatorArtefactIsNoPass) {
   EXPECT_THAT(j.detail, ::testing::Contains(HasSubstr("not a pass")));
 }
 
+// The build of the kernel is at fault, not the scheduler: no verdict on it.
+TEST(Judge, AKernelWhoseBtfIsDamagedIsNamedAndNotTheScheduler) {
+  const auto loaded_on = [](std::vector<std::string> damaged) {
+    SyntheticRun run("never", "x");
+    run.started().kernel->damaged_kfuncs = std::move(damaged);
+    run.boot();
+    SchedulerStartedT scheduler;
+    scheduler.argv = {"/ktstr/sched/scx_x"};
+    run.add(std::move(scheduler));
+    run.scheduler_output(
+        {"libbpf: extern (func ksym) 'scx_bpf_create_dsq': func_proto [551] incompatible with vmlinux "
+         "[48700]",
+         "libbpf: failed to load object 'x'"});
+    GuestFailedT failed;
+    failed.stage = Stage::SchedulerStarted;
+    failed.error = "ended";
+    run.add(std::move(failed));
+    end_unattached(run, false, 1);
+    return verdict(run);
+  };
+  const Judgement damaged = loaded_on({"scx_bpf_kick_cpu", "scx_bpf_create_dsq"});
+  EXPECT_EQ(FailureKind::kKernelDamaged, damaged.kind);
+  EXPECT_EQ(ExitCode::kInfrastructure, damaged.code);
+  EXPECT_THAT(damaged.summary, HasSubstr("its BTF describes scx_bpf_create_dsq wrongly (2 kfuncs in all)"));
+  EXPECT_EQ(FailureKind::kLoadFailed, loaded_on({}).kind);
+  EXPECT_EQ(FailureKind::kLoadFailed, loaded_on({"scx_bpf_kick_cpu"}).kind) << "another kfunc";
+}
+
 TEST(Judge, ExpectedErrorFromTheWrongPlace) {
   SyntheticRun run = unattached("ended (exit code 1)", true);
   run.spec().expect_err = true;  // read with RunStarted, which is already out

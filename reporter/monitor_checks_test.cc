@@ -24,6 +24,7 @@ struct Story {
 Report told(const Story& story) {
   SyntheticRun run("steady", "good");
   run.spec().enforce = true;
+  run.spec().fail_on_stall = true;
   story.spec(run.spec());
   run.boot();
   run.attach("good");
@@ -57,6 +58,21 @@ TEST(MonitorChecks, NotEnforcedIsOnlyReported) {
                                   },
                               .workload = busy});
   EXPECT_THAT(failed.text, HasSubstr("verdict: a threshold was exceeded (reported only: enforce = false)"));
+}
+
+TEST(MonitorChecks, WithoutEnforceAMonitorThatSawNothingIsNoPassWhileStallsAreLookedFor) {
+  const auto blind = [](SyntheticRun& run) {
+    MonitorUnavailableT unavailable;
+    unavailable.reason = "the kernel holds no BTF";
+    run.add(std::move(unavailable));
+    run.advance_ms(1000);
+  };
+  const auto lenient = [](TestSpecT& s) { s.enforce = false; };
+  const Report report = told({.spec = lenient, .workload = blind});
+  EXPECT_EQ(report.judgement.code, ExitCode::kInconclusive) << report.text;
+  EXPECT_THAT(report.text, HasSubstr("fail_on_stall = false"));
+  const auto off = [](TestSpecT& s) { s.enforce = s.fail_on_stall = false; };
+  EXPECT_EQ(told({.spec = off, .workload = blind}).judgement.code, ExitCode::kPass);
 }
 
 TEST(MonitorChecks, OneThatIsSwitchedOffIsNotChecked) {

@@ -188,13 +188,17 @@ void verdict(const RunModel& model, const VmRecord& vm, Page& page) {
   if (!t.any()) return page.line("verdict: no threshold is set");
   const MonitorFindings found = monitor_findings(vm);
   const char* reported = t.enforce ? "" : " (reported only: enforce = false)";
-  if (!found.exceeded.empty()) {
+  if (!found.stuck.empty()) {
+    page.line("verdict: a CPU was stuck");
+    for (const std::string& text : found.stuck) page.line("  " + text);
+    for (const std::string& text : found.exceeded) page.line("  " + text + reported);
+  } else if (!found.exceeded.empty()) {
     const bool emulated = model.run().accelerator && model.run().accelerator->name != "kvm";
     page.linef("verdict: {} exceeded{}{}", found.exceeded.size() == 1 ? "a threshold was" : "thresholds were",
                reported, emulated ? "; emulated CPUs share one host thread, judge with care" : "");
     for (const std::string& text : found.exceeded) page.line("  " + text);
   } else if (found.unknown.empty()) {
-    page.linef("verdict: ok{}: nothing above {} for {} samples in a row", reported, limits(t), t.sustained);
+    page.linef("verdict: ok: nothing above {} for {} samples in a row", limits(t), t.sustained);
   } else {
     page.linef("verdict: could not be evaluated{}: {}", reported, found.unknown.front());
   }

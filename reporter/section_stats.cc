@@ -107,6 +107,8 @@ void worker_table(const WorkerStats& workers, Page& page) {
   for (const CgroupStats& c : workers.cgroups()) {
     if (c.starved)
       page.linef("  {}: {} workers made no progress (first: worker {})", c.name, c.starved, c.first_starved);
+    if (c.refused)
+      page.linef("  {}: {} workers could not do their work: {}", c.name, c.refused, c.refusals());
     if (c.killed) page.linef("  {}: {} workers did not end when asked", c.name, c.killed);
     if (c.failed) page.linef("  {}: {} workers ended with an error", c.name, c.failed);
   }

@@ -85,6 +85,8 @@ void timeline_section(const RunModel& model, Page& page) {
                  ? fmt::format(", as \"{}\", attached in {}", vm.scheduler.attached->ops_name,
                                human_ns(vm.scheduler.attached->elapsed_ns))
                  : "");
+  if (const auto& scheduler = run.spec->scheduler; scheduler && !scheduler->chosen_by.empty())
+    page.linef("binary:     {}, named by {}", scheduler->binary, scheduler->chosen_by);
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
   if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))
     page.linef("deadlines:  scaled by {:.2f}{}", static_cast<double>(run.time_scale),

@@ -12,6 +12,8 @@ inline constexpr char kGuestProbe[] = "/ktstr/probe";  // the program ktstr-prob
 // Folders, with the slash at the end.
 inline constexpr char kGuestSchedulers[] = "/ktstr/sched/";
 inline constexpr char kGuestPayloads[] = "/ktstr/payload/";  // NAME/PROGRAM
+inline constexpr char kGuestFiles[] = "/ktstr/files/";       // TestSpec.files
+inline constexpr char kGuestConfigs[] = "/ktstr/config/";    // SCHEDULER: SchedulerSpec.config
 inline constexpr char kGuestCommands[] = "/ktstr/cmd/";      // NAME/PROGRAM, brought by `attach --guest`
 
 }  // namespace ktstr

@@ -22,12 +22,14 @@ class AssertTest : public testing::Test {
 };
 
 TEST_F(AssertTest, WhatHoldsPasses) {
-  auto result = Assert::default_checks().judge(ctx_, {{worker(0, 10, 500), worker(1, 10, 510)}});
+  auto result =
+      Assert::default_checks().max_spread_pct(15).judge(ctx_, {{worker(0, 10, 500), worker(1, 10, 510)}});
   EXPECT_EQ(result.verdict, TestVerdict::kPass) << result.detail;
 }
 
 TEST_F(AssertTest, EachViolationSaysObservedAndAllowed) {
-  auto result = Assert::default_checks().judge(ctx_, {{worker(0, 0, 100), worker(1, 10, 900, 3000)}});
+  auto result = Assert::default_checks().max_spread_pct(15).judge(
+      ctx_, {{worker(0, 0, 100), worker(1, 10, 900, 3000)}});
   EXPECT_EQ(result.verdict, TestVerdict::kFail);
   EXPECT_EQ(ctx_.failed_checks(), 3u);  // starved, gap, spread
   EXPECT_NE(result.detail.find("1 of 2 workers"), std::string::npos) << result.detail;

@@ -51,6 +51,18 @@ void set(Values& values, const char* name, const std::optional<std::string>& v) 
   if (v) values[name] = toml_text(*v);
 }
 
+void set(Values& values, const char* name, const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + toml_text(text);
+  if (!texts.empty()) values[name] = "[" + list + "]";
+}
+void set(Values& values, const char* name, const std::map<std::string, std::string>& pairs) {
+  std::string table;
+  for (const auto& [key, text] : pairs)
+    table += (table.empty() ? " " : ", ") + toml_text(key) + " = " + toml_text(text);
+  if (!pairs.empty()) values[name] = "{" + table + " }";
+}
+
 struct ToToml {
   std::string operator()(bool v) const { return v ? "true" : "false"; }
   std::string operator()(double v) const { return number(v); }
@@ -73,6 +85,15 @@ Values attributes(const TestOptions& o) {
   KTSTR_ATTRIBUTE(attach_timeout_s);
   KTSTR_ATTRIBUTE(watchdog_timeout_s);
   KTSTR_ATTRIBUTE(kernel);
+  KTSTR_ATTRIBUTE(kernels);
+  KTSTR_ATTRIBUTE(extra_args);
+  KTSTR_ATTRIBUTE(files);
+  KTSTR_ATTRIBUTE(config);
+  KTSTR_ATTRIBUTE(config_arg);
+  KTSTR_ATTRIBUTE(env);
+  KTSTR_ATTRIBUTE(build);
+  KTSTR_ATTRIBUTE(sysctl);
+  KTSTR_ATTRIBUTE(kernel_args);
   KTSTR_ATTRIBUTE(workers_per_cgroup);
   KTSTR_ATTRIBUTE(auto_repro);
   KTSTR_ATTRIBUTE(repro_tries);

@@ -38,6 +38,15 @@ TEST(TestList, EveryAttributeOfASpecCanBeSetFromCpp) {
                        .attach_timeout_s = 33.0,
                        .watchdog_timeout_s = 9.0,
                        .kernel = "7.2",
+                       .kernels = {">=6.18", "<8"},
+                       .extra_args = {"--quoted \"one\""},
+                       .files = {"a.json"},
+                       .config = "a = \"b\"\n",
+                       .config_arg = "-c",
+                       .env = {{"RUST_LOG", "info"}, {"A.B", "c"}},
+                       .build = "true",
+                       .sysctl = {{"kernel.x", "1"}},
+                       .kernel_args = {"quiet"},
                        .workers_per_cgroup = 3u,
                        .auto_repro = false,
                        .repro_tries = 2u,
@@ -71,6 +80,11 @@ TEST(TestList, EveryAttributeOfASpecCanBeSetFromCpp) {
     EXPECT_TRUE(set.contains(std::string(attribute.name))) << attribute.name << ": add it to TestOptions";
   EXPECT_EQ((*tests)[0].spec.expect_scx_bpf_error_contains, "text \"quoted\"\n\x01");
   EXPECT_EQ((*tests)[0].spec.max_gap_ns, 123'500'000u);
+  EXPECT_EQ((*tests)[0].spec.kernels, (std::vector<std::string>{">=6.18", "<8"}));
+  EXPECT_EQ((*tests)[0].spec.scheduler->args,
+            (std::vector<std::string>{"--quoted \"one\"", "-c", "/ktstr/config/scx_x"}));
+  EXPECT_EQ((*tests)[0].spec.scheduler->config, "a = \"b\"\n");
+  EXPECT_EQ((*tests)[0].spec.sysctl.at(0)->key, "kernel.x");
 }
 
 TEST(TestList, ABuildersPinGoesThroughTheGateOfAnyOther) {

@@ -48,6 +48,7 @@ WorkerResult result_of(const WorkerReportT& report) {
   WorkerResult worker;
   each_field(worker, report, [](auto& to, const auto& from) { assign(to, from); });
   worker.messenger = report.messenger.value_or(false);
+  for (const auto& error : report.errors) worker.errors[{error->what, error->error}] += error->count;
   worker.work = EnumNameWorkType(report.work);
   return worker;
 }
@@ -56,6 +57,12 @@ WorkerReportT report_of(const WorkerResult& worker) {
   WorkerReportT report;
   each_field(worker, report, [](const auto& from, auto& to) { assign(to, from); });
   report.messenger = worker.messenger;
+  for (const auto& [kind, count] : worker.errors) {
+    report.errors.push_back(std::make_unique<WorkerErrorT>());
+    report.errors.back()->what = kind.first;
+    report.errors.back()->error = kind.second;
+    report.errors.back()->count = count;
+  }
   for (WorkType type : EnumValuesWorkType())
     if (worker.work == EnumNameWorkType(type)) report.work = type;
   report.function = report.work == WorkType::Custom;  // a body runs no programs

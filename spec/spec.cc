@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 100;  // a test's name becomes a folder's name
 constexpr std::string_view kNoScheduler = "none";
+constexpr uint32_t kMemoryMbOfVm = 128, kMemoryMbOfCpu = 24;
 
 bool is_name_char(char c, std::string_view extra) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
@@ -94,18 +95,28 @@ class Resolver {
   std::unique_ptr<SchedulerSpecT> make_scheduler(const std::string& name, const RawScheduler& block) {
     auto scheduler = std::make_unique<SchedulerSpecT>();
     scheduler->name = name;
-    scheduler->args = block.args;
     if (!block.binary || block.binary->value.empty()) return scheduler;
     scheduler->binary = block.binary->value;
+    std::string beside = path_;
+    const std::string variable = scheduler_variable(name);
+    if (const std::string chosen = options_.environment ? options_.environment(variable) : "";
+        !chosen.empty()) {
+      scheduler->binary = chosen;
+      scheduler->chosen_by = variable;
+      beside.clear();  // a path is relative to the current folder
+    }
     scheduler->guest_path = kGuestSchedulers + std::filesystem::path(scheduler->binary).filename().string();
     if (!options_.binaries) return scheduler;
     auto [at, is_new] = found_.try_emplace(name);
     if (is_new) {
-      auto path = options_.binaries->find(scheduler->binary, path_);
+      auto path = options_.binaries->find(scheduler->binary, beside);
       if (path)
         at->second = *path;
       else
-        errors_.add(block.binary->line, path.error().message(), path.error().hint());
+        errors_.add(
+            block.binary->line,
+            (scheduler->chosen_by.empty() ? "" : scheduler->chosen_by + ": ") + path.error().message(),
+            path.error().hint());
     }
     scheduler->host_path = at->second;
     return scheduler;
@@ -138,11 +149,13 @@ class Resolver {
     lines_.clear();
     const SpecValue* workers = merge(raw, block, test);
     check_topology(spec, raw.line);
+    grow_memory(test);
     ResolveContext context{.errors = errors_,
                            .options = options_,
                            .path = path_,
                            .per_group = workers ? static_cast<unsigned>(std::get<int64_t>(*workers)) : 1};
     resolve_payloads(raw, context, spec);
+    resolve_start(raw, merged_, block ? block->args : std::vector<std::string>(), context, spec);
     resolve_cgroups(raw, context, spec);
     if (raw.cgroups.empty() && raw.attributes.contains("workers_per_cgroup"))
       errors_.add(line_of("workers_per_cgroup", raw.line),
@@ -156,13 +169,16 @@ class Resolver {
   // Applies each attribute's winning layer; returns workers_per_cgroup, or null.
   const SpecValue* merge(const RawTest& raw, const RawScheduler* block, LoadedTest& test) {
     const SpecValue* workers = nullptr;
+    merged_.clear();
     for (const Attribute& attribute : test_attributes()) {
       Setting setting{.name = std::string(attribute.name)};
       const Located<SpecValue>* winner = nullptr;
       auto take = [&](const RawLayer& layer, Layer which) {
         auto found = layer.find(attribute.name);
         if (found == layer.end()) return;
-        winner = &found->second;
+        Located<SpecValue>& all = merged_[setting.name];
+        all = {merged(winner ? &all.value : nullptr, found->second.value), found->second.line};
+        winner = &all;
         setting.layer = which;
         setting.line = winner->line;
       };
@@ -184,6 +200,31 @@ class Resolver {
       test.settings.push_back(std::move(setting));
     }
     return workers;
+  }
+
+  // Lists are appended, tables merged by key; of all else the later one counts.
+  static SpecValue merged(const SpecValue* before, const SpecValue& value) {
+    if (!before) return value;
+    if (const auto* texts = std::get_if<SpecTexts>(&value)) {
+      SpecTexts all = std::get<SpecTexts>(*before);
+      all.insert(all.end(), texts->begin(), texts->end());
+      return all;
+    }
+    if (const auto* pairs = std::get_if<SpecPairs>(&value)) {
+      SpecPairs all = std::get<SpecPairs>(*before);
+      for (const auto& [key, text] : *pairs) all[key] = text;
+      return all;
+    }
+    return value;
+  }
+
+  // `memory_mb` is a floor: per-CPU data of a VM with many CPUs takes more.
+  static void grow_memory(LoadedTest& test) {
+    const uint32_t least = kMemoryMbOfVm + kMemoryMbOfCpu * vcpus(test.spec);
+    if (test.spec.memory_mb >= least) return;
+    test.spec.memory_mb = least;
+    for (Setting& setting : test.settings)
+      if (setting.name == "memory_mb") setting.value = std::to_string(least);
   }
 
   // The line to blame for an attribute: where it was set, else the test's own.
@@ -277,6 +318,7 @@ class Resolver {
   const SpecOptions& options_;
   SpecErrors& errors_;
   std::map<std::string, unsigned> lines_;     // of the attributes set for the test at hand
+  MergedLayer merged_;                        // of the test at hand
   std::map<std::string, std::string> found_;  // scheduler -> path of its binary, "" when not found
   std::set<unsigned> unknown_told_;           // lines of `scheduler =` already reported
   std::set<unsigned> pins_told_;              // lines of pins already judged
@@ -332,6 +374,15 @@ Result<std::vector<TestSpecT>> load_spec(const std::string& path, const SpecOpti
   std::vector<TestSpecT> specs;
   for (LoadedTest& test : *tests) specs.push_back(std::move(test.spec));
   return specs;
+}
+
+std::string scheduler_variable(std::string_view scheduler) {
+  std::string out = "KTSTR_SCHEDULER_";
+  for (char c : scheduler) {
+    const bool lower = c >= 'a' && c <= 'z', other = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    out += lower ? static_cast<char>(c - 'a' + 'A') : other ? c : '_';
+  }
+  return out;
 }
 
 std::string origin_text(const Setting& setting, const TestSpecT& test) {

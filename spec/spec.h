@@ -9,6 +9,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ inline constexpr unsigned kMaxVcpus = 64;
 struct SpecOptions {
   // Finds schedulers' binaries. Null: they are not looked for and host_path stays empty (`list`, editors).
   const BinaryFinder* binaries = nullptr;
+  // The environment, for KTSTR_SCHEDULER_NAME. Null: it is not looked at.
+  std::function<std::string(const std::string& variable)> environment = nullptr;
 };
 
 // Which of the three layers a value came from; a later one wins.
@@ -39,6 +42,9 @@ struct Setting {
   Layer layer = Layer::kBuiltIn;
   unsigned line = 0;  // in the spec file; 0 for kBuiltIn
 };
+
+// Upper case, other characters than letters and digits as '_': "KTSTR_SCHEDULER_MY_SCX".
+std::string scheduler_variable(std::string_view scheduler);
 
 struct LoadedTest {
   TestSpecT spec;

@@ -50,7 +50,7 @@ const Attribute kTestAttributes[] = {
      .min = 256,
      .max = 65536,
      .unit = "MiB",
-     .doc = "Memory of the VM."},
+     .doc = "Memory of the VM, 128 MiB and 24 MiB for each CPU at least."},
     {.name = "duration_s",
      .kind = kNumber,
      .field = &TestSpecT::duration_ns,
@@ -83,6 +83,55 @@ const Attribute kTestAttributes[] = {
      .field = &TestSpecT::kernel,
      .doc = "The kernel that this test wants, as --kernel takes it: a series, a release, an image.",
      .built_in = "the run's"},
+    {.name = "kernels",
+     .kind = kTexts,
+     .field = &TestSpecT::kernels,
+     .doc = "Conditions on the kernel's version, all of which must hold: \">=6.18\", \"<7.3\", \"7.0|7.3\"; "
+            "on another "
+            "kernel the test is skipped.",
+     .built_in = "any kernel"},
+    {.name = "extra_args", .kind = kTexts, .doc = "Appended to the scheduler's `args`.", .built_in = "none"},
+    {.name = "files",
+     .kind = kTexts,
+     .doc = "Files of the host that the VM holds in /ktstr/files/, a path (relative to the spec) or a "
+            "program's name; programs "
+            "and shared libraries bring their libraries. `{files}` in args, config and env is that folder.",
+     .built_in = "none"},
+    {.name = "config",
+     .kind = kText,
+     .max = 262144,
+     .doc =
+         "Content of the scheduler's configuration file; `{config}` in args and env is its path in the VM.",
+     .built_in = "none"},
+    {.name = "config_arg",
+     .kind = kText,
+     .doc = "Argument before the path of `config`: \"--config\"; one that ends with '=' or ':' is joined "
+            "with it; \"\": the "
+            "path alone.",
+     .built_in = "none: `{config}` in args or env names it"},
+    {.name = "env",
+     .kind = kPairs,
+     .doc = "Environment of the scheduler's process, over init's; RUST_BACKTRACE and RUST_LOG of "
+            "ktstr-launch are passed on "
+            "where this does not set them.",
+     .built_in = "none"},
+    {.name = "build",
+     .kind = kText,
+     .doc = "Shell command that makes the scheduler's binary. It runs once a run, in the spec's folder, "
+            "before the binary is "
+            "looked for; when it fails, nothing is run. Not with --no-build, and not for a binary that "
+            "KTSTR_SCHEDULER_NAME "
+            "names.",
+     .built_in = "none"},
+    {.name = "sysctl",
+     .kind = kPairs,
+     .doc = "Kernel settings, made before the scheduler starts: { \"kernel.sched_rt_runtime_us\" = -1 }.",
+     .built_in = "none"},
+    {.name = "kernel_args",
+     .kind = kTexts,
+     .field = &TestSpecT::kernel_args,
+     .doc = "Words appended to the kernel's command line.",
+     .built_in = "none"},
     {.name = "workers_per_cgroup",
      .kind = kInteger,
      .field = std::monostate{},
@@ -126,7 +175,8 @@ const Attribute kTestAttributes[] = {
     {.name = "not_starved",
      .kind = kBool,
      .field = &TestSpecT::not_starved,
-     .doc = "Fail the test when a worker made no progress."},
+     .doc = "Fail the test when a worker made no progress, or could not do its work (a fork, an open that "
+            "failed)."},
     {.name = "max_gap_ms",
      .kind = kNumber,
      .field = &TestSpecT::max_gap_ns,
@@ -144,8 +194,7 @@ const Attribute kTestAttributes[] = {
      .max = 100,
      .unit = "percent",
      .doc = "Largest difference of run time between the workers of a cgroup, in percent of the workload's "
-            "time; not checked below one second of workload; 0: not checked.",
-     .given = 15},
+            "time; not checked below one second of workload; 0: not checked."},
     {.name = "isolation",
      .kind = kBool,
      .field = &TestSpecT::isolation,
@@ -247,8 +296,9 @@ const Attribute kTestAttributes[] = {
     {.name = "enforce",
      .kind = kBool,
      .field = &TestSpecT::enforce,
-     .doc = "A violated monitor threshold fails the test; false: it is only reported.",
-     .given = 1},
+     .doc = "A violated threshold of imbalance, local DSQ, fallback or keep_last fails the test; false: it "
+            "is only "
+            "reported. fail_on_stall, not_starved and max_gap_ms judge in both cases."},
 };
 
 // 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
@@ -297,6 +347,7 @@ void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue&
     void operator()(std::monostate) const {}
     void operator()(bool TestSpecT::* field) const { test.*field = std::get<bool>(value); }
     void operator()(std::string TestSpecT::* field) const { test.*field = std::get<std::string>(value); }
+    void operator()(SpecTexts TestSpecT::* field) const { test.*field = std::get<SpecTexts>(value); }
     void operator()(uint32_t TestSpecT::* field) const { test.*field = static_cast<uint32_t>(scaled()); }
     void operator()(uint64_t TestSpecT::* field) const {
       test.*field = static_cast<uint64_t>(std::llround(scaled()));
@@ -317,6 +368,10 @@ std::optional<SpecValue> get_attribute(const TestSpecT& test, const Attribute& a
     std::optional<SpecValue> operator()(std::monostate) const { return std::nullopt; }
     std::optional<SpecValue> operator()(bool TestSpecT::* field) const { return test.*field; }
     std::optional<SpecValue> operator()(std::string TestSpecT::* field) const {
+      if ((test.*field).empty()) return std::nullopt;
+      return test.*field;
+    }
+    std::optional<SpecValue> operator()(SpecTexts TestSpecT::* field) const {
       if ((test.*field).empty()) return std::nullopt;
       return test.*field;
     }
@@ -344,6 +399,12 @@ std::string to_toml(const SpecValue& value) {
     std::string list;
     for (const std::string& text : *texts) list += (list.empty() ? "" : ", ") + to_toml(text);
     return "[" + list + "]";
+  }
+  if (const auto* pairs = std::get_if<SpecPairs>(&value)) {
+    std::string table;
+    for (const auto& [key, text] : *pairs)
+      table += (table.empty() ? " " : ", ") + to_toml(key) + " = " + to_toml(text);
+    return "{" + table + " }";
   }
   const std::string* text = std::get_if<std::string>(&value);
   if (!text) return number_text(as_number(value));
@@ -375,6 +436,8 @@ std::string wanted_text(const Attribute& attribute) {
       return "a text in quotes";
     case kTexts:
       return "a list of texts";
+    case kPairs:
+      return "a table of texts and numbers";
     case kScalar:
       return "a text, a number, true or false";
     case kInteger:

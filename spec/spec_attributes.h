@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,15 +16,19 @@
 namespace ktstr {
 
 // The value of an attribute as the spec gives it, in the attribute's own unit.
-using SpecValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
+using SpecTexts = std::vector<std::string>;
+using SpecPairs = std::map<std::string, std::string>;
+using SpecValue = std::variant<bool, int64_t, double, std::string, SpecTexts, SpecPairs>;
 
-// Where in a test an attribute is kept. monostate: it only shapes other values (workers_per_cgroup).
+// Where in a test an attribute is kept. monostate: it shapes other values (workers_per_cgroup, extra_args), or is set by the
+// reader (spec_start.cc).
 using SpecField =
     std::variant<std::monostate, bool TestSpecT::*, uint32_t TestSpecT::*, uint64_t TestSpecT::*,
-                 float TestSpecT::*, std::string TestSpecT::*, uint32_t TopologyT::*>;
+                 float TestSpecT::*, std::string TestSpecT::*, SpecTexts TestSpecT::*, uint32_t TopologyT::*>;
 
-// kTexts: a list of texts. kScalar: a text, a number, true or false, kept as the author wrote it.
-enum class ValueKind { kBool, kInteger, kNumber, kText, kTexts, kScalar };
+// kTexts: a list of texts; later layers append to it. kPairs: a table of scalars; layers are merged by key. kScalar: a text, a
+// number, true or false, kept as the author wrote it.
+enum class ValueKind { kBool, kInteger, kNumber, kText, kTexts, kScalar, kPairs };
 
 struct Attribute {
   std::string_view name;
@@ -31,7 +36,7 @@ struct Attribute {
   SpecField field;
   double scale = 1;  // field = value * scale; 1e9 for seconds kept as nanoseconds
   double min = 0;    // bounds of a number, inclusive, in the attribute's unit
-  double max = 0;
+  double max = 0;    // of a kText: bytes; 0: 4096
   std::string_view unit;
   std::string_view doc;       // one sentence for the manual
   std::string_view built_in;  // default for the manual where no field holds one

@@ -45,6 +45,10 @@ OrderedJson property(const Attribute& attribute) {
     case ValueKind::kScalar:
       out["type"] = {"string", "number", "boolean"};
       break;
+    case ValueKind::kPairs:
+      out["type"] = "object";
+      out["additionalProperties"] = {{"type", {"string", "number", "boolean"}}};
+      break;
     case ValueKind::kInteger:
     case ValueKind::kNumber:
       out["type"] = attribute.kind == ValueKind::kInteger ? "integer" : "number";
@@ -171,6 +175,8 @@ std::string takes_text(const Attribute& attribute) {
       return "list of texts";
     case ValueKind::kScalar:
       return "text, number, true, false";
+    case ValueKind::kPairs:
+      return "table of texts and numbers";
     default:
       return to_toml(attribute.min) + " … " + to_toml(attribute.max) +
              (attribute.unit.empty() ? "" : " " + std::string(attribute.unit)) +

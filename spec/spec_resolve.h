@@ -32,6 +32,14 @@ const Located<SpecValue>* find_value(const RawLayer& layer, std::string_view nam
 std::string resolve_cpus(const Located<SpecValue>& rule, const TestSpecT& spec, std::string_view what,
                          SpecErrors& errors);
 
+// What the layers say together: lists appended, tables merged, of all else the latest.
+using MergedLayer = RawLayer;
+// What a test needs to start: the scheduler's command line, configuration and environment, files, kernel settings.
+// `scheduler_args`: of its block.
+void resolve_start(const RawTest& raw, const MergedLayer& merged,
+                   const std::vector<std::string>& scheduler_args, const ResolveContext& context,
+                   TestSpecT& spec);
+
 // REQUIRES of all: spec.topology and duration_ns are set; called in this order.
 void resolve_payloads(const RawTest& raw, const ResolveContext& context, TestSpecT& spec);
 void resolve_cgroups(const RawTest& raw, const ResolveContext& context, TestSpecT& spec);

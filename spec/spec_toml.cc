@@ -146,16 +146,16 @@ class Reader {
     return out;
   }
 
-  std::optional<Located<std::string>> want_text(std::string_view name, const toml::node& node,
-                                                unsigned line) {
+  std::optional<Located<std::string>> want_text(std::string_view name, const toml::node& node, unsigned line,
+                                                size_t most = kMaxTextBytes) {
     const toml::value<std::string>* text = node.as_string();
     if (!text) {
       errors_.add(line, in_quotes(name) + " wants a text in quotes, has " + std::string(type_name(node)));
       return std::nullopt;
     }
     const std::string& value = text->get();
-    if (value.size() > kMaxTextBytes) {
-      errors_.add(line, in_quotes(name) + " is longer than " + std::to_string(kMaxTextBytes) + " bytes");
+    if (value.size() > most) {
+      errors_.add(line, in_quotes(name) + " is longer than " + std::to_string(most) + " bytes");
       return std::nullopt;
     }
     if (value.find('\0') != std::string::npos) {
@@ -361,7 +361,8 @@ class Reader {
   std::optional<SpecValue> typed(const Attribute& attribute, const toml::node& node, unsigned line) {
     auto mismatch = [&]() -> std::optional<SpecValue> {
       std::string hint;
-      if (node.is_string() && attribute.kind != ValueKind::kText) hint = "write it without quotes";
+      if (node.is_string() && attribute.kind != ValueKind::kText && attribute.kind != ValueKind::kScalar)
+        hint = "write it without quotes";
       if (node.is_integer() && attribute.kind == ValueKind::kText) hint = "put it in quotes";
       errors_.add(line,
                   in_quotes(attribute.name) + " wants " + wanted_text(attribute) + ", has " +
@@ -372,6 +373,8 @@ class Reader {
     switch (attribute.kind) {
       case ValueKind::kTexts:
         return want_texts(attribute.name, node, line);
+      case ValueKind::kPairs:
+        return want_pairs(attribute, node, line);
       case ValueKind::kScalar:
         if (const auto* flag = node.as_boolean()) return flag->get();
         if (const auto* integer = node.as_integer()) return integer->get();
@@ -384,7 +387,9 @@ class Reader {
         return mismatch();
       case ValueKind::kText:
         if (!node.is_string()) return mismatch();
-        if (auto text = want_text(attribute.name, node, line)) return std::move(text->value);
+        if (auto text = want_text(attribute.name, node, line,
+                                  attribute.max > 0 ? static_cast<size_t>(attribute.max) : kMaxTextBytes))
+          return std::move(text->value);
         return std::nullopt;
       case ValueKind::kInteger:
         if (const auto* integer = node.as_integer())
@@ -398,6 +403,25 @@ class Reader {
         return mismatch();
     }
     return std::nullopt;
+  }
+
+  std::optional<SpecValue> want_pairs(const Attribute& attribute, const toml::node& node, unsigned line) {
+    const toml::table* table = node.as_table();
+    if (!table || table->size() > kMaxArgs) {
+      errors_.add(line,
+                  in_quotes(attribute.name) +
+                      (table ? " has more than " + std::to_string(kMaxArgs) + " keys"
+                             : " wants " + wanted_text(attribute) + ", has " + std::string(type_name(node))),
+                  "for example " + std::string(attribute.name) + " = { \"NAME\" = \"value\" }");
+      return std::nullopt;
+    }
+    const Attribute one{.name = attribute.name, .kind = ValueKind::kScalar, .field = {}};
+    SpecPairs pairs;
+    for (const auto& [key, value] : *table)
+      if (auto scalar = typed(one, value, line_of(key)))
+        pairs[std::string(key.str())] =
+            std::holds_alternative<std::string>(*scalar) ? std::get<std::string>(*scalar) : to_toml(*scalar);
+    return pairs;
   }
 
   template <typename T>

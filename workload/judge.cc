@@ -15,17 +15,12 @@ struct LimitInfo {
 };
 // In the order of Limit.
 constexpr LimitInfo kLimits[] = {
-    {"not_starved", ""},
-    {"not_starved", ""},
-    {"", ""},
-    {"max_gap_ms", "ms"},
-    {"max_spread_pct", "points"},
-    {"isolation", ""},
-    {"max_throughput_cv", ""},
-    {"min_work_rate", "/s"},
-    {"min_iteration_rate", "/s"},
-    {"max_migration_ratio", ""},
-    {"max_p99_wake_latency_ns", "ns"},
+    {"not_starved", ""},         {"not_starved", ""},
+    {"not_starved", ""},         {"", ""},
+    {"max_gap_ms", "ms"},        {"max_spread_pct", "points"},
+    {"isolation", ""},           {"max_throughput_cv", ""},
+    {"min_work_rate", "/s"},     {"min_iteration_rate", "/s"},
+    {"max_migration_ratio", ""}, {"max_p99_wake_latency_ns", "ns"},
     {"max_wake_latency_cv", ""},
 };
 static_assert(std::size(kLimits) == static_cast<size_t>(Limit::kWakeVariation) + 1);
@@ -72,6 +67,7 @@ class Judge {
     if (limits_.not_starved) {
       none(Limit::kNotStarved, c.starved, c.first_starved);
       none(Limit::kStuck, c.stuck);
+      none(Limit::kRefused, c.refused, c.first_refused);
     }
     if (limits_.exit) none(Limit::kExit, c.failed);
     if (limits_.max_gap_ms > 0)

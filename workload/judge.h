@@ -18,8 +18,9 @@ struct TestSpecT;
 
 enum class Limit {
   kNotStarved,
-  kStuck,  // part of not_starved: did not end when asked
-  kExit,   // ended with an error
+  kStuck,    // part of not_starved: did not end when asked
+  kRefused,  // part of not_starved: could not do part of its work (fork, open, set its affinity)
+  kExit,     // ended with an error
   kGap,
   kSpread,
   kIsolation,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "schemas/spec_generated.h"
 #include "schemas/workload_generated.h"
@@ -105,6 +106,27 @@ TEST(Judge, AWorkerThatHadToBeKilledIsStuckUnlessItIsAProgram) {
   EXPECT_EQ(stuck(WorkType::CpuSpin, false), Held::kViolated);
   EXPECT_EQ(stuck(WorkType::Custom, true), Held::kViolated);
   EXPECT_EQ(stuck(WorkType::Custom, false), Held::kHolds);
+}
+
+TEST(Judge, AWorkerThatCouldNotDoItsWorkFailsNotStarvedWhateverElseItDid) {
+  WorkerReportT refused = worker(1, WorkType::ForkExit);
+  for (const auto& [error, count] : {std::pair{ENOMEM, 812}, {EAGAIN, 1}}) {
+    refused.errors.push_back(std::make_unique<WorkerErrorT>());
+    refused.errors.back()->what = "fork";
+    refused.errors.back()->error = error;
+    refused.errors.back()->count = static_cast<uint64_t>(count);
+  }
+  const auto stats = folded({worker(0, WorkType::ForkExit), refused});
+  EXPECT_EQ(held(stats, {.not_starved = true}, Limit::kRefused), Held::kViolated);
+  EXPECT_EQ(held(stats, {.not_starved = true}, Limit::kNotStarved), Held::kHolds);
+  const CgroupStats& group = stats.cgroups()[0];
+  EXPECT_EQ(group.refused, 1u);
+  EXPECT_EQ(group.first_refused, 1u);
+  EXPECT_EQ(
+      group.refusals(),
+      "fork failed 812 times with ENOMEM (Cannot allocate memory), fork failed once with EAGAIN (Resource "
+      "temporarily unavailable)");
+  EXPECT_EQ(held(folded({worker(0)}), {.not_starved = true}, Limit::kRefused), Held::kHolds);
 }
 
 TEST(Judge, RatesAreOfWorkersThatCountIterations) {

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <iterator>
+
 #include "base/clock.h"
 #include "workload/futex.h"
 #include "workload/worker_loop.h"
@@ -48,6 +50,33 @@ void WorkerLoop::woken(uint64_t since) {
   t_.wake.add(now > since ? now - since : 0);
   t_.last_ns = since < now ? since : now;
   look();
+}
+
+void WorkerLoop::could_not(Operation operation, int error) {
+  refused_ = true;
+  if (stopping()) return;
+  for (OperationFailures& f : t_.failures) {
+    if (f.count != 0 && (f.operation != operation || f.error != error)) continue;
+    f.operation = operation;
+    f.error = error;
+    ++f.count;
+    return;
+  }
+}
+
+const char* operation_name(Operation operation) {
+  static constexpr const char* kNames[] = {"fork",
+                                           "open",
+                                           "write",
+                                           "fsync",
+                                           "mmap",
+                                           "read",
+                                           "write to a pipe",
+                                           "sched_setaffinity",
+                                           "sched_setscheduler",
+                                           "setpriority"};
+  const auto index = static_cast<size_t>(operation);
+  return index < std::size(kNames) ? kNames[index] : "?";
 }
 
 void WorkerLoop::rest() { t_.last_ns = now_ns(); }
@@ -99,7 +128,7 @@ void run_worker(const WorkerSetup& setup) {
   if (!work) ::_exit(2);  // a type of a later version: the spec's reader and init are built together
   while (!loop.stopping()) {
     work->iterate();
-    ++loop.telemetry().iterations;
+    if (!loop.take_refused()) ++loop.telemetry().iterations;
   }
   loop.look();
   setup.self->finished.store(1);

@@ -254,6 +254,8 @@ void WorkerBatch::allow(const std::vector<unsigned>& cpus, bool keep_old, const 
     const uint64_t wanted = cpus.empty() ? ~uint64_t{0} : words[i];
     control_->allowed[i].store(keep_old ? control_->allowed[i].load() | wanted : wanted);
   }
+  const uint32_t changes = control_->allowed_changes.load();
+  control_->allowed_changes.store(keep_old ? changes | 1 : (changes | 1) + 1);
 }
 
 Status WorkerBatch::set_affinity(const std::string& cpus) {
@@ -352,6 +354,14 @@ std::vector<WorkerReportT> WorkerBatch::reports() const {
     r.killed = m.killed;
     r.cpuset = cpuset_;
     r.step = step_;
+    for (const OperationFailures& f : t.failures) {
+      if (f.count == 0) continue;
+      auto error = std::make_unique<WorkerErrorT>();
+      error->what = operation_name(f.operation);
+      error->error = f.error;
+      error->count = f.count;
+      r.errors.push_back(std::move(error));
+    }
     all.push_back(std::move(r));
   }
   return all;

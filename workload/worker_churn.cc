@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "schemas/common_generated.h"
@@ -13,11 +14,14 @@
 namespace ktstr {
 namespace {
 
+constexpr int kSchedExt = 7;
+
 class NiceSweepWork : public Work {
  public:
   explicit NiceSweepWork(WorkerLoop& loop) : loop_(loop) {}
   void iterate() override {
-    ::setpriority(PRIO_PROCESS, 0, -20 + static_cast<int>(at_++ % 40));
+    if (::setpriority(PRIO_PROCESS, 0, -20 + static_cast<int>(at_++ % 40)) != 0)
+      loop_.could_not(Operation::kSetNice, errno);
     loop_.spin(loop_.group().spin_iters);
   }
 
@@ -40,6 +44,7 @@ class AffinityChurnWork : public Work {
   void iterate() override {
     loop_.spin(loop_.group().spin_iters);
     // The cpuset may change while it runs: what is allowed now, of what the group is bound to.
+    const uint32_t changes = loop_.setup().control->allowed_changes.load();
     std::vector<int> cpus;
     for (unsigned cpu = 0; cpu < kMaxCpus && cpu < CPU_SETSIZE; ++cpu) {
       const bool allowed =
@@ -51,8 +56,10 @@ class AffinityChurnWork : public Work {
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cpus[(random_ >> 33) % cpus.size()], &one);
-    ::sched_setaffinity(0, sizeof one,
-                        &one);  // refused when the cpuset has just changed: the next one will do
+    // Refused while the cpuset changes: the next one will do.
+    if (::sched_setaffinity(0, sizeof one, &one) != 0 && changes % 2 == 0 &&
+        loop_.setup().control->allowed_changes.load() == changes)
+      loop_.could_not(Operation::kSetAffinity, errno);
     loop_.look();
   }
 
@@ -67,11 +74,13 @@ class PolicyChurnWork : public Work {
   explicit PolicyChurnWork(WorkerLoop& loop) : loop_(loop) {}
   void iterate() override {
     static constexpr int kPolicies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE,
-                                        SCHED_FIFO,  SCHED_RR,    7 /* EXT */};
+                                        SCHED_FIFO,  SCHED_RR,    kSchedExt};
     const int policy = kPolicies[at_++ % std::size(kPolicies)];
     sched_param priority{};
     priority.sched_priority = policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;
-    ::sched_setscheduler(0, policy, &priority);  // a kernel may refuse some: the others remain
+    // SCHED_EXT may be refused: a scheduler has the right to keep a task out (p->scx.disallow).
+    if (::sched_setscheduler(0, policy, &priority) != 0 && policy != kSchedExt)
+      loop_.could_not(Operation::kSetPolicy, errno);
     loop_.spin(loop_.group().spin_iters);
   }
 

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "schemas/spec_generated.h"
@@ -37,6 +39,11 @@ class WorkerLoop {
   // Was blocked on purpose for an unknown time.
   void rest();
   void look();
+  // Part of the work was refused: counted by errno, and the round at hand is no iteration. Not an error: what fails because
+  // the workload ends.
+  void could_not(Operation operation, int error);
+  // Whether could_not() was called since the last time.
+  bool take_refused() { return std::exchange(refused_, false); }
 
  private:
   void note_outside(int cpu);
@@ -44,6 +51,7 @@ class WorkerLoop {
   const WorkerSetup& s_;
   Telemetry& t_;
   uint64_t seed_ = 1;
+  bool refused_ = false;
 };
 
 // One kind of work, with what it keeps from one iteration to the next.
@@ -75,10 +83,16 @@ class SyncedFile {
  public:
   explicit SyncedFile(uint32_t size_kb);
   ~SyncedFile();
-  void write_once();
+  struct Failure {
+    Operation operation;
+    int error;
+  };
+  // Set when the file could not be made, written or synced.
+  std::optional<Failure> write_once();
 
  private:
   int fd_ = -1;
+  int open_error_ = 0;
   uint32_t size_;
 };
 

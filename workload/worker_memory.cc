@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <vector>
 
@@ -34,7 +35,7 @@ class IoSyncWork : public Work {
  public:
   explicit IoSyncWork(WorkerLoop& loop) : loop_(loop), file_(loop.group().size_kb) {}
   void iterate() override {
-    file_.write_once();
+    if (auto failure = file_.write_once()) loop_.could_not(failure->operation, failure->error);
     loop_.look();
     loop_.sleep_for(kDeviceNs);
   }
@@ -50,7 +51,10 @@ class PageFaultWork : public Work {
   void iterate() override {
     const size_t page = 4096, bytes = std::max<size_t>(loop_.group().size_kb, 4) << 10, pages = bytes / page;
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return loop_.sleep_for(kDeviceNs);
+    if (memory == MAP_FAILED) {
+      loop_.could_not(Operation::kMap, errno);
+      return loop_.sleep_for(kDeviceNs);
+    }
     ::madvise(memory, bytes, MADV_NOHUGEPAGE);
     for (uint32_t i = 0; i < loop_.group().touches && !loop_.stopping(); ++i) {
       random_ = random_ * 6364136223846793005u + 1442695040888963407u;
@@ -79,18 +83,24 @@ void CacheWalk::pass() {
 SyncedFile::SyncedFile(uint32_t size_kb) : size_(std::max(size_kb, 1u) << 10) {
   char path[] = "/tmp/ktstr-io-XXXXXX";
   fd_ = ::mkostemp(path, O_CLOEXEC);
-  if (fd_ >= 0) ::unlink(path);
+  if (fd_ >= 0)
+    ::unlink(path);
+  else
+    open_error_ = errno;
 }
 
 SyncedFile::~SyncedFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void SyncedFile::write_once() {
+std::optional<SyncedFile::Failure> SyncedFile::write_once() {
   static constexpr char kBlock[4096] = {};
+  if (fd_ < 0) return Failure{Operation::kOpen, open_error_};
   for (uint32_t at = 0; at < size_; at += sizeof kBlock)
-    (void)!::pwrite(fd_, kBlock, std::min<size_t>(sizeof kBlock, size_ - at), at);
-  ::fsync(fd_);
+    if (::pwrite(fd_, kBlock, std::min<size_t>(sizeof kBlock, size_ - at), at) < 0 && errno != EINTR)
+      return Failure{Operation::kWrite, errno};
+  if (::fsync(fd_) != 0 && errno != EINTR) return Failure{Operation::kSync, errno};
+  return std::nullopt;
 }
 
 std::unique_ptr<Work> make_memory_work(WorkerLoop& loop) {

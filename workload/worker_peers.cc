@@ -2,6 +2,7 @@
 // MutexContention. Every wait ends when the workload does, though a peer be gone.
 #include <unistd.h>
 
+#include <cerrno>
 #include <optional>
 
 #include "base/clock.h"
@@ -21,7 +22,10 @@ class PipeWork : public Work {
     char byte = 0;
     if (first_ && s_.has_token) hand_over(byte);
     first_ = false;
-    if (::read(s_.pipe_in, &byte, 1) != 1) return loop_.rest();
+    if (const ssize_t n = ::read(s_.pipe_in, &byte, 1); n != 1) {
+      if (n == 0 || errno != EINTR) loop_.could_not(Operation::kReadPipe, n == 0 ? EPIPE : errno);
+      return loop_.rest();
+    }
     loop_.woken(s_.self->handed_ns.load());
     hand_over(byte);
   }
@@ -31,7 +35,7 @@ class PipeWork : public Work {
     if (cache_) cache_->pass();
     loop_.look();
     s_.next->handed_ns.store(loop_.last_ns());
-    (void)!::write(s_.pipe_out, &byte, 1);
+    if (::write(s_.pipe_out, &byte, 1) != 1 && errno != EINTR) loop_.could_not(Operation::kWritePipe, errno);
   }
 
   WorkerLoop& loop_;

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <functional>
 #include <optional>
 
@@ -26,7 +27,9 @@ void fork_exit(WorkerLoop& loop) {
   // Raw, so that the child inherits no exit handlers: it only exits.
   pid_t child = static_cast<pid_t>(::syscall(SYS_fork));
   if (child == 0) ::_exit(0);
-  if (child > 0) {
+  if (child < 0) {
+    loop.could_not(Operation::kFork, errno);
+  } else {
     while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR && !loop.stopping()) {
     }
     ++loop.telemetry().wakeups;
@@ -52,7 +55,7 @@ class SequenceWork : public Work {
       case WorkPhaseKind::Io:
         if (!file_) file_.emplace(4);
         return repeat(phase.length_ns, [this] {
-          file_->write_once();
+          if (auto failure = file_->write_once()) loop_.could_not(failure->operation, failure->error);
           loop_.look();
         });
     }

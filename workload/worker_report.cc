@@ -9,7 +9,7 @@ namespace ktstr {
 namespace {
 
 constexpr std::string_view kWord = "worker ";
-constexpr size_t kMaxName = 100, kMaxCpuset = 1024;
+constexpr size_t kMaxName = 100, kMaxCpuset = 1024, kMaxErrors = 16;
 
 void cut(WorkerReportT& report) {
   report.cgroup.resize(std::min(report.cgroup.size(), kMaxName));
@@ -18,6 +18,8 @@ void cut(WorkerReportT& report) {
     std::erase_if(*cpus, [](uint16_t cpu) { return cpu >= kMaxCpus; });
     cpus->resize(std::min<size_t>(cpus->size(), kMaxCpus));
   }
+  report.errors.resize(std::min(report.errors.size(), kMaxErrors));
+  for (auto& error : report.errors) error->what.resize(std::min(error->what.size(), kMaxName));
 }
 
 int digit(char c) {

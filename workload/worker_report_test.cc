@@ -27,6 +27,10 @@ WorkerReportT some_report() {
   r.killed = true;
   r.messenger = true;
   r.function = true;
+  r.errors.push_back(std::make_unique<WorkerErrorT>());
+  r.errors[0]->what = "fork";
+  r.errors[0]->error = 12;
+  r.errors[0]->count = 5;
   return r;
 }
 
@@ -49,6 +53,10 @@ TEST(ReportLine, EveryFieldComesBack) {
   EXPECT_TRUE(r->killed);
   EXPECT_EQ(r->messenger, sent.messenger);
   EXPECT_TRUE(r->function);
+  ASSERT_EQ(r->errors.size(), 1u);
+  EXPECT_EQ(r->errors[0]->what, "fork");
+  EXPECT_EQ(r->errors[0]->error, 12);
+  EXPECT_EQ(r->errors[0]->count, 5u);
   // Not said is told from "no": a log of before has no messenger field.
   EXPECT_FALSE(parse_report_line(report_line({}))->messenger.has_value());
 }

@@ -11,6 +11,29 @@ namespace ktstr {
 
 inline constexpr unsigned kMaxCpus = 1024;
 
+// What a worker asks of the kernel as part of its work.
+enum class Operation : uint32_t {
+  kFork,
+  kOpen,
+  kWrite,
+  kSync,
+  kMap,
+  kReadPipe,
+  kWritePipe,
+  kSetAffinity,
+  kSetPolicy,
+  kSetNice,
+};
+// "fork", "sched_setaffinity": as the system call is called.
+const char* operation_name(Operation operation);
+
+// Operations that failed in the same way.
+struct OperationFailures {
+  Operation operation{};
+  int32_t error = 0;   // errno
+  uint64_t count = 0;  // 0: the entry is free
+};
+
 struct Telemetry {
   uint64_t start_ns = 0;
   uint64_t last_ns = 0;  // last reading of the clock
@@ -24,6 +47,8 @@ struct Telemetry {
   uint64_t cpus[kMaxCpus / 64] = {};
   uint64_t outside[kMaxCpus / 64] = {};  // seen on while the group's cpuset did not allow it
   LatencyHistogram wake;
+  static constexpr unsigned kMaxFailures = 16;  // kinds: more than a work type can have
+  OperationFailures failures[kMaxFailures];
 };
 
 struct WorkerSlot {
@@ -45,6 +70,8 @@ struct WorkloadControl {
   std::atomic<uint64_t> go_ns{0};  // when they were let go: waiting to run for the first time is a gap too
   // CPUs that the group's cpuset allows; while it is being changed, those of before and after.
   std::atomic<uint64_t> allowed[kMaxCpus / 64];
+  // Grows with each change of `allowed`; odd: the cpuset is being changed.
+  std::atomic<uint32_t> allowed_changes{0};
 };
 
 }  // namespace ktstr

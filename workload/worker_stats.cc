@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/wording.h"
 #include "schemas/spec_generated.h"
 #include "workload/work_types.h"
 
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxNameKept = 256, kMaxCpusKept = 8192;
+constexpr size_t kMaxNameKept = 256, kMaxCpusKept = 8192, kMaxErrorsKept = 64;
 
 void keep(const std::vector<uint16_t>& from, std::set<unsigned>& cpus) {
   for (uint16_t cpu : from)
@@ -17,6 +18,20 @@ void keep(const std::vector<uint16_t>& from, std::set<unsigned>& cpus) {
 }
 
 }  // namespace
+
+std::string CgroupStats::refusals() const {
+  constexpr size_t kMost = 4;
+  std::vector<std::pair<std::pair<std::string, int>, uint64_t>> sorted(errors.begin(), errors.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string out;
+  for (size_t i = 0; i < std::min(kMost, sorted.size()); ++i) {
+    const auto& [kind, count] = sorted[i];
+    out += (out.empty() ? "" : ", ") + kind.first + " failed " +
+           (count == 1 ? "once" : std::to_string(count) + " times") + " with " + errno_text(kind.second);
+  }
+  return sorted.size() > kMost ? out + ", …" : out;
+}
 
 double CgroupStats::throughput_cv() const {
   return rate_mean > 0 ? std::sqrt(rate_squares / static_cast<double>(rates)) / rate_mean : 0;
@@ -86,6 +101,12 @@ void CgroupStats::add(const WorkerReportT& report, bool messenger) {
   if ((custom ? report.run_ns : report.iterations) == 0) {
     if (starved++ == 0) first_starved = report.index;
   }
+  for (const auto& error : report.errors) {
+    if (error->count == 0) continue;
+    const std::pair<std::string, int> kind{error->what.substr(0, kMaxNameKept), error->error};
+    if (errors.size() < kMaxErrorsKept || errors.contains(kind)) errors[kind] += error->count;
+  }
+  if (!report.errors.empty() && refused++ == 0) first_refused = report.index;
   if (report.killed) {
     ++killed;
     if (!custom || report.function) ++stuck;

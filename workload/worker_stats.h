@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schemas/common_generated.h"
@@ -53,6 +55,10 @@ struct CgroupStats {
   uint64_t killed = 0;  // did not end when asked
   uint64_t stuck = 0;  // those of `killed` that are no programs of the user's: a program may have its reasons
   uint64_t failed = 0;  // ended with a non-zero code
+  // Operation and errno of what its workers could not do -> how often.
+  std::map<std::pair<std::string, int>, uint64_t> errors;
+  uint64_t refused = 0;  // workers with such errors
+  uint64_t first_refused = 0;
 
   Worst wake_p99, wake_cv;                // of workers that were woken
   Worst work_rate;                        // least iterations per second of CPU time
@@ -68,6 +74,9 @@ struct CgroupStats {
   double rate_mean = 0, rate_squares = 0;
 
   void add(const WorkerReportT& report, bool messenger);
+
+  // "fork failed 812 times with ENOMEM (Cannot allocate memory)", the most frequent first; "" without errors.
+  std::string refusals() const;
 
   // Percentage points between the most and the least favoured worker.
   double spread_pct() const { return run_max_pct - run_min_pct; }

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,6 +155,32 @@ TEST_F(WorkerSlots, AWorkerTellsOfCpusThatItsGroupDoesNotAllow) {
   EXPECT_TRUE(told());
   control_->stop.store(1);
   ::waitpid(pid, nullptr, 0);
+}
+
+// What the kernel refuses is counted by operation and errno, and is no iteration.
+TEST_F(WorkerSlots, ARefusedOperationIsNoIteration) {
+  CgroupSpecT group;
+  group.work = WorkType::IoSync;
+  group.size_kb = 4;
+  WorkerSetup setup{.group = &group, .control = control_, .self = &slots_[0]};
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit nothing{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &nothing);
+    run_worker(setup);
+    ::_exit(0);
+  }
+  control_->go.store(1);
+  ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(&control_->go), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  const volatile OperationFailures& first = slots_[0].telemetry.failures[0];
+  for (const uint64_t deadline = now_ns() + kLimitNs; first.count < 3 && now_ns() < deadline;) ::usleep(1000);
+  control_->stop.store(1);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_GE(first.count, 3u);
+  EXPECT_EQ(first.error, EFBIG);
+  EXPECT_STREQ(operation_name(first.operation), "write");
+  EXPECT_EQ(slots_[0].telemetry.iterations, 0u);
 }
 
 std::string test_name(const testing::TestParamInfo<std::tuple<WorkType, size_t>>& info) {

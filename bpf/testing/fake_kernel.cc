@@ -17,7 +17,25 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-Bytes make_btf(bool sched_ext) {
+// As a kernel with implicit arguments of kfuncs has it: `kfunc` beside its `kfunc`_impl; damaged, with the argument and alone.
+void add_kfunc(btf* types, const char* name, bool damaged) {
+  const int number = btf__find_by_name(types, "int");
+  const int aux = btf__add_ptr(types, btf__add_struct(types, "bpf_prog_aux", 4));
+  const auto function = [&](const std::string& of, bool argument) {
+    const int prototype = btf__add_func_proto(types, 0);
+    btf__add_func_param(types, "cpu", number);
+    if (argument) btf__add_func_param(types, "aux", aux);
+    return btf__add_func(types, of.c_str(), BTF_FUNC_STATIC, prototype);
+  };
+  const int sound = function("scx_bpf_nr_cpu_ids", false);
+  btf__add_decl_tag(types, "bpf_kfunc", sound, -1);
+  const int kfunc = function(name, damaged);
+  if (damaged) return;
+  btf__add_decl_tag(types, "bpf_kfunc", kfunc, -1);
+  function(std::string(name) + "_impl", true);
+}
+
+Bytes make_btf(bool sched_ext, bool damaged) {
   btf* types = btf__new_empty();
   int id = btf__add_int(types, "int", 4, BTF_INT_SIGNED);
   btf__add_struct(types, "task_struct", 4);
@@ -28,6 +46,7 @@ Bytes make_btf(bool sched_ext) {
   } else {
     btf__add_fwd(types, "sched_ext_ops", BTF_FWD_STRUCT);  // a name alone must not pass for the real thing
   }
+  add_kfunc(types, "scx_bpf_kick_cpu", damaged);
   uint32_t size = 0;
   const auto* raw = static_cast<const uint8_t*>(btf__raw_data(types, &size));
   Bytes bytes(raw, raw + size);
@@ -92,7 +111,8 @@ std::vector<uint8_t> fake_vmlinux(const FakeKernel& kernel) {
   banner.push_back('\0');
   std::vector<Section> sections = {{"", SHT_NULL, {}},
                                    {".rodata", SHT_PROGBITS, Bytes(banner.begin(), banner.end())}};
-  if (kernel.btf) sections.push_back({".BTF", SHT_PROGBITS, make_btf(kernel.sched_ext)});
+  if (kernel.btf)
+    sections.push_back({".BTF", SHT_PROGBITS, make_btf(kernel.sched_ext, kernel.damaged_kfuncs)});
   if (!kernel.build_id.empty()) sections.push_back({".notes", SHT_NOTE, make_note(kernel.build_id)});
   sections.push_back({".shstrtab", SHT_STRTAB, {}});
 

@@ -11,6 +11,7 @@ struct FakeKernel {
   std::string release = "7.2.1+test-cloud-amd64";
   bool btf = true;
   bool sched_ext = true;
+  bool damaged_kfuncs = false;  // scx_bpf_kick_cpu kept its implicit argument
   std::string build_id = "0123456789abcdef0123456789abcdef01234567";
   uint16_t machine = 62;  // EM_X86_64
 };

@@ -54,6 +54,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                   "cached series or release, image, or built source tree; several: each test runs on each "
                   "(default: KTSTR_KERNEL, else the newest cached)")
       ->allow_extra_args(false);
+  command.add_flag("--no-build", options->no_build, "do not run the specs' `build` commands");
   command.add_flag("--no-skips", options->no_skips, "fail the run if a test is skipped");
   command
       .add_option("--accel", options->accel, "auto, kvm (an error without KVM) or tcg (software emulation)")
@@ -61,8 +62,9 @@ Runner add_run(CLI::App& command, const Argv& argv) {
   command.add_option("--out", options->out, "folder for logs and reports");
   command.add_option("--listen", options->listen,
                      "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
-  command.add_flag("--embed", options->embed,
-                   "put scheduler, libraries, payloads and spec into the log, for `repro` on another host");
+  command.add_flag(
+      "--embed", options->embed,
+      "put scheduler, libraries, payloads, files and spec into the log, for `repro` on another host");
   command.add_option("--keys", options->keys,
                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   command.add_option("--scheduler-dir", options->scheduler_dirs, "search scheduler binaries here too");

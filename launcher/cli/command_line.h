@@ -23,6 +23,7 @@ struct RunCommandOptions {
   std::vector<std::string> specs;
   std::vector<std::string> filters;  // -E: a test that one of them selects
   std::vector<std::string> kernels;  // --kernel
+  bool no_build = false;
   bool no_skips = false;
   std::string accel = "auto";
   std::string out;

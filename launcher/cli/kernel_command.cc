@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bpf/kernel_image.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_fetch.h"
@@ -17,6 +18,10 @@ Result<KernelCache> open_cache() {
   auto dir = KernelCache::default_dir([](const char* name) { return std::getenv(name); });
   if (!dir) return std::move(dir).error();
   return KernelCache(*dir);
+}
+
+std::string damage_text(const CachedKernel& kernel) {
+  return kernel.damaged_kfuncs.empty() ? "" : "  damaged BTF: " + kfuncs_text(kernel.damaged_kfuncs);
 }
 
 }  // namespace
@@ -38,6 +43,11 @@ int kernel_fetch_command(const KernelCommandOptions& options) {
   }
   std::printf("%s  %s%s\n", kernel->release.c_str(), kernel->image.c_str(),
               kernel->debuginfo.empty() ? "" : "  with debuginfo");
+  if (!kernel->damaged_kfuncs.empty())
+    std::fprintf(
+        stderr,
+        "warning:%s\n  hint: schedulers that call one of these do not load on it; take another series\n",
+        damage_text(*kernel).c_str());
   return 0;
 }
 
@@ -59,8 +69,8 @@ int kernel_list_command(const KernelCommandOptions& options) {
     std::fprintf(stderr, "no kernel is cached in %s\n  hint: ktstr-launch kernel fetch\n",
                  cache->dir().c_str());
   for (const auto& k : *kernels)
-    std::printf("%-8s %-40s %s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
-                k.debuginfo.empty() ? "" : "  debuginfo");
+    std::printf("%-8s %-40s %s%s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
+                k.debuginfo.empty() ? "" : "  debuginfo", damage_text(k).c_str());
   return 0;
 }
 

@@ -8,9 +8,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <random>
 
 #include "base/text.h"
+#include "bpf/kernel_image.h"
+#include "launcher/cli/builds.h"
 #include "launcher/cli/prepared_run.h"
 #include "launcher/cli/run_end.h"
 #include "launcher/cli/run_plan.h"
@@ -30,16 +33,34 @@
 namespace ktstr {
 namespace {
 
-Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options) {
+// Variables of this process that a scheduler of the Rust world reads: passed on where the spec does not set them.
+void pass_on_environment(SchedulerSpecT& scheduler) {
+  for (const char* name : {"RUST_BACKTRACE", "RUST_LOG"}) {
+    const std::string value = env_value(name);
+    const bool set = std::any_of(scheduler.env.begin(), scheduler.env.end(),
+                                 [&](const auto& v) { return v->key == name; });
+    if (value.empty() || set) continue;
+    auto variable = std::make_unique<KeyValueT>();
+    variable->key = name;
+    variable->value = value;
+    scheduler.env.push_back(std::move(variable));
+  }
+}
+
+// `with_binaries`: programs and files are looked for, and one that is missing is an error.
+Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, bool with_binaries = true) {
   BinarySearchDirs dirs{.scheduler_dirs = options.scheduler_dirs,
                         .build_schedulers_dir = program_folder() + "/../schedulers",
                         .path = env_value("PATH")};
   DirBinaryFinder finder(dirs);
-  auto tests = load_all_tests(options.specs, {.binaries = &finder});
+  auto tests = load_all_tests(
+      options.specs, {.binaries = with_binaries ? &finder : nullptr,
+                      .environment = [](const std::string& name) { return env_value(name.c_str()); }});
   if (!tests) return tests;
   for (auto& [test, settings] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
     if (options.repro_history) test.probe_history = options.repro_history;
+    if (test.scheduler) pass_on_environment(*test.scheduler);
     if (auto& s = test.scheduler; s && s->guest_path.empty())
       s->guest_path = kGuestSchedulers + std::filesystem::path(s->host_path).filename().string();
   }
@@ -55,8 +76,45 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   if (options.accel != "auto") out.insert(out.end(), {"--accel", options.accel});
   for (const std::string& folder : options.scheduler_dirs) out.insert(out.end(), {"--scheduler-dir", folder});
   if (options.no_skips) out.push_back("--no-skips");
+  if (options.no_build) out.push_back("--no-build");
   return out;
 }
+
+// Which tests run on which kernels.
+class Planner {
+ public:
+  Planner(const RunCommandOptions& options, const Filter* filter, std::string cache_dir)
+      : options_(options), filter_(filter), cache_dir_(std::move(cache_dir)) {}
+
+  Result<TestPlan> plan(std::vector<LoadedTest> tests) {
+    return plan_tests({.tests = std::move(tests),
+                       .kernels = options_.kernels,
+                       .filter = filter_,
+                       .host_memory_mb = host_info("").memory_mb,
+                       .resolve = [this](const std::string& wish) { return kernel(wish); }});
+  }
+
+  // Binaries of the tests that will run. What is wrong with the specs is told later, together with missing binaries.
+  Status build(const std::function<void(const std::string&)>& say) {
+    auto tests = load_tests(options_, false);
+    if (!tests) return {};
+    auto planned = plan(std::move(*tests));
+    return planned ? run_builds(builds_of(*planned), say) : Status();
+  }
+
+ private:
+  Result<KernelInfoT> kernel(const std::string& wish) {
+    if (auto known = kernels_.find(wish); known != kernels_.end()) return known->second;
+    auto found = kernel_for(wish, cache_dir_);
+    if (found) kernels_.emplace(wish, *found);
+    return found;
+  }
+
+  const RunCommandOptions& options_;
+  const Filter* filter_;
+  std::string cache_dir_;
+  std::map<std::string, KernelInfoT> kernels_;
+};
 
 Result<std::optional<BusListen>> listen_address(const RunCommandOptions& options) {
   if (options.listen.empty()) return std::optional<BusListen>();
@@ -71,14 +129,19 @@ Result<std::optional<BusListen>> listen_address(const RunCommandOptions& options
 }  // namespace
 
 int run_command(const RunCommandOptions& options) {
+  Result<Filter> filter = Error::not_found("no filter");
+  if (!options.filters.empty()) filter = Filter::parse_any(options.filters);
+  auto cache_dir = kernel_cache_dir();
+  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
+  Planner planner(options, filter ? &*filter : nullptr, *cache_dir);
+  if (!options.no_build && (filter || options.filters.empty()))
+    if (auto built = planner.build(
+            [](const std::string& text) { std::fprintf(stderr, "%s\n", printable(text).c_str()); });
+        !built)
+      return report_error(built.error(), kUsage);
   auto tests = load_tests(options);
   if (!tests) return report_error(tests.error(), kUsage);
-  std::optional<Filter> filter;
-  if (!options.filters.empty()) {
-    auto parsed = Filter::parse_any(options.filters);
-    if (!parsed) return report_error(parsed.error(), exit_code(ExitCode::kFilter));
-    filter.emplace(std::move(parsed).value());
-  }
+  if (!filter && !options.filters.empty()) return report_error(filter.error(), exit_code(ExitCode::kFilter));
 
   auto listen = listen_address(options);
   if (!listen) return report_error(listen.error(), kUsage);
@@ -90,20 +153,19 @@ int run_command(const RunCommandOptions& options) {
   env.embed = options.embed;
   env.rerun_options = rerun_options(options);
   if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");
-  auto cache_dir = kernel_cache_dir();
-  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
-  auto plan = plan_tests({.tests = std::move(*tests),
-                          .kernels = options.kernels,
-                          .filter = filter ? &*filter : nullptr,
-                          .host_memory_mb = host_info("").memory_mb,
-                          .resolve = [&](const std::string& wish) { return kernel_for(wish, *cache_dir); }});
+  auto plan = planner.plan(std::move(*tests));
   if (!plan) return report_error(plan.error(), kUsage);
   if (plan->tests.empty())
     return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
   env.kernel = plan->kernels[plan->tests.front().kernel];
   if (auto failure = prepared.prepare(*cache_dir)) return report_error(failure->error, failure->code);
-  for (const KernelInfoT& kernel : plan->kernels)
+  for (const KernelInfoT& kernel : plan->kernels) {
     progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
+    if (!kernel.damaged_kfuncs.empty())
+      progress.say("warning: the BTF of kernel " + kernel.release + " describes " +
+                   kfuncs_text(kernel.damaged_kfuncs) +
+                   " wrongly: schedulers that call one of these do not load on it");
+  }
   progress.say(env.accelerator.name + ": " + env.accelerator.reason);
   prepared.catch_signals();
 
@@ -136,5 +198,4 @@ int run_command(const RunCommandOptions& options) {
   return PreparedRun::end(ended, code, options.no_skips);
 }
 
-// Boots only the repro VM, from the log of a run that was recorded elsewhere.
 }  // namespace ktstr

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "schemas/spec_generated.h"
+#include "spec/kernel_range.h"
 
 namespace ktstr {
 namespace {
@@ -92,7 +93,10 @@ Result<TestPlan> plan_tests(PlanRequest request) {
       continue;
     }
     PlannedTest planned{.test = std::move(test), .kernel = *place->second, .skip = {}};
-    if (request.host_memory_mb != 0 && planned.test.spec.memory_mb > request.host_memory_mb)
+    const std::string& release = plan.kernels[*place->second].release;
+    if (const std::string unmet = unmet_kernel_condition(planned.test.spec.kernels, release); !unmet.empty())
+      planned.skip = "wants a kernel " + unmet + ", this is " + release;
+    else if (request.host_memory_mb != 0 && planned.test.spec.memory_mb > request.host_memory_mb)
       planned.skip = "needs " + std::to_string(planned.test.spec.memory_mb) +
                      " MB of memory, this host has " + std::to_string(request.host_memory_mb);
     plan.tests.push_back(std::move(planned));

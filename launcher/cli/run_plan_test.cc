@@ -83,6 +83,17 @@ TEST(TestPlan, AHostThatIsTooSmallSkips) {
               ElementsAre("old on 6.16.4-cloud skip: needs 4096 MB of memory, this host has 2000"));
 }
 
+TEST(TestPlan, AKernelThatTheTestDoesNotWantSkips) {
+  auto tests = parse_tests("[[test]]\nname = \"x\"\nkernels = [\">=6.18\", \"<7.3\"]\n", "b.toml", {});
+  auto plan =
+      plan_tests({.tests = std::move(*tests), .kernels = {"6.16", "6.18", "7.3"}, .resolve = resolve});
+  ASSERT_TRUE(plan.ok());
+  ASSERT_EQ(plan->tests.size(), 3u);
+  EXPECT_EQ(plan->tests[0].skip, "wants a kernel >=6.18, this is 6.16.4-cloud");
+  EXPECT_EQ(plan->tests[1].skip, "");
+  EXPECT_EQ(plan->tests[2].skip, "wants a kernel <7.3, this is 7.3.4-cloud");
+}
+
 TEST(SpecFiles, AFolderStandsForItsSpecs) {
   TempDirForTest dir;
   dir.write("specs/b.toml", "# c\n  [[test]]\nname = \"b\"\n");

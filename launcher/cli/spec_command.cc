@@ -36,7 +36,8 @@ nlohmann::ordered_json to_json(const TestSpecT& spec) {
 
 int list_command(const ListCommandOptions& options) {
   // Binaries are not looked for, kernels neither: a list must work on a machine that has none.
-  auto tests = load_all_tests(options.specs, {});
+  auto tests = load_all_tests(
+      options.specs, {.environment = [](const std::string& name) { return env_value(name.c_str()); }});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
   *tests = expand_kernels(std::move(*tests), options.kernels);
   if (!options.filters.empty()) {
@@ -64,7 +65,8 @@ int list_command(const ListCommandOptions& options) {
 }
 
 int show_command(const ShowCommandOptions& options) {
-  auto tests = load_all_tests(options.specs, {});
+  auto tests = load_all_tests(
+      options.specs, {.environment = [](const std::string& name) { return env_value(name.c_str()); }});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
   // A test's own name, or that of a whole matrix.
   std::string names;

@@ -93,6 +93,12 @@ Result<CachedKernel> KernelCache::load(const std::string& name) const {
   kernel.build_id = text("build_id");
   kernel.package = text("package");
   kernel.fetched = text("fetched");
+  if (auto damaged = json.find("damaged_kfuncs"); damaged != json.end() && damaged->is_array()) {
+    for (const auto& name_of : *damaged)
+      if (name_of.is_string()) kernel.damaged_kfuncs.push_back(name_of.get<std::string>());
+  } else if (auto btf = read_binary(kernel.btf, size_t{256} << 20)) {  // an entry of an older version
+    kernel.damaged_kfuncs = damaged_kfuncs({reinterpret_cast<const uint8_t*>(btf->data()), btf->size()});
+  }
   if (fs::is_regular_file(kernel.dir + "/vmlinux", ec)) kernel.debuginfo = kernel.dir + "/vmlinux";
   return kernel;
 }
@@ -118,11 +124,15 @@ Result<std::vector<CachedKernel>> KernelCache::list() const {
 Result<std::optional<CachedKernel>> KernelCache::find(const std::string& spec) const {
   auto kernels = list();
   if (!kernels) return std::move(kernels).error();
-  for (const auto& kernel : *kernels) {
-    if (spec.empty() || kernel.release == spec || kernel.series == spec)
-      return std::optional<CachedKernel>(kernel);
+  std::optional<CachedKernel> newest;
+  for (CachedKernel& kernel : *kernels) {
+    if (!spec.empty() && kernel.release != spec && kernel.series != spec) continue;
+    if (newest && kernel.series != newest->series) break;
+    const bool sound = kernel.damaged_kfuncs.empty();
+    if (!newest || sound) newest = std::move(kernel);
+    if (sound) break;
   }
-  return std::optional<CachedKernel>();
+  return newest;
 }
 
 KernelCache::Lock::Lock(Lock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -169,11 +179,9 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
   if (!is_entry_name(image->release))
     return Error::invalid("a kernel calls itself \"" + image->release + "\"");
 
-  nlohmann::json json = {{"release", image->release},
-                         {"banner", image->banner},
-                         {"build_id", image->build_id},
-                         {"package", package},
-                         {"fetched", now_utc()}};
+  nlohmann::json json = {{"release", image->release},   {"banner", image->banner},
+                         {"build_id", image->build_id}, {"package", package},
+                         {"fetched", now_utc()},        {"damaged_kfuncs", damaged_kfuncs(image->btf)}};
   std::string text = json_text(json, 2) + "\n";
   std::string_view btf(reinterpret_cast<const char*>(image->btf.data()), image->btf.size());
   if (auto s = write_file_atomically(staging + "/btf", btf, {.sync = false}); !s) return std::move(s).error();

@@ -4,7 +4,7 @@
 //   DIR/RELEASE/config       its configuration, where the package has it
 //   DIR/RELEASE/btf          raw BTF of the image
 //   DIR/RELEASE/vmlinux      ELF with DWARF (kernel fetch --debuginfo); absent: none
-//   DIR/RELEASE/kernel.json  release, banner, build id, package, origin, time of the fetch
+//   DIR/RELEASE/kernel.json  release, banner, build id, package, origin, time of the fetch, damaged kfuncs
 //   DIR/.lock                held (flock) while something is installed
 //
 // An entry is built in DIR/.tmp-* and renamed, so that a reader never sees half of one.
@@ -31,6 +31,8 @@ struct CachedKernel {
   std::string build_id;  // hex
   std::string package;   // "linux-image-7.3.4+deb13-cloud-amd64 7.3.4-1~bpo13+1"
   std::string fetched;   // ISO 8601, UTC
+  // kfuncs of sched_ext that its BTF describes wrongly (bpf/kernel_image.h): schedulers that call one do not load.
+  std::vector<std::string> damaged_kfuncs;
 };
 
 // "7.2" of "7.2.13+deb14-cloud-amd64"; empty if `release` does not start with two numbers.
@@ -52,7 +54,8 @@ class KernelCache {
   // All whole entries, newest first. A missing directory is an empty cache. Broken entries are left out.
   Result<std::vector<CachedKernel>> list() const;
 
-  // `spec`: empty (newest), a series ("7.2": newest of it) or an exact release. nullopt: not cached.
+  // `spec`: empty (newest), a series ("7.2": newest of it) or an exact release. One without damaged kfuncs goes first, but
+  // never one of an older series. nullopt: not cached.
   Result<std::optional<CachedKernel>> find(const std::string& spec) const;
 
   // Held while an entry is made. Waits for another holder; `waiting` is called once if it has to. Removes

@@ -56,6 +56,24 @@ class KernelCacheTest : public testing::Test {
   KernelCache cache_{dir_ / "kernels"};
 };
 
+TEST_F(KernelCacheTest, OneWithDamagedKfuncsIsMarkedAndGoesLastInItsSeries) {
+  for (const char* name : {"7.1.3-x", "7.2.12-x", "7.2.11-x"}) {
+    FakeKernel kernel = release(name);
+    kernel.damaged_kfuncs = std::string_view(name) == "7.2.12-x";
+    ASSERT_TRUE(install(kernel).ok());
+  }
+  EXPECT_EQ(cache_.find("7.2.12-x").value()->damaged_kfuncs, std::vector<std::string>{"scx_bpf_kick_cpu"});
+  EXPECT_EQ(cache_.find("7.2").value()->release, "7.2.11-x");
+  EXPECT_EQ(cache_.find("").value()->release, "7.2.11-x");
+  // An entry of a version that did not look: its BTF tells.
+  fs::path metadata = dir_ / "kernels/7.2.12-x/kernel.json";
+  write_test_file(metadata, std::string("{\"release\": \"7.2.12-x\"}"));
+  EXPECT_EQ(cache_.find("7.2.12-x").value()->damaged_kfuncs.size(), 1u);
+  // Never one of an older series.
+  fs::remove_all(dir_ / "kernels/7.2.11-x");
+  EXPECT_EQ(cache_.find("").value()->release, "7.2.12-x");
+}
+
 TEST_F(KernelCacheTest, AMissingDirectoryIsAnEmptyCache) {
   EXPECT_TRUE(cache_.list()->empty());
   EXPECT_FALSE(cache_.find("")->has_value());

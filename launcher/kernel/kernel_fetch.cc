@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 
+#include "bpf/kernel_image.h"
 #include "launcher/kernel/deb_package.h"
 #include "launcher/kernel/private_apt.h"
 
@@ -37,6 +39,8 @@ std::string offered_text(const KernelOffers& offers, bool with_debuginfo) {
   }
   return text.empty() ? "none" : text;
 }
+
+constexpr size_t kMaxTries = 4;  // releases of a series whose kfuncs are looked at
 
 struct RemoveDir {
   std::string path;
@@ -86,24 +90,29 @@ Result<KernelOffers> ask_archive(PrivateApt* apt, const Progress& progress) {
       .with_hint("check the network and proxy (apt-get update must work), or give --kernel a vmlinuz");
 }
 
-Result<std::string> choose(const KernelOffers& offers, const FetchRequest& request,
-                           const KernelCache& cache) {
+// What to fetch, and what to take instead if its kfuncs are damaged: others of its series, newest first.
+Result<std::vector<std::string>> choose(const KernelOffers& offers, const FetchRequest& request,
+                                        const KernelCache& cache) {
   // Debug info for a kernel that is cached already spares one download.
   if (request.debuginfo && !request.refresh && !request.series.empty()) {
     auto cached = cache.find(request.series);
     if (cached && cached->has_value()) {
       auto it = offers.find((*cached)->release);
-      if (it != offers.end() && it->second.debuginfo) return it->first;
+      if (it != offers.end() && it->second.debuginfo) return std::vector<std::string>{it->first};
     }
   }
   bool series_known = false;
+  std::vector<std::string> chosen;
   for (auto it = offers.rbegin(); it != offers.rend(); ++it) {
     const std::string& release = it->first;
     if (!request.series.empty() && series_of_release(release) != request.series && release != request.series)
       continue;
     series_known = true;
-    if (!request.debuginfo || it->second.debuginfo) return release;
+    if (!chosen.empty() && series_of_release(release) != series_of_release(chosen.front())) break;
+    if (!request.debuginfo || it->second.debuginfo) chosen.push_back(release);
+    if (chosen.size() == kMaxTries) break;
   }
+  if (!chosen.empty()) return chosen;
   if (!series_known) {
     return Error::not_found("Debian's archive has no " + std::string(kKernelFlavour) + " kernel \"" +
                             request.series + "\"")
@@ -188,17 +197,27 @@ Result<CachedKernel> fetch_kernel(const KernelCache& cache, const FetchRequest& 
   PrivateApt apt(host, cache.dir() + "/.apt", *staging);
   auto offers = ask_archive(&apt, request.progress);
   if (!offers) return std::move(offers).error();
-  auto release = choose(*offers, request, cache);
-  if (!release) return std::move(release).error();
+  auto releases = choose(*offers, request, cache);
+  if (!releases) return std::move(releases).error();
 
-  auto cached = cache.find(*release);
-  if (!cached) return std::move(cached).error();
-  Result<CachedKernel> kernel =
-      cached->has_value() && !request.refresh
-          ? Result<CachedKernel>(**cached)
-          : fetch_image(cache, &apt, *release, offers->at(*release), request.progress);
-  if (!kernel || satisfied(*kernel, request)) return kernel;
-  return fetch_debuginfo(cache, &apt, *release, request.progress);
+  std::optional<CachedKernel> best;
+  for (const std::string& release : *releases) {
+    auto cached = cache.find(release);
+    if (!cached) return std::move(cached).error();
+    Result<CachedKernel> kernel =
+        cached->has_value() && !request.refresh
+            ? Result<CachedKernel>(**cached)
+            : fetch_image(cache, &apt, release, offers->at(release), request.progress);
+    if (!kernel && best) break;  // an older one that cannot be had is no failure
+    if (!kernel) return kernel;
+    const bool sound = kernel->damaged_kfuncs.empty();
+    if (!best || sound) best = std::move(*kernel);
+    if (sound) break;
+    say(request.progress, release + ": its BTF describes " + kfuncs_text(best->damaged_kfuncs) +
+                              " wrongly; looking for another " + series_of_release(release));
+  }
+  if (satisfied(*best, request)) return *best;
+  return fetch_debuginfo(cache, &apt, best->release, request.progress);
 }
 
 Result<std::vector<std::string>> list_available_kernels(

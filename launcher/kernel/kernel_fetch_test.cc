@@ -73,9 +73,11 @@ class KernelFetchTest : public testing::Test {
         {"./usr/lib/debug/boot/vmlinux-7.2.9+t-cloud-amd64", {'d', 'w', 'a', 'r', 'f'}}};
   }
 
-  void offer(const std::string& package, const std::string& release, const std::string& where) {
+  void offer(const std::string& package, const std::string& release, const std::string& where,
+             bool damaged = false) {
     FakeKernel kernel;
     kernel.release = release;
+    kernel.damaged_kfuncs = damaged;
     std::string path = where.empty() ? "./usr/lib/modules/" + release + "/vmlinuz" : where + release;
     packages_[package] = {{path, fake_vmlinuz(kernel)}};
   }
@@ -145,6 +147,22 @@ TEST_F(KernelFetchTest, ACachedSeriesNeedsNoNetwork) {
   network_ = false;
   EXPECT_TRUE(fetch("6.18").ok());
   EXPECT_TRUE(ran_.empty());
+}
+
+TEST_F(KernelFetchTest, ASoundKernelOfTheSeriesIsPreferredToADamagedNewerOne) {
+  offer("linux-binary-7.2.12+t-cloud-amd64", "7.2.12+t-cloud-amd64", "", true);
+  packages_["linux-image-7.2.12+t-cloud-amd64"] = {};
+  auto kernel = fetch("7.2");
+  ASSERT_TRUE(kernel.ok()) << kernel.error().to_string();
+  EXPECT_EQ(kernel->release, "7.2.9+t-cloud-amd64");
+  // Asked for by name, or without another, it is what there is.
+  kernel = fetch("7.2.12+t-cloud-amd64");
+  ASSERT_TRUE(kernel.ok());
+  EXPECT_EQ(kernel->damaged_kfuncs, std::vector<std::string>{"scx_bpf_kick_cpu"});
+  offer("linux-image-6.18.5+t-cloud-amd64", "6.18.5+t-cloud-amd64", "./boot/vmlinuz-", true);
+  kernel = fetch("6.18");
+  ASSERT_TRUE(kernel.ok());
+  EXPECT_EQ(kernel->release, "6.18.5+t-cloud-amd64");
 }
 
 TEST_F(KernelFetchTest, UnknownSeriesListsThoseAvailable) {

@@ -54,6 +54,7 @@ Result<ResolvedKernel> from_image(const std::string& path, const std::string& de
   resolved.info.origin = origin;
   resolved.info.build_id = image->build_id;
   resolved.info.debuginfo = debuginfo;
+  resolved.info.damaged_kfuncs = damaged_kfuncs(image->btf);
   resolved.btf = std::move(image->btf);
   return resolved;
 }

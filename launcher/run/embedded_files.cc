@@ -100,6 +100,16 @@ Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT
   for (const auto& payload : spec.payloads)
     if (auto s = program("payload", payload->host_path, payload->guest_path); !s)
       return std::move(s).error().within("embed the payload " + payload->name);
+  for (const auto& file : spec.files) {
+    auto parts = collect_test_file(file->host_path, file->guest_path);
+    if (!parts) return std::move(parts).error().within("embed the files");
+    for (const ProgramFile& part : *parts) {
+      if (!done.insert(part.guest_path).second) continue;
+      const char* role = part.guest_path == file->guest_path ? "file" : "library";
+      if (auto s = embed_one(role, part.host_path, part.guest_path, publish); !s)
+        return std::move(s).error().within("embed the file " + file->name);
+    }
+  }
   return {};
 }
 
@@ -110,6 +120,7 @@ void hash_programs(TestSpecT& spec) {
   };
   if (spec.scheduler) fill(spec.scheduler->sha256, spec.scheduler->host_path);
   for (auto& payload : spec.payloads) fill(payload->sha256, payload->host_path);
+  for (auto& file : spec.files) fill(file->sha256, file->host_path);
 }
 
 Status FileExtractor::add(const FileEmbedded& piece) {

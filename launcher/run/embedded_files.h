@@ -1,6 +1,6 @@
 // The files that a run needs, in its log (`run --embed`) and out of it again (`repro`).
 //
-// embed_files() publishes scheduler and payloads with their libraries, and the spec, each in pieces of at most 1 MiB
+// embed_files() publishes scheduler, payloads and `files` with their libraries, and the spec, each in pieces of at most 1 MiB
 // (FileEmbedded). FileExtractor writes them into a store by content hash, private to the user, and checks each hash.
 // Paths of the log are used in the guest only.
 #pragma once
@@ -19,7 +19,7 @@ struct TestSpecT;
 
 // Publishes every file of the test. Errors: unreadable, larger than the limit.
 Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT)>& publish);
-// Fills in the hash of the scheduler and of the payloads, where it is not known yet. What cannot be read stays without.
+// Fills in the hash of the scheduler, of the payloads and of `files`, where it is not known yet. What cannot be read stays without.
 void hash_programs(TestSpecT& spec);
 
 struct ExtractedFile {

@@ -165,7 +165,13 @@ Status TestRun::begin() {
   started.time_scale = static_cast<float>(scale_);
   bus_->publish(std::move(started));
   if (env_.recorded) return tell_recorded();
-  if (env_.embed) return embed_files(spec_, [&](FileEmbeddedT piece) { bus_->publish(std::move(piece)); });
+  if (env_.embed)
+    return embed_files(spec_, [&](FileEmbeddedT piece) {
+      if (piece.offset == 0)
+        env_.progress->say("into the log: " + piece.role + " " + piece.path + " (" +
+                           std::to_string(piece.size) + " bytes)");
+      bus_->publish(std::move(piece));
+    });
   return {};
 }
 

@@ -34,10 +34,12 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
   if (auto s = archive.add_file(kGuestProbe, request.program_folder + "/ktstr-probe", 0755); !s) return s;
   if (auto s = archive.add_bytes(kGuestPlan, pack_plan(request)); !s) return s;
+  if (const auto& scheduler = request.spec->scheduler; scheduler && !scheduler->config_path.empty())
+    if (auto s = archive.add_bytes(scheduler->config_path, scheduler->config); !s) return s;
   if (request.files && !request.files->empty()) {
     for (const auto& file : *request.files)
       if (!file.guest_path.empty())
-        if (auto s = archive.add_file(file.guest_path, file.host_path, 0755); !s) return s;
+        if (auto s = archive.add_file(file.guest_path, file.host_path, file.mode | 0500); !s) return s;
     return archive.write(path);
   }
   if (const auto& scheduler = request.spec->scheduler)
@@ -45,6 +47,9 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   for (const auto& payload : request.spec->payloads)
     if (auto s = archive.add_program(payload->guest_path, payload->host_path); !s)
       return std::move(s).error().within("payload " + payload->name);
+  for (const auto& file : request.spec->files)
+    if (auto s = archive.add_test_file(file->guest_path, file->host_path); !s)
+      return std::move(s).error().within("files");
   return archive.write(path);
 }
 
@@ -74,6 +79,7 @@ Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
   options.qmp_socket =
       request.bus_folder + "/qmp." + vm_name + "." + std::to_string(request.attempt) + ".sock";
   options.verbose_console = request.verbose_console;
+  options.kernel_args = request.spec->kernel_args;
   options.name = "ktstr-" + vm_name;
   auto argv = build_qemu_command(options);
   if (!argv) return std::move(argv).error();

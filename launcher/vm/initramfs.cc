@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "base/unique_fd.h"
 #include "launcher/vm/program_files.h"
@@ -24,6 +25,24 @@ using Writer = std::unique_ptr<archive, FreeWriter>;
 
 struct FreeEntry {
   void operator()(archive_entry* e) const { archive_entry_free(e); }
+};
+
+// What programs of a Debian system look for before they start.
+constexpr std::pair<const char*, const char*> kEtcFiles[] = {
+    {"/etc/passwd",
+     "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
+     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
+    {"/etc/group", "root:x:0:\ndaemon:x:1:\nadm:x:4:\ntty:x:5:\nnogroup:x:65534:\n"},
+    {"/etc/hostname", "ktstr\n"},
+    {"/etc/hosts", "127.0.0.1 localhost ktstr\n::1 localhost\n"},
+    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"},
+    {"/etc/machine-id", "6b74737472000000000000000000000a\n"},
+    {"/etc/os-release", "PRETTY_NAME=\"ktstr guest\"\nNAME=\"ktstr\"\nID=ktstr\n"},
+};
+constexpr std::pair<const char*, const char*> kLinks[] = {
+    {"/var/run", "/run"},
+    {"/var/lock", "/run/lock"},
+    {"/etc/mtab", "/proc/self/mounts"},
 };
 
 // Merged /usr: what is asked for under /lib is put under /usr/lib.
@@ -70,10 +89,16 @@ Status write_host_file(archive* out, const std::string& path, uint64_t size) {
 }  // namespace
 
 Initramfs::Initramfs() {
-  for (const char* dir : {"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/usr", "/usr/bin",
-                          "/usr/sbin", "/usr/lib", "/usr/lib64", "/ktstr"}) {
+  for (const char* dir :
+       {"/dev",     "/proc",     "/sys",     "/tmp",       "/run",       "/root",    "/etc",      "/usr",
+        "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share", "/ktstr",   "/home",     "/mnt",
+        "/opt",     "/srv",      "/var",     "/var/cache", "/var/lib",   "/var/log", "/var/spool"}) {
     entries_[dir].mode = S_IFDIR | 0755;
   }
+  entries_["/root"].mode = S_IFDIR | 0700;
+  entries_["/var/tmp"].mode = S_IFDIR | 01777;
+  for (const auto& [path, text] : kEtcFiles) (void)add_bytes(path, text);
+  for (const auto& [path, target] : kLinks) (void)add_symlink(path, target);
   for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
     Entry link;
     link.mode = S_IFLNK | 0777;
@@ -144,6 +169,17 @@ Status Initramfs::add_program(const std::string& guest_path, const std::string& 
   if (!files) return std::move(files).error();
   for (const auto& file : *files) {
     if (auto s = add_file(file.guest_path, file.host_path, 0755); !s) return s;
+  }
+  return {};
+}
+
+Status Initramfs::add_test_file(const std::string& guest_path, const std::string& host_path) {
+  auto files = collect_test_file(host_path, guest_path);
+  if (!files) return std::move(files).error();
+  for (const auto& file : *files) {
+    // Its own mode; what it needs is read and run.
+    const uint32_t mode = file.guest_path == guest_path ? 0 : 0755;
+    if (auto s = add_file(file.guest_path, file.host_path, mode); !s) return s;
   }
   return {};
 }

@@ -1,7 +1,7 @@
 // Builds the guest's root file system: a cpio (newc) archive, written with libarchive.
 //
 // Layout: merged /usr (/bin, /sbin, /lib, /lib64 are links), /dev with console and null, empty /proc, /sys,
-// /tmp, /run, /root, /etc. Programs bring their libraries and interpreter along
+// /tmp, /run, /root, /var and what is below it; /etc with the files that programs of a Debian system look for. Programs bring their libraries and interpreter along
 // (launcher/vm/program_files.h). Paths are absolute guest paths; parents are made on need; adding the same
 // path with the same content twice is fine, with another content kInvalid. Nothing is written before write().
 #pragma once
@@ -31,6 +31,9 @@ class Initramfs {
   // An executable with all it needs: shared libraries by DT_NEEDED, PT_INTERP, the interpreter of a script.
   // Errors name the missing library and who needs it.
   Status add_program(const std::string& guest_path, const std::string& host_path);
+
+  // A file of a spec's `files`, with what it needs (collect_test_file).
+  Status add_test_file(const std::string& guest_path, const std::string& host_path);
 
   // Guest paths so far, sorted.
   std::vector<std::string> paths() const;

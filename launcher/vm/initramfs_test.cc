@@ -62,7 +62,7 @@ TEST_F(InitramfsTest, WritesWhatWasAdded) {
   ASSERT_TRUE(fs.add_bytes("/ktstr/plan.bin", std::string_view("a\0b", 3), 0600).ok());
   ASSERT_TRUE(fs.add_file("/opt/deep/er/tool", dir_ + "/tool").ok());
   ASSERT_TRUE(fs.add_symlink("/opt/link", "deep").ok());
-  EXPECT_EQ(fs.content_bytes(), big.size() + 3);
+  EXPECT_EQ(fs.content_bytes(), Initramfs().content_bytes() + big.size() + 3);
   for (auto compression : {InitramfsCompression::kNone, InitramfsCompression::kZstd}) {
     SCOPED_TRACE(compression == InitramfsCompression::kNone ? "plain" : "zstd");
     ASSERT_TRUE(fs.write(dir_ + "/initrd", compression).ok());
@@ -82,6 +82,18 @@ TEST_F(InitramfsTest, WritesWhatWasAdded) {
     EXPECT_LT(place("opt/deep"), place("opt/deep/er")) << "the kernel makes no parents";
     EXPECT_LT(place("opt/deep/er"), place("opt/deep/er/tool"));
   }
+}
+
+TEST_F(InitramfsTest, HasWhatProgramsOfADebianSystemLookFor) {
+  ASSERT_TRUE(Initramfs().write(dir_ + "/i.cpio"));
+  auto files = read_back(dir_ + "/i.cpio");
+  EXPECT_EQ(files["etc/passwd"].content.substr(0, 10), "root:x:0:0");
+  EXPECT_EQ(files["etc/hostname"].content, "ktstr\n");
+  EXPECT_EQ(files["var/run"].content, "/run");
+  EXPECT_EQ(files["var/tmp"].mode & 07777, 01777u);
+  for (const char* path :
+       {"etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/os-release", "etc/machine-id", "var/lib"})
+    EXPECT_TRUE(files.contains(path)) << path;
 }
 
 TEST_F(InitramfsTest, LibIsUnderUsr) {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -127,6 +128,16 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
+// In every loader's list of standard folders.
+constexpr char kDlopenFolder[] = "/usr/lib/x86_64-linux-gnu/";
+
+// "libx.so", "libx.so.1.2".
+bool shared_library_name(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  const size_t at = name.rfind(".so");
+  return at != std::string::npos && (at + 3 == name.size() || name[at + 3] == '.');
+}
+
 class Walk {
  public:
   explicit Walk(const ProgramSearch& search) : search_(search) {
@@ -150,7 +161,8 @@ class Walk {
     if (::access(real.c_str(), R_OK) != 0) return Error::from_errno("cannot read " + host_path);
     struct stat st;
     if (stat(real.c_str(), &st) != 0) return Error::from_errno(host_path);
-    if ((st.st_mode & 0111) == 0)
+    const bool library = shared_library_name(guest_path);
+    if ((st.st_mode & 0111) == 0 && !library)
       return Error::invalid(host_path + ": is not executable").with_hint("chmod +x " + host_path);
 
     std::ifstream in(real, std::ios::binary);
@@ -350,6 +362,31 @@ Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_p
   Walk walk(search);
   if (auto s = walk.add(host_path, guest_path, 0); !s) return std::move(s).error();
   return walk.take();
+}
+
+Result<std::vector<ProgramFile>> collect_test_file(const std::string& host_path,
+                                                   const std::string& guest_path,
+                                                   const ProgramSearch& search) {
+  char magic[4] = {};
+  std::ifstream(host_path, std::ios::binary).read(magic, sizeof(magic));
+  const bool elf = std::string_view(magic, 4) ==
+                   "\x7f"
+                   "ELF",
+             script = magic[0] == '#' && magic[1] == '!';
+  const bool library = elf && shared_library_name(guest_path);
+  if (!library && !((elf || script) && ::access(host_path.c_str(), X_OK) == 0)) {
+    std::error_code ec;
+    const std::string real = fs::canonical(host_path, ec);
+    if (ec) return Error::not_found(host_path + ": " + ec.message());
+    return std::vector<ProgramFile>{{guest_path, real}};
+  }
+  auto files = collect_program_files(host_path, guest_path, search);
+  if (!files || !library) return files;
+  const std::string in_loader_path = kDlopenFolder + fs::path(guest_path).filename().string();
+  if (std::none_of(files->begin(), files->end(),
+                   [&](const ProgramFile& f) { return f.guest_path == in_loader_path; }))
+    files->push_back({in_loader_path, files->front().host_path});
+  return files;
 }
 
 }  // namespace ktstr

@@ -30,4 +30,10 @@ Result<std::vector<ProgramFile>> collect_program_files(const std::string& host_p
                                                        const std::string& guest_path,
                                                        const ProgramSearch& search = {});
 
+// A file of a spec's `files`, at `guest_path`. A program, a script or a shared library brings what it needs; a shared library
+// is also put into a folder where the loader looks for what is opened by dlopen(). Any other file comes alone.
+Result<std::vector<ProgramFile>> collect_test_file(const std::string& host_path,
+                                                   const std::string& guest_path,
+                                                   const ProgramSearch& search = {});
+
 }  // namespace ktstr

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 namespace ktstr {
 namespace {
@@ -148,6 +149,36 @@ TEST_F(ProgramFilesTest, AScriptBringsItsInterpreter) {
   EXPECT_EQ((*by_env)["/usr/bin/lang"], "/usr/bin/lang");
   EXPECT_THAT(collect("/work/lost").error().message(), HasSubstr("nolang"));
   EXPECT_THAT(collect("/work/none").error().message(), HasSubstr("/usr/bin/nothing"));
+}
+
+// `files` of a spec: data comes alone, a program with its libraries, a library to where dlopen() looks for it.
+TEST_F(ProgramFilesTest, AFileOfTheSpecBringsWhatItNeeds) {
+  auto collect = [&](const std::string& path) {
+    std::map<std::string, std::string> by_guest;
+    auto files =
+        collect_test_file(root_ + path, "/ktstr/files/" + fs::path(path).filename().string(), search_);
+    EXPECT_TRUE(files) << files.error().message();
+    if (files)
+      for (const auto& f : *files) by_guest[f.guest_path] = f.host_path.substr(root_.size());
+    return by_guest;
+  };
+  using Files = std::map<std::string, std::string>;
+  put("/data.json", "{}", 0644);
+  EXPECT_EQ(collect("/data.json"), (Files{{"/ktstr/files/data.json", "/data.json"}}));
+  put("/notes.so.txt", "no library", 0644);
+  EXPECT_EQ(collect("/notes.so.txt").size(), 1u);
+  library("/lib/x86_64-linux-gnu/liba.so.1", "a");
+  library("/opt/libplug.so", "plug", "-Wl,--no-as-needed ROOT/lib/x86_64-linux-gnu/liba.so.1");
+  chmod((root_ + "/opt/libplug.so").c_str(), 0644);
+  EXPECT_EQ(collect("/opt/libplug.so"),
+            (Files{{"/ktstr/files/libplug.so", "/opt/libplug.so"},
+                   {"/usr/lib/x86_64-linux-gnu/liba.so.1", "/usr/lib/x86_64-linux-gnu/liba.so.1"},
+                   {"/usr/lib/x86_64-linux-gnu/libplug.so", "/opt/libplug.so"}}));
+  program("/opt/tool", "ROOT/lib/x86_64-linux-gnu/liba.so.1");
+  EXPECT_EQ(collect("/opt/tool").size(), 3u) << "with its loader and its library";
+  chmod((root_ + "/opt/tool").c_str(), 0644);
+  EXPECT_EQ(collect("/opt/tool").size(), 1u) << "not to be run: data";
+  EXPECT_FALSE(collect_test_file(root_ + "/gone", "/ktstr/files/gone", search_));
 }
 
 TEST_F(ProgramFilesTest, RefusesWhatCannotRun) {

@@ -32,6 +32,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -87,7 +88,7 @@ class Assert {
  public:
   using Value = std::variant<bool, double, std::string>;
   static const Assert NO_OVERRIDES;  // checks nothing of its own
-  // What every test has unasked: not_starved, max_gap_ms 2000, max_spread_pct 15.
+  // What every test has unasked: not_starved, max_gap_ms 2000.
   static Assert default_checks();
 
   Assert expect_scx_bpf_error_contains(std::string_view text) const {
@@ -141,6 +142,15 @@ struct TestOptions {
   std::optional<double> attach_timeout_s = {};
   std::optional<double> watchdog_timeout_s = {};
   std::optional<std::string> kernel = {};
+  std::vector<std::string> kernels = {};
+  std::vector<std::string> extra_args = {};
+  std::vector<std::string> files = {};
+  std::optional<std::string> config = {};
+  std::optional<std::string> config_arg = {};
+  std::map<std::string, std::string> env = {};
+  std::optional<std::string> build = {};
+  std::map<std::string, std::string> sysctl = {};
+  std::vector<std::string> kernel_args = {};
   std::optional<unsigned> workers_per_cgroup = {};
   std::optional<bool> auto_repro = {};
   std::optional<unsigned> repro_tries = {};
@@ -209,6 +219,8 @@ struct WorkerResult {
   bool killed = false;     // did not end when asked, so it was killed
   bool messenger = false;  // of a fan-out: does other work than its receivers, so fairness leaves it out
   std::string work = {};   // "PipeIo", …; "Custom": a function of the body
+  // What it could not do: operation ("fork") and errno -> how often.
+  std::map<std::pair<std::string, int>, uint64_t> errors = {};
 };
 
 // What a worker's function is handed, in a process of its own.
