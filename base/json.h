@@ -16,7 +16,8 @@ Json parse_json(std::string_view text);
 // The file's content; a file that cannot be read gives a discarded value too.
 Json parse_json_file(const std::string& path);
 
-// Never throws: bytes that are not UTF-8 become U+FFFD. `indent` < 0: one line.
+// Never throws: bytes that are not UTF-8 become U+FFFD, code points that steer (base/text.h) are written as \uXXXX: the value is
+// the same, and a terminal shows it. `indent` < 0: one line.
 std::string json_text(const Json& value, int indent = -1);
 std::string json_text(const OrderedJson& value, int indent = -1);
 

@@ -151,7 +151,7 @@ void start_log(const LogOptions& options) {
 
 void log_beside(const std::string& event_log) {
   const std::string path = (std::filesystem::path(event_log).parent_path() / "diagnostics.log").string();
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   const bool opened = fd.valid();
   const Error error = Error::from_errno("open " + path);
   the_log().set_file(std::move(fd));

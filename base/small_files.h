@@ -19,8 +19,8 @@ Result<std::string> read_binary(const std::string& path, size_t limit);
 // The file is complete or as it was: a new one beside it (PATH.new.PID) takes its name once it is written. An error leaves
 // nothing behind.
 struct WriteOptions {
-  unsigned mode = 0644;
-  bool sync = true;  // to the disk before the rename: it survives a power cut
+  unsigned mode = 0600;  // what a run leaves may hold what its owner alone may read
+  bool sync = true;      // to the disk before the rename: it survives a power cut
 };
 Status write_file_atomically(const std::string& path, std::string_view text, WriteOptions options = {});
 // All of it, whatever write(2) takes at once. `what` begins the error.

@@ -2,32 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 namespace ktstr {
 namespace {
-
-// Length of the well-formed UTF-8 sequence at s[0], 0 if there is none. Overlong forms and surrogates are refused,
-// and so are the C1 controls (U+0080..U+009F): some terminals act upon them.
-size_t utf8_length(std::string_view s) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
-  auto follows = [&](size_t n) {
-    if (s.size() < n) return false;
-    for (size_t i = 1; i < n; ++i)
-      if ((byte(i) & 0xc0) != 0x80) return false;
-    return true;
-  };
-  unsigned char b = byte(0);
-  if (b >= 0xc2 && b <= 0xdf) return follows(2) && !(b == 0xc2 && byte(1) < 0xa0) ? 2 : 0;
-  if ((b & 0xf0) == 0xe0) {
-    if (!follows(3) || (b == 0xe0 && byte(1) < 0xa0) || (b == 0xed && byte(1) >= 0xa0)) return 0;
-    return 3;
-  }
-  if (b >= 0xf0 && b <= 0xf4) {
-    if (!follows(4) || (b == 0xf0 && byte(1) < 0x90) || (b == 0xf4 && byte(1) >= 0x90)) return 0;
-    return 4;
-  }
-  return 0;
-}
 
 // Number of bytes of the escape sequence at s[0] == ESC.
 size_t escape_length(std::string_view s) {
@@ -52,6 +30,33 @@ size_t escape_length(std::string_view s) {
 
 }  // namespace
 
+CodePoint first_code_point(std::string_view text) {
+  if (text.empty()) return {};
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0x80) return {lead, 1};
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return {};
+  char32_t value = lead & (0xffu >> (length + 1));
+  for (size_t i = 1; i < length; ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte & 0xc0) != 0x80) return {};
+    value = value << 6 | (byte & 0x3f);
+  }
+  constexpr char32_t kLeast[] = {0x80, 0x800, 0x10000};
+  if (value < kLeast[length - 2] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
+  return {value, length};
+}
+
+bool steers(char32_t c) {
+  struct Range {
+    char32_t first, last;
+  };
+  constexpr Range kRanges[] = {{0x7f, 0x9f},     {0x61c, 0x61c},   {0x200e, 0x200f}, {0x2028, 0x202e},
+                               {0x2066, 0x2069}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [c](Range range) { return c >= range.first && c <= range.last; });
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -64,9 +69,10 @@ std::string printable(std::string_view text) {
       ++i;
     } else if (c < 0x80) {
       out += text[i++];
-    } else if (size_t n = utf8_length(text.substr(i))) {
-      out.append(text, i, n);
-      i += n;
+    } else if (const CodePoint point = first_code_point(text.substr(i));
+               point.length > 0 && !steers(point.value)) {
+      out.append(text, i, point.length);
+      i += point.length;
     } else {
       out += '?';
       ++i;

@@ -9,8 +9,19 @@
 
 namespace ktstr {
 
-// Without terminal escapes (CSI, OSC, …) and control characters; a tab stays; bytes that are not UTF-8 become '?'.
+// Without terminal escapes (CSI, OSC, …) and control characters; a tab stays; bytes that are not UTF-8, and those of code
+// points that steer, become '?'.
 std::string printable(std::string_view text);
+
+// The code point at text[0]; length 0: no well-formed UTF-8 (overlong forms and surrogates are none).
+struct CodePoint {
+  char32_t value = 0;
+  size_t length = 0;
+};
+CodePoint first_code_point(std::string_view text);
+// True for a code point that changes what is shown instead of being shown: DEL, the C1 controls, marks, overrides and isolates
+// of writing direction, line and paragraph separators, interlinear annotations, tags, the byte order mark.
+bool steers(char32_t code_point);
 
 // Less the white space at both ends.
 std::string_view trim(std::string_view text);

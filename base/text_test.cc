@@ -21,6 +21,13 @@ TEST(Printable, StripsWhatATerminalWouldActUpon) {
       << "C1 CSI";
 }
 
+TEST(Printable, ReplacesWhatChangesTheOrderOrTheLinesOfText) {
+  for (std::string_view one : {"\u202e", "\u202a", "\u2066", "\u2069", "\u200f", "\u061c", "\u2028", "\u2029",
+                               "\ufeff", "\ufff9", "\U000e0041"})
+    EXPECT_EQ(printable("a" + std::string(one) + "b"), "a" + std::string(one.size(), '?') + "b") << one;
+  EXPECT_EQ(printable("\u2027\u202f\u2065\u206a"), "\u2027\u202f\u2065\u206a") << "their neighbours stay";
+}
+
 TEST(Printable, KeepsUtf8AndReplacesTheRest) {
   EXPECT_EQ(printable("größer → ok"), "größer → ok");
   EXPECT_EQ(printable("\xff\xfe"), "??");

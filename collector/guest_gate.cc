@@ -3,7 +3,6 @@
 #include "schemas/client_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
-#include "schemas/unpack_bound.h"
 #include "schemas/workload_generated.h"
 
 namespace ktstr {
@@ -72,10 +71,6 @@ Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
   if (!event) return event;
   if (!guest_may_send(event->type()))
     return Error::invalid("a guest may not send " + std::string(payload_name(event->type())));
-  // Before anybody unpacks it, here or in the processes behind.
-  if (!unpacks_within_its_size(*event))
-    return Error::invalid("a guest's " + std::string(payload_name(event->type())) + " of " +
-                          std::to_string(payload.size()) + " bytes would unpack to more than it is");
 
   const Event& ev = event->get();
   const std::string source = sane_source(str(ev.source()));

@@ -8,9 +8,11 @@
 // On failure: damage is counted and reported in CollectorDrained; a dead hub ends the process.
 // Limits:     4 KiB a line, 8 MiB a frame, 1 GiB of events and 256 MiB of console a VM; reads only as fast as the
 //             hub stores.
+#include "base/standard_fds.h"
 #include "collector/collector_role.h"
 
 int main(int argc, char** argv) {
+  ktstr::secure_standard_fds();
   ktstr::CollectorRole role;
   return ktstr::run_process(argc, argv, role);
 }

@@ -9,9 +9,11 @@
 // On failure: a sample that fails is skipped and counted; a kernel that cannot be read is MonitorUnavailable
 //          with the reason; a QEMU that does not answer is not paused. The run goes on in any case.
 // Limits:  x86-64 guests with KALLSYMS_ALL and BTF, Linux 6.16 and newer; at most 1024 CPUs.
+#include "base/standard_fds.h"
 #include "monitor/monitor_role.h"
 
 int main(int argc, char** argv) {
+  ktstr::secure_standard_fds();
   ktstr::MonitorRole role;
   return ktstr::run_process(argc, argv, role);
 }

@@ -8,9 +8,11 @@
 //             clock, no environment and no file but the log. A damaged log is used up to the damage.
 // Limits:     long logs are folded and cut in the middle; memory does not grow with the number of events.
 // Exit code:  live 0; over a log the verdict's code (schemas/exit_code.h).
+#include "base/standard_fds.h"
 #include "reporter/reporter_role.h"
 
 int main(int argc, char** argv) {
+  ktstr::secure_standard_fds();
   ktstr::ReporterRole role;
   return ktstr::run_process(argc, argv, role);
 }

@@ -13,11 +13,14 @@ namespace ktstr {
 namespace {
 
 // The file first: stdout may go to a pager, which blocks until somebody scrolls.
-void deliver(const std::string& text, const std::string& report_file) {
-  if (!report_file.empty())
-    if (auto s = write_file_atomically(report_file, text); !s) log_error(s.error().message());
-  if (auto s = write_all(STDOUT_FILENO, text, "write the report to stdout"); !s)
-    log_error(s.error().message());
+// False: one of them did not take it all.
+bool deliver(const std::string& text, const std::string& report_file) {
+  Status filed;
+  if (!report_file.empty()) filed = write_file_atomically(report_file, text);
+  const Status shown = write_all(STDOUT_FILENO, text, "write the report to stdout");
+  for (const Status* s : {&filed, &shown})
+    if (!*s) log_error(s->error().message());
+  return filed && shown;
 }
 
 }  // namespace
@@ -79,7 +82,8 @@ std::optional<int> ReporterRole::run_standalone() {
     runs.push_back({&folded.back()->model, reports.back().get()});
     merge(reports.back()->judgement.code);
   }
-  if (!runs.empty()) deliver(render(*format, runs), report_file_);
+  const bool told = runs.empty() || deliver(render(*format, runs), report_file_);
+  if (!told && merged == ExitCode::kPass) merged = ExitCode::kInfrastructure;
   return exit_code(*merged);
 }
 
@@ -90,7 +94,7 @@ void ReporterRole::on_event(const EventBuffer& event, Context& context) {
   Report report = make_report(model_);
   log_info("folded events up to " + std::to_string(event.seq()) + "; verdict: exit code " +
            std::to_string(exit_code(report.judgement.code)));
-  deliver(report.text, report_file_);
+  (void)deliver(report.text, report_file_);  // the launcher looks for the file
   context.publish(verdict_of(report.judgement));
 }
 

@@ -7,6 +7,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
+#include "schemas/unpack_bound.h"
 #include "schemas/workload_generated.h"
 
 namespace ktstr {
@@ -22,6 +23,8 @@ Result<EventBuffer> EventBuffer::from_bytes(std::span<const uint8_t> bytes) {
   flatbuffers::Verifier verifier(event.bytes_.data(), event.bytes_.size(), /*max_depth=*/32,
                                  /*max_tables=*/1'000'000);
   if (!VerifyEventBuffer(verifier)) return Error::invalid("event buffer is damaged (FlatBuffers verifier)");
+  if (event.type() == Payload::NONE) return Error::invalid("event buffer has no payload type");
+  if (auto sound = check_layout(event.get(), event.bytes_); !sound) return std::move(sound).error();
   return event;
 }
 

@@ -1,7 +1,8 @@
 // The envelope: one verified Event in a buffer, as it travels on the bus, in the log and on the guest channel.
 //
 // The bytes are a finished FlatBuffer (schemas/event.fbs, file identifier "KTEV"). Nothing reads a field before the
-// FlatBuffers verifier has passed the whole buffer. Only the Stamp is ever changed afterwards, in place.
+// FlatBuffers verifier has passed the whole buffer. Only the Stamp is ever changed afterwards, in place: it is proved before
+// that no other part of the buffer shares its bytes (schemas/unpack_bound.h), so what is stored verifies as stored.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ inline constexpr size_t kMaxEventBytes = 16u << 20;
 // An owned, verified event. Cheap to move, copied only on purpose.
 class EventBuffer {
  public:
-  // Copies and verifies. Errors (kInvalid): too large, wrong identifier, verifier refused.
+  // Copies and verifies: every buffer from outside comes in here. What passes may be stamped, unpacked and printed: that takes
+  // memory in proportion to the buffer. Errors (kInvalid): too large, wrong identifier, verifier or check_layout() refused.
   static Result<EventBuffer> from_bytes(std::span<const uint8_t> bytes);
 
   const Event& get() const { return *flatbuffers::GetRoot<Event>(bytes_.data()); }

@@ -26,6 +26,7 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
              const char* name, const uint8_t* value) override {
     name_ = value ? name : nullptr;
     bytes_ = repeated && type == flatbuffers::ET_UCHAR;
+    count_ = 0;
   }
   void StartVector() override {
     OrderedJson* array = slot();
@@ -35,13 +36,16 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
   void EndVector() override {
     OrderedJson* array = open_.back();
     open_.pop_back();
-    if (bytes_ && array->size() > kMaxShownBytes) *array = "<" + std::to_string(array->size()) + " bytes>";
+    if (bytes_ && count_ > kMaxShownBytes) *array = "<" + std::to_string(count_) + " bytes>";
     bytes_ = false;
   }
   void UType(uint8_t v, const char* name) override { scalar(v, name); }
   void Bool(bool v) override { *slot() = v; }
   void Char(int8_t v, const char* name) override { scalar(v, name); }
-  void UChar(uint8_t v, const char* name) override { scalar(v, name); }
+  void UChar(uint8_t v, const char* name) override {
+    // A JSON value takes sixteen times the room of the byte.
+    if (!bytes_ || ++count_ <= kMaxShownBytes) scalar(v, name);
+  }
   void Short(int16_t v, const char* name) override { scalar(v, name); }
   void UShort(uint16_t v, const char* name) override { scalar(v, name); }
   void Int(int32_t v, const char* name) override { scalar(v, name); }
@@ -76,6 +80,7 @@ class JsonVisitor : public flatbuffers::IterationVisitor {
   std::vector<OrderedJson*> open_;
   const char* name_ = nullptr;
   bool bytes_ = false;
+  size_t count_ = 0;  // bytes seen of a vector of bytes
 };
 
 }  // namespace

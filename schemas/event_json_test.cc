@@ -52,5 +52,22 @@ TEST(EventJson, LongBytesAreGivenByLengthAndBadUtf8IsReplaced) {
   EXPECT_EQ(text.find('\n'), std::string::npos);
 }
 
+TEST(EventJson, WhatSteersATerminalIsEscapedAndKeepsItsValue) {
+  const std::string text = "a\x7f \u009b31m \u202e \u2028 \U000e0041 größer";
+  CollectorLineT line;
+  line.text = text;
+  const std::string json = event_json_line(make_event({.run_id = "r", .source = "g"}, std::move(line)));
+  for (char bad : {'\x7f', '\xe2', '\xf3'}) EXPECT_EQ(json.find(bad), std::string::npos) << json;
+  EXPECT_NE(json.find("größer"), std::string::npos) << json;
+  EXPECT_EQ(nlohmann::json::parse(json)["payload"]["text"], text);
+}
+
+TEST(EventJson, ALargeVectorOfBytesCostsNoMoreThanItsFirstBytes) {
+  BpfBtfT btf;
+  btf.data.resize(15u << 20);
+  EXPECT_EQ(event_json(make_event({.run_id = "r", .source = "g"}, std::move(btf)))["payload"]["data"],
+            "<15728640 bytes>");
+}
+
 }  // namespace
 }  // namespace ktstr

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "base/standard_fds.h"
 #include "schemas/helper_flags.h"
 #include "sdk/body_context.h"
 #include "sdk/registry.h"
@@ -30,6 +31,10 @@ int list_tests() {
     return kUsage;
   }
   std::fputs(list->c_str(), stdout);
+  if (auto closed = close_stdout(); !closed) {
+    std::fprintf(stderr, "%s\n", closed.error().to_string().c_str());
+    return exit_code(ExitCode::kInfrastructure);
+  }
   return 0;
 }
 
@@ -105,6 +110,7 @@ const RegisteredTest* find_test(const std::string& name) {
 }
 
 int test_main(int argc, char** argv) {
+  secure_standard_fds();
   if (argc == 2 && std::string_view(argv[1]) == kListTestsFlag) return list_tests();
   if (argc == 3 && std::string_view(argv[1]) == kRunBodyFlag) return run_body(argv[2]);
   return hand_to_launcher(argc, argv);

@@ -6,6 +6,10 @@
 // On failure: it reports what could not be probed and lets the scheduler go on.
 // Limits:     256 targets, 32 values each; x86-64. It never detaches, because detaching is slow and patches kernel
 //             text.
+#include "base/standard_fds.h"
 #include "guest/probe/probe_main.h"
 
-int main(int argc, char** argv) { return ktstr::probe::probe_main(argc, argv); }
+int main(int argc, char** argv) {
+  ktstr::secure_standard_fds();
+  return ktstr::probe::probe_main(argc, argv);
+}

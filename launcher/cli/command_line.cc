@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/standard_fds.h"
 #include "base/text.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
@@ -252,7 +253,9 @@ FolderOptions folder_options() {
           .run_id = ""};
 }
 
-int launch_main(int argc, char** argv) {
+namespace {
+
+int run_verb(int argc, char** argv) {
   CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
   app.require_subcommand(1);
@@ -272,6 +275,16 @@ int launch_main(int argc, char** argv) {
   for (const auto& [command, run] : verbs)
     if (command->parsed()) return run();
   return kUsage;
+}
+
+}  // namespace
+
+int launch_main(int argc, char** argv) {
+  const int code = run_verb(argc, argv);
+  auto closed = close_stdout();
+  if (closed) return code;
+  report_error(closed.error(), kInfra);
+  return code == 0 ? kInfra : code;
 }
 
 }  // namespace ktstr

@@ -22,8 +22,8 @@ Result<double> parse_speed(const std::string& text) {
   if (text == "max") return 0.0;
   char* end = nullptr;
   double speed = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(speed > 0) || speed > 1e9)
-    return Error::invalid("--speed " + text + ": neither a positive number nor max");
+  if (text.empty() || *end != '\0' || !(speed >= 1e-6) || speed > 1e9)
+    return Error::invalid("--speed " + text + ": neither a number from 0.000001 to 1000000000 nor max");
   return speed;
 }
 
@@ -76,6 +76,9 @@ int replay_on_bus(const ReplayCommandOptions& options) {
   if (!played) return report_error(played.error(), kInfra);
   std::fprintf(stderr, "%llu events replayed%s\n", static_cast<unsigned long long>(played->events),
                played->stopped ? ", then stopped" : "");
+  if (played->skipped_steps > 0)
+    std::fprintf(stderr, "%llu times the recorded time leaps by more than 10 minutes: not waited for\n",
+                 static_cast<unsigned long long>(played->skipped_steps));
   if (played->forgotten > 0)
     std::fprintf(stderr, "%llu events that clients sent were forgotten: a recorded run takes no more\n",
                  static_cast<unsigned long long>(played->forgotten));

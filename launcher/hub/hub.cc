@@ -39,18 +39,16 @@ std::unique_ptr<zmq::socket_t> make_socket(zmq::context_t& context, zmq::socket_
 Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& options) {
   auto log = LogWriter::create(options.log_path);
   if (!log) return std::move(log).error();
-  const BusAddress* binding = &options.address;
+  Sockets sockets;
   try {
-    Sockets sockets;
     auto ingest = IngestSocket::bind(options.address.ingest);
     if (!ingest) return std::move(ingest).error().within("bind the bus");
     sockets.ingest = std::move(ingest).value();
     sockets.bind(context, options.address, nullptr);
     std::unique_ptr<KeyGuard> guard;
     if (options.listen) {
-      binding = &options.listen->address;
       guard = std::make_unique<KeyGuard>(context, options.listen->keys);
-      sockets.bind(context, *binding, guard.get());
+      sockets.bind(context, options.listen->address, guard.get());
     }
     auto repairs = std::move(sockets.repairs);
     std::unique_ptr<Hub> hub(new Hub(std::move(sockets), std::move(log).value(), options));
@@ -61,7 +59,7 @@ Result<std::unique_ptr<Hub>> Hub::start(zmq::context_t& context, const Options& 
     hub->repair_ = std::move(repair).value();
     return hub;
   } catch (const zmq::error_t& e) {
-    return Error::system("bind the bus at " + binding->events + ": " + e.what());
+    return Error::system("bind the bus at " + sockets.binding + ": " + e.what());
   }
 }
 
@@ -72,11 +70,11 @@ void Hub::Sockets::bind(zmq::context_t& context, const BusAddress& address, cons
     auto in = make_socket(context, zmq::socket_type::pull);
     for (auto* socket : {in.get(), out.get(), repair.get()}) guard->secure(*socket);
     ConnectionWatch producers(context, *in, address.ingest), listeners(context, *out, address.events);
-    in->bind(address.ingest);
+    in->bind(binding = address.ingest);
     remote.emplace(Intake{std::move(in), std::move(producers), std::move(listeners)});
   }
-  out->bind(address.events);
-  repair->bind(address.repair);
+  out->bind(binding = address.events);
+  repair->bind(binding = address.repair);
   outs.push_back(std::move(out));
   repairs.push_back(std::move(repair));
 }

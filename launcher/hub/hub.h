@@ -73,6 +73,7 @@ class Hub {
     std::unique_ptr<IngestSocket> ingest;
     std::optional<Intake> remote;
     std::vector<std::unique_ptr<zmq::socket_t>> outs, repairs;
+    std::string binding;  // the endpoint in hand, for the error
     void bind(zmq::context_t& context, const BusAddress& address, const KeyGuard* guard);
   };
 

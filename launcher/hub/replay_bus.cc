@@ -7,8 +7,13 @@ namespace {
 
 constexpr uint64_t kHeartbeatNs = 20'000'000;
 constexpr size_t kMaxSentBytes = 16u << 10;  // as the hub's
-constexpr uint64_t kMaxAheadOfTold = 64;     // at full speed: events between two announcements
-constexpr uint64_t kLookEvery = 1024;        // at full speed: events between two looks at the sockets
+constexpr int64_t kMaxSubscriptionBytes = 4096;
+constexpr int kForgottenHighWater = 16;  // messages of a client that wait; each may have the size of an event
+constexpr uint64_t kMaxAheadOfTold = 64;  // at full speed: events between two announcements
+constexpr uint64_t kLookEvery = 1024;     // at full speed: events between two looks at the sockets
+// Recorded time between two events that is waited for. A longer step is no time of a run (a damaged or forged stamp, a host
+// that slept) and is skipped.
+constexpr uint64_t kLongestStepNs = 600'000'000'000;
 
 }  // namespace
 
@@ -23,6 +28,10 @@ Result<std::unique_ptr<ReplayBus>> ReplayBus::open(zmq::context_t& context, cons
     bus->out_->set(zmq::sockopt::xpub_verboser, true);
     bus->out_->set(zmq::sockopt::linger, 500);
     bus->in_->set(zmq::sockopt::linger, 0);
+    // As the hub's: no frame makes us hold more, and few wait.
+    bus->in_->set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(kMaxEventBytes));
+    bus->in_->set(zmq::sockopt::rcvhwm, kForgottenHighWater);
+    bus->out_->set(zmq::sockopt::maxmsgsize, kMaxSubscriptionBytes);
     bus->in_->bind(options.address.ingest);
     bus->out_->bind(options.address.events);
     std::vector<std::unique_ptr<zmq::socket_t>> repairs;
@@ -43,6 +52,21 @@ ReplayBus::~ReplayBus() = default;
 void ReplayBus::announce() {
   uint64_t newest = newest_;
   out_->send(zmq::const_buffer(&newest, sizeof newest), zmq::send_flags::dontwait);
+}
+
+// Recorded time from `recorded`, the newest so far, to `stamp`. Stamps of several observers are not quite in order: time goes
+// back only when it had leapt ahead.
+uint64_t ReplayBus::step_to(uint64_t stamp, uint64_t& recorded) {
+  const bool forward = stamp > recorded;
+  const uint64_t step = forward ? stamp - recorded : recorded - stamp;
+  if (step > kLongestStepNs) {
+    ++played_.skipped_steps;
+    recorded = stamp;
+    return 0;
+  }
+  if (!forward) return 0;
+  recorded = stamp;
+  return step;
 }
 
 bool ReplayBus::serve_until(uint64_t deadline_ns, const Clock& clock) {
@@ -71,15 +95,14 @@ Result<ReplayBus::Played> ReplayBus::play(const Clock& clock) {
   try {
     while (subscribed_ < options_.subscribers)
       if (!serve_until(clock.monotonic_ns() + kHeartbeatNs, clock)) return played_.stopped = true, played_;
-    uint64_t begin = clock.monotonic_ns(), due = begin;
+    uint64_t due = clock.monotonic_ns(), recorded = 0;
     while (true) {
       auto event = log_.next();
       if (!event) return std::move(event).error();
       if (!*event) break;
-      // Stamps of several observers are not quite in order: time never goes back.
       if (options_.speed > 0)
-        due = std::max(due, begin + static_cast<uint64_t>(static_cast<double>((**event)->stamp()->host_ns()) /
-                                                          options_.speed));
+        due += static_cast<uint64_t>(static_cast<double>(step_to((**event)->stamp()->host_ns(), recorded)) /
+                                     options_.speed);
       if (due > clock.monotonic_ns() && !serve_until(due, clock)) return played_.stopped = true, played_;
       if (options_.speed == 0 && played_.events % kLookEvery == 0 && !serve_until(0, clock))
         return played_.stopped = true, played_;

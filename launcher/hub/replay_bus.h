@@ -26,9 +26,10 @@ class ReplayBus {
   };
   struct Played {
     uint64_t events = 0;
-    uint64_t forgotten = 0;  // messages that clients sent
-    bool stopped = false;    // by stop_fd
-    std::string damage;      // of the log: what follows was not played
+    uint64_t forgotten = 0;      // messages that clients sent
+    uint64_t skipped_steps = 0;  // between stamps that are too far apart to be waited for
+    bool stopped = false;        // by stop_fd
+    std::string damage;          // of the log: what follows was not played
   };
 
   // Binds before it returns.
@@ -41,6 +42,7 @@ class ReplayBus {
   // Serves the sockets until `deadline_ns` of the clock; true to go on, false when asked to stop.
   bool serve_until(uint64_t deadline_ns, const Clock& clock);
   void announce();
+  uint64_t step_to(uint64_t stamp, uint64_t& recorded);
 
   Options options_;
   LogReader log_;

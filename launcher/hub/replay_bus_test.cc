@@ -110,6 +110,59 @@ TEST_F(ReplayBusTest, TakesItsTimeFromTheStamps) {
   }
 }
 
+TEST_F(ReplayBusTest, AStampOfAllBitsIsNotWaitedFor) {
+  std::filesystem::remove(log());
+  auto writer = LogWriter::create(log());
+  ASSERT_TRUE(writer);
+  std::vector<EventBuffer> events;
+  for (uint64_t ns :
+       {uint64_t{1'000'000}, UINT64_MAX, uint64_t{2'000'000}, UINT64_MAX / 2, uint64_t{3'000'000}})
+    events.push_back(make_event({.run_id = "run", .source = "test", .host_ns = ns}, CollectorLineT{}));
+  ASSERT_TRUE(writer->append(events));
+  auto bus = ReplayBus::open(
+      context_, {.address = BusAddress::in_folder(folder_), .log_path = log(), .speed = 1, .linger_s = 0});
+  ASSERT_TRUE(bus) << bus.error().message();
+  CountingClock clock;
+  auto played = (*bus)->play(clock);
+  ASSERT_TRUE(played);
+  EXPECT_EQ(played->events, 5u);
+  EXPECT_EQ(played->skipped_steps, 4u);
+  EXPECT_LT(clock.now(), 1'000'000'000u);
+}
+
+// libzmq closes a connection that announces a frame over the limit, so nobody can make the replay hold one.
+TEST_F(ReplayBusTest, AFrameThatIsLargerThanAnyEventIsRefused) {
+  int stop[2];
+  ASSERT_EQ(pipe(stop), 0);
+  auto bus = ReplayBus::open(context_, {.address = BusAddress::in_folder(folder_),
+                                        .log_path = log(),
+                                        .speed = 0,
+                                        .linger_s = 60,
+                                        .stop_fd = stop[0]});
+  ASSERT_TRUE(bus);
+  Result<ReplayBus::Played> played(ReplayBus::Played{});
+  std::thread player([&] { played = (*bus)->play(SystemClock()); });
+  {
+    zmq::context_t mine;
+    zmq::socket_t push(mine, zmq::socket_type::push), monitor(mine, zmq::socket_type::pair);
+    ASSERT_EQ(zmq_socket_monitor(push.handle(), "inproc://push", ZMQ_EVENT_DISCONNECTED), 0);
+    monitor.connect("inproc://push");
+    monitor.set(zmq::sockopt::rcvtimeo, 20'000);
+    push.set(zmq::sockopt::linger, 0);
+    push.connect(BusAddress::in_folder(folder_).ingest);
+    const std::vector<uint8_t> large(kMaxEventBytes + 1);
+    push.send(zmq::const_buffer(large.data(), large.size()), zmq::send_flags::none);
+    zmq::message_t word;
+    EXPECT_TRUE(monitor.recv(word)) << "the connection stayed";
+  }
+  EXPECT_EQ(write(stop[1], "x", 1), 1);
+  player.join();
+  ASSERT_TRUE(played);
+  EXPECT_EQ(played->forgotten, 0u);
+  close(stop[0]);
+  close(stop[1]);
+}
+
 TEST_F(ReplayBusTest, ATornLogIsPlayedToItsLastWholeEventAndSaysSo) {
   std::filesystem::resize_file(log(), std::filesystem::file_size(log()) - 5);
   auto bus = ReplayBus::open(

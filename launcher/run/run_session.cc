@@ -522,6 +522,10 @@ void TestRun::judge_without_reporter(const std::string& why) {
 }
 
 void TestRun::finish() {
+  if (::access(result_.report.c_str(), F_OK) != 0) {
+    env_.progress->say(result_.report + ": no report could be written");
+    if (verdict_ == ExitCode::kPass) verdict_ = ExitCode::kInfrastructure;
+  }
   if (interrupted_) verdict_ = interrupted_ == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
   result_.code = *verdict_;
   RunFinishedT t;
