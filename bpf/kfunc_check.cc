@@ -20,7 +20,8 @@ struct FreeBtf {
 };
 
 bool of_sched_ext(std::string_view name) {
-  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto prefix) { return name.starts_with(prefix); });
+  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
+                     [&](auto prefix) { return name.starts_with(prefix); });
 }
 
 const btf_type* without_qualifiers(const btf* types, uint32_t id) {
@@ -69,8 +70,10 @@ std::vector<std::string> damaged_kfuncs(std::span<const uint8_t> bytes) {
 
 std::string kfuncs_text(const std::vector<std::string>& names) {
   std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) text += (text.empty() ? "" : ", ") + names[i];
-  return names.size() > kMostNamed ? text + " and " + std::to_string(names.size() - kMostNamed) + " more" : text;
+  for (size_t i = 0; i < std::min(names.size(), kMostNamed); ++i)
+    text += (text.empty() ? "" : ", ") + names[i];
+  return names.size() > kMostNamed ? text + " and " + std::to_string(names.size() - kMostNamed) + " more"
+                                   : text;
 }
 
 }  // namespace ktstr

@@ -49,7 +49,8 @@ TEST(DamagedKfuncs, OneThatKeptItsImplicitArgumentIsNamed) {
   types.function("scx_bpf_create_dsq", true);
   types.function("bpf_iter_scx_dsq_new", true);
   types.function("scx_bpf_kick_cpu", true);
-  EXPECT_EQ(types.damaged(), (std::vector<std::string>{"scx_bpf_create_dsq", "bpf_iter_scx_dsq_new", "scx_bpf_kick_cpu"}));
+  EXPECT_EQ(types.damaged(),
+            (std::vector<std::string>{"scx_bpf_create_dsq", "bpf_iter_scx_dsq_new", "scx_bpf_kick_cpu"}));
   EXPECT_EQ(kfuncs_text(types.damaged()), "scx_bpf_create_dsq, bpf_iter_scx_dsq_new and 1 more");
 }
 

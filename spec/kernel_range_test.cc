@@ -10,7 +10,8 @@ bool meets(const char* condition, const char* release) {
 }
 
 TEST(KernelRange, ComparesAsManyNumbersAsTheConditionNames) {
-  for (const char* good : {">=6.18", ">6.16", "<=7.3", "=7.3", "7.3", "7", ">=7.3.4", "<7.4", "<7.3.10", "6.16|7.3"})
+  for (const char* good :
+       {">=6.18", ">6.16", "<=7.3", "=7.3", "7.3", "7", ">=7.3.4", "<7.4", "<7.3.10", "6.16|7.3"})
     EXPECT_TRUE(meets(good, "7.3.4+deb13-cloud-amd64")) << good;
   for (const char* bad : {">=7.4", ">7.3", "<7.3", "<=7.2", "=7.3.5", "6.18", "7.30", ">=7.3.5", "6.16|7.2"})
     EXPECT_FALSE(meets(bad, "7.3.4+deb13-cloud-amd64")) << bad;
@@ -28,7 +29,8 @@ TEST(KernelRange, AllConditionsMustHold) {
 TEST(KernelRange, WhatIsNoConditionIsRefused) {
   for (const char* bad : {"", ">=", "newest", ">=6.18,", "6.18 7.0", "6.18||7", "~6.18", ">= v6", "6.x"})
     EXPECT_FALSE(check_kernel_condition(bad)) << bad;
-  for (const char* good : {">= 6.18", " <7.3 ", "7.0 | 7.3", "6"}) EXPECT_TRUE(check_kernel_condition(good)) << good;
+  for (const char* good : {">= 6.18", " <7.3 ", "7.0 | 7.3", "6"})
+    EXPECT_TRUE(check_kernel_condition(good)) << good;
 }
 
 }  // namespace

@@ -23,10 +23,13 @@ bool one_word(std::string_view text) {
 }
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
-  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) text.replace(at, what.size(), by);
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
 }
 
-std::string folder_without_slash(std::string_view folder) { return std::string(folder.substr(0, folder.size() - 1)); }
+std::string folder_without_slash(std::string_view folder) {
+  return std::string(folder.substr(0, folder.size() - 1));
+}
 
 class Starter {
  public:
@@ -43,7 +46,8 @@ class Starter {
       config();
       arguments(scheduler_args);
       environment();
-      if (const auto* build = find_value(merged_, "build")) spec_.scheduler->build = std::get<std::string>(build->value);
+      if (const auto* build = find_value(merged_, "build"))
+        spec_.scheduler->build = std::get<std::string>(build->value);
     }
     for (auto& payload : spec_.payloads)
       for (std::string& arg : payload->args) fill_files(arg);
@@ -55,7 +59,9 @@ class Starter {
   void error(unsigned line, std::string_view what, std::string_view hint = "") {
     context_.errors.add(line, what, hint);
   }
-  static void fill_files(std::string& text) { replace_all(text, "{files}", folder_without_slash(kGuestFiles)); }
+  static void fill_files(std::string& text) {
+    replace_all(text, "{files}", folder_without_slash(kGuestFiles));
+  }
 
   // `{config}` names a file only where there is one.
   std::string filled(std::string text) {
@@ -79,7 +85,9 @@ class Starter {
                                [&](const auto& f) { return fs::path(f->guest_path).filename() == base; });
       if (same != spec_.files.end()) {
         if ((*same)->name != name)
-          error(set->line, "files: " + in_quotes((*same)->name) + " and " + in_quotes(name) + " have the same name in the VM",
+          error(set->line,
+                "files: " + in_quotes((*same)->name) + " and " + in_quotes(name) +
+                    " have the same name in the VM",
                 "rename one");
         continue;
       }
@@ -102,7 +110,9 @@ class Starter {
     }
     if (name.find('/') == std::string::npos)
       if (auto program = context_.options.binaries->find(name, context_.path)) return *program;
-    error(line, "files: " + in_quotes(name) + " not found; looked for: " + fs::absolute(place, ec).lexically_normal().string(),
+    error(line,
+          "files: " + in_quotes(name) +
+              " not found; looked for: " + fs::absolute(place, ec).lexically_normal().string(),
           "a path is relative to the spec's folder");
     return "";
   }
@@ -141,15 +151,19 @@ class Starter {
         add(spec_.scheduler->env, key, filled(value));
       }
     if (!spec_.scheduler->config_path.empty() && !config_named_)
-      error(config_line_, "config: no argument names the file", "add config_arg = \"--config\", or {config} in args");
+      error(config_line_, "config: no argument names the file",
+            "add config_arg = \"--config\", or {config} in args");
   }
 
   void settings() {
     const auto* sysctl = find_value(merged_, "sysctl");
     if (!sysctl) return;
     for (const auto& [key, value] : std::get<SpecPairs>(sysctl->value)) {
-      const bool good = one_word(key) && key[0] != '.' && key[0] != '/' && key.find("..") == std::string::npos;
-      if (!good) error(sysctl->line, "sysctl: " + in_quotes(key) + " is no name of a setting", "for example kernel.sched_schedstats");
+      const bool good =
+          one_word(key) && key[0] != '.' && key[0] != '/' && key.find("..") == std::string::npos;
+      if (!good)
+        error(sysctl->line, "sysctl: " + in_quotes(key) + " is no name of a setting",
+              "for example kernel.sched_schedstats");
       add(spec_.sysctl, key, value);
     }
   }
@@ -159,7 +173,8 @@ class Starter {
       for (const std::string& word : std::get<SpecTexts>(words->value)) {
         if (!one_word(word)) error(words->line, "kernel_args: " + in_quotes(word) + " is not one word");
         for (std::string_view ours : kOurWords)
-          if (word.starts_with(ours)) error(words->line, "kernel_args: " + in_quotes(word) + ": this word is ktstr's");
+          if (word.starts_with(ours))
+            error(words->line, "kernel_args: " + in_quotes(word) + ": this word is ktstr's");
       }
     if (const auto* kernels = find_value(merged_, "kernels"))
       for (const std::string& condition : std::get<SpecTexts>(kernels->value))
@@ -184,8 +199,9 @@ class Starter {
 
 }  // namespace
 
-void resolve_start(const RawTest& raw, const MergedLayer& merged, const std::vector<std::string>& scheduler_args,
-                   const ResolveContext& context, TestSpecT& spec) {
+void resolve_start(const RawTest& raw, const MergedLayer& merged,
+                   const std::vector<std::string>& scheduler_args, const ResolveContext& context,
+                   TestSpecT& spec) {
   Starter(raw, merged, context, spec).resolve(scheduler_args);
 }
 

@@ -113,8 +113,8 @@ TEST_F(StartTest, ShowTellsWhatTheLayersSayTogether) {
 
 TEST_F(StartTest, AConfigIsAFileThatAnArgumentNames) {
   auto args = [&](const std::string& lines) {
-    return one("[scheduler.s]\nbinary = \"scx_s\"\nargs = [\"-v\"]\nconfig = '{\"at\": \"{files}\"}'\n" + lines +
-               "\n[[test]]\nname = \"t\"\nscheduler = \"s\"\n")
+    return one("[scheduler.s]\nbinary = \"scx_s\"\nargs = [\"-v\"]\nconfig = '{\"at\": \"{files}\"}'\n" +
+               lines + "\n[[test]]\nname = \"t\"\nscheduler = \"s\"\n")
         .scheduler->args;
   };
   using Args = std::vector<std::string>;
@@ -123,13 +123,14 @@ TEST_F(StartTest, AConfigIsAFileThatAnArgumentNames) {
   EXPECT_EQ(args("config_arg = \"f:\""), (Args{"-v", "f:/ktstr/config/s"}));
   EXPECT_EQ(args("config_arg = \"\""), (Args{"-v", "/ktstr/config/s"}));
   EXPECT_EQ(args("extra_args = [\"-c{config}\"]"), (Args{"-v", "-c/ktstr/config/s"}));
-  const TestSpecT t = one(
-      "[scheduler.s]\nbinary = \"scx_s\"\nconfig_arg = \"-c\"\nenv = { AT = \"{config}\" }\n"
-      "[[test]]\nname = \"t\"\nscheduler = \"s\"\nconfig = '{\"at\": \"{files}\"}'\n");
+  const TestSpecT t =
+      one("[scheduler.s]\nbinary = \"scx_s\"\nconfig_arg = \"-c\"\nenv = { AT = \"{config}\" }\n"
+          "[[test]]\nname = \"t\"\nscheduler = \"s\"\nconfig = '{\"at\": \"{files}\"}'\n");
   EXPECT_EQ(t.scheduler->config, "{\"at\": \"/ktstr/files\"}");
   EXPECT_EQ(pairs_text(t.scheduler->env), "AT=/ktstr/config/s ");
   // Without a config there is no argument for one.
-  EXPECT_TRUE(one("[scheduler.s]\nbinary = \"scx_s\"\nconfig_arg = \"-c\"\n[[test]]\nname = \"t\"\nscheduler = \"s\"\n")
+  EXPECT_TRUE(one("[scheduler.s]\nbinary = \"scx_s\"\nconfig_arg = \"-c\"\n[[test]]\nname = \"t\"\nscheduler "
+                  "= \"s\"\n")
                   .scheduler->args.empty());
 }
 
@@ -141,9 +142,9 @@ TEST_F(StartTest, TheEnvironmentMayNameTheBinary) {
   EXPECT_EQ(t.scheduler->chosen_by, "KTSTR_SCHEDULER_BIG_ONE");
   EXPECT_EQ(t.scheduler->guest_path, "/ktstr/sched/scx_other");
   EXPECT_EQ(finder_.asked.back().second.empty(), false) << "payloads are looked for beside the spec";
-  EXPECT_TRUE(std::any_of(finder_.asked.begin(), finder_.asked.end(),
-                          [](const auto& a) { return a.first == "build/scx_other" && a.second.empty(); }))
-      << "and this from the current folder";
+  EXPECT_TRUE(std::any_of(finder_.asked.begin(), finder_.asked.end(), [](const auto& a) {
+    return a.first == "build/scx_other" && a.second.empty();
+  })) << "and this from the current folder";
   environment_["KTSTR_SCHEDULER_BIG_ONE"] = "missing/scx";
   EXPECT_NE(refusal(kLayers).find("KTSTR_SCHEDULER_BIG_ONE: missing/scx is nowhere"), std::string::npos);
 }
@@ -157,7 +158,8 @@ TEST_F(StartTest, MemoryGrowsWithTheCpus) {
 }
 
 TEST_F(StartTest, MistakesAreToldWithTheirLines) {
-  const std::string head = "[scheduler.s]\nbinary = \"scx_s\"\n", tail = "[[test]]\nname = \"t\"\nscheduler = \"s\"\n";
+  const std::string head = "[scheduler.s]\nbinary = \"scx_s\"\n",
+                    tail = "[[test]]\nname = \"t\"\nscheduler = \"s\"\n";
   const std::pair<std::string, std::string> kCases[] = {
       {head + "files = [\"missing.json\"]\n" + tail, "s.toml:3: files: \"missing.json\" not found"},
       {head + "files = [\"data\"]\n" + tail, "s.toml:3: files: \"data\" is a folder"},
@@ -167,11 +169,14 @@ TEST_F(StartTest, MistakesAreToldWithTheirLines) {
       {head + "env = { \"A=B\" = \"x\" }\n" + tail, "s.toml:3: env: \"A=B\" is no name of a variable"},
       {head + "env = [\"A=B\"]\n" + tail, "\"env\" wants a table of texts and numbers, has an array"},
       {head + "env = { A = [1] }\n" + tail, "\"env\" wants a text, a number, true or false, has an array"},
-      {head + "sysctl = { \"../etc/passwd\" = 1 }\n" + tail, "s.toml:3: sysctl: \"../etc/passwd\" is no name of a setting"},
+      {head + "sysctl = { \"../etc/passwd\" = 1 }\n" + tail,
+       "s.toml:3: sysctl: \"../etc/passwd\" is no name of a setting"},
       {head + "kernel_args = [\"a b\"]\n" + tail, "s.toml:3: kernel_args: \"a b\" is not one word"},
       {head + "kernel_args = [\"rdinit=/bin/sh\"]\n" + tail, "this word is ktstr's"},
-      {head + "kernels = [\"newest\"]\n" + tail, "s.toml:3: kernels: \"newest\" is no condition on a kernel's version"},
-      {"[[test]]\nname = \"t\"\nextra_args = [\"x\"]\n", "s.toml:3: extra_args in a test without a scheduler"},
+      {head + "kernels = [\"newest\"]\n" + tail,
+       "s.toml:3: kernels: \"newest\" is no condition on a kernel's version"},
+      {"[[test]]\nname = \"t\"\nextra_args = [\"x\"]\n",
+       "s.toml:3: extra_args in a test without a scheduler"},
       {"[[test]]\nname = \"t\"\nbuild = \"make\"\n", "s.toml:3: build in a test without a scheduler"},
   };
   for (const auto& [text, wanted] : kCases) {

@@ -29,7 +29,8 @@ std::optional<uint32_t> attach_type(const AttachCall& call) {
   } link{};
   if (call.size < sizeof(link)) return std::nullopt;
   iovec local{&link, sizeof(link)}, remote{reinterpret_cast<void*>(call.attr), sizeof(link)};
-  if (::process_vm_readv(static_cast<pid_t>(call.pid), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(sizeof(link)))
+  if (::process_vm_readv(static_cast<pid_t>(call.pid), &local, 1, &remote, 1, 0) !=
+      static_cast<ssize_t>(sizeof(link)))
     return std::nullopt;
   return link.attach_type;
 }

@@ -31,7 +31,8 @@ Status run_builds(const std::vector<BuildStep>& steps, const std::function<void(
   constexpr std::chrono::milliseconds kTurn{60'000};
   for (const BuildStep& step : steps) {
     say("build of scheduler " + step.scheduler + ": " + step.command);
-    const std::string what = "build of scheduler " + in_quotes(step.scheduler) + ", " + in_quotes(step.command) + " in " + step.folder;
+    const std::string what = "build of scheduler " + in_quotes(step.scheduler) + ", " +
+                             in_quotes(step.command) + " in " + step.folder;
     ChildOptions options;
     options.argv = {"sh", "-c", "cd -- \"$0\" && exec sh -c \"$1\"", step.folder, step.command};
     options.stdout_fd = 2;
@@ -42,7 +43,8 @@ Status run_builds(const std::vector<BuildStep>& steps, const std::function<void(
     while (!(end = child->wait(kTurn))) {
     }
     if (!end->clean())
-      return Error::invalid(what + ": " + end->to_string()).with_hint("--no-build runs with the binary that is there");
+      return Error::invalid(what + ": " + end->to_string())
+          .with_hint("--no-build runs with the binary that is there");
   }
   return {};
 }

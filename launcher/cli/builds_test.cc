@@ -48,7 +48,8 @@ TEST(Builds, WhatIsNotRunOrNotTheSpecsIsNotBuilt) {
 }
 
 TEST(Builds, TheyRunInTheSpecsFolderAndTheFirstFailureStops) {
-  const auto folder = std::filesystem::temp_directory_path() / ("ktstr_builds_test." + std::to_string(::getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("ktstr_builds_test." + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   std::vector<std::string> said;
   const auto built = run_builds({{"s", "echo \"it's $0\" > made", folder.string()},

@@ -45,12 +45,14 @@ double run(char** command, bool caught) {
     // As in a run: the attach is handed over; here to one that does nothing with it.
     const guest::AttachGate::Options options{.hand_over = [](void*, const AttachCall&) { return false; },
                                              .answer_limit_ns = 1'000'000'000};
-    if (guest::receive_with_fd(pair[0], &letter, 1, &listener) != 1 || !gate.start(std::move(listener), options))
+    if (guest::receive_with_fd(pair[0], &letter, 1, &listener) != 1 ||
+        !gate.start(std::move(listener), options))
       return -1;
   }
   std::string text;
   char buffer[4096];
-  for (ssize_t n; (n = ::read(out[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<size_t>(n));
+  for (ssize_t n; (n = ::read(out[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<size_t>(n));
   ::close(out[0]);
   ::close(pair[0]);
   int status = 0;
@@ -59,7 +61,8 @@ double run(char** command, bool caught) {
   unsigned long long decisions = 0;
   double seconds = 0;
   if (status != 0 || at == std::string::npos ||
-      std::sscanf(text.c_str() + at, "] %llu decisions in %lf s", &decisions, &seconds) != 2 || seconds <= 0) {
+      std::sscanf(text.c_str() + at, "] %llu decisions in %lf s", &decisions, &seconds) != 2 ||
+      seconds <= 0) {
     std::printf("%s", text.c_str());
     return -1;
   }

@@ -32,7 +32,7 @@ sysctl = { "kernel.sched_rt_runtime_us" = 900000 }
 name = "told"
 scheduler = "told"
 kernels = [">=6.16"]
-files = ["scx_good"]
+files = ["scx_good", "cat"]
 extra_args = ["--more"]
 env = { HERE = "there" }
 kernel_args = ["ktstr_e2e=second"]
@@ -50,10 +50,10 @@ say args "$@"
 say env "$RUST_LOG,$RUST_BACKTRACE,$HERE,$HOME"
 read -r line < "$2"
 say data "$line"
-while read -r line; do say config "$line"; done < "${3#--config=}"
+while read -r line; do say config "$line"; done < "${4#--config=}"
 read -r line < /proc/cmdline
 say cmdline "${line##*ktstr_e2e=first }"
-read -r line < /proc/sys/kernel/sched_rt_runtime_us
+line=$(/ktstr/files/cat /proc/sys/kernel/sched_rt_runtime_us)
 say sysctl "$line"
 read -r line < /etc/passwd
 say passwd "$line"
@@ -73,7 +73,8 @@ std::map<std::string, std::vector<std::string>> told(const std::string& log) {
     const std::string text(str(event.as<SchedulerLine>()->text()));
     if (!text.starts_with("TOLD ")) continue;
     const size_t at = text.find(' ', 5);
-    out[text.substr(5, at == std::string::npos ? at : at - 5)].push_back(at == std::string::npos ? "" : text.substr(at + 1));
+    out[text.substr(5, at == std::string::npos ? at : at - 5)].push_back(
+        at == std::string::npos ? "" : text.substr(at + 1));
   }
   return out;
 }
@@ -83,9 +84,10 @@ TEST(Start, EverythingThatASchedulerNeedsReachesIt) {
   const std::string spec = scratch.write("told.toml", kToldSpec);
   scratch.write("told.in", kScript);
   scratch.write("data.txt", "the data\n");
-  const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out", "--embed"}, {"RUST_BACKTRACE=full", "RUST_LOG=off"});
+  const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out", "--embed"},
+                          {"RUST_BACKTRACE=full", "RUST_LOG=off"});
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
-  EXPECT_NE(run.out.find("SKIP other_kernel"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("SKIPPED other_kernel"), std::string::npos) << run.out;
   EXPECT_NE(run.out.find("wants a kernel <6.0"), std::string::npos) << run.out;
   EXPECT_NE(run.err.find("build of scheduler told: cp told.in"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("into the log: file " + scratch.path() + "/data.txt"), std::string::npos) << run.err;
@@ -101,14 +103,16 @@ TEST(Start, EverythingThatASchedulerNeedsReachesIt) {
   EXPECT_EQ(words["passwd"], Lines{"root:x:0:0:root:/root:/bin/sh"});
   EXPECT_EQ(words["host"], Lines{"ktstr"});
   EXPECT_EQ(words["folders"], Lines{""});
-  EXPECT_TRUE(words["lo"] == Lines{"unknown"} || words["lo"] == Lines{"up"}) << "it says \"down\" when it is not up";
+  EXPECT_TRUE(words["lo"] == Lines{"unknown"} || words["lo"] == Lines{"up"})
+      << "it says \"down\" when it is not up";
   EXPECT_EQ(words["limits"], Lines{"65536,unlimited"});
 }
 
 TEST(Start, ABuildThatFailsStopsTheRunBeforeAnythingBoots) {
   Scratch scratch;
-  const std::string spec = scratch.write(
-      "b.toml", "[scheduler.s]\nbinary = \"scx_good\"\nbuild = \"echo broken >&2; exit 4\"\n[[test]]\nname = \"b\"\nscheduler = \"s\"\n");
+  const std::string spec = scratch.write("b.toml",
+                                         "[scheduler.s]\nbinary = \"scx_good\"\nbuild = \"echo broken >&2; "
+                                         "exit 4\"\n[[test]]\nname = \"b\"\nscheduler = \"s\"\n");
   const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 2) << run.out;
   EXPECT_NE(run.err.find("broken\n"), std::string::npos) << run.err;
@@ -118,10 +122,12 @@ TEST(Start, ABuildThatFailsStopsTheRunBeforeAnythingBoots) {
 
 TEST(Start, TheEnvironmentSwapsTheBinaryAndTheLogSaysSo) {
   Scratch scratch;
-  const std::string spec = scratch.write(
-      "s.toml", "[scheduler.my-own]\nbinary = \"no-such-program\"\nbuild = \"false\"\n"
-                "[[test]]\nname = \"s\"\nscheduler = \"my-own\"\ncores = 2\nduration_s = 1\n");
-  const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"}, {"KTSTR_SCHEDULER_MY_OWN=scx_good"});
+  const std::string spec =
+      scratch.write("s.toml",
+                    "[scheduler.my-own]\nbinary = \"no-such-program\"\nbuild = \"false\"\n"
+                    "[[test]]\nname = \"s\"\nscheduler = \"my-own\"\ncores = 2\nduration_s = 1\n");
+  const auto run =
+      launch(scratch, {"run", spec, "--out", scratch.path() + "/out"}, {"KTSTR_SCHEDULER_MY_OWN=scx_good"});
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
   const auto log = read_log(scratch.path() + "/out/s/events.ktlog");
   ASSERT_FALSE(log.empty());
@@ -134,7 +140,9 @@ TEST(Start, TheEnvironmentSwapsTheBinaryAndTheLogSaysSo) {
 TEST(Start, ASettingThatTheKernelDoesNotHaveIsNoVerdictOnTheScheduler) {
   Scratch scratch;
   const std::string spec = scratch.write(
-      "s.toml", spec_text({.scheduler = "scx_good", .test = "sysctl = { \"kernel.no_such_setting\" = 1 }", .duration_s = 1}));
+      "s.toml",
+      spec_text(
+          {.scheduler = "scx_good", .test = "sysctl = { \"kernel.no_such_setting\" = 1 }", .duration_s = 1}));
   const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_GT(run.exit_code, 1) << run.out;
   EXPECT_NE(run.out.find("kernel.no_such_setting"), std::string::npos) << run.out;

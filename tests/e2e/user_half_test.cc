@@ -76,7 +76,8 @@ TEST(UserHalf, OneThatDecidesThroughMapsPassesAndNothingOfOursIsItsTask) {
       workers += task->comm.starts_with("yield/");
       // SCHED_FIFO and SCHED_RR; what a test starts is an ordinary task, which the scheduler under test runs.
       const bool real_time = task->policy == 1 || task->policy == 2;
-      const bool of_test = task->comm.starts_with("yield/") || task->comm == "sh" || task->comm.starts_with("scx_user_");
+      const bool of_test =
+          task->comm.starts_with("yield/") || task->comm == "sh" || task->comm.starts_with("scx_user_");
       EXPECT_TRUE(!ours || real_time) << task->comm << " has policy " << task->policy;
       EXPECT_TRUE(!of_test || !real_time) << task->comm << " has policy " << task->policy;
     }
@@ -116,7 +117,8 @@ TEST(UserHalf, WhenItStallsEverythingNoneOfOursIsStuck) {
 TEST(UserHalf, ASchedulerWithoutALinkHasItsSourceLinesAndItsProbes) {
   Scratch scratch;
   const std::string spec = scratch.write(
-      "l.toml", spec_text({.scheduler = "scx_legacy", .args = "\"--fail-after\", \"300\"", .duration_s = 10}));
+      "l.toml",
+      spec_text({.scheduler = "scx_legacy", .args = "\"--fail-after\", \"300\"", .duration_s = 10}));
   const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.err;
   EXPECT_NE(run.out.find("scx_legacy.bpf.c:"), std::string::npos) << run.out;
