@@ -14,9 +14,7 @@
 #include <string>
 
 namespace ktstr {
-namespace {
-
-constexpr size_t kChunk = 4u << 20;
+namespace codec {
 
 // One step of a decoder: fills `out`, says how much it wrote and whether the stream has ended.
 struct Step {
@@ -29,7 +27,17 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
   virtual Result<Step> step(uint8_t* out, size_t size) = 0;
+  virtual size_t unread() const = 0;  // bytes of the input
 };
+
+}  // namespace codec
+
+namespace {
+
+using codec::Decoder;
+using codec::Step;
+
+constexpr size_t kChunk = 4u << 20;
 
 class ZstdDecoder : public Decoder {
  public:
@@ -43,6 +51,7 @@ class ZstdDecoder : public Decoder {
     if (ZSTD_isError(rc)) return Error::invalid(std::string("zstd: ") + ZSTD_getErrorName(rc));
     return Step{buffer.pos, rc == 0, rc != 0 && buffer.pos == 0 && in_.pos == before};
   }
+  size_t unread() const override { return in_.size - in_.pos; }
 
  private:
   struct Free {
@@ -71,6 +80,7 @@ class XzDecoder : public Decoder {
       return Error::invalid("xz: damaged data (code " + std::to_string(rc) + ")");
     return Step{written, rc == LZMA_STREAM_END, rc == LZMA_OK && written == 0 && stream_.avail_in == 0};
   }
+  size_t unread() const override { return stream_.avail_in; }
 
  private:
   lzma_stream stream_ = LZMA_STREAM_INIT;
@@ -100,6 +110,7 @@ class GzipDecoder : public Decoder {
     }
     return Step{written, rc == Z_STREAM_END, rc == Z_OK && written == 0 && stream_.avail_in == 0};
   }
+  size_t unread() const override { return stream_.avail_in; }
 
  private:
   z_stream stream_;
@@ -111,6 +122,57 @@ bool starts_with(std::span<const uint8_t> bytes, std::initializer_list<uint8_t> 
 }
 
 }  // namespace
+
+namespace {
+
+// Null: no stream begins here.
+std::unique_ptr<Decoder> make_decoder(std::span<const uint8_t> bytes) {
+  switch (stream_kind(bytes)) {
+    case StreamKind::kZstd:
+      return std::make_unique<ZstdDecoder>(bytes);
+    case StreamKind::kXz:
+      return std::make_unique<XzDecoder>(bytes);
+    case StreamKind::kGzip:
+      return std::make_unique<GzipDecoder>(bytes);
+    case StreamKind::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+struct StreamDecoder::State {
+  std::span<const uint8_t> bytes;
+  std::unique_ptr<Decoder> decoder;
+};
+
+StreamDecoder::StreamDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+StreamDecoder::~StreamDecoder() = default;
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+
+Result<StreamDecoder> StreamDecoder::open(std::span<const uint8_t> bytes) {
+  auto state = std::make_unique<State>();
+  state->bytes = bytes;
+  state->decoder = make_decoder(bytes);
+  if (!state->decoder) return Error::invalid("no zstd, xz or gzip stream here");
+  return StreamDecoder(std::move(state));
+}
+
+Result<size_t> StreamDecoder::read(uint8_t* out, size_t size) {
+  while (state_->decoder) {
+    auto step = state_->decoder->step(out, size);
+    if (!step) return std::move(step).error();
+    if (step->stuck) return Error::invalid("truncated data");
+    if (step->ended) {
+      state_->bytes = state_->bytes.last(state_->decoder->unread());
+      state_->decoder = make_decoder(state_->bytes);
+    }
+    if (step->written > 0) return step->written;
+  }
+  return size_t{0};
+}
 
 StreamKind stream_kind(std::span<const uint8_t> bytes) {
   if (starts_with(bytes, {0x28, 0xb5, 0x2f, 0xfd})) return StreamKind::kZstd;
@@ -135,21 +197,9 @@ const char* stream_kind_name(StreamKind kind) {
 
 Result<std::vector<uint8_t>> decompress_stream(std::span<const uint8_t> bytes,
                                                std::span<const uint8_t> prefix, size_t limit) {
-  std::unique_ptr<Decoder> decoder;
-  StreamKind kind = stream_kind(bytes);
-  switch (kind) {
-    case StreamKind::kZstd:
-      decoder = std::make_unique<ZstdDecoder>(bytes);
-      break;
-    case StreamKind::kXz:
-      decoder = std::make_unique<XzDecoder>(bytes);
-      break;
-    case StreamKind::kGzip:
-      decoder = std::make_unique<GzipDecoder>(bytes);
-      break;
-    case StreamKind::kNone:
-      return Error::invalid("no zstd, xz or gzip stream here");
-  }
+  const StreamKind kind = stream_kind(bytes);
+  std::unique_ptr<Decoder> decoder = make_decoder(bytes);
+  if (!decoder) return Error::invalid("no zstd, xz or gzip stream here");
   std::vector<uint8_t> out;
   size_t used = 0;
   bool prefix_checked = false;

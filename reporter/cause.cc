@@ -28,31 +28,18 @@ std::string scheduler_name(const RunModel& model) {
   return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
 }
 
-// The callback that a kernel function calls: names the scheduler's part in an error that the kernel raised
-// itself.
-struct CallbackOf {
-  const char* function;
-  const char* member;
-};
-constexpr CallbackOf kCallbackOf[] = {
-    {"do_enqueue_task", "enqueue"},  {"scx_do_enqueue_task", "enqueue"}, {"balance_one", "dispatch"},
-    {"balance_scx", "dispatch"},     {"do_pick_task_scx", "dispatch"},   {"pick_task_scx", "dispatch"},
-    {"finish_dispatch", "dispatch"}, {"flush_dispatch_buf", "dispatch"}, {"select_task_rq_scx", "select_cpu"},
-    {"scx_init_task", "init_task"},  {"scx_enable_workfn", "init"},      {"scx_root_enable_workfn", "init"}};
-
 // No frame of the scheduler: the kernel objected to what a callback had left behind.
 std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
   const ChainFrameT* place = nullptr;
   for (const auto& frame : crash.backtrace) {
     if (!place && frame_noise(frame->function).empty()) place = frame.get();
-    for (const CallbackOf& known : kCallbackOf) {
-      if (frame->function != known.function) continue;
-      auto fact = std::find_if(vm.scheduler.callbacks.begin(), vm.scheduler.callbacks.end(),
-                               [&](const CallbackFact& c) { return c.member == known.member; });
-      std::string who = fact == vm.scheduler.callbacks.end() ? "" : fmt::format(", {}", fact->name);
-      if (!who.empty() && !fact->where.empty()) who += fmt::format(" at {}", file_name(fact->where));
-      return fmt::format(" (in {}, after ops.{}{})", place->function, known.member, who);
-    }
+    const std::string_view member = callback_called_by(frame->function);
+    if (member.empty()) continue;
+    auto fact = std::find_if(vm.scheduler.callbacks.begin(), vm.scheduler.callbacks.end(),
+                             [&](const CallbackFact& c) { return c.member == member; });
+    std::string who = fact == vm.scheduler.callbacks.end() ? "" : fmt::format(", {}", fact->name);
+    if (!who.empty() && !fact->where.empty()) who += fmt::format(" at {}", file_name(fact->where));
+    return fmt::format(" (in {}, after ops.{}{})", place->function, member, who);
   }
   return place ? fmt::format(" (in {})", place->function) : "";
 }

@@ -14,6 +14,10 @@ namespace ktstr {
 // ... Empty: it is one.
 std::string_view frame_noise(std::string_view function);
 
+// The callback that a function of the kernel calls, "dispatch" for balance_one: names the scheduler's part in an error
+// that the kernel raised itself. Empty: it calls none.
+std::string_view callback_called_by(std::string_view function);
+
 // The outermost frame of an interrupt: the frames further out were interrupted.
 bool is_interrupt(std::string_view function);
 

@@ -120,7 +120,7 @@ std::string normalize_crash_message(std::string_view text) {
         is_hex_digit(text[i + 2])) {
       size_t end = i + 2;
       while (end < text.size() && is_hex_digit(text[end])) ++end;
-      out += end - i > 10 ? "ADDR" : "N";
+      out += end - i == 18 && text[i + 2] == 'f' ? "ADDR" : "N";  // of the kernel; any other number varies in length
       i = end;
       continue;
     }

@@ -33,8 +33,11 @@ class KernelFaultParser {
   std::optional<ReadFault> take();
   // A fault is being read: the next line may belong to it.
   bool open() const { return open_.has_value(); }
+  // The line that was fed last is the first one of the fault that is open.
+  bool just_opened() const { return open_ && open_->line == line_; }
   // What is open now, for who cannot wait for its end. Null: nothing is.
   const KernelFaultT* current() const { return open_ ? &open_->fault : nullptr; }
+  uint64_t fed() const { return line_; }  // lines, as ReadFault::line counts them
   uint64_t dropped() const { return dropped_; }  // complete, but nobody took the ones before
 
   static constexpr size_t kMaxWaiting = 64;    // complete ones that were not taken yet

@@ -317,7 +317,9 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     current_.reason = clipped(objection);  // else it is after its instruction
     followed_ = false;
   } else if (state_line(text)) {
-    return;
+    // "Validating match_layer() func#1..."; its end: "Func#1 ('match_layer') is safe for any args that match its prototype".
+    if (text.starts_with("Validating ")) current_.function = clipped(text.substr(11, text.find('(') - 11));
+    if (text.starts_with("Func#") && contains(text, "is safe for")) current_.function.clear();
   } else if (current_.reason.empty()) {
     current_.reason = clipped(text);
   } else if (!followed_) {

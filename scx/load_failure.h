@@ -37,6 +37,7 @@ struct LoadFailure {
   std::string source;   // source text of that instruction
   std::string where;    // "scx_x.bpf.c:61"
   std::string symbol;   // kfunc, member, variable, helper or map
+  std::string function; // global function that the verifier was checking; empty: the program itself, or not told
   std::string error;    // errno of the failed load, as it was printed: "-EACCES"
 };
 

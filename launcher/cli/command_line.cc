@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/standard_fds.h"
 #include "base/text.h"
+#include "launcher/cli/explain_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
 #include "schemas/limits.h"
@@ -174,6 +175,17 @@ Runner add_replay(CLI::App& command, const Argv&) {
   return [options] { return replay_command(*options); };
 }
 
+Runner add_explain(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<ExplainCommandOptions>();
+  command
+      .add_option("FILE", options->files,
+                  "dmesg, journal, scheduler output, a paste of them, gz/xz/zst, events.ktlog; -: standard input")
+      ->required();
+  command.add_flag("--json", options->json, "one JSON object a file (docs/explain.md)");
+  command.add_option("--log", options->log, "keep lines and crashes as an event log");
+  return [options] { return explain_command(*options); };
+}
+
 Runner add_pin(CLI::App& command, const Argv&) {
   auto options = std::make_shared<PinCommandOptions>();
   command.add_option("LOG", options->log, "events.ktlog")->required();
@@ -212,6 +224,7 @@ constexpr Verb kVerbs[] = {
     {"list", "list the tests of spec files", add_list},
     {"show", "print a test's resolved attributes, each with the line that sets it", add_show},
     {"replay", "print the report of a recorded run from its log", add_replay},
+    {"explain", "say why a scheduler or kernel crashed, from any log or paste", add_explain},
     {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
     {"runs", "list live runs", add_runs},
     {"attach", "add a command's output to a live run", add_attach},

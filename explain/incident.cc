@@ -1,0 +1,485 @@
+#include "explain/incident.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/numbers.h"
+#include "base/text.h"
+#include "scx/scx_words.h"
+#include "scx/trace_frame.h"
+#include "scx/vocabulary.h"
+
+namespace ktstr {
+namespace {
+
+constexpr size_t kMaxLine = 16 << 10;
+constexpr uint64_t kWindow = 600;       // lines after an interesting one that are read too
+constexpr uint64_t kProcessGap = 400;   // lines without a word of a program end its text
+constexpr size_t kMaxExits = 64;
+constexpr std::string_view kSchedExt = "sched_ext: ";
+constexpr std::string_view kScheduler = "sched_ext: BPF scheduler \"";
+
+// A line with one of these may belong to a crash; nearly all lines of a log have none.
+const RE2& interesting() {
+  static const RE2* re = new RE2(
+      "sched_ext|Sched_ext|BUG|WARNING: |INFO: (?:task|rcu|possible|trying)|Oops|Internal error|Kernel panic|kernel BUG|"
+      "Unable to handle kernel|protection fault|UBSAN: |LOCKUP|list_(?:add|del)|CFI failure|-\\[ cut here|triggered exit kind|"
+      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]{0,40}[-+]\\d+ms|libbpf|panicked at|terminate called|what\\(\\):|Assertion `|"
+      "segfault at|traps: |os error|Error: |Caused by:|scx panic|PROG LOAD LOG|insns \\(limit|program is too large|"
+      "wasn't resolved|use helper|\\[#\\d|Comm: .{0,40}ainted|PANIC: |double free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
+      "AddressSanitizer|core dumped|Aborted|Segmentation fault|^\\s*\\d+: \\([0-9a-f]{2}\\)|^; .* @ \\S+:\\d|Linux version |"
+      "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : |scx_bpf_error|"
+      "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
+      RE2::Quiet);
+  return *re;
+}
+
+bool has_part(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+// "runnable task stall (clang++[13478] failed to run for 6.673s)", the reason of an error without the lines around it.
+bool bare_reason(std::string_view text) {
+  const size_t open = text.find(" (");
+  return open != std::string_view::npos && open < 40 && text.ends_with(")") && is_scx_error(exit_kind_of(text.substr(0, open)));
+}
+
+bool same_start(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty()) return true;
+  const size_t n = std::min(a.size(), b.size());
+  return std::string_view(a).substr(0, n) == std::string_view(b).substr(0, n);
+}
+
+}  // namespace
+
+struct IncidentScanner::RawExit {
+  uint64_t line = 0, last = 0;
+  std::string when, running_ops, kernel;
+  ScxConsoleParser parser;  // of the kernel's log
+  bool console = false;
+  std::shared_ptr<ScxDump> dump;  // else
+  ScxExit exit;                   // when it is complete
+  bool told = false;              // an exit was told
+};
+
+IncidentScanner::IncidentScanner() = default;
+IncidentScanner::~IncidentScanner() = default;
+
+LineRole IncidentScanner::feed(std::string_view raw, Origin origin, std::string_view when) {
+  ++lines_;
+  if (raw.size() > kMaxLine) raw = raw.substr(0, kMaxLine);
+  const re2::StringPiece piece(raw.data(), raw.size());
+  if (RE2::PartialMatch(piece, interesting())) {
+    if (lines_ > active_until_) {
+      // What stands before may belong to it: a warning's text, a verifier's objection.
+      const size_t n = std::min(recent_count_, recent_.size());
+      for (size_t i = 0; i < n; ++i)
+        process(recent_[(recent_count_ - n + i) % recent_.size()], origin, {}, lines_ - n + i);
+    }
+    active_until_ = lines_ + kWindow;
+    recent_count_ = 0;
+  } else if (lines_ > active_until_) {
+    recent_[recent_count_++ % recent_.size()].assign(raw);
+    return LineRole::kSkipped;
+  }
+  return process(raw, origin, when, lines_);
+}
+
+LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when, uint64_t number) {
+  number_ = number;
+  const TextLine line = strip_prefixes(without_escapes(raw, escapes_));
+  const Origin from = origin != Origin::kUnknown ? origin : line.origin;
+  when_ = !when.empty() ? when : line.when;
+  const std::string_view text = line.text;
+  LineRole role = from == Origin::kProcess ? LineRole::kProcess : LineRole::kKernel;
+  if (process_last_ != 0 && number > process_last_ + kProcessGap) emit_process();
+  if (text.starts_with("Linux version ")) new_boot(text.substr(14));
+  if (header_line(text)) role = LineRole::kSkipped;
+  if (dump_line(line, text)) {
+    role = LineRole::kDump;
+  } else {
+    const bool of_kernel = from != Origin::kProcess && kernel_line(line, text);
+    if (!of_kernel && from != Origin::kKernel && process_line(text)) role = LineRole::kProcess;
+    // A kernel's log may have the line of a program's signal.
+    if (!of_kernel && from == Origin::kKernel && has_part(text, "]") &&
+        (has_part(text, "segfault at") || text.starts_with("traps: ")) && end_.line(text)) {
+      if (process_first_ == 0) {
+        process_first_ = number_;
+        process_when_ = when_;
+      }
+      process_last_ = number_;
+    }
+  }
+  if (!text.empty()) previous_.assign(text);
+  return role;
+}
+
+Incident IncidentScanner::base(uint64_t line, std::string_view when) const {
+  Incident out;
+  out.line = line;
+  out.when = when;
+  out.kernel = kernel_;
+  out.running_ops = running_ops_;
+  return out;
+}
+
+void IncidentScanner::new_boot(std::string_view release) {
+  faults_.finish();
+  take_faults();
+  rotate_console();
+  rotate_dump({});
+  flush_exits();
+  emit_process();
+  kernel_ = release.substr(0, std::min<size_t>(release.find(' '), 128));
+  running_ops_.clear();
+  last_fault_.reset();
+}
+
+// --- the kernel's log
+
+bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
+  const std::string_view plain = trim(text);
+  if (plain.starts_with(kScheduler)) {
+    anything_ = true;
+    std::string_view name = plain.substr(kScheduler.size());
+    const size_t quote = name.find('"');
+    const std::string_view rest = quote == std::string_view::npos ? std::string_view() : name.substr(quote);
+    name = name.substr(0, quote);
+    if (rest.starts_with("\" enabled")) {
+      running_ops_ = name.substr(0, 128);
+      return true;
+    }
+    if (rest.starts_with("\" disabled (")) {
+      rotate_console();
+      console_ = std::make_unique<RawExit>();
+      console_->line = number_;
+      console_->when = when_;
+      console_->running_ops = name.substr(0, 128);
+      console_->kernel = kernel_;
+      console_->console = true;
+    }
+  } else if (plain.starts_with(kSchedExt)) {
+    anything_ = true;
+    const bool told = console_ && console_->parser.result() && !console_->parser.result()->message.empty();
+    if (!console_ || told) {
+      // The message of an exit whose first line is lost, perhaps; the parser decides.
+      rotate_console();
+      console_ = std::make_unique<RawExit>();
+      console_->line = number_;
+      console_->when = when_;
+      console_->running_ops = running_ops_;
+      console_->kernel = kernel_;
+      console_->console = true;
+    }
+  }
+  if (console_) {
+    console_->parser.feed(plain, line.monotonic_ns);
+    console_->last = number_;
+  }
+  const bool was_open = faults_.open();
+  faults_.feed(text, line.monotonic_ns);
+  if (faults_.just_opened()) {
+    anything_ = true;
+    fault_starts_.push_back({faults_.fed(), number_, when_});
+    // An exit whose backtrace was just being printed.
+    console_message_at_fault_.clear();
+    if (console_ && number_ <= console_->line + 24) {
+      if (auto exit = console_->parser.result(); exit && !exit->backtrace.empty()) console_message_at_fault_ = exit->message;
+    }
+  }
+  take_faults();
+  return was_open || faults_.open() || plain.starts_with(kSchedExt);
+}
+
+void IncidentScanner::take_faults() {
+  while (auto read = faults_.take()) {
+    Incident out = base(0, {});
+    out.kind = IncidentKind::kFault;
+    while (!fault_starts_.empty() && fault_starts_.front().fed < read->line) fault_starts_.pop_front();
+    if (!fault_starts_.empty()) {
+      out.line = fault_starts_.front().line;
+      out.when = fault_starts_.front().when;
+      fault_starts_.pop_front();
+    }
+    if (read->fault.kernel.empty()) read->fault.kernel = kernel_;
+    if (!read->fault.kernel.empty()) kernel_ = out.kernel = read->fault.kernel;
+    if (last_fault_ && last_fault_->interrupted) out.interrupted = std::move(last_fault_);
+    out.interrupted_exit = std::exchange(console_message_at_fault_, {});
+    last_fault_ = read->fault;
+    out.fault = std::move(read->fault);
+    ready_.push_back(std::move(out));
+  }
+}
+
+void IncidentScanner::rotate_console() {
+  if (!console_) return;
+  if (auto exit = console_->parser.result()) {
+    console_->exit = std::move(*exit);
+    console_->told = true;
+    exits_.push_back(std::move(console_));
+  }
+  console_.reset();
+  if (exits_.size() > kMaxExits) flush_exits();
+}
+
+// --- the dump, and what schedulers print of it
+
+void IncidentScanner::start_dump() {
+  dump_ = std::make_unique<RawExit>();
+  dump_->dump = std::make_shared<ScxDump>();
+  dump_->line = dump_->last = number_;
+  dump_->when = when_;
+  dump_->running_ops = running_ops_;
+  dump_->kernel = kernel_;
+  anything_ = true;
+}
+
+void IncidentScanner::rotate_dump(std::string_view previous) {
+  if (dump_) {
+    if (auto exit = dump_->dump->exit()) {
+      dump_->exit = std::move(*exit);
+      dump_->told = true;
+    }
+    if (dump_->told || !dump_->dump->tasks().empty()) exits_.push_back(std::move(dump_));
+    dump_.reset();
+    if (exits_.size() > kMaxExits) flush_exits();
+  }
+  if (!previous.empty()) {
+    start_dump();
+    dump_->dump->feed(previous);
+  }
+}
+
+bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
+  const std::string_view plain = trim(text);
+  const bool header = has_part(plain, " triggered exit kind ") && plain.ends_with(":");
+  const bool exit_line = plain.starts_with("EXIT: ") || plain.starts_with("Error: EXIT: ");
+  const bool reason = !header && !exit_line && bare_reason(plain);
+  const bool cpu = plain.starts_with("CPU ") && has_part(plain, ": nr_run=");
+  const bool task = !cpu && plain.ends_with("ms") && has_part(plain, "] ") && plain.size() < 128;
+  const bool recent = dump_ && number_ <= dump_->last + 64;
+  if (header) {
+    rotate_dump(previous_.empty() ? " " : std::string_view(previous_));
+  } else if (exit_line || reason) {
+    const std::string told = "EXIT: " + std::string(exit_line ? plain.substr(plain.find("EXIT: ") + 6) : plain);
+    const auto before = dump_ ? dump_->dump->exit() : std::nullopt;
+    const std::string name = told.substr(6, told.find(" (") == std::string::npos ? std::string::npos : told.find(" (") - 6);
+    // The reason below the header is read by the dump's own grammar.
+    const bool below = before && before->reason.empty();
+    if (before && !below && before->reason != name) rotate_dump({});
+    if (!dump_) start_dump();
+    if (!below && (exit_line || !before)) {
+      dump_->dump->feed(told);
+      dump_->last = number_;
+      return true;
+    }
+  } else if (cpu || task) {
+    if (dump_ && cpu && recent) {
+      const auto number = parse_number<int>(trim(plain.substr(4, plain.find(':') - 4)));
+      const auto& cpus = dump_->dump->cpus();
+      if (number && std::any_of(cpus.begin(), cpus.end(), [&](const DumpCpu& c) { return c.cpu == *number; })) rotate_dump({});
+    }
+    if (dump_ && !recent) rotate_dump({});
+    if (!dump_) {
+      // A line that only looks like a task must not begin a dump.
+      ScxDump probe;
+      probe.feed(text);
+      if (probe.tasks().empty() && probe.cpus().empty()) return false;
+      start_dump();
+    }
+  } else if (!recent) {
+    return false;
+  }
+  // The kernel's own log has a backtrace of the same exit: those lines are no part of a dump.
+  if (line.origin == Origin::kKernel && !header && !cpu && !task && !reason) return false;
+  const bool before_tasks = !dump_->dump->tasks().empty() || !dump_->dump->cpus().empty();
+  const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) || has_part(plain, "=") ||
+                       plain == "Backtrace:" || plain == "CPU states" || plain.starts_with("----");
+  const bool told = dump_->dump->exit() && !dump_->dump->exit()->reason.empty();
+  const bool mine = telling || !told;  // the message's lines, or the scheduler's own
+  if (!mine && !before_tasks) return false;
+  dump_->dump->feed(text);
+  if (telling) dump_->last = number_;
+  return telling || (dump_->dump->exit() && !told);
+}
+
+// Different sources of one exit: the kernel's log, the dump, what the scheduler prints.
+void IncidentScanner::flush_exits() {
+  std::vector<std::unique_ptr<RawExit>> kept;
+  auto matches = [](const RawExit& a, const RawExit& b) {
+    if (a.console == b.console && a.told && b.told && (a.console || (!a.dump->cpus().empty() && !b.dump->cpus().empty()))) return false;
+    const RawExit& whole = a.told ? a : b;
+    const RawExit& other = a.told ? b : a;
+    if (!whole.told) return false;
+    if (!other.told) {  // a part of a dump
+      if (other.dump == nullptr || (whole.dump && !whole.dump->tasks().empty())) return false;
+      const int stalled = to_crash(ScxWords::Error{whole.exit, ""}).stall_task_pid;
+      return stalled != 0 ? other.dump->find(stalled) != nullptr : true;
+    }
+    if (!a.exit.reason.empty() && !b.exit.reason.empty() && a.exit.reason != b.exit.reason) return false;
+    if (!a.exit.ops_name.empty() && !b.exit.ops_name.empty() && a.exit.ops_name != b.exit.ops_name) return false;
+    return same_start(a.exit.message, b.exit.message);
+  };
+  for (auto& raw : exits_) {
+    RawExit* into = nullptr;
+    for (auto at = kept.rbegin(); at != kept.rend() && !into; ++at)
+      if (matches(**at, *raw)) into = at->get();
+    if (!into) {
+      kept.push_back(std::move(raw));
+      continue;
+    }
+    RawExit& a = *into;
+    RawExit& b = *raw;
+    if (b.dump && (!a.dump || a.dump->tasks().empty())) a.dump = b.dump;
+    a.console = a.console || b.console;
+    if (!a.told) {
+      a.exit = b.exit;
+    } else if (b.told) {
+      // The dump's own words first; what it lacks from the other.
+      ScxExit best = b.dump && !b.exit.comm.empty() ? b.exit : a.exit;
+      const ScxExit& rest = b.dump && !b.exit.comm.empty() ? a.exit : b.exit;
+      if (best.reason.empty()) best.reason = rest.reason;
+      if (best.message.size() < rest.message.size()) best.message = rest.message;
+      if (best.ops_name.empty()) best.ops_name = rest.ops_name;
+      if (best.backtrace.size() < rest.backtrace.size()) best.backtrace = rest.backtrace;
+      if (best.kind == 0) best.kind = rest.kind;
+      if (best.comm.empty()) best.comm = rest.comm, best.pid = rest.pid;
+      if (best.cpu < 0) best.cpu = rest.cpu;
+      a.exit = std::move(best);
+    }
+    a.told = a.told || b.told;
+    if (a.running_ops.empty()) a.running_ops = b.running_ops;
+  }
+  exits_.clear();
+  for (auto& raw : kept) {
+    const bool orphan = raw->told && raw->exit.reason.empty() && !raw->exit.backtrace.empty();
+    if (raw->told && !raw->exit.is_error() && !orphan) {
+      const bool incomplete = raw->exit.known_kind() == 0 && !raw->exit.reason.empty();
+      if (!incomplete) {
+        ++orderly_;
+        continue;
+      }
+    }
+    Incident out = base(raw->line, raw->when);
+    out.kind = IncidentKind::kExit;
+    out.running_ops = raw->running_ops;
+    if (!raw->kernel.empty()) out.kernel = raw->kernel;
+    out.exit = std::move(raw->exit);
+    out.dump = raw->dump;
+    out.on_console = raw->console;
+    ready_.push_back(std::move(out));
+  }
+}
+
+// --- a scheduler's own program
+
+bool IncidentScanner::process_line(std::string_view text) {
+  const bool starts_over = process_over_ && has_part(text, "libbpf: ") && !has_part(text, "failed to load");
+  const bool panics_anew = process_over_ && has_part(text, "panicked at ");
+  if (starts_over || (panics_anew && number_ > process_last_ + 20)) emit_process();
+  const bool load = load_.line(text);
+  const bool end = end_.line(text);
+  if (!load && !end) {
+    const std::string_view plain = trim(text);
+    if (!plain.empty() && process_first_ != 0 && plain.size() > 8) last_words_.assign(plain.substr(0, 256));
+    return false;
+  }
+  anything_ = true;
+  if (process_first_ == 0) {
+    process_first_ = number_;
+    process_when_ = when_;
+  }
+  process_last_ = number_;
+  process_over_ = process_over_ || has_part(text, "failed to load BPF skeleton") || text.starts_with("Error: ") ||
+                  has_part(text, "-- END PROG LOAD LOG --") || has_part(text, "panicked at ") || has_part(text, "Failed to load skel") ||
+                  has_part(text, "os error ");
+  return true;
+}
+
+void IncidentScanner::emit_process() {
+  Incident out = base(process_first_, process_when_);
+  out.kind = IncidentKind::kProcess;
+  out.load = load_.failure();
+  out.end = end_.end();
+  out.last_words = std::exchange(last_words_, {});
+  const bool strong = out.load || (out.end && out.end->kind >= UserEndKind::kError);
+  // After an exit of its scheduler a program ends with an error, as it must.
+  bool after_exit = false;
+  for (const auto& raw : exits_) after_exit = after_exit || (raw->line <= process_first_ && raw->line + kProcessGap >= process_first_);
+  for (const RawExit* raw : {console_.get(), dump_.get()})
+    after_exit = after_exit || (raw && raw->line <= process_first_ && raw->last + kProcessGap >= process_first_);
+  const bool consequence = after_exit && !out.load && out.end && out.end->kind <= UserEndKind::kError;
+  load_ = LoadFailureScanner();
+  end_ = UserEndScanner();
+  process_first_ = process_last_ = 0;
+  process_over_ = false;
+  if (strong && !consequence) ready_.push_back(std::move(out));
+}
+
+// crash(8): "       PANIC: "Kernel panic - not syncing: …"", "COMMAND: "x"", "CPU: 5", "PID: 12".
+bool IncidentScanner::header_line(std::string_view text) {
+  const std::string_view plain = trim(text);
+  auto value = [&](std::string_view key) -> std::optional<std::string_view> {
+    if (!plain.starts_with(key)) return std::nullopt;
+    std::string_view v = trim(plain.substr(key.size()));
+    if (v.starts_with("\"")) v = v.substr(1, v.rfind('"') == 0 ? v.size() : v.rfind('"') - 1);
+    return v;
+  };
+  if (auto panic = value("PANIC: ")) {
+    emit_header();
+    header_ = base(number_, when_);
+    header_->kind = IncidentKind::kHeader;
+    header_->panic = panic->substr(0, 512);
+    anything_ = true;
+    return true;
+  }
+  if (auto release = value("RELEASE: "); release && release->find(' ') == std::string_view::npos) {
+    kernel_ = release->substr(0, 128);
+    return true;
+  }
+  if (!header_) return false;
+  if (number_ > header_->line + 16) {
+    emit_header();
+    return false;
+  }
+  if (auto command = value("COMMAND: ")) {
+    header_->command = command->substr(0, 64);
+    return true;
+  }
+  if (auto cpu = value("CPU: "); cpu && cpu->find(' ') == std::string_view::npos) {
+    header_->cpu = parse_number<int>(*cpu).value_or(-1);
+    return true;
+  }
+  if (auto pid = value("PID: "); pid && pid->find(' ') == std::string_view::npos) {
+    header_->pid = parse_number<int>(*pid).value_or(0);
+    return true;
+  }
+  return false;
+}
+
+void IncidentScanner::emit_header() {
+  if (!header_) return;
+  header_->kernel = kernel_;
+  ready_.push_back(std::move(*header_));
+  header_.reset();
+}
+
+void IncidentScanner::finish() {
+  // The last lines before the end, where nothing interested: a log may end with a program's last word.
+  faults_.finish();
+  take_faults();
+  emit_process();
+  rotate_console();
+  rotate_dump({});
+  flush_exits();
+  emit_header();
+}
+
+std::optional<Incident> IncidentScanner::take() {
+  if (ready_.empty()) return std::nullopt;
+  Incident out = std::move(ready_.front());
+  ready_.pop_front();
+  return out;
+}
+
+}  // namespace ktstr
