@@ -36,7 +36,8 @@ TEST(GuestGate, WhatPassesVerifiesAsItIsStamped) {
 }
 
 TEST(GuestGate, PoisonedFramesOfARealAttackAreRefused) {
-  for (const char* name : {"guest-poison-col", "guest-poison-dump", "guest-poison-sched", "guest-poison-seq0"}) {
+  for (const char* name :
+       {"guest-poison-col", "guest-poison-dump", "guest-poison-sched", "guest-poison-seq0"}) {
     auto bytes = read_binary(std::string(KTSTR_BENT_EVENTS) + "/" + name + ".event", 4096);
     ASSERT_TRUE(bytes) << name;
     GuestGate gate({.run_id = "run"});

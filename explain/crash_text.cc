@@ -21,7 +21,9 @@ void line(std::string& out, std::string_view text) { out += printable(text) + "\
 
 std::string place_of(const Explanation& crash) {
   std::string place = crash.function;
-  if (!crash.file.empty()) place += fmt::format("{}{}{}", place.empty() ? "" : " (", crash.file, crash.line ? fmt::format(":{}", crash.line) : "");
+  if (!crash.file.empty())
+    place += fmt::format("{}{}{}", place.empty() ? "" : " (", crash.file,
+                         crash.line ? fmt::format(":{}", crash.line) : "");
   if (!crash.file.empty() && !crash.function.empty()) place += ")";
   return place;
 }
@@ -44,16 +46,18 @@ void tasks_of(const Explanation& crash, std::string& out) {
     return a->runnable_ms < b->runnable_ms;
   });
   out += "\n--- sched_ext dump ---\n";
-  line(out, fmt::format("{} CPUs, {} tasks in the text (* running, > what this is about):", crash.dump->cpus().size(), crash.dump->total_tasks()));
+  line(out, fmt::format("{} CPUs, {} tasks in the text (* running, > what this is about):",
+                        crash.dump->cpus().size(), crash.dump->total_tasks()));
   for (size_t i = 0; i < tasks.size() && i < kTasks; ++i) {
     const DumpTask& t = *tasks[i];
-    const std::string where = t.current              ? "running"
-                              : !t.dsq().empty()     ? "in " + dsq_name(t.dsq())
+    const std::string where = t.current               ? "running"
+                              : !t.dsq().empty()      ? "in " + dsq_name(t.dsq())
                               : t.held_by_scheduler() ? "held by the scheduler (QUEUED)"
                                                       : "in no DSQ";
     const std::string_view cpus = t.fields.get("cpus");
-    line(out, fmt::format("  {}{}{} {}[{}] {:+d} ms, {}{}{}", t.pid == crash.pid && crash.pid ? ">" : " ", t.current ? "*" : " ", t.state, t.comm, t.pid,
-                          t.runnable_ms, where, t.cpu >= 0 ? fmt::format(", run queue of CPU {}", t.cpu) : "",
+    line(out, fmt::format("  {}{}{} {}[{}] {:+d} ms, {}{}{}", t.pid == crash.pid && crash.pid ? ">" : " ",
+                          t.current ? "*" : " ", t.state, t.comm, t.pid, t.runnable_ms, where,
+                          t.cpu >= 0 ? fmt::format(", run queue of CPU {}", t.cpu) : "",
                           cpus.empty() ? "" : fmt::format(", cpus={}", cpus)));
   }
 }
@@ -83,7 +87,8 @@ std::string crash_report(const Explanation& crash, size_t number, size_t of) {
     if (!crash.message.empty()) line(out, crash.message);
     for (size_t i = 0; i < crash.frames.size() && i < kFrames; ++i) {
       const std::string_view noise = frame_noise(crash.frames[i].function);
-      line(out, fmt::format("  {}{}", frame_text(crash.frames[i]), noise.empty() ? "" : fmt::format("   ({})", noise)));
+      line(out, fmt::format("  {}{}", frame_text(crash.frames[i]),
+                            noise.empty() ? "" : fmt::format("   ({})", noise)));
     }
     if (crash.frames.size() > kFrames) line(out, fmt::format("  ({} more)", crash.frames.size() - kFrames));
   }
@@ -94,8 +99,12 @@ std::string crash_report(const Explanation& crash, size_t number, size_t of) {
 std::string text_report(const ExplainedText& text) {
   std::string out;
   if (text.crashes.empty()) {
-    line(out, fmt::format("{}: {} in {} lines{}", text.file, text.anything ? "no crash found" : "nothing of sched_ext and no trouble of a kernel found",
-                          text.lines, text.orderly_exits ? fmt::format("; {} schedulers ended in order", text.orderly_exits) : ""));
+    line(out,
+         fmt::format(
+             "{}: {} in {} lines{}", text.file,
+             text.anything ? "no crash found" : "nothing of sched_ext and no trouble of a kernel found",
+             text.lines,
+             text.orderly_exits ? fmt::format("; {} schedulers ended in order", text.orderly_exits) : ""));
   }
   // The same bug again needs no second report in full.
   std::map<std::string, size_t> seen;
@@ -108,8 +117,9 @@ std::string text_report(const ExplainedText& text) {
       continue;
     }
     line(out, "BUG SUMMARY: " + crash.summary);
-    line(out, fmt::format("  crash {} of {} in this text, the same bug as crash {}{}{}", i + 1, text.crashes.size(), first->second,
-                          crash.when.empty() ? "" : ", at " + crash.when, crash.text_line ? fmt::format(", line {}", crash.text_line) : ""));
+    line(out, fmt::format("  crash {} of {} in this text, the same bug as crash {}{}{}", i + 1,
+                          text.crashes.size(), first->second, crash.when.empty() ? "" : ", at " + crash.when,
+                          crash.text_line ? fmt::format(", line {}", crash.text_line) : ""));
   }
   if (text.dropped) line(out, fmt::format("note: {} more crashes are not shown", text.dropped));
   for (const std::string& note : text.notes) line(out, "note: " + note);

@@ -1,11 +1,11 @@
 #include "explain/explanation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/numbers.h"
 #include "base/text.h"
@@ -24,7 +24,9 @@ namespace {
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-bool mentions(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool mentions(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 void put_frames(const std::vector<std::unique_ptr<ChainFrameT>>& frames, Explanation& out) {
   for (const auto& frame : frames) out.frames.push_back(*frame);
@@ -40,9 +42,11 @@ bool certain_with(const std::vector<ChainFrameT>& frames, std::string_view prefi
 
 // ", woken from do_notify_parent in do_exit": who made select_cpu or enqueue run.
 std::string waker(const std::vector<ChainFrameT>& frames) {
-  static constexpr std::string_view kWake[] = {"try_to_wake_up", "ttwu_", "wake_up_", "__wake_up", "default_wake_function",
-                                               "autoremove_wake", "select_task_rq", "swake_up", "pollwake", "ep_poll_callback",
-                                               "complete", "futex_wake", "hrtimer_wakeup", "wake_q", "pick_", "activate_task"};
+  static constexpr std::string_view kWake[] = {
+      "try_to_wake_up",  "ttwu_",          "wake_up_",       "__wake_up", "default_wake_function",
+      "autoremove_wake", "select_task_rq", "swake_up",       "pollwake",  "ep_poll_callback",
+      "complete",        "futex_wake",     "hrtimer_wakeup", "wake_q",    "pick_",
+      "activate_task"};
   bool woken = false;
   std::string from;
   for (const ChainFrameT& frame : frames) {
@@ -52,7 +56,9 @@ std::string waker(const std::vector<ChainFrameT>& frames) {
       continue;
     }
     if (!woken || frame.uncertain || !frame_noise(function).empty()) continue;
-    if (std::any_of(std::begin(kWake), std::end(kWake), [&](std::string_view w) { return function.starts_with(w); })) continue;
+    if (std::any_of(std::begin(kWake), std::end(kWake),
+                    [&](std::string_view w) { return function.starts_with(w); }))
+      continue;
     if (from.empty()) {
       from = fmt::format(", woken from {}", function);
     } else if (function == "do_exit") {
@@ -74,20 +80,25 @@ std::string errno_words(int error) {
 std::string number_note(std::string_view message) {
   if (const size_t at = message.find("0xffffffff"); at != message.npos) {
     const size_t end = std::min(message.find_first_not_of("0123456789abcdefx", at), message.size());
-    if (const auto value = parse_number(message.substr(at, end - at), 0); value && *value > UINT64_MAX - 4095) {
+    if (const auto value = parse_number(message.substr(at, end - at), 0);
+        value && *value > UINT64_MAX - 4095) {
       const int error = static_cast<int>(UINT64_MAX - *value + 1);
       if (const std::string words = errno_words(error); !words.empty())
-        return fmt::format(" [{} is -{}, {}: an error taken for an id]", message.substr(at, end - at), error, words);
+        return fmt::format(" [{} is -{}, {}: an error taken for an id]", message.substr(at, end - at), error,
+                           words);
     }
   }
-  if (!mentions(message, "fail") && !mentions(message, "return") && !mentions(message, "error") && !mentions(message, "err")) return {};
+  if (!mentions(message, "fail") && !mentions(message, "return") && !mentions(message, "error") &&
+      !mentions(message, "err"))
+    return {};
   for (size_t at = message.find('-'); at != message.npos; at = message.find('-', at + 1)) {
     if (at > 0 && !std::strchr(" (=:", message[at - 1])) continue;
     std::string_view digits = message.substr(at + 1);
     digits = digits.substr(0, std::min(digits.find_first_not_of("0123456789"), digits.size()));
     const auto number = parse_number<int>(digits);
     if (!number || *number < 1 || *number > 4095) continue;
-    if (const std::string words = errno_words(*number); !words.empty()) return fmt::format(" [-{} is {}]", digits, words);
+    if (const std::string words = errno_words(*number); !words.empty())
+      return fmt::format(" [-{} is {}]", digits, words);
   }
   return {};
 }
@@ -116,30 +127,33 @@ struct ErrorWords {
 
 // The sentences in which sched_ext says that a dispatch or a kfunc call was wrong, in words that name the culprit.
 ErrorWords kernel_error(std::string_view message, const std::vector<ChainFrameT>& frames) {
-  const bool deferred = certain_with(frames, "process_ddsp_deferred_locals") || certain_with(frames, "run_deferred");
+  const bool deferred =
+      certain_with(frames, "process_ddsp_deferred_locals") || certain_with(frames, "run_deferred");
   std::string_view callback;
   for (const ChainFrameT& frame : frames)
     if (callback.empty() && !frame.uncertain) callback = callback_called_by(frame.function);
-  const std::string who = deferred          ? "a deferred direct dispatch"
+  const std::string who = deferred           ? "a deferred direct dispatch"
                           : callback.empty() ? "the scheduler"
                                              : fmt::format("ops.{}", callback);
   constexpr std::string_view kDisabled = "cannot move migration disabled ";
   if (mentions(message, kDisabled)) {
     const std::string task = task_between(message, kDisabled, " from CPU ");
-    return {fmt::format("{} put migration-disabled {} (on CPU {}) into CPU {}'s local DSQ", who, task, number_at(message, " from CPU "),
-                        number_at(message, " to ")),
+    return {fmt::format("{} put migration-disabled {} (on CPU {}) into CPU {}'s local DSQ", who, task,
+                        number_at(message, " from CPU "), number_at(message, " to ")),
             task};
   }
   std::string low = lower(message);
   constexpr std::string_view kNotAllowed = " not allowed for ";
   if (const size_t at = low.find("target cpu "); at != low.npos && low.find(kNotAllowed, at) != low.npos) {
     const std::string task = task_between(message, kNotAllowed, "");
-    return {fmt::format("{} put {} on CPU {}, which is {} allowed for it", who, task, number_at(low, "target cpu "),
-                        deferred ? "not, or no longer," : "not"),
+    return {fmt::format("{} put {} on CPU {}, which is {} allowed for it", who, task,
+                        number_at(low, "target cpu "), deferred ? "not, or no longer," : "not"),
             task};
   }
   if (message.starts_with("called on a task not being operated on") && !frames.empty())
-    return {fmt::format("{}() was called on a task that the callback was not given", base_function(frames.front().function)), ""};
+    return {fmt::format("{}() was called on a task that the callback was not given",
+                        base_function(frames.front().function)),
+            ""};
   if (const size_t at = message.find(" already direct-dispatched"); at != message.npos) {
     const auto task = parse_task_name(message.substr(0, at));
     const std::string name(task ? task->comm : message.substr(0, at));
@@ -170,7 +184,8 @@ Placed placed(std::string_view message) {
   for (size_t at = place.find("/scx_"); at != place.npos; at = place.find("/scx_", at + 1)) {
     const std::string_view part = place.substr(at + 1, place.find('/', at + 1) - at - 1);
     const size_t dash = part.rfind('-');  // cargo: CRATE-HASH
-    if (dash != part.npos && part.size() - dash > 8 && out.program.empty()) out.program = part.substr(0, dash);
+    if (dash != part.npos && part.size() - dash > 8 && out.program.empty())
+      out.program = part.substr(0, dash);
   }
   return out;
 }
@@ -183,7 +198,8 @@ void explain_stall(const Incident& in, const CrashDetectedT& crash, Explanation&
   if (watchdog) {
     facts.watchdog_itself = true;
     const size_t at = crash.message.find(" for ");
-    std::string_view time = at == std::string::npos ? std::string_view() : std::string_view(crash.message).substr(at + 5);
+    std::string_view time =
+        at == std::string::npos ? std::string_view() : std::string_view(crash.message).substr(at + 5);
     time = time.substr(0, time.find('.'));
     facts.waited_ns = parse_number(time).value_or(0) * 1'000'000'000;
     facts.comm.clear();
@@ -192,8 +208,9 @@ void explain_stall(const Incident& in, const CrashDetectedT& crash, Explanation&
     // The task that the kernel names is cut off; another that waits as long tells where tasks wait.
     StallFacts other = stall_facts(in.dump.get(), "", 0, 0);
     if (other.dumped && other.waited_ns >= 1'000'000'000) {
-      named = fmt::format("the kernel names {}[{}], not run for {:.1f} s, which is not in the text's part of the dump", crash.stall_task_comm,
-                          crash.stall_task_pid, static_cast<double>(crash.stall_ns) / 1e9);
+      named = fmt::format(
+          "the kernel names {}[{}], not run for {:.1f} s, which is not in the text's part of the dump",
+          crash.stall_task_comm, crash.stall_task_pid, static_cast<double>(crash.stall_ns) / 1e9);
       facts = std::move(other);
     }
   }
@@ -227,7 +244,9 @@ void explain_exit(const Incident& in, Explanation& out) {
       explain_stall(in, crash, out);
     } else {
       out.cls = "fragment";
-      out.summary = "a part of a sched_ext dump, without the exit that it belongs to; no task in it has waited for a second";
+      out.summary =
+          "a part of a sched_ext dump, without the exit that it belongs to; no task in it has waited for a "
+          "second";
       out.signature = "fragment of a dump";
       out.task = facts.comm;
       out.pid = facts.pid;
@@ -243,10 +262,13 @@ void explain_exit(const Incident& in, Explanation& out) {
   }
   const uint64_t kind = in.exit.known_kind();
   const bool by_bpf = kind == kScxExitErrorBpf;
-  std::string head = !in.exit.reason.empty() ? in.exit.reason : kind ? exit_kind_name(kind) : "scheduler error (its kind is cut off)";
+  std::string head = !in.exit.reason.empty() ? in.exit.reason
+                     : kind                  ? exit_kind_name(kind)
+                                             : "scheduler error (its kind is cut off)";
   out.cls = by_bpf ? "error/bpf" : kind == kScxExitError ? "error/runtime" : "error/other";
   bool enabling = false;
-  for (std::string_view function : {"scx_enable", "scx_ops_enable", "scx_root_enable", "scx_sub_enable", "bpf_scx_reg"})
+  for (std::string_view function :
+       {"scx_enable", "scx_ops_enable", "scx_root_enable", "scx_sub_enable", "bpf_scx_reg"})
     enabling = enabling || certain_with(out.frames, function);
   if (enabling) head += " while enabling";
   const Placed place = placed(crash.message);
@@ -299,7 +321,8 @@ void explain_exit(const Incident& in, Explanation& out) {
   if (by_bpf && !place.program.empty()) {
     const std::string name(place.program.starts_with("scx_") ? place.program.substr(4) : place.program);
     if (!family.empty() && family != name) {
-      out.summary += fmt::format("; raised by a program of {}, not by the running scheduler {}", place.program, family);
+      out.summary +=
+          fmt::format("; raised by a program of {}, not by the running scheduler {}", place.program, family);
       out.cls = "error/other-program";
     } else if (family.empty()) {
       out.summary += fmt::format("; raised by a program of {}, whichever scheduler runs", place.program);
@@ -323,21 +346,56 @@ void explain_exit(const Incident& in, Explanation& out) {
 // Helpers that work for everybody: the fault is in what their caller handed over.
 bool is_library(std::string_view function) {
   function = base_function(function);
-  static constexpr std::string_view kNames[] = {
-      "string",     "string_nocheck", "hex_string",   "vsnprintf", "snprintf", "sprintf",   "vscnprintf",  "scnprintf",  "pointer",
-      "symbol_string", "number",      "format_decode", "strlen",   "strnlen",  "strcmp",    "strncmp",     "strscpy",    "memcpy",
-      "__memcpy",   "memcpy_orig",    "memset",       "__memset",  "memcmp",   "memmove",   "__memmove",   "rb_erase",   "rb_insert_color",
-      "rb_next",    "rb_first",       "__list_add",   "llist_add_batch", "_raw_spin_lock", "_raw_spin_lock_irqsave", "_raw_spin_lock_irq",
-      "_raw_spin_lock_bh", "queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "refcount_warn_saturate", "kfree", "kmem_cache_free"};
+  static constexpr std::string_view kNames[] = {"string",
+                                                "string_nocheck",
+                                                "hex_string",
+                                                "vsnprintf",
+                                                "snprintf",
+                                                "sprintf",
+                                                "vscnprintf",
+                                                "scnprintf",
+                                                "pointer",
+                                                "symbol_string",
+                                                "number",
+                                                "format_decode",
+                                                "strlen",
+                                                "strnlen",
+                                                "strcmp",
+                                                "strncmp",
+                                                "strscpy",
+                                                "memcpy",
+                                                "__memcpy",
+                                                "memcpy_orig",
+                                                "memset",
+                                                "__memset",
+                                                "memcmp",
+                                                "memmove",
+                                                "__memmove",
+                                                "rb_erase",
+                                                "rb_insert_color",
+                                                "rb_next",
+                                                "rb_first",
+                                                "__list_add",
+                                                "llist_add_batch",
+                                                "_raw_spin_lock",
+                                                "_raw_spin_lock_irqsave",
+                                                "_raw_spin_lock_irq",
+                                                "_raw_spin_lock_bh",
+                                                "queued_spin_lock_slowpath",
+                                                "native_queued_spin_lock_slowpath",
+                                                "refcount_warn_saturate",
+                                                "kfree",
+                                                "kmem_cache_free"};
   return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
 }
 
 // The kernel's printing of numbers, strings and symbols.
 bool is_formatting(std::string_view function) {
   function = base_function(function);
-  static constexpr std::string_view kNames[] = {"string", "string_nocheck", "hex_string", "vsnprintf", "symbol_string", "sprint_symbol",
-                                                "__sprint_symbol", "pointer", "sprintf", "number", "format_decode", "kallsyms_lookup",
-                                                "sprint_backtrace", "__sprint_backtrace"};
+  static constexpr std::string_view kNames[] = {
+      "string",        "string_nocheck",  "hex_string",       "vsnprintf",         "symbol_string",
+      "sprint_symbol", "__sprint_symbol", "pointer",          "sprintf",           "number",
+      "format_decode", "kallsyms_lookup", "sprint_backtrace", "__sprint_backtrace"};
   return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
 }
 
@@ -362,7 +420,8 @@ FaultPlace fault_place(const KernelFaultT& fault) {
   for (const auto& frame : fault.backtrace) {
     if (frame->uncertain) continue;
     if (place.module.empty()) place.module = module_of(*frame);
-    if (place.inner.empty() && frame_noise(frame->function).empty()) place.inner = base_function(frame->function);
+    if (place.inner.empty() && frame_noise(frame->function).empty())
+      place.inner = base_function(frame->function);
     if (place.caller.empty() && telling(frame->function)) place.caller = base_function(frame->function);
   }
   if (!place.inner.empty() && telling(place.inner)) place.caller.clear();
@@ -394,24 +453,28 @@ void hung(const KernelFaultT& fault, Explanation& out) {
     text += task.comm;
     if (!task.function.empty()) text += fmt::format(" (in {})", task.function);
     if (!task.wants.empty() && task.waits_for >= 0)
-      out.evidence.push_back(fmt::format("{}[{}] waits for {}, which {} {}", task.comm, task.pid, task.wants,
-                                         chain.tasks[static_cast<size_t>(task.waits_for)].comm,
-                                         task.told ? "holds, as the kernel says" : "holds or has to serve, by its stack"));
+      out.evidence.push_back(
+          fmt::format("{}[{}] waits for {}, which {} {}", task.comm, task.pid, task.wants,
+                      chain.tasks[static_cast<size_t>(task.waits_for)].comm,
+                      task.told ? "holds, as the kernel says" : "holds or has to serve, by its stack"));
   }
   if (chain.tasks.size() > 6) text += fmt::format(", and {} more", chain.tasks.size() - 6);
   unsigned longest = 0;
   for (const auto& task : fault.tasks) longest = std::max(longest, task->seconds);
-  out.summary = fmt::format("hung: {}{}{}", text, longest ? fmt::format(", blocked for more than {} s", longest) : "",
-                            chain.cycle    ? ": a deadlock, each waits for the one before"
-                            : linked       ? "; A ← B: B waits for A"
-                                           : "");
+  out.summary =
+      fmt::format("hung: {}{}{}", text, longest ? fmt::format(", blocked for more than {} s", longest) : "",
+                  chain.cycle ? ": a deadlock, each waits for the one before"
+                  : linked    ? "; A ← B: B waits for A"
+                              : "");
   if (!chain.tasks.empty()) {
     out.task = chain.tasks.front().comm;
     out.pid = chain.tasks.front().pid;
     out.function = chain.tasks.front().function;
   }
   if (functions.empty()) out.lacks.push_back("what the tasks wait in: their stacks end in the wait itself");
-  if (!linked && fault.tasks.size() > 1) out.lacks.push_back("who holds what they wait for (lockdep's list of held locks, or a kernel that names owners)");
+  if (!linked && fault.tasks.size() > 1)
+    out.lacks.push_back(
+        "who holds what they wait for (lockdep's list of held locks, or a kernel that names owners)");
   if (out.frames.empty() && !fault.tasks.empty()) put_frames(fault.tasks.front()->backtrace, out);
   // Any task that forks or takes the lock may be the victim: the functions of sched_ext name the bug.
   const std::set<std::string>& key = own.empty() ? functions : own;
@@ -419,7 +482,9 @@ void hung(const KernelFaultT& fault, Explanation& out) {
   size_t n = 0;
   for (const std::string& function : key)
     if (++n <= 4) out.signature += " " + function;
-  if (key.empty()) out.signature += " " + (fault.tasks.empty() ? std::string("task") : normalize_crash_message(fault.tasks.front()->comm));
+  if (key.empty())
+    out.signature += " " + (fault.tasks.empty() ? std::string("task")
+                                                : normalize_crash_message(fault.tasks.front()->comm));
 }
 
 void explain_fault(const Incident& in, Explanation& out) {
@@ -438,41 +503,51 @@ void explain_fault(const Incident& in, Explanation& out) {
   const std::string module = place.module.empty() ? "" : fmt::format(" [{}]", place.module);
   const std::string in_function = place.inner.empty() ? "" : fmt::format(" in {}{}", place.inner, module);
   const std::string by = place.caller.empty() ? "" : fmt::format(", called from {}", place.caller);
-  if (const std::string task = on_task(fault); !task.empty() && fault.kind != FaultKind::HungTask) out.evidence.push_back("ran: " + task);
-  if (!fault.ops_name.empty()) out.evidence.push_back(fmt::format("scheduler {} was {}", fault.ops_name, fault.ops_state));
+  if (const std::string task = on_task(fault); !task.empty() && fault.kind != FaultKind::HungTask)
+    out.evidence.push_back("ran: " + task);
+  if (!fault.ops_name.empty())
+    out.evidence.push_back(fmt::format("scheduler {} was {}", fault.ops_name, fault.ops_state));
   if (fault.cut_head) out.lacks.push_back("its first line: what the kernel found");
   if (out.frames.empty() && fault.tasks.empty()) out.lacks.push_back("its call trace");
   bool sched_ext = false;
   for (const ChainFrameT& frame : out.frames)
-    sched_ext = sched_ext || (!frame.uncertain && (mentions(frame.function, "scx") || !frame.tag.empty() || mentions(frame.function, "sched_ext")));
+    sched_ext = sched_ext || (!frame.uncertain && (mentions(frame.function, "scx") || !frame.tag.empty() ||
+                                                   mentions(frame.function, "sched_ext")));
   sched_ext = sched_ext || mentions(place.inner, "scx");
-  const bool fell = fault.kind == FaultKind::Oops || fault.kind == FaultKind::KernelBug || fault.kind == FaultKind::Panic;
+  const bool fell =
+      fault.kind == FaultKind::Oops || fault.kind == FaultKind::KernelBug || fault.kind == FaultKind::Panic;
 
   // Fell while it printed: the formatting of a symbol, with a backtrace unfinished or printk on the stack.
   bool formats = is_formatting(place.inner), prints = false;
   for (const ChainFrameT& frame : out.frames) {
     const std::string_view function = base_function(frame.function);
     formats = formats || (!frame.uncertain && is_formatting(function) && &frame == &out.frames.front());
-    prints = prints || function.starts_with("_printk") || function.starts_with("vprintk") || function.starts_with("printk") ||
-             function.starts_with("stack_trace_print") || function.starts_with("sprint_symbol") || function.starts_with("__sprint_symbol");
+    prints = prints || function.starts_with("_printk") || function.starts_with("vprintk") ||
+             function.starts_with("printk") || function.starts_with("stack_trace_print") ||
+             function.starts_with("sprint_symbol") || function.starts_with("__sprint_symbol");
   }
   if (fell && formats && (prints || in.interrupted || !in.interrupted_exit.empty())) {
     std::string what = "a message was printed";
     if (in.interrupted) {
       const FaultPlace before = fault_place(*in.interrupted);
-      what = fmt::format("the backtrace of a {} in {} was printed", in.interrupted->kind == FaultKind::Warning ? "warning" : fault_name(in.interrupted->kind),
-                         before.caller.empty() ? before.inner : before.caller);
+      what = fmt::format(
+          "the backtrace of a {} in {} was printed",
+          in.interrupted->kind == FaultKind::Warning ? "warning" : fault_name(in.interrupted->kind),
+          before.caller.empty() ? before.inner : before.caller);
     } else if (!in.interrupted_exit.empty()) {
       what = fmt::format("the backtrace of the exit \"{}\" was printed", in.interrupted_exit);
     }
-    const bool symbol = certain_with(out.frames, "__sprint_symbol") || certain_with(out.frames, "sprint_symbol");
+    const bool symbol =
+        certain_with(out.frames, "__sprint_symbol") || certain_with(out.frames, "sprint_symbol");
     out.cls = fault.panic.empty() ? "oops/printing" : "panic/printing";
-    out.summary = fmt::format("kernel {} in {} while {}{}", fault.panic.empty() ? "oops" : "panic", place.inner, what,
-                              symbol ? ": __sprint_symbol got a bad name" : "");
+    out.summary = fmt::format("kernel {} in {} while {}{}", fault.panic.empty() ? "oops" : "panic",
+                              place.inner, what, symbol ? ": __sprint_symbol got a bad name" : "");
     if (symbol) out.function = "__sprint_symbol";
     out.evidence.push_back(fmt::format("{}: {}", fault_name(fault.kind), fault.message));
     if (!fault.panic.empty()) out.evidence.push_back("panic: " + fault.panic);
-    out.advice = "the kernel's printing of a symbol read a bad name (a BPF program's, perhaps): see the message that was printed for the first cause";
+    out.advice =
+        "the kernel's printing of a symbol read a bad name (a BPF program's, perhaps): see the message that "
+        "was printed for the first cause";
     out.signature = "fault while a backtrace's symbol was formatted";
     return;
   }
@@ -481,33 +556,39 @@ void explain_fault(const Incident& in, Explanation& out) {
     case FaultKind::Warning: {
       out.cls = "warning";
       const bool check = !place.caller.empty();
-      out.summary = fmt::format("kernel warning ({}){}{}{}", fault.panic.empty() ? "not fatal" : "then a panic: " + fault.panic,
+      out.summary = fmt::format("kernel warning ({}){}{}{}",
+                                fault.panic.empty() ? "not fatal" : "then a panic: " + fault.panic,
                                 check ? fmt::format(" in {}{}", place.caller, module) : in_function, source,
                                 check ? fmt::format(", found by {}", place.inner) : "");
-      if (!fault.message.empty() && !fault.message.starts_with("WARNING:")) out.summary += ": " + fault.message;
+      if (!fault.message.empty() && !fault.message.starts_with("WARNING:"))
+        out.summary += ": " + fault.message;
       if (fault.panic.empty()) out.evidence.push_back("a WARN: the kernel went on");
       if (!sched_ext) out.evidence.push_back("no function of sched_ext or of a scheduler is in it");
-      out.signature = "warning: " + (out.function.empty() ? normalize_crash_message(fault.message) : out.function);
+      out.signature =
+          "warning: " + (out.function.empty() ? normalize_crash_message(fault.message) : out.function);
       break;
     }
     case FaultKind::Oops:
     case FaultKind::KernelBug: {
       if (fault.title == "int3") {
         out.cls = "artefact";
-        out.summary = fmt::format("kernel oops: int3{} that no probe had set: a race of kernel text patching, as under emulation; "
-                                  "an emulator artefact rather than the scheduler's fault",
-                                  in_function);
+        out.summary = fmt::format(
+            "kernel oops: int3{} that no probe had set: a race of kernel text patching, as under emulation; "
+            "an emulator artefact rather than the scheduler's fault",
+            in_function);
         out.evidence.push_back("int3 is the byte that the kernel patches in while it rewrites its own code");
         out.signature = "artefact: int3 in kernel text";
         break;
       }
       out.cls = fault.panic.empty() ? "oops" : "panic";
-      out.summary = fmt::format("kernel {}: {}{}{}{}", fault.panic.empty() ? "oops" : "panic", fault.title, in_function, by, source);
+      out.summary = fmt::format("kernel {}: {}{}{}{}", fault.panic.empty() ? "oops" : "panic", fault.title,
+                                in_function, by, source);
       if (fault.jump_to_null) out.evidence.push_back("the kernel jumped to address 0");
       if (!fault.panic.empty()) out.evidence.push_back("panic: " + fault.panic);
       out.evidence.push_back(fault.message);
       out.signature = fmt::format("oops: {}", out.function.empty() ? fault.title : out.function);
-      if (out.function != place.inner && !place.inner.empty()) out.signature += fmt::format(" > {}", place.inner);
+      if (out.function != place.inner && !place.inner.empty())
+        out.signature += fmt::format(" > {}", place.inner);
       break;
     }
     case FaultKind::Panic: {
@@ -515,8 +596,11 @@ void explain_fault(const Incident& in, Explanation& out) {
       if (const size_t at = what.find("not syncing: "); at != what.npos) what = what.substr(at + 13);
       const bool hard = mentions(lower(what), "hard lockup");
       out.cls = hard ? "hard-lockup" : "panic";
-      out.summary = fmt::format("kernel panic: {}{}{}", what, fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
-                                place.inner.empty() || place.inner == "panic" ? "" : by.empty() ? in_function : by);
+      out.summary = fmt::format("kernel panic: {}{}{}", what,
+                                fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
+                                place.inner.empty() || place.inner == "panic" ? ""
+                                : by.empty()                                  ? in_function
+                                                                              : by);
       out.signature = "panic: " + normalize_crash_message(what);
       if (hard) out.signature = "hard lockup";
       break;
@@ -525,14 +609,18 @@ void explain_fault(const Incident& in, Explanation& out) {
       out.cls = "lockdep";
       std::string via;
       for (const ChainFrameT& frame : out.frames)
-        if (via.empty() && !frame.uncertain && mentions(frame.function, "scx")) via = base_function(frame.function);
-      out.summary = fmt::format("lockdep: {}{}{}{}", fault.title, fault.lock.empty() ? "" : ": " + fault.lock,
-                                fault.lock_held.empty() ? "" : fmt::format(", taken while {} is held", fault.lock_held),
-                                via.empty() || via == place.inner ? in_function : fmt::format("{}, from {}", in_function, via));
+        if (via.empty() && !frame.uncertain && mentions(frame.function, "scx"))
+          via = base_function(frame.function);
+      out.summary = fmt::format(
+          "lockdep: {}{}{}{}", fault.title, fault.lock.empty() ? "" : ": " + fault.lock,
+          fault.lock_held.empty() ? "" : fmt::format(", taken while {} is held", fault.lock_held),
+          via.empty() || via == place.inner ? in_function : fmt::format("{}, from {}", in_function, via));
       if (!fault.file.empty()) out.summary += source;
       if (!via.empty()) out.function = via;
-      if (!mentions(fault.message, fault.title) && !fault.message.empty()) out.evidence.push_back(fault.message);
-      out.signature = fmt::format("lockdep: {}: {}", fault.title, !fault.lock.empty() ? fault.lock : out.function);
+      if (!mentions(fault.message, fault.title) && !fault.message.empty())
+        out.evidence.push_back(fault.message);
+      out.signature =
+          fmt::format("lockdep: {}: {}", fault.title, !fault.lock.empty() ? fault.lock : out.function);
       if (!fault.lock_held.empty()) out.signature += " under " + fault.lock_held;
       break;
     }
@@ -547,7 +635,8 @@ void explain_fault(const Incident& in, Explanation& out) {
       out.cls = "ubsan";
       out.summary = fmt::format("UBSAN: {}{}{}", fault.title, in_function, source);
       out.evidence.push_back(fault.message);
-      out.signature = fmt::format("ubsan: {}: {}", fault.title, out.function.empty() ? fault.file : out.function);
+      out.signature =
+          fmt::format("ubsan: {}: {}", fault.title, out.function.empty() ? fault.file : out.function);
       break;
     case FaultKind::SleepInAtomic:
       out.cls = "sleep-in-atomic";
@@ -565,13 +654,16 @@ void explain_fault(const Incident& in, Explanation& out) {
       break;
     case FaultKind::RcuStall: {
       out.cls = "rcu-stall";
-      const bool certain = std::any_of(out.frames.begin(), out.frames.end(), [](const ChainFrameT& f) { return !f.uncertain; });
+      const bool certain = std::any_of(out.frames.begin(), out.frames.end(),
+                                       [](const ChainFrameT& f) { return !f.uncertain; });
       std::string where;
       for (const ChainFrameT& frame : out.frames)
-        if (where.empty() && !frame.uncertain && frame_noise(frame.function).empty() && !is_library(frame.function))
+        if (where.empty() && !frame.uncertain && frame_noise(frame.function).empty() &&
+            !is_library(frame.function))
           where = base_function(frame.function);
       out.function = where;
-      out.summary = fmt::format("RCU stall{}{}", fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "", where.empty() ? "" : " in " + where);
+      out.summary = fmt::format("RCU stall{}{}", fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
+                                where.empty() ? "" : " in " + where);
       if (!out.frames.empty() && !certain) {
         out.summary += "; what it did is not known: every frame of its trace is uncertain (\"?\")";
         out.lacks.push_back("a certain frame of the CPU's stack");
@@ -582,25 +674,33 @@ void explain_fault(const Incident& in, Explanation& out) {
     case FaultKind::SoftLockup:
     case FaultKind::HardLockup:
     case FaultKind::WorkqueueLockup: {
-      out.cls = fault.kind == FaultKind::SoftLockup ? "soft-lockup" : fault.kind == FaultKind::HardLockup ? "hard-lockup" : "workqueue-lockup";
+      out.cls = fault.kind == FaultKind::SoftLockup   ? "soft-lockup"
+                : fault.kind == FaultKind::HardLockup ? "hard-lockup"
+                                                      : "workqueue-lockup";
       const std::string fn = out.function;
-      out.summary = fmt::format("{}{}{}{}", fault_name(fault.kind), fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
-                                fn.empty() ? "" : " in " + fn, fault.task_comm.empty() ? "" : fmt::format(", task {}[{}]", fault.task_comm, fault.task_pid));
+      out.summary = fmt::format(
+          "{}{}{}{}", fault_name(fault.kind), fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
+          fn.empty() ? "" : " in " + fn,
+          fault.task_comm.empty() ? "" : fmt::format(", task {}[{}]", fault.task_comm, fault.task_pid));
       if (!fault.panic.empty()) out.summary += "; panic: " + fault.panic;
       out.signature = std::string(fault_name(fault.kind)) + (fn.empty() ? "" : ": " + fn);
       break;
     }
     case FaultKind::OtherBug:
       out.cls = "bug";
-      out.summary = fmt::format("{}{}{}{}", fault.cut_head ? "a fault of the kernel whose first line is cut off" : "kernel bug: " + fault.title, in_function,
-                                by, source);
+      out.summary = fmt::format(
+          "{}{}{}{}",
+          fault.cut_head ? "a fault of the kernel whose first line is cut off" : "kernel bug: " + fault.title,
+          in_function, by, source);
       out.signature = fmt::format("bug: {}: {}", fault.cut_head ? "cut" : fault.title, out.function);
       break;
   }
-  if (measures_time(fault.kind)) out.evidence.push_back("it measures time: a machine that was not run shows it too");
+  if (measures_time(fault.kind))
+    out.evidence.push_back("it measures time: a machine that was not run shows it too");
   if (in.interrupted && fell && in.interrupted->kind == FaultKind::Warning) {
     const FaultPlace before = fault_place(*in.interrupted);
-    out.evidence.push_back(fmt::format("it broke off the message of a warning in {}", before.caller.empty() ? before.inner : before.caller));
+    out.evidence.push_back(fmt::format("it broke off the message of a warning in {}",
+                                       before.caller.empty() ? before.inner : before.caller));
   }
 }
 
@@ -638,8 +738,11 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.cls = "load/kfunc";
       out.summary = fmt::format("did not load: {}the kernel has no kfunc '{}'", program, load.symbol);
       if (mentions(load.reason, "incompatible"))
-        out.summary = fmt::format("did not load: {}the kernel's kfunc '{}' has another prototype", program, load.symbol);
-      out.advice = "use a kernel that has it, or a scheduler of the kernel's age (a kfunc that may be missing is declared __weak)";
+        out.summary = fmt::format("did not load: {}the kernel's kfunc '{}' has another prototype", program,
+                                  load.symbol);
+      out.advice =
+          "use a kernel that has it, or a scheduler of the kernel's age (a kfunc that may be missing is "
+          "declared __weak)";
       out.signature = "load: no kfunc " + load.symbol;
       break;
     case LoadCause::kMissingMember:
@@ -651,7 +754,8 @@ void explain_load(const LoadFailure& load, Explanation& out) {
     case LoadCause::kMissingVariable:
       out.cls = "load/btf-variable";
       out.summary = fmt::format("did not load: kernel BTF has no variable '{}'", load.symbol);
-      if (mentions(load.reason, "kcfg")) out.summary = fmt::format("did not load: the kernel's configuration has no '{}'", load.symbol);
+      if (mentions(load.reason, "kcfg"))
+        out.summary = fmt::format("did not load: the kernel's configuration has no '{}'", load.symbol);
       out.advice = "check that kernel and BTF are of one build (pahole's version, modules of another kernel)";
       out.signature = "load: no variable " + load.symbol + " in kernel BTF";
       break;
@@ -663,16 +767,21 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       break;
     case LoadCause::kHelper:
       out.cls = "load/helper";
-      out.summary = fmt::format("did not load: {}helper {} is not available to it (kernel configuration, or not for this program type){}", program,
-                                load.symbol, in_place);
-      out.advice = "check the kernel's configuration (CONFIG_BPF_EVENTS, CONFIG_KPROBE_EVENTS for the probe_read helpers)";
+      out.summary = fmt::format(
+          "did not load: {}helper {} is not available to it (kernel configuration, or not for this program "
+          "type){}",
+          program, load.symbol, in_place);
+      out.advice =
+          "check the kernel's configuration (CONFIG_BPF_EVENTS, CONFIG_KPROBE_EVENTS for the probe_read "
+          "helpers)";
       out.signature = fmt::format("load: helper {} not available: {}", load.symbol, who);
       break;
     case LoadCause::kTooLarge: {
       out.cls = "load/too-large";
       std::string_view count = number_at(load.reason, "Processed ");
-      out.summary = fmt::format("did not load: {}too large: {} instructions walked; the place is only where the budget ended", program,
-                                count.empty() ? "too many" : count);
+      out.summary = fmt::format(
+          "did not load: {}too large: {} instructions walked; the place is only where the budget ended",
+          program, count.empty() ? "too many" : count);
       if (!place.empty()) out.evidence.push_back("the budget ended at " + place);
       out.advice = "bound the loops (bpf_for, bpf_loop), or move a part into a global function";
       out.signature = "load: too large" + (who.empty() ? "" : ": " + who);
@@ -680,32 +789,41 @@ void explain_load(const LoadFailure& load, Explanation& out) {
     }
     case LoadCause::kVerifier:
       out.cls = "load/verifier";
-      out.summary = fmt::format("did not load: {}{}{}", program.empty() ? "the verifier refused a program: " : program, load.reason, in_place);
-      out.signature = fmt::format("load: {}{}{}", plain_objection(load.reason), file.empty() ? "" : " @ " + file,
-                                  load.source.empty() ? "" : ": " + load.source);
+      out.summary =
+          fmt::format("did not load: {}{}{}", program.empty() ? "the verifier refused a program: " : program,
+                      load.reason, in_place);
+      out.signature =
+          fmt::format("load: {}{}{}", plain_objection(load.reason), file.empty() ? "" : " @ " + file,
+                      load.source.empty() ? "" : ": " + load.source);
       if (load.program.empty()) out.lacks.push_back("the refused program's name");
       break;
     case LoadCause::kCutLog:
       out.cls = "load/cut";
-      out.summary = fmt::format("did not load: {}the verifier's log is cut off before its objection; last: {}", program, place.empty() ? load.insn : place);
+      out.summary =
+          fmt::format("did not load: {}the verifier's log is cut off before its objection; last: {}", program,
+                      place.empty() ? load.insn : place);
       if (!load.error.empty()) out.summary += fmt::format("; {}", load.error);
       out.lacks.push_back("the verifier's objection: the end of its log");
-      out.signature = fmt::format("load: cut log: {}{}{}", who, file.empty() ? "" : (who.empty() ? "" : " @ ") + file,
-                                  load.source.empty() ? "" : ": " + load.source);
+      out.signature =
+          fmt::format("load: cut log: {}{}{}", who, file.empty() ? "" : (who.empty() ? "" : " @ ") + file,
+                      load.source.empty() ? "" : ": " + load.source);
       break;
     case LoadCause::kBusy:
     case LoadCause::kAttachNull:
       out.cls = "load/busy";
       out.summary = load.cause == LoadCause::kBusy
                         ? "did not attach: another sched_ext scheduler is running (EBUSY)"
-                        : "did not attach: another sched_ext scheduler is running, most likely (attach returned NULL; its errno is not in the text)";
+                        : "did not attach: another sched_ext scheduler is running, most likely (attach "
+                          "returned NULL; its errno is not in the text)";
       out.advice = "stop the other one: cat /sys/kernel/sched_ext/root/ops";
       if (load.cause == LoadCause::kAttachNull) out.lacks.push_back("the errno of the attach");
       out.signature = "load: attach refused, another scheduler";
       break;
     case LoadCause::kNotSupported:
       out.cls = "load/not-supported";
-      out.summary = "did not load: the kernel refuses it with EOPNOTSUPP and the text has no reason: most likely the kernel is PREEMPT_RT, which sched_ext refuses";
+      out.summary =
+          "did not load: the kernel refuses it with EOPNOTSUPP and the text has no reason: most likely the "
+          "kernel is PREEMPT_RT, which sched_ext refuses";
       out.lacks.push_back("libbpf's lines before, and the kernel's release and configuration");
       out.advice = "check uname -v for PREEMPT_RT, and libbpf's log for a missing struct_ops member";
       out.signature = "load: EOPNOTSUPP, PREEMPT_RT";
@@ -723,7 +841,8 @@ void explain_load(const LoadFailure& load, Explanation& out) {
     case LoadCause::kErrno:
     case LoadCause::kOther:
       out.cls = "load/other";
-      out.summary = fmt::format("did not load: {}{}{}", program, load.reason, number_note("error " + load.reason));
+      out.summary =
+          fmt::format("did not load: {}{}{}", program, load.reason, number_note("error " + load.reason));
       out.lacks.push_back("libbpf's or the verifier's own reason");
       out.signature = "load: " + (who.empty() ? "" : who + ": ") + plain_objection(load.reason);
       break;
@@ -751,7 +870,8 @@ void explain_process(const Incident& in, Explanation& out) {
   out.task = end.program;
   const std::string program = end.program.empty() ? "the scheduler's program" : end.program;
   const bool attached = !in.running_ops.empty();
-  const std::string head = attached ? program + " ended" : "ended before it attached, as far as the text shows";
+  const std::string head =
+      attached ? program + " ended" : "ended before it attached, as far as the text shows";
   switch (end.kind) {
     case UserEndKind::kPanic:
       out.cls = "user/panic";
@@ -760,12 +880,14 @@ void explain_process(const Incident& in, Explanation& out) {
     case UserEndKind::kAbort:
     case UserEndKind::kSanitizer:
       out.cls = end.kind == UserEndKind::kAbort ? "user/abort" : "user/sanitizer";
-      out.summary = fmt::format("{}: {}{}{}", head, end.what, place.empty() ? "" : " at " + place, end.message.empty() ? "" : ": " + end.message);
+      out.summary = fmt::format("{}: {}{}{}", head, end.what, place.empty() ? "" : " at " + place,
+                                end.message.empty() ? "" : ": " + end.message);
       if (!end.function.empty()) out.summary += fmt::format(" (in {})", end.function);
       break;
     case UserEndKind::kSignal:
       out.cls = "user/signal";
-      out.summary = fmt::format("{}: killed by {}{}", end.program.empty() ? head : program, end.what, end.message.empty() ? "" : ": " + end.message);
+      out.summary = fmt::format("{}: killed by {}{}", end.program.empty() ? head : program, end.what,
+                                end.message.empty() ? "" : ": " + end.message);
       break;
     case UserEndKind::kError:
       out.cls = "user/error";
@@ -777,9 +899,13 @@ void explain_process(const Incident& in, Explanation& out) {
       break;
   }
   if (!attached) out.lacks.push_back("whether it had attached");
-  if (!in.last_words.empty() && end.kind == UserEndKind::kSignal) out.evidence.push_back("its last line: " + in.last_words);
-  out.signature = fmt::format("{}: {}{}", out.cls, end.kind == UserEndKind::kSignal ? end.what + " " + normalize_crash_message(end.program) : normalize_crash_message(chain),
-                              end.file.empty() ? "" : fmt::format(" @ {}", base_name(end.file)));
+  if (!in.last_words.empty() && end.kind == UserEndKind::kSignal)
+    out.evidence.push_back("its last line: " + in.last_words);
+  out.signature =
+      fmt::format("{}: {}{}", out.cls,
+                  end.kind == UserEndKind::kSignal ? end.what + " " + normalize_crash_message(end.program)
+                                                   : normalize_crash_message(chain),
+                  end.file.empty() ? "" : fmt::format(" @ {}", base_name(end.file)));
 }
 
 void explain_header(const Incident& in, Explanation& out) {
@@ -791,7 +917,8 @@ void explain_header(const Incident& in, Explanation& out) {
   out.pid = in.pid;
   out.cpu = in.cpu;
   out.message = in.panic;
-  out.summary = fmt::format("{}{}{}{}", hard ? "" : "kernel panic: ", what, in.cpu >= 0 ? fmt::format(" on CPU {}", in.cpu) : "",
+  out.summary = fmt::format("{}{}{}{}", hard ? "" : "kernel panic: ", what,
+                            in.cpu >= 0 ? fmt::format(" on CPU {}", in.cpu) : "",
                             in.command.empty() ? "" : fmt::format(", task {}", in.command));
   out.lacks.push_back("the kernel's log of the memory dump (crash> log, bt -a): where the CPUs were");
   out.signature = hard ? "hard lockup" : "panic: " + normalize_crash_message(what);

@@ -17,22 +17,24 @@ struct Explanation {
   std::string summary;    // "stall: clang[9] (allowed on CPU 3 only) not run for 6.7 s; …"
   std::string cls;        // a class of docs/explain.md: "stall/dsq-not-served", "oops", "load/kfunc"
   std::string signature;  // one text for one bug
-  std::string task;       // comm of the task that it is about: the stuck one, else the one that ran; empty: not told
+  std::string
+      task;  // comm of the task that it is about: the stuck one, else the one that ran; empty: not told
   int pid = 0;
   int cpu = -1;
-  std::string function;   // where: of the scheduler if it has a part in it, else of the kernel; empty: not told
-  std::string file;       // source file; empty: not told
+  std::string
+      function;      // where: of the scheduler if it has a part in it, else of the kernel; empty: not told
+  std::string file;  // source file; empty: not told
   uint32_t line = 0;
-  std::string ops;        // name of the scheduler; empty: not told
-  std::string kernel;     // release; empty: not told
-  std::string message;    // the kernel's, the scheduler's or the program's own words
+  std::string ops;      // name of the scheduler; empty: not told
+  std::string kernel;   // release; empty: not told
+  std::string message;  // the kernel's, the scheduler's or the program's own words
   std::vector<std::string> evidence;
-  std::vector<std::string> lacks;  // what the text does not have
-  std::string advice;              // what usually mends it; empty: nothing is known
-  std::vector<ChainFrameT> frames;  // innermost first
+  std::vector<std::string> lacks;       // what the text does not have
+  std::string advice;                   // what usually mends it; empty: nothing is known
+  std::vector<ChainFrameT> frames;      // innermost first
   std::shared_ptr<const ScxDump> dump;  // null: the text has none
-  std::string when;                // stamp of its first line, as it stands in the text
-  uint64_t text_line = 0;          // number of its first line
+  std::string when;                     // stamp of its first line, as it stands in the text
+  uint64_t text_line = 0;               // number of its first line
 };
 
 Explanation explain(const Incident& incident);

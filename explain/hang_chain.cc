@@ -17,11 +17,16 @@ struct KnownLock {
   std::string_view caller;
 };
 constexpr KnownLock kWaits[] = {
-    {"cpu_hotplug_lock", "cpus_read_lock", ""},      {"cpu_hotplug_lock", "cpus_write_lock", ""},
-    {"scx_fork_rwsem", "percpu_", "scx_pre_fork"},   {"scx_fork_rwsem", "__percpu_", "scx_pre_fork"},
-    {"scx_fork_rwsem", "percpu_down_write", "scx_"}, {"scx_cgroup_ops_rwsem", "percpu_down_read", "scx_cgroup_"},
-    {"a new kernel thread", "kthread_create", ""},   {"a new kernel thread", "__kthread_create", ""},
-    {"a work item", "__flush_work", ""},             {"a work item", "work_on_cpu", ""},
+    {"cpu_hotplug_lock", "cpus_read_lock", ""},
+    {"cpu_hotplug_lock", "cpus_write_lock", ""},
+    {"scx_fork_rwsem", "percpu_", "scx_pre_fork"},
+    {"scx_fork_rwsem", "__percpu_", "scx_pre_fork"},
+    {"scx_fork_rwsem", "percpu_down_write", "scx_"},
+    {"scx_cgroup_ops_rwsem", "percpu_down_read", "scx_cgroup_"},
+    {"a new kernel thread", "kthread_create", ""},
+    {"a new kernel thread", "__kthread_create", ""},
+    {"a work item", "__flush_work", ""},
+    {"a work item", "work_on_cpu", ""},
 };
 struct KnownHolder {
   std::string_view lock;
@@ -29,12 +34,18 @@ struct KnownHolder {
   std::string_view comm;      // or the task's name
 };
 constexpr KnownHolder kHolders[] = {
-    {"scx_fork_rwsem", "scx_ops_enable", ""},      {"scx_fork_rwsem", "scx_enable", ""},
-    {"scx_fork_rwsem", "scx_root_enable", ""},     {"scx_fork_rwsem", "scx_sub_enable", ""},
-    {"scx_fork_rwsem", "scx_ops_disable", ""},     {"scx_fork_rwsem", "scx_disable_workfn", ""},
-    {"scx_fork_rwsem", "scx_root_disable", ""},    {"cpu_hotplug_lock", "_cpu_down", ""},
-    {"cpu_hotplug_lock", "_cpu_up", ""},           {"cpu_hotplug_lock", "cpuhp_invoke_callback", ""},
-    {"cpu_hotplug_lock", "", "cpuhp/"},            {"a new kernel thread", "", "kthreadd"},
+    {"scx_fork_rwsem", "scx_ops_enable", ""},
+    {"scx_fork_rwsem", "scx_enable", ""},
+    {"scx_fork_rwsem", "scx_root_enable", ""},
+    {"scx_fork_rwsem", "scx_sub_enable", ""},
+    {"scx_fork_rwsem", "scx_ops_disable", ""},
+    {"scx_fork_rwsem", "scx_disable_workfn", ""},
+    {"scx_fork_rwsem", "scx_root_disable", ""},
+    {"cpu_hotplug_lock", "_cpu_down", ""},
+    {"cpu_hotplug_lock", "_cpu_up", ""},
+    {"cpu_hotplug_lock", "cpuhp_invoke_callback", ""},
+    {"cpu_hotplug_lock", "", "cpuhp/"},
+    {"a new kernel thread", "", "kthreadd"},
     {"a work item", "", "kthreadd"},  // no worker starts while the thread that makes threads is blocked
 };
 
@@ -66,14 +77,50 @@ void add(std::vector<std::string>& names, std::string_view name) {
 
 bool is_wait_frame(std::string_view function) {
   function = base_function(function);
-  static constexpr std::string_view kPrefixes[] = {
-      "__schedule",    "schedule",       "context_switch", "io_schedule",  "preempt_schedule", "__wait_for_common", "do_wait_for_common",
-      "wait_for_com",  "__mutex_lock",   "mutex_lock",     "rwsem_",       "down_read",        "down_write",        "__down_",
-      "percpu_rwsem_", "percpu_down_",   "__percpu_down_", "cpus_read_lock", "cpus_write_lock", "__flush_work",     "flush_work",
-      "work_on_cpu",   "rt_mutex_",      "__rt_mutex_",    "rwbase_",      "futex_wait",       "synchronize_",      "__synchronize_",
-      "rcu_barrier",   "kthread_create", "__kthread_create", "kthread_stop", "kthread_park",   "__wait_on_bit",     "out_of_line_wait",
-      "bit_wait",      "wait_on_",       "__wait_rcu_gp",  "prepare_to_wait", "__cond_resched", "kthread_flush_work", "irq_work_sync"};
-  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](std::string_view p) { return function.starts_with(p); });
+  static constexpr std::string_view kPrefixes[] = {"__schedule",
+                                                   "schedule",
+                                                   "context_switch",
+                                                   "io_schedule",
+                                                   "preempt_schedule",
+                                                   "__wait_for_common",
+                                                   "do_wait_for_common",
+                                                   "wait_for_com",
+                                                   "__mutex_lock",
+                                                   "mutex_lock",
+                                                   "rwsem_",
+                                                   "down_read",
+                                                   "down_write",
+                                                   "__down_",
+                                                   "percpu_rwsem_",
+                                                   "percpu_down_",
+                                                   "__percpu_down_",
+                                                   "cpus_read_lock",
+                                                   "cpus_write_lock",
+                                                   "__flush_work",
+                                                   "flush_work",
+                                                   "work_on_cpu",
+                                                   "rt_mutex_",
+                                                   "__rt_mutex_",
+                                                   "rwbase_",
+                                                   "futex_wait",
+                                                   "synchronize_",
+                                                   "__synchronize_",
+                                                   "rcu_barrier",
+                                                   "kthread_create",
+                                                   "__kthread_create",
+                                                   "kthread_stop",
+                                                   "kthread_park",
+                                                   "__wait_on_bit",
+                                                   "out_of_line_wait",
+                                                   "bit_wait",
+                                                   "wait_on_",
+                                                   "__wait_rcu_gp",
+                                                   "prepare_to_wait",
+                                                   "__cond_resched",
+                                                   "kthread_flush_work",
+                                                   "irq_work_sync"};
+  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
+                     [&](std::string_view p) { return function.starts_with(p); });
 }
 
 HangChain hang_chain(const KernelFaultT& fault) {
@@ -95,7 +142,8 @@ HangChain hang_chain(const KernelFaultT& fault) {
       if (known.lock == out.wants) continue;
       bool holds = !known.comm.empty() && out.comm.starts_with(known.comm);
       for (const auto& frame : task->backtrace)
-        holds = holds || (!known.function.empty() && !frame->uncertain && base_function(frame->function).starts_with(known.function));
+        holds = holds || (!known.function.empty() && !frame->uncertain &&
+                          base_function(frame->function).starts_with(known.function));
       if (holds) add(out.holds, known.lock);
     }
     chain.tasks.push_back(std::move(out));
@@ -111,9 +159,11 @@ HangChain hang_chain(const KernelFaultT& fault) {
     for (size_t k = 0; k < tasks.size() && tasks[i].waits_for < 0; ++k) {
       if (k == i || tasks[i].wants.empty()) continue;
       const auto& held = tasks[k].holds;
-      if (std::find(held.begin(), held.end(), tasks[i].wants) != held.end()) tasks[i].waits_for = static_cast<int>(k);
+      if (std::find(held.begin(), held.end(), tasks[i].wants) != held.end())
+        tasks[i].waits_for = static_cast<int>(k);
     }
-    if (told.owner_pid != 0 && tasks[i].waits_for < 0 && tasks.size() < 64) {  // an owner that is not among the hung ones
+    if (told.owner_pid != 0 && tasks[i].waits_for < 0 &&
+        tasks.size() < 64) {  // an owner that is not among the hung ones
       HangTask owner;
       owner.comm = told.owner_comm;
       owner.pid = told.owner_pid;
@@ -141,8 +191,11 @@ HangChain hang_chain(const KernelFaultT& fault) {
   if (seen[at]) {
     chain.cycle = true;
     size_t head = at;
-    for (size_t i = static_cast<size_t>(tasks[at].waits_for); i != at; i = static_cast<size_t>(tasks[i].waits_for))
-      if (tasks[i].function.find("enable") != std::string::npos || tasks[i].function.find("disable") != std::string::npos) head = i;
+    for (size_t i = static_cast<size_t>(tasks[at].waits_for); i != at;
+         i = static_cast<size_t>(tasks[i].waits_for))
+      if (tasks[i].function.find("enable") != std::string::npos ||
+          tasks[i].function.find("disable") != std::string::npos)
+        head = i;
     at = head;
   }
   // The holder, then who waits for it, and so on.
@@ -162,7 +215,8 @@ HangChain hang_chain(const KernelFaultT& fault) {
   std::vector<HangTask> sorted;
   for (size_t i : order) {
     sorted.push_back(std::move(tasks[i]));
-    if (sorted.back().waits_for >= 0) sorted.back().waits_for = place[static_cast<size_t>(sorted.back().waits_for)];
+    if (sorted.back().waits_for >= 0)
+      sorted.back().waits_for = place[static_cast<size_t>(sorted.back().waits_for)];
   }
   tasks = std::move(sorted);
   return chain;

@@ -13,11 +13,12 @@ namespace ktstr {
 struct HangTask {
   std::string comm;
   int pid = 0;
-  std::string function;         // where it waits: the first function that is no lock or wait primitive; empty: not shown
-  std::string wants;            // what it waits for: "scx_fork_rwsem", "mutex"; empty: not told
+  std::string
+      function;  // where it waits: the first function that is no lock or wait primitive; empty: not shown
+  std::string wants;  // what it waits for: "scx_fork_rwsem", "mutex"; empty: not told
   std::vector<std::string> holds;
-  int waits_for = -1;           // place in HangChain::tasks of who holds that; -1: not known
-  bool told = false;            // that is the kernel's word, not read off the stacks
+  int waits_for = -1;  // place in HangChain::tasks of who holds that; -1: not known
+  bool told = false;   // that is the kernel's word, not read off the stacks
 };
 
 struct HangChain {

@@ -15,8 +15,8 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 16 << 10;
-constexpr uint64_t kWindow = 600;       // lines after an interesting one that are read too
-constexpr uint64_t kProcessGap = 400;   // lines without a word of a program end its text
+constexpr uint64_t kWindow = 600;      // lines after an interesting one that are read too
+constexpr uint64_t kProcessGap = 400;  // lines without a word of a program end its text
 constexpr size_t kMaxExits = 64;
 constexpr std::string_view kSchedExt = "sched_ext: ";
 constexpr std::string_view kScheduler = "sched_ext: BPF scheduler \"";
@@ -24,24 +24,34 @@ constexpr std::string_view kScheduler = "sched_ext: BPF scheduler \"";
 // A line with one of these may belong to a crash; nearly all lines of a log have none.
 const RE2& interesting() {
   static const RE2* re = new RE2(
-      "sched_ext|Sched_ext|BUG|WARNING: |INFO: (?:task|rcu|possible|trying)|Oops|Internal error|Kernel panic|kernel BUG|"
-      "Unable to handle kernel|protection fault|UBSAN: |LOCKUP|list_(?:add|del)|CFI failure|-\\[ cut here|triggered exit kind|"
-      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]{0,40}[-+]\\d+ms|libbpf|panicked at|terminate called|what\\(\\):|Assertion `|"
-      "segfault at|traps: |os error|Error: |Caused by:|scx panic|PROG LOAD LOG|insns \\(limit|program is too large|"
-      "wasn't resolved|use helper|\\[#\\d|Comm: .{0,40}ainted|PANIC: |double free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
-      "AddressSanitizer|core dumped|Aborted|Segmentation fault|^\\s*\\d+: \\([0-9a-f]{2}\\)|^; .* @ \\S+:\\d|Linux version |"
-      "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : |scx_bpf_error|"
+      "sched_ext|Sched_ext|BUG|WARNING: |INFO: (?:task|rcu|possible|trying)|Oops|Internal error|Kernel "
+      "panic|kernel BUG|"
+      "Unable to handle kernel|protection fault|UBSAN: |LOCKUP|list_(?:add|del)|CFI failure|-\\[ cut "
+      "here|triggered exit kind|"
+      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]{0,40}[-+]\\d+ms|libbpf|panicked at|terminate "
+      "called|what\\(\\):|Assertion `|"
+      "segfault at|traps: |os error|Error: |Caused by:|scx panic|PROG LOAD LOG|insns \\(limit|program is too "
+      "large|"
+      "wasn't resolved|use helper|\\[#\\d|Comm: .{0,40}ainted|PANIC: |double "
+      "free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
+      "AddressSanitizer|core dumped|Aborted|Segmentation fault|^\\s*\\d+: \\([0-9a-f]{2}\\)|^; .* @ "
+      "\\S+:\\d|Linux version |"
+      "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : "
+      "|scx_bpf_error|"
       "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
       RE2::Quiet);
   return *re;
 }
 
-bool has_part(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has_part(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 // "runnable task stall (clang++[13478] failed to run for 6.673s)", the reason of an error without the lines around it.
 bool bare_reason(std::string_view text) {
   const size_t open = text.find(" (");
-  return open != std::string_view::npos && open < 40 && text.ends_with(")") && is_scx_error(exit_kind_of(text.substr(0, open)));
+  return open != std::string_view::npos && open < 40 && text.ends_with(")") &&
+         is_scx_error(exit_kind_of(text.substr(0, open)));
 }
 
 bool same_start(const std::string& a, const std::string& b) {
@@ -85,7 +95,8 @@ LineRole IncidentScanner::feed(std::string_view raw, Origin origin, std::string_
   return process(raw, origin, when, lines_);
 }
 
-LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when, uint64_t number) {
+LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when,
+                                  uint64_t number) {
   number_ = number;
   const TextLine line = strip_prefixes(without_escapes(raw, escapes_));
   const Origin from = origin != Origin::kUnknown ? origin : line.origin;
@@ -184,7 +195,8 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
     // An exit whose backtrace was just being printed.
     console_message_at_fault_.clear();
     if (console_ && number_ <= console_->line + 24) {
-      if (auto exit = console_->parser.result(); exit && !exit->backtrace.empty()) console_message_at_fault_ = exit->message;
+      if (auto exit = console_->parser.result(); exit && !exit->backtrace.empty())
+        console_message_at_fault_ = exit->message;
     }
   }
   take_faults();
@@ -261,9 +273,11 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
   if (header) {
     rotate_dump(previous_.empty() ? " " : std::string_view(previous_));
   } else if (exit_line || reason) {
-    const std::string told = "EXIT: " + std::string(exit_line ? plain.substr(plain.find("EXIT: ") + 6) : plain);
+    const std::string told =
+        "EXIT: " + std::string(exit_line ? plain.substr(plain.find("EXIT: ") + 6) : plain);
     const auto before = dump_ ? dump_->dump->exit() : std::nullopt;
-    const std::string name = told.substr(6, told.find(" (") == std::string::npos ? std::string::npos : told.find(" (") - 6);
+    const std::string name =
+        told.substr(6, told.find(" (") == std::string::npos ? std::string::npos : told.find(" (") - 6);
     // The reason below the header is read by the dump's own grammar.
     const bool below = before && before->reason.empty();
     if (before && !below && before->reason != name) rotate_dump({});
@@ -277,7 +291,8 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
     if (dump_ && cpu && recent) {
       const auto number = parse_number<int>(trim(plain.substr(4, plain.find(':') - 4)));
       const auto& cpus = dump_->dump->cpus();
-      if (number && std::any_of(cpus.begin(), cpus.end(), [&](const DumpCpu& c) { return c.cpu == *number; })) rotate_dump({});
+      if (number && std::any_of(cpus.begin(), cpus.end(), [&](const DumpCpu& c) { return c.cpu == *number; }))
+        rotate_dump({});
     }
     if (dump_ && !recent) rotate_dump({});
     if (!dump_) {
@@ -293,8 +308,9 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
   // The kernel's own log has a backtrace of the same exit: those lines are no part of a dump.
   if (line.origin == Origin::kKernel && !header && !cpu && !task && !reason) return false;
   const bool before_tasks = !dump_->dump->tasks().empty() || !dump_->dump->cpus().empty();
-  const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) || has_part(plain, "=") ||
-                       plain == "Backtrace:" || plain == "CPU states" || plain.starts_with("----");
+  const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) ||
+                       has_part(plain, "=") || plain == "Backtrace:" || plain == "CPU states" ||
+                       plain.starts_with("----");
   const bool told = dump_->dump->exit() && !dump_->dump->exit()->reason.empty();
   const bool mine = telling || !told;  // the message's lines, or the scheduler's own
   if (!mine && !before_tasks) return false;
@@ -307,7 +323,9 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
 void IncidentScanner::flush_exits() {
   std::vector<std::unique_ptr<RawExit>> kept;
   auto matches = [](const RawExit& a, const RawExit& b) {
-    if (a.console == b.console && a.told && b.told && (a.console || (!a.dump->cpus().empty() && !b.dump->cpus().empty()))) return false;
+    if (a.console == b.console && a.told && b.told &&
+        (a.console || (!a.dump->cpus().empty() && !b.dump->cpus().empty())))
+      return false;
     const RawExit& whole = a.told ? a : b;
     const RawExit& other = a.told ? b : a;
     if (!whole.told) return false;
@@ -317,7 +335,8 @@ void IncidentScanner::flush_exits() {
       return stalled != 0 ? other.dump->find(stalled) != nullptr : true;
     }
     if (!a.exit.reason.empty() && !b.exit.reason.empty() && a.exit.reason != b.exit.reason) return false;
-    if (!a.exit.ops_name.empty() && !b.exit.ops_name.empty() && a.exit.ops_name != b.exit.ops_name) return false;
+    if (!a.exit.ops_name.empty() && !b.exit.ops_name.empty() && a.exit.ops_name != b.exit.ops_name)
+      return false;
     return same_start(a.exit.message, b.exit.message);
   };
   for (auto& raw : exits_) {
@@ -390,8 +409,9 @@ bool IncidentScanner::process_line(std::string_view text) {
     process_when_ = when_;
   }
   process_last_ = number_;
-  process_over_ = process_over_ || has_part(text, "failed to load BPF skeleton") || text.starts_with("Error: ") ||
-                  has_part(text, "-- END PROG LOAD LOG --") || has_part(text, "panicked at ") || has_part(text, "Failed to load skel") ||
+  process_over_ = process_over_ || has_part(text, "failed to load BPF skeleton") ||
+                  text.starts_with("Error: ") || has_part(text, "-- END PROG LOAD LOG --") ||
+                  has_part(text, "panicked at ") || has_part(text, "Failed to load skel") ||
                   has_part(text, "os error ");
   return true;
 }
@@ -405,9 +425,11 @@ void IncidentScanner::emit_process() {
   const bool strong = out.load || (out.end && out.end->kind >= UserEndKind::kError);
   // After an exit of its scheduler a program ends with an error, as it must.
   bool after_exit = false;
-  for (const auto& raw : exits_) after_exit = after_exit || (raw->line <= process_first_ && raw->line + kProcessGap >= process_first_);
+  for (const auto& raw : exits_)
+    after_exit = after_exit || (raw->line <= process_first_ && raw->line + kProcessGap >= process_first_);
   for (const RawExit* raw : {console_.get(), dump_.get()})
-    after_exit = after_exit || (raw && raw->line <= process_first_ && raw->last + kProcessGap >= process_first_);
+    after_exit =
+        after_exit || (raw && raw->line <= process_first_ && raw->last + kProcessGap >= process_first_);
   const bool consequence = after_exit && !out.load && out.end && out.end->kind <= UserEndKind::kError;
   load_ = LoadFailureScanner();
   end_ = UserEndScanner();

@@ -23,10 +23,10 @@
 namespace ktstr {
 
 enum class IncidentKind : uint8_t {
-  kExit,      // sched_ext disabled a scheduler, or a part of its dump
-  kFault,     // the kernel's own trouble
-  kProcess,   // a scheduler did not load, or its program ended
-  kHeader,    // the head that crash(8) prints of a kernel's memory dump
+  kExit,     // sched_ext disabled a scheduler, or a part of its dump
+  kFault,    // the kernel's own trouble
+  kProcess,  // a scheduler did not load, or its program ended
+  kHeader,   // the head that crash(8) prints of a kernel's memory dump
 };
 
 struct Incident {
@@ -37,9 +37,9 @@ struct Incident {
   std::string running_ops;  // the scheduler that was enabled last; empty: not told
 
   // kExit
-  ScxExit exit;             // what all sources tell
+  ScxExit exit;                         // what all sources tell
   std::shared_ptr<const ScxDump> dump;  // null: the text has no dump of it
-  bool on_console = false;  // the kernel's log tells it
+  bool on_console = false;              // the kernel's log tells it
 
   // kFault
   KernelFaultT fault;
@@ -50,7 +50,7 @@ struct Incident {
   // kProcess
   std::optional<LoadFailure> load;
   std::optional<UserEnd> end;
-  std::string last_words;   // last line of the program that is none of these
+  std::string last_words;  // last line of the program that is none of these
 
   // kHeader
   std::string panic, command;

@@ -16,7 +16,8 @@ std::string text_of(const Json& value) {
   std::string out;  // bytes that are no UTF-8: an array of numbers
   if (value.is_array())
     for (const Json& byte : value)
-      if (byte.is_number_unsigned() && out.size() < kMaxMessage) out += static_cast<char>(byte.get<unsigned>());
+      if (byte.is_number_unsigned() && out.size() < kMaxMessage)
+        out += static_cast<char>(byte.get<unsigned>());
   return out;
 }
 
@@ -34,14 +35,17 @@ void JournalDecoder::feed(std::string_view line, const OnText& on_text) {
     export_ = false;
   }
   const size_t begin = line.find_first_not_of(" \t");
-  if (begin != std::string_view::npos && (line[begin] == '{' || line[begin] == '"') && json(line.substr(begin), on_text)) return;
+  if (begin != std::string_view::npos && (line[begin] == '{' || line[begin] == '"') &&
+      json(line.substr(begin), on_text))
+    return;
   on_text(line, Origin::kUnknown, {});
 }
 
 void JournalDecoder::finish(const OnText& on_text) { emit(on_text); }
 
 bool JournalDecoder::json(std::string_view line, const OnText& on_text) {
-  if (line.find("\"MESSAGE\"") == std::string_view::npos) return line.find("\"__CURSOR\"") != std::string_view::npos;
+  if (line.find("\"MESSAGE\"") == std::string_view::npos)
+    return line.find("\"__CURSOR\"") != std::string_view::npos;
   std::string object(line);
   if (line.front() == '"') {  // json-pretty: one field a line
     while (object.ends_with(',') || object.ends_with(' ')) object.pop_back();
@@ -63,7 +67,8 @@ bool JournalDecoder::export_field(std::string_view line, const OnText& on_text) 
     const bool first = std::exchange(skip_length_, false);
     // The field ends where the next one begins.
     size_t i = 0;
-    while (i < line.size() && ((line[i] >= 'A' && line[i] <= 'Z') || line[i] == '_' || is_digit(line[i]))) ++i;
+    while (i < line.size() && ((line[i] >= 'A' && line[i] <= 'Z') || line[i] == '_' || is_digit(line[i])))
+      ++i;
     const bool field = i > 2 && i < line.size() && line[i] == '=';
     if (first || (!field && !line.empty())) {
       if (message_.size() + line.size() < kMaxMessage) message_ += (first ? "" : "\n") + std::string(line);
@@ -77,7 +82,8 @@ bool JournalDecoder::export_field(std::string_view line, const OnText& on_text) 
   }
   if (line == "MESSAGE") return binary_ = skip_length_ = true;
   const size_t equals = line.find('=');
-  if (equals == std::string_view::npos) return line.find(' ') == std::string_view::npos;  // another binary field
+  if (equals == std::string_view::npos)
+    return line.find(' ') == std::string_view::npos;  // another binary field
   const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
   for (char c : key)
     if (!(c >= 'A' && c <= 'Z') && c != '_' && !is_digit(c)) return false;
@@ -90,7 +96,9 @@ bool JournalDecoder::export_field(std::string_view line, const OnText& on_text) 
 
 void JournalDecoder::emit(const OnText& on_text) {
   if (!message_.empty()) {
-    const Origin origin = identifier_ == "kernel" ? Origin::kKernel : identifier_.empty() ? Origin::kUnknown : Origin::kProcess;
+    const Origin origin = identifier_ == "kernel" ? Origin::kKernel
+                          : identifier_.empty()   ? Origin::kUnknown
+                                                  : Origin::kProcess;
     std::string_view rest = message_;
     while (!rest.empty()) {
       const size_t end = rest.find('\n');

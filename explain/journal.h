@@ -22,8 +22,8 @@ class JournalDecoder {
   bool export_field(std::string_view line, const OnText& on_text);
   void emit(const OnText& on_text);
 
-  bool export_ = false;       // inside an export: "__CURSOR=" was seen
-  bool binary_ = false;       // lines of a field with line breaks, after its length
+  bool export_ = false;  // inside an export: "__CURSOR=" was seen
+  bool binary_ = false;  // lines of a field with line breaks, after its length
   bool skip_length_ = false;
   std::string message_, identifier_, when_;
 };

@@ -48,7 +48,8 @@ std::string_view class_words(CpuDoes does) {
 }
 
 bool above_ext(CpuDoes does) {
-  return does == CpuDoes::kRealTime || does == CpuDoes::kDeadline || does == CpuDoes::kStop || does == CpuDoes::kFair;
+  return does == CpuDoes::kRealTime || does == CpuDoes::kDeadline || does == CpuDoes::kStop ||
+         does == CpuDoes::kFair;
 }
 
 std::string cpu_words(const CpuFact& fact) {
@@ -72,8 +73,9 @@ std::string dsq_words(const StallFacts& f) {
 }  // namespace
 
 int bound_by_name(std::string_view comm) {
-  static constexpr std::string_view kPerCpu[] = {"kworker/", "ksoftirqd/", "migration/", "cpuhp/",   "rcuc/",
-                                                 "irq_work/", "idle_inject/", "rcuop/",  "watchdog/", "backlog_napi/"};
+  static constexpr std::string_view kPerCpu[] = {"kworker/",  "ksoftirqd/",   "migration/",   "cpuhp/",
+                                                 "rcuc/",     "irq_work/",    "idle_inject/", "rcuop/",
+                                                 "watchdog/", "backlog_napi/"};
   for (std::string_view name : kPerCpu) {
     if (!comm.starts_with(name) || name == "rcuop/") continue;
     std::string_view digits = comm.substr(name.size());
@@ -129,7 +131,8 @@ StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint
   f.comm = task->comm;
   f.pid = task->pid;
   f.rq_cpu = task->cpu;
-  if (f.waited_ns == 0 && task->runnable_ms < 0) f.waited_ns = static_cast<uint64_t>(-task->runnable_ms) * 1'000'000;
+  if (f.waited_ns == 0 && task->runnable_ms < 0)
+    f.waited_ns = static_cast<uint64_t>(-task->runnable_ms) * 1'000'000;
   f.allowed = mask_cpus(task->fields.get("cpus"));
   const std::string_view no_mig = task->fields.get("no_mig");
   f.migration_disabled = !no_mig.empty() && no_mig != "0";
@@ -160,11 +163,15 @@ StallVerdict classify_stall(const StallFacts& f) {
   const std::string span = f.waited_ns ? secs(f.waited_ns) : "too long";
   if (f.watchdog_itself) {
     v.name = "watchdog-starved";
-    v.sentence = fmt::format("the watchdog itself was not run for {}: no single task is to blame, every runnable task may be starved",
-                             span);
-    v.evidence.push_back("the watchdog's worker did not check in; the task that the kernel names only noticed it in its tick");
+    v.sentence = fmt::format(
+        "the watchdog itself was not run for {}: no single task is to blame, every runnable task may be "
+        "starved",
+        span);
+    v.evidence.push_back(
+        "the watchdog's worker did not check in; the task that the kernel names only noticed it in its tick");
     if (f.others_waiting)
-      v.evidence.push_back(fmt::format("{} tasks of the dump have waited for a second or longer", f.others_waiting));
+      v.evidence.push_back(
+          fmt::format("{} tasks of the dump have waited for a second or longer", f.others_waiting));
     if (!f.any_dump) v.lacks.push_back("the dump's CPUs and tasks: which tasks waited");
     v.signature = "stall: watchdog failed to check in";
     return v;
@@ -181,7 +188,8 @@ StallVerdict classify_stall(const StallFacts& f) {
   const std::string head = fmt::format("{} not run for {}", who, span);
   if (!f.dumped) {
     v.sentence = head;
-    v.lacks.push_back(f.any_dump ? "the stuck task is not in what the text has of the dump" : "the dump: where the task waited and what its CPUs did");
+    v.lacks.push_back(f.any_dump ? "the stuck task is not in what the text has of the dump"
+                                 : "the dump: where the task waited and what its CPUs did");
     v.signature = "stall" + kthread;
     return v;
   }
@@ -206,15 +214,20 @@ StallVerdict classify_stall(const StallFacts& f) {
       if (cpu.cpu == f.allowed.front()) target = &cpu;
   if (f.cpus.empty()) v.lacks.push_back("the CPUs' lines of the dump: what the CPUs did meanwhile");
   if (f.migration_disabled) v.evidence.push_back("its migration is disabled (no_mig)");
-  if (f.others_waiting) v.evidence.push_back(fmt::format("{} other tasks have waited for a second or longer", f.others_waiting));
+  if (f.others_waiting)
+    v.evidence.push_back(fmt::format("{} other tasks have waited for a second or longer", f.others_waiting));
 
   const bool taken = target && above_ext(target->does) && !idle;
   if (taken && f.where != WaitIn::kBypassDsq) {
     v.name = "cpu-taken";
     v.sentence = fmt::format("{}; {}, which the scheduler cannot preempt", head, cpu_words(*target));
-    if (f.where == WaitIn::kScheduler) v.evidence.push_back("the scheduler still holds it (ops_state QUEUED, on no DSQ): nothing moved it to another CPU");
+    if (f.where == WaitIn::kScheduler)
+      v.evidence.push_back(
+          "the scheduler still holds it (ops_state QUEUED, on no DSQ): nothing moved it to another CPU");
     if (f.where == WaitIn::kLocalDsq) v.evidence.push_back(fmt::format("it is in {}", dsq_words(f)));
-    v.advice = "requeue what waits on a CPU that a higher class takes (ops.cpu_release(), scx_bpf_reenqueue_local())";
+    v.advice =
+        "requeue what waits on a CPU that a higher class takes (ops.cpu_release(), "
+        "scx_bpf_reenqueue_local())";
     v.signature = fmt::format("stall: CPU taken by {} class", target->does == CpuDoes::kRealTime   ? "RT"
                                                               : target->does == CpuDoes::kDeadline ? "DL"
                                                               : target->does == CpuDoes::kStop     ? "stop"
@@ -225,60 +238,82 @@ StallVerdict classify_stall(const StallFacts& f) {
     case WaitIn::kScheduler:
     case WaitIn::kNoDsq: {
       v.name = f.where == WaitIn::kScheduler ? "held-by-scheduler" : "on-no-dsq";
-      v.sentence = fmt::format("{}; it is {}{}", head,
-                               f.where == WaitIn::kScheduler ? "in the scheduler's hands (QUEUED: enqueued, never dispatched) and on no DSQ"
-                                                             : "on no DSQ, and not marked as queued",
-                               idle     ? fmt::format(" while CPU {} is idle", idle->cpu)
-                               : target ? fmt::format(" while {}", cpu_words(*target))
-                                        : "");
-      v.advice = f.where == WaitIn::kScheduler ? "find the map or list that ops.enqueue put it in, and who takes it out" : "";
+      v.sentence =
+          fmt::format("{}; it is {}{}", head,
+                      f.where == WaitIn::kScheduler
+                          ? "in the scheduler's hands (QUEUED: enqueued, never dispatched) and on no DSQ"
+                          : "on no DSQ, and not marked as queued",
+                      idle     ? fmt::format(" while CPU {} is idle", idle->cpu)
+                      : target ? fmt::format(" while {}", cpu_words(*target))
+                               : "");
+      v.advice = f.where == WaitIn::kScheduler
+                     ? "find the map or list that ops.enqueue put it in, and who takes it out"
+                     : "";
       v.signature = f.where == WaitIn::kScheduler ? "stall: QUEUED on no DSQ" : "stall: on no DSQ";
       return v;
     }
     case WaitIn::kLocalDsq: {
       const bool on_idle = target && target->does == CpuDoes::kIdle;
       v.name = on_idle ? "local-no-kick" : "local-dsq";
-      v.sentence = on_idle ? fmt::format("{}; it lies in {}, CPU {} is idle: the CPU was not kicked", head, dsq_words(f), target->cpu)
-                           : fmt::format("{}; it waits in {}{}", head, dsq_words(f), target ? " while " + cpu_words(*target) : "");
-      if (on_idle) v.advice = "kick the CPU (scx_bpf_kick_cpu()) after an insert into its local DSQ from elsewhere";
+      v.sentence = on_idle ? fmt::format("{}; it lies in {}, CPU {} is idle: the CPU was not kicked", head,
+                                         dsq_words(f), target->cpu)
+                           : fmt::format("{}; it waits in {}{}", head, dsq_words(f),
+                                         target ? " while " + cpu_words(*target) : "");
+      if (on_idle)
+        v.advice = "kick the CPU (scx_bpf_kick_cpu()) after an insert into its local DSQ from elsewhere";
       v.signature = on_idle ? "stall: local DSQ of an idle CPU" : "stall: local DSQ of a busy CPU";
       if (!target) v.signature = "stall: local DSQ";
       return v;
     }
     case WaitIn::kBypassDsq:
       v.name = "bypass";
-      v.sentence = fmt::format("{}; it is in the kernel's bypass DSQ{}", head, target ? ", " + cpu_words(*target) : "");
-      v.evidence.push_back("the kernel, not the scheduler, serves that DSQ; where the task waited before is not in the dump");
+      v.sentence = fmt::format("{}; it is in the kernel's bypass DSQ{}", head,
+                               target ? ", " + cpu_words(*target) : "");
+      v.evidence.push_back(
+          "the kernel, not the scheduler, serves that DSQ; where the task waited before is not in the dump");
       v.signature = "stall: bypass DSQ";
       return v;
     case WaitIn::kUserDsq:
     case WaitIn::kGlobalDsq: {
       const std::string place = dsq_words(f);
-      if (f.in_same_dsq > 1) v.evidence.push_back(fmt::format("{} tasks of the text are in {}", f.in_same_dsq, place));
+      if (f.in_same_dsq > 1)
+        v.evidence.push_back(fmt::format("{} tasks of the text are in {}", f.in_same_dsq, place));
       if (idle) {
         v.name = "dsq-not-consumed";
-        v.sentence = fmt::format("{}; it waits in {} while CPU {}, which may run it, is idle: no allowed CPU consumes that DSQ", head,
-                                 place, idle->cpu);
-        v.advice = "have ops.dispatch of the task's CPUs move from that DSQ, or insert where an allowed CPU looks";
+        v.sentence = fmt::format(
+            "{}; it waits in {} while CPU {}, which may run it, is idle: no allowed CPU consumes that DSQ",
+            head, place, idle->cpu);
+        v.advice =
+            "have ops.dispatch of the task's CPUs move from that DSQ, or insert where an allowed CPU looks";
         v.signature = "stall: DSQ not consumed by an idle CPU" + kthread;
       } else if (f.allowed.size() == 1) {
         v.name = "dsq-not-served";
-        v.sentence = target ? fmt::format("{}; it waits in {}, which its only CPU did not serve: {}", head, place, cpu_words(*target))
-                            : fmt::format("{}; it waits in {}, which its only CPU did not serve", head, place);
-        v.advice = "insert a task that is bound to one CPU where that CPU looks: its local DSQ or its own DSQ";
-        v.signature = target ? "stall: one allowed CPU, DSQ not consumed while it is busy" : "stall: one allowed CPU, DSQ not consumed";
+        v.sentence = target
+                         ? fmt::format("{}; it waits in {}, which its only CPU did not serve: {}", head,
+                                       place, cpu_words(*target))
+                         : fmt::format("{}; it waits in {}, which its only CPU did not serve", head, place);
+        v.advice =
+            "insert a task that is bound to one CPU where that CPU looks: its local DSQ or its own DSQ";
+        v.signature = target ? "stall: one allowed CPU, DSQ not consumed while it is busy"
+                             : "stall: one allowed CPU, DSQ not consumed";
       } else if (shown > 0 && busy_ext == shown) {
         v.name = "dsq-busy";
-        v.sentence = fmt::format("{}; it waits in {} while {} busy with ext tasks", head, f.where == WaitIn::kUserDsq ? "shared " + place : place,
-                                 shown == 1 && f.cpus.size() == 1 ? fmt::format("CPU {} (the only one in the text) is", f.cpus.front().cpu)
-                                                                  : fmt::format("all {} CPUs of the text that it may use are", shown));
+        v.sentence = fmt::format("{}; it waits in {} while {} busy with ext tasks", head,
+                                 f.where == WaitIn::kUserDsq ? "shared " + place : place,
+                                 shown == 1 && f.cpus.size() == 1
+                                     ? fmt::format("CPU {} (the only one in the text) is", f.cpus.front().cpu)
+                                     : fmt::format("all {} CPUs of the text that it may use are", shown));
         if (shown < f.allowed.size())
-          v.lacks.push_back(fmt::format("{} of the {} CPUs that it may run on", f.allowed.size() - shown, f.allowed.size()));
-        v.evidence.push_back("others were served first: too much load for the watchdog's time, or an order that keeps it last");
+          v.lacks.push_back(fmt::format("{} of the {} CPUs that it may run on", f.allowed.size() - shown,
+                                        f.allowed.size()));
+        v.evidence.push_back(
+            "others were served first: too much load for the watchdog's time, or an order that keeps it "
+            "last");
         v.signature = "stall: shared DSQ, CPUs busy";
       } else {
         v.name = "dsq";
-        v.sentence = fmt::format("{}; it waits in {}{}", head, place, target ? " while " + cpu_words(*target) : "");
+        v.sentence =
+            fmt::format("{}; it waits in {}{}", head, place, target ? " while " + cpu_words(*target) : "");
         v.signature = "stall: DSQ";
       }
       return v;

@@ -26,30 +26,30 @@ struct CpuFact {
 struct StallFacts {
   std::string comm;
   int pid = 0;
-  uint64_t waited_ns = 0;               // 0: not told
-  bool watchdog_itself = false;         // "watchdog failed to check in": no task is named
-  bool dumped = false;                  // the dump shows the task
-  bool any_dump = false;                // there is a dump, with or without it
+  uint64_t waited_ns = 0;        // 0: not told
+  bool watchdog_itself = false;  // "watchdog failed to check in": no task is named
+  bool dumped = false;           // the dump shows the task
+  bool any_dump = false;         // there is a dump, with or without it
   WaitIn where = WaitIn::kUnknown;
-  uint64_t dsq = 0;                     // where it is kUserDsq, kGlobalDsq, kLocalDsq, kBypassDsq
-  size_t in_same_dsq = 0;               // tasks in that DSQ, as far as the text shows
-  int rq_cpu = -1;                      // run queue it is on; -1: not told
-  std::vector<unsigned> allowed;        // CPUs that it may run on; empty: not told
+  uint64_t dsq = 0;               // where it is kUserDsq, kGlobalDsq, kLocalDsq, kBypassDsq
+  size_t in_same_dsq = 0;         // tasks in that DSQ, as far as the text shows
+  int rq_cpu = -1;                // run queue it is on; -1: not told
+  std::vector<unsigned> allowed;  // CPUs that it may run on; empty: not told
   bool migration_disabled = false;
-  std::vector<CpuFact> cpus;            // those that the text shows
-  size_t others_waiting = 0;            // other tasks that have waited for a second or longer
+  std::vector<CpuFact> cpus;  // those that the text shows
+  size_t others_waiting = 0;  // other tasks that have waited for a second or longer
 };
 
 // From the dump's text. `pid` 0: the task that waits longest.
 StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint64_t waited_ns);
 
 struct StallVerdict {
-  std::string name;                   // "dsq-not-consumed", …; "stall" when the facts decide nothing (docs/explain.md)
-  std::string sentence;               // "clang[9] not run for 6.7 s; it waits in DSQ 0x0 while …"
+  std::string name;      // "dsq-not-consumed", …; "stall" when the facts decide nothing (docs/explain.md)
+  std::string sentence;  // "clang[9] not run for 6.7 s; it waits in DSQ 0x0 while …"
   std::vector<std::string> evidence;
-  std::vector<std::string> lacks;     // what would decide it, and is not there
-  std::string advice;                 // what usually mends it; empty: nothing is known
-  std::string signature;              // without numbers and names
+  std::vector<std::string> lacks;  // what would decide it, and is not there
+  std::string advice;              // what usually mends it; empty: nothing is known
+  std::string signature;           // without numbers and names
 };
 StallVerdict classify_stall(const StallFacts& facts);
 

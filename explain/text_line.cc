@@ -50,7 +50,8 @@ constexpr std::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun"
 // "23:28:55", "23:28:55.823837", also with ',' before the fraction. In us.
 bool take_time(Cursor& c, uint64_t& us) {
   uint64_t h = 0, m = 0, s = 0;
-  if (!c.digits(2, 2, &h) || !c.take(':') || !c.digits(2, 2, &m) || !c.take(':') || !c.digits(2, 2, &s)) return false;
+  if (!c.digits(2, 2, &h) || !c.take(':') || !c.digits(2, 2, &m) || !c.take(':') || !c.digits(2, 2, &s))
+    return false;
   us = ((h * 60 + m) * 60 + s) * 1'000'000;
   if ((c.peek() == '.' || c.peek() == ',') && is_digit(c.peek(1))) {
     c.skip(1);
@@ -67,7 +68,8 @@ bool take_time(Cursor& c, uint64_t& us) {
 // "2025-01-17T22:24:05+0300", "2025-01-17 22:24:05.123Z"
 bool take_iso(Cursor& c, uint64_t& us) {
   uint64_t y = 0, m = 0, d = 0, t = 0;
-  if (!c.digits(4, 4, &y) || !c.take('-') || !c.digits(2, 2, &m) || !c.take('-') || !c.digits(2, 2, &d)) return false;
+  if (!c.digits(4, 4, &y) || !c.take('-') || !c.digits(2, 2, &m) || !c.take('-') || !c.digits(2, 2, &d))
+    return false;
   if (c.peek() != 'T' && c.peek() != ' ') return false;
   c.skip(1);
   if (!take_time(c, t)) return false;
@@ -83,7 +85,8 @@ bool take_iso(Cursor& c, uint64_t& us) {
 // A month's name in any language is three to five letters; only English ones can be compared.
 bool take_month(Cursor& c, uint64_t& month) {
   const size_t begin = c.at();
-  while (std::isalpha(static_cast<unsigned char>(c.peek())) || (c.peek() & 0x80) || c.peek() == '.') c.skip(1);
+  while (std::isalpha(static_cast<unsigned char>(c.peek())) || (c.peek() & 0x80) || c.peek() == '.')
+    c.skip(1);
   const std::string_view name = c.since(begin);
   if (name.size() < 3 || name.size() > 8) return false;
   const std::string low = lower(name.substr(0, 3));
@@ -113,7 +116,8 @@ bool bracket(std::string_view line, TextLine& out) {
     if (!c.take(']')) return false;
     out.monotonic_ns = seconds * 1'000'000'000 + fraction;
     set_when(out, line.substr(1, c.at() - 2), out.monotonic_ns / 1000 + 1);
-    if (c.peek() == '[' || (c.peek() == ' ' && c.peek(1) == '[' && (c.peek(2) == ' ' || c.peek(2) == 'T' || c.peek(2) == 'C'))) {
+    if (c.peek() == '[' ||
+        (c.peek() == ' ' && c.peek(1) == '[' && (c.peek(2) == ' ' || c.peek(2) == 'T' || c.peek(2) == 'C'))) {
       Cursor caller = c;  // CONFIG_PRINTK_CALLER
       caller.blanks();
       caller.skip(1);
@@ -133,7 +137,8 @@ bool bracket(std::string_view line, TextLine& out) {
     if (close == std::string_view::npos || close > iso.at() + 96) return false;
     const std::string_view inside = line.substr(iso.at(), close - iso.at());
     bool level = false;
-    for (std::string_view name : {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"}) level = level || inside.find(name) != inside.npos;
+    for (std::string_view name : {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"})
+      level = level || inside.find(name) != inside.npos;
     if (!level && !trim(inside).empty()) return false;
     set_when(out, line.substr(1, iso.at() - 1), us);
     if (level) out.origin = Origin::kProcess;
@@ -178,11 +183,11 @@ bool take_names(std::string_view rest, TextLine& out) {
     if (word.back() == ':' && word.size() > 1) {
       const std::string_view name = word.substr(0, word.size() - 1);
       const bool unit = std::all_of(name.begin(), name.end(), [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) || c == '[' || c == ']' || c == '_' || c == '-' || c == '.' || c == '@' ||
-               c == '/' || c == '(' || c == ')';
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '[' || c == ']' || c == '_' || c == '-' ||
+               c == '.' || c == '@' || c == '/' || c == '(' || c == ')';
       });
-      if (!unit || name == "libbpf" || name == "sched_ext" || name == "BUG" || name == "WARNING" || name == "Oops" || name == "rcu" ||
-          name == "watchdog" || name == "INFO" || name == "Error")
+      if (!unit || name == "libbpf" || name == "sched_ext" || name == "BUG" || name == "WARNING" ||
+          name == "Oops" || name == "rcu" || name == "watchdog" || name == "INFO" || name == "Error")
         return false;
       out.process = name;
       out.origin = name == "kernel" ? Origin::kKernel : Origin::kProcess;
@@ -243,8 +248,9 @@ bool level(std::string_view text, TextLine& out) {
       const size_t blank = rest.find(' ');
       if (blank == std::string_view::npos) break;
       const std::string_view word = rest.substr(0, blank);
-      const bool module = word.ends_with(":") && word != "libbpf:" && word != "Error:" && word != "EXIT:" &&
-                          (word.find("::") != word.npos || word.find(".rs:") != word.npos || word.starts_with("scx_"));
+      const bool module =
+          word.ends_with(":") && word != "libbpf:" && word != "Error:" && word != "EXIT:" &&
+          (word.find("::") != word.npos || word.find(".rs:") != word.npos || word.starts_with("scx_"));
       if (!module) break;
       rest.remove_prefix(blank + 1);
     }
@@ -274,7 +280,8 @@ bool numeric(std::string_view line, TextLine& out) {
     return true;
   }
   uint64_t seconds = 0, fraction = 0;
-  if (!c.digits(9, 11, &seconds) || !c.take('.') || !c.digits(6, 6, &fraction) || c.peek() != ' ') return false;
+  if (!c.digits(9, 11, &seconds) || !c.take('.') || !c.digits(6, 6, &fraction) || c.peek() != ' ')
+    return false;
   set_when(out, line.substr(0, c.at()), seconds * 1'000'000 + fraction);
   return take_names(c.rest(), out);
 }
@@ -312,9 +319,8 @@ bool ftrace(std::string_view line, TextLine& out) {
 }  // namespace
 
 std::string_view without_escapes(std::string_view line, std::string& buffer) {
-  const bool plain = std::none_of(line.begin(), line.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 && c != '\t';
-  });
+  const bool plain = std::none_of(line.begin(), line.end(),
+                                  [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\t'; });
   if (plain) return line;
   buffer = printable(line);
   return buffer;
@@ -361,7 +367,8 @@ TextLine strip_prefixes(std::string_view line) {
         if (blank != std::string_view::npos && blank < 64) {
           std::string_view second = inner.substr(blank + 1);
           const size_t colon = second.find(": ");
-          if (colon != std::string_view::npos && colon < 64 && second.substr(0, colon).find(' ') == std::string_view::npos &&
+          if (colon != std::string_view::npos && colon < 64 &&
+              second.substr(0, colon).find(' ') == std::string_view::npos &&
               (second.starts_with("kernel: ") || second.substr(0, colon).ends_with("]")))
             taken = take_names(inner, out);
         }
@@ -370,7 +377,8 @@ TextLine strip_prefixes(std::string_view line) {
       if (!taken && indent == 0 && (c == 'W' || c == 'I' || c == 'E' || c == 'D')) {
         // tracing without a stamp: "WARN crate::mod: text"
         const size_t blank = inner.find(' ');
-        if (blank != std::string_view::npos && blank <= 5 && inner.find("::") != std::string_view::npos) taken = level(inner, out);
+        if (blank != std::string_view::npos && blank <= 5 && inner.find("::") != std::string_view::npos)
+          taken = level(inner, out);
       }
     } else {
       taken = ftrace(inner, out);

@@ -18,7 +18,7 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kBlock = 1u << 20;
-constexpr size_t kHead = 256u << 10;       // what decides whether the text is reversed
+constexpr size_t kHead = 256u << 10;        // what decides whether the text is reversed
 constexpr size_t kMaxTextLine = 64u << 10;  // the rest of a longer line is dropped
 constexpr size_t kMaxCompressedPipe = 512u << 20;
 
@@ -57,7 +57,9 @@ class Lines {
   }
 
  private:
-  void keep(std::string_view part) { part_.append(part.substr(0, kMaxTextLine - std::min(kMaxTextLine, part_.size()))); }
+  void keep(std::string_view part) {
+    part_.append(part.substr(0, kMaxTextLine - std::min(kMaxTextLine, part_.size())));
+  }
   const OnLine& on_line_;
   std::string part_;
 };
@@ -126,11 +128,19 @@ bool is_reversed(std::string_view head) {
       if (upper_then_lower) forward += 4;
       if (lower_then_upper) backward += 4;
     };
-    auto disabled = [](const std::string& t) { return t.starts_with("sched_ext: BPF scheduler \"") && t.find("disabled (") != t.npos; };
-    auto message = [](const std::string& t) { return t.starts_with("sched_ext: ") && !t.starts_with("sched_ext: BPF"); };
+    auto disabled = [](const std::string& t) {
+      return t.starts_with("sched_ext: BPF scheduler \"") && t.find("disabled (") != t.npos;
+    };
+    auto message = [](const std::string& t) {
+      return t.starts_with("sched_ext: ") && !t.starts_with("sched_ext: BPF");
+    };
     auto header = [](const std::string& t) { return t.find(" triggered exit kind ") != t.npos; };
-    auto reason = [](const std::string& t) { return t.ends_with(")") && t.find(" (") != t.npos && t.find('=') == t.npos; };
-    auto trace = [](const std::string& t) { return t == "Call Trace:" || t == "Backtrace:" || t == "<TASK>"; };
+    auto reason = [](const std::string& t) {
+      return t.ends_with(")") && t.find(" (") != t.npos && t.find('=') == t.npos;
+    };
+    auto trace = [](const std::string& t) {
+      return t == "Call Trace:" || t == "Backtrace:" || t == "<TASK>";
+    };
     auto frame = [](const std::string& t) { return parse_trace_frame(t).has_value(); };
     pair(disabled(previous) && message(text), message(previous) && disabled(text));
     pair(header(previous) && reason(text), reason(previous) && header(text));
@@ -149,7 +159,7 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
     if (!file) return Error::from_errno(path);
     fd = file.get();
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return Error::from_errno(path);
   if (S_ISDIR(info.st_mode)) return Error::invalid(path + ": is a folder");
   const bool regular = S_ISREG(info.st_mode) && ::lseek(fd, 0, SEEK_CUR) == 0;
@@ -173,14 +183,16 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
     return std::span<const uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   };
   const bool packed = stream_kind(bytes_of(head)) != StreamKind::kNone;
-  if (!packed && head.find('\0') != std::string::npos && std::count(head.begin(), head.end(), '\0') > static_cast<ptrdiff_t>(head.size() / 8))
+  if (!packed && head.find('\0') != std::string::npos &&
+      std::count(head.begin(), head.end(), '\0') > static_cast<ptrdiff_t>(head.size() / 8))
     return Error::invalid(path + ": is no text");
 
   if (!packed) {
     stats.reversed = is_reversed(head);
     if (stats.reversed && regular) {
       stats.bytes = static_cast<uint64_t>(info.st_size);
-      if (auto read = file_backwards(fd, stats.bytes, on_line); !read) return std::move(read).error().within(path);
+      if (auto read = file_backwards(fd, stats.bytes, on_line); !read)
+        return std::move(read).error().within(path);
       return stats;
     }
     std::string held;  // reversed, and no file
@@ -193,7 +205,8 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
       } else if (held.size() + next.size() <= kMaxHeld) {
         held += next;
       } else if (stats.notes.empty()) {
-        stats.notes.push_back("the text is reversed and cannot be read from its end: only its first 64 MiB were read");
+        stats.notes.push_back(
+            "the text is reversed and cannot be read from its end: only its first 64 MiB were read");
       }
       auto got = read_some(block.data(), kBlock);
       if (!got) return std::move(got).error();
@@ -216,7 +229,8 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
       auto got = read_some(block.data(), kBlock);
       if (!got) return std::move(got).error();
       if (*got == 0) break;
-      if (head.size() + *got > kMaxCompressedPipe) return Error::exhausted(path + ": more than 512 MiB of compressed data");
+      if (head.size() + *got > kMaxCompressedPipe)
+        return Error::exhausted(path + ": more than 512 MiB of compressed data");
       head.append(block.data(), *got);
     }
     compressed = bytes_of(head);

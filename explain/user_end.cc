@@ -41,14 +41,17 @@ std::string_view plain_message(std::string_view text) {
   return text;
 }
 
-bool scheduler_name(std::string_view name) { return name.starts_with("scx") || name.starts_with("sched_ext"); }
+bool scheduler_name(std::string_view name) {
+  return name.starts_with("scx") || name.starts_with("sched_ext");
+}
 
 // "scx_x[114]: segfault at 0 ip …", "traps: scx_x[12] general protection fault ip:…"
 std::optional<UserEnd> signal_line(std::string_view text) {
   if (text.starts_with("traps: ")) text.remove_prefix(7);
   const size_t open = text.find('[');
   const size_t close = text.find(']', open == std::string_view::npos ? 0 : open);
-  if (open == std::string_view::npos || close == std::string_view::npos || open == 0 || open > 32) return std::nullopt;
+  if (open == std::string_view::npos || close == std::string_view::npos || open == 0 || open > 32)
+    return std::nullopt;
   std::string_view rest = text.substr(close + 1);
   if (rest.starts_with(":")) rest.remove_prefix(1);
   rest = trim(rest);
@@ -109,7 +112,8 @@ bool UserEndScanner::line(std::string_view text) {
       if (indented && best_->kind == UserEndKind::kError && best_->chain.size() < kMaxCauses) {
         std::string_view cause = line;
         const size_t colon = cause.find(": ");
-        if (colon != std::string_view::npos && colon <= 2 && is_digit(cause.front())) cause = cause.substr(colon + 2);
+        if (colon != std::string_view::npos && colon <= 2 && is_digit(cause.front()))
+          cause = cause.substr(colon + 2);
         best_->chain.push_back(cut_text(cause));
         expect_ = Expect::kCauses;
         return true;
@@ -156,7 +160,8 @@ bool UserEndScanner::starts(std::string_view line) {
     }
     return true;
   }
-  if (const std::string_view type = behind(line, "terminate called after throwing an instance of '"); !type.empty()) {
+  if (const std::string_view type = behind(line, "terminate called after throwing an instance of '");
+      !type.empty()) {
     end.kind = UserEndKind::kAbort;
     end.what = "aborted by an exception " + cut_text(type.substr(0, type.find('\'')));
     offer(std::move(end));
@@ -171,7 +176,8 @@ bool UserEndScanner::starts(std::string_view line) {
     return true;
   }
   // "scx_x: file.c:12: function: Assertion `x' failed."
-  if (const size_t assertion = line.find(": Assertion `"); assertion != std::string_view::npos && in(line, "' failed")) {
+  if (const size_t assertion = line.find(": Assertion `");
+      assertion != std::string_view::npos && in(line, "' failed")) {
     end.kind = UserEndKind::kAbort;
     end.what = "assertion failed";
     end.message = cut_text(line.substr(assertion + 12, line.find("' failed") - assertion - 11));
@@ -187,9 +193,17 @@ bool UserEndScanner::starts(std::string_view line) {
     offer(std::move(end));
     return true;
   }
-  static constexpr std::string_view kGlibc[] = {
-      "double free or corruption", "free(): ",  "malloc(): ", "malloc_consolidate(): ", "realloc(): ", "corrupted size vs. prev_size",
-      "corrupted double-linked",   "munmap_chunk(): ", "*** stack smashing detected", "*** buffer overflow detected", "pthread_mutex_lock.c"};
+  static constexpr std::string_view kGlibc[] = {"double free or corruption",
+                                                "free(): ",
+                                                "malloc(): ",
+                                                "malloc_consolidate(): ",
+                                                "realloc(): ",
+                                                "corrupted size vs. prev_size",
+                                                "corrupted double-linked",
+                                                "munmap_chunk(): ",
+                                                "*** stack smashing detected",
+                                                "*** buffer overflow detected",
+                                                "pthread_mutex_lock.c"};
   for (std::string_view known : kGlibc) {
     if (!line.starts_with(known)) continue;
     end.kind = UserEndKind::kAbort;

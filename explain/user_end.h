@@ -25,9 +25,9 @@ struct UserEnd {
   std::string message;  // "No debugfs mount found"
   std::string file;     // where the program says that it was; empty: not told
   uint32_t line = 0;
-  std::string function;             // of an assertion or a core dump's innermost frame
-  std::string program;              // "scx_lavd"; empty: not told
-  std::vector<std::string> chain;   // causes, outermost first, without `message`
+  std::string function;            // of an assertion or a core dump's innermost frame
+  std::string program;             // "scx_lavd"; empty: not told
+  std::vector<std::string> chain;  // causes, outermost first, without `message`
 };
 
 class UserEndScanner {

@@ -57,7 +57,8 @@ TEST(StampApart, EventsOfARealAttackAreRefused) {
 TEST(PayloadType, AnEventThatDoesNotTellItsPayloadIsRefused) {
   FlatBufferBuilder fbb;
   const auto text = fbb.CreateString("text");
-  Bytes bytes = finish_event(fbb, Payload::SchedulerLine, CreateSchedulerLine(fbb, OutputStream::Stdout, text).Union());
+  Bytes bytes =
+      finish_event(fbb, Payload::SchedulerLine, CreateSchedulerLine(fbb, OutputStream::Stdout, text).Union());
   const size_t entry = root_vtable_entry(bytes, 3);
   bytes[entry] = bytes[entry + 1] = 0;  // absent, so NONE
   ASSERT_TRUE(flatbuffers_accepts(bytes));

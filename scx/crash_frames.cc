@@ -195,11 +195,12 @@ std::string_view callback_called_by(std::string_view function) {
   struct Call {
     std::string_view function, callback;
   };
-  static constexpr Call kCalls[] = {
-      {"do_enqueue_task", "enqueue"},  {"scx_do_enqueue_task", "enqueue"}, {"balance_one", "dispatch"},
-      {"balance_scx", "dispatch"},     {"do_pick_task_scx", "dispatch"},   {"pick_task_scx", "dispatch"},
-      {"finish_dispatch", "dispatch"}, {"flush_dispatch_buf", "dispatch"}, {"select_task_rq_scx", "select_cpu"},
-      {"scx_init_task", "init_task"},  {"scx_enable_workfn", "init"},      {"scx_root_enable_workfn", "init"}};
+  static constexpr Call kCalls[] = {{"do_enqueue_task", "enqueue"},       {"scx_do_enqueue_task", "enqueue"},
+                                    {"balance_one", "dispatch"},          {"balance_scx", "dispatch"},
+                                    {"do_pick_task_scx", "dispatch"},     {"pick_task_scx", "dispatch"},
+                                    {"finish_dispatch", "dispatch"},      {"flush_dispatch_buf", "dispatch"},
+                                    {"select_task_rq_scx", "select_cpu"}, {"scx_init_task", "init_task"},
+                                    {"scx_enable_workfn", "init"},        {"scx_root_enable_workfn", "init"}};
   function = base_function(function);
   for (const Call& call : kCalls)
     if (function == call.function) return call.callback;

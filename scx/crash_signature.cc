@@ -34,7 +34,8 @@ size_t take_task(std::string_view text, size_t open, std::string* out) {
   const size_t from = open > kMaxComm + 10 ? open - kMaxComm - 10 : 0;
   const std::string_view before = text.substr(from, open - from);
   size_t blanks = std::string_view::npos;
-  for (std::string_view word : {" for ", " of ", " by ", " from ", " task ", " to ", ": ", " disabled ", "("}) {
+  for (std::string_view word :
+       {" for ", " of ", " by ", " from ", " task ", " to ", ": ", " disabled ", "("}) {
     const size_t at = before.rfind(word);
     if (at == std::string_view::npos) continue;
     const std::string_view comm = trim(before.substr(at + word.size()));
@@ -45,7 +46,8 @@ size_t take_task(std::string_view text, size_t open, std::string* out) {
   if (blanks == std::string_view::npos) blanks = 0;
   size_t start = out->size();
   for (;;) {
-    while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=') --start;
+    while (start > 0 && !space((*out)[start - 1]) && (*out)[start - 1] != '(' && (*out)[start - 1] != '=')
+      --start;
     if (blanks == 0 || start == 0 || (*out)[start - 1] != ' ') break;
     --blanks;
     --start;
@@ -60,12 +62,14 @@ size_t take_task(std::string_view text, size_t open, std::string* out) {
 // path with a file's name and line begins at `at`; else `at`.
 size_t last_part(std::string_view text, size_t at) {
   size_t end = at, slash = at, dot = at;
-  while (end < text.size() && (word(text[end]) || text[end] == '/' || text[end] == '.' || text[end] == '-' || text[end] == '+')) {
+  while (end < text.size() &&
+         (word(text[end]) || text[end] == '/' || text[end] == '.' || text[end] == '-' || text[end] == '+')) {
     if (text[end] == '/') slash = end + 1;
     if (text[end] == '.') dot = end;
     ++end;
   }
-  const bool file = slash > at && dot > slash && end + 1 < text.size() && text[end] == ':' && is_digit(text[end + 1]);
+  const bool file =
+      slash > at && dot > slash && end + 1 < text.size() && text[end] == ':' && is_digit(text[end + 1]);
   return file ? slash : at;
 }
 
@@ -120,7 +124,8 @@ std::string normalize_crash_message(std::string_view text) {
         is_hex_digit(text[i + 2])) {
       size_t end = i + 2;
       while (end < text.size() && is_hex_digit(text[end])) ++end;
-      out += end - i == 18 && text[i + 2] == 'f' ? "ADDR" : "N";  // of the kernel; any other number varies in length
+      out += end - i == 18 && text[i + 2] == 'f' ? "ADDR"
+                                                 : "N";  // of the kernel; any other number varies in length
       i = end;
       continue;
     }

@@ -72,14 +72,15 @@ FaultHead of(FaultKind kind, std::string title) {
 
 std::optional<FaultHead> warning(std::string_view rest) {
   static constexpr std::string_view kLockdep[] = {
-      "possible ",       "inconsistent lock", "suspicious rcu", "bad unlock",     "bad contention",
-      "held lock freed", "lock held when",    "nested lock",    "hardirq-safe",   "softirq-safe",
-      "locking bug",     "chain_key",         "softirq-",       "hardirq-",       "irq lock"};
+      "possible ",       "inconsistent lock", "suspicious rcu", "bad unlock",   "bad contention",
+      "held lock freed", "lock held when",    "nested lock",    "hardirq-safe", "softirq-safe",
+      "locking bug",     "chain_key",         "softirq-",       "hardirq-",     "irq lock"};
   const std::string low = lower(rest.substr(0, 64));
   if (rest.starts_with("CPU: ")) {
     FaultHead head = of(FaultKind::Warning, "warning");
     set_cpu(head, word(rest.substr(5)));
-    if (auto pid = leading_number(word(after(rest, "PID: ")))) head.pid = static_cast<int>(std::min<uint64_t>(*pid, INT32_MAX));
+    if (auto pid = leading_number(word(after(rest, "PID: "))))
+      head.pid = static_cast<int>(std::min<uint64_t>(*pid, INT32_MAX));
     std::string_view place = after(rest, " at ");
     const std::string_view source = word(place);
     if (place.empty()) return std::nullopt;
@@ -117,11 +118,13 @@ std::optional<FaultHead> warning(std::string_view rest) {
 FaultHead soft_lockup(std::string_view text) {
   FaultHead head = of(FaultKind::SoftLockup, "soft lockup");
   set_cpu(head, after(text, "CPU#"));
-  head.seconds = static_cast<uint32_t>(std::min<uint64_t>(leading_number(after(text, "stuck for ")).value_or(0), UINT32_MAX));
+  head.seconds = static_cast<uint32_t>(
+      std::min<uint64_t>(leading_number(after(text, "stuck for ")).value_or(0), UINT32_MAX));
   const size_t open = text.rfind('['), colon = text.rfind(':');
   if (open != std::string_view::npos && colon != std::string_view::npos && colon > open) {
     head.comm = text.substr(open + 1, colon - open - 1);
-    if (auto pid = leading_number(text.substr(colon + 1))) head.pid = static_cast<int>(std::min<uint64_t>(*pid, INT32_MAX));
+    if (auto pid = leading_number(text.substr(colon + 1)))
+      head.pid = static_cast<int>(std::min<uint64_t>(*pid, INT32_MAX));
   }
   return head;
 }
@@ -155,12 +158,14 @@ FaultHead sanitizer(FaultKind kind, std::string_view rest) {
 
 std::optional<FaultHead> bug(std::string_view rest, std::string_view whole) {
   if (rest.starts_with("KASAN: ")) return sanitizer(FaultKind::Kasan, rest.substr(7));
-  if (rest.starts_with("KMSAN: ") || rest.starts_with("KCSAN: ")) return sanitizer(FaultKind::Kasan, rest.substr(7));
+  if (rest.starts_with("KMSAN: ") || rest.starts_with("KCSAN: "))
+    return sanitizer(FaultKind::Kasan, rest.substr(7));
   if (rest.starts_with("KFENCE: ")) return sanitizer(FaultKind::Kfence, rest.substr(8));
   if (rest.starts_with("soft lockup")) return soft_lockup(whole);
   if (rest.starts_with("workqueue lockup")) {
     FaultHead head = of(FaultKind::WorkqueueLockup, "workqueue lockup");
-    head.seconds = static_cast<uint32_t>(std::min<uint64_t>(leading_number(after(rest, "stuck for ")).value_or(0), UINT32_MAX));
+    head.seconds = static_cast<uint32_t>(
+        std::min<uint64_t>(leading_number(after(rest, "stuck for ")).value_or(0), UINT32_MAX));
     set_cpu(head, after(rest, "cpus="));
     return head;
   }
@@ -185,10 +190,12 @@ std::optional<FaultHead> bug(std::string_view rest, std::string_view whole) {
     return of(FaultKind::Oops, "NULL pointer dereference");
   if (rest.starts_with("unable to handle page fault") || rest.starts_with("unable to handle kernel paging"))
     return of(FaultKind::Oops, "page fault");
-  if (rest.starts_with("unable to handle")) return of(FaultKind::Oops, title_of(rest.substr(0, rest.find(" at "))));
+  if (rest.starts_with("unable to handle"))
+    return of(FaultKind::Oops, title_of(rest.substr(0, rest.find(" at "))));
   if (rest.find("stack guard page") != std::string_view::npos) return of(FaultKind::Oops, "stack overflow");
   if (rest.starts_with("using ") && rest.find("preemptible") != std::string_view::npos) {
-    FaultHead head = of(FaultKind::OtherBug, std::string(rest.substr(0, rest.find(" [")).substr(0, kMaxTitle)));
+    FaultHead head =
+        of(FaultKind::OtherBug, std::string(rest.substr(0, rest.find(" [")).substr(0, kMaxTitle)));
     if (auto who = parse_task_slash(trim(after(rest, "code: ")))) {
       head.comm = who->comm;
       head.pid = who->pid;
@@ -207,7 +214,8 @@ std::optional<FaultHead> die_line(std::string_view text) {
   const size_t colon = text.rfind(": ", mark);
   if (!number || colon == std::string_view::npos) return std::nullopt;
   const std::string_view code = text.substr(colon + 2, mark - colon - 2);
-  if (code.size() < 4 || code.size() > 16 || !std::all_of(code.begin(), code.end(), is_hex_digit)) return std::nullopt;
+  if (code.size() < 4 || code.size() > 16 || !std::all_of(code.begin(), code.end(), is_hex_digit))
+    return std::nullopt;
   std::string_view what = text.substr(0, colon);
   for (std::string_view lead : {"Internal error: ", "Oops: ", "traps: ", "Oops - "})
     if (what.starts_with(lead)) what.remove_prefix(lead.size());
@@ -229,7 +237,8 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
   text = trim(text);
   if (text.size() < 6 || text.size() > 4096) return std::nullopt;
   // Cheap first: nearly every line is none of these.
-  static constexpr std::string_view kSubsystems[] = {"watchdog: ", "NMI watchdog: ", "rcu: ", "traps: ", "hung_task: ", "CFI: "};
+  static constexpr std::string_view kSubsystems[] = {
+      "watchdog: ", "NMI watchdog: ", "rcu: ", "traps: ", "hung_task: ", "CFI: "};
   const std::string_view whole = text;
   for (std::string_view prefix : kSubsystems)
     if (text.starts_with(prefix)) text = trim(text.substr(prefix.size()));
@@ -247,7 +256,8 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
         if (is_user_fault(text)) return std::nullopt;
         return bug(text.substr(5), whole);
       }
-      if (text.starts_with("BUG ") && text.find("ainted): ") != std::string_view::npos)  // "BUG kmalloc-64 (Not tainted): …"
+      if (text.starts_with("BUG ") &&
+          text.find("ainted): ") != std::string_view::npos)  // "BUG kmalloc-64 (Not tainted): …"
         return of(FaultKind::OtherBug, title_of(after(text, "ainted): ")));
       break;
     case '[':
@@ -298,7 +308,8 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
       }
       break;
     case 'l':
-      if (text.starts_with("list_add ") || text.starts_with("list_add corruption") || text.starts_with("list_del corruption"))
+      if (text.starts_with("list_add ") || text.starts_with("list_add corruption") ||
+          text.starts_with("list_del corruption"))
         return of(FaultKind::ListCorruption, title_of(text.substr(0, text.find_first_of(".,"))));
       break;
     case 'C':

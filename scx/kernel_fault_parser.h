@@ -37,7 +37,7 @@ class KernelFaultParser {
   bool just_opened() const { return open_ && open_->line == line_; }
   // What is open now, for who cannot wait for its end. Null: nothing is.
   const KernelFaultT* current() const { return open_ ? &open_->fault : nullptr; }
-  uint64_t fed() const { return line_; }  // lines, as ReadFault::line counts them
+  uint64_t fed() const { return line_; }         // lines, as ReadFault::line counts them
   uint64_t dropped() const { return dropped_; }  // complete, but nobody took the ones before
 
   static constexpr size_t kMaxWaiting = 64;    // complete ones that were not taken yet

@@ -94,7 +94,8 @@ void classify_objection(LoadFailure& f) {
   if (contains(r, "is referenced but wasn't resolved") || r.starts_with("calling kernel function")) {
     f.symbol = r.starts_with("calling") ? std::string(word_at(r, 24)) : quoted(r, 0);
     if (!r.starts_with("calling")) f.cause = LoadCause::kMissingKfunc;
-  } else if (contains(r, "cannot use helper") || r.starts_with("unknown func") || contains(r, "helper call is not allowed")) {
+  } else if (contains(r, "cannot use helper") || r.starts_with("unknown func") ||
+             contains(r, "helper call is not allowed")) {
     f.cause = LoadCause::kHelper;
     const size_t at = r.find("helper ") != r.npos ? r.find("helper ") + 7 : 13;
     f.symbol = word_at(r, at);
@@ -182,7 +183,8 @@ void LoadFailureScanner::begin_log(std::string program) {
 void LoadFailureScanner::end_log() {
   in_log_ = false;
   if (current_.program.empty()) current_.program = load_program_;
-  if (!load_error_.empty() && (load_program_.empty() || load_program_ == current_.program)) current_.error = load_error_;
+  if (!load_error_.empty() && (load_program_.empty() || load_program_ == current_.program))
+    current_.error = load_error_;
   classify_objection(current_);
   if (current_.reason.empty() && log_over_) current_.cause = LoadCause::kErrno;
   if (current_.reason.empty()) current_.reason = current_.error;
@@ -227,7 +229,8 @@ bool LoadFailureScanner::line(std::string_view text) {
   if (prog != text.npos && (contains(text, "load failed: ") || contains(text, "failed to load: "))) {
     load_error_ = clipped(text.substr(text.rfind(": ") + 2));
     load_program_ = quoted(text, prog);
-    if (best_ && best_->program.empty() && weight(best_->cause) >= weight(LoadCause::kCutLog) && libbpf != text.npos) {
+    if (best_ && best_->program.empty() && weight(best_->cause) >= weight(LoadCause::kCutLog) &&
+        libbpf != text.npos) {
       best_->program = load_program_;  // its log came before, without its first line
       best_->error = load_error_;
     }
@@ -243,10 +246,11 @@ bool LoadFailureScanner::line(std::string_view text) {
 }
 
 bool LoadFailureScanner::libbpf_line(std::string_view message) {
-  static constexpr std::string_view kFailures[] = {"not found", "failed",       "can't",        "cannot", "Cannot",
-                                                   "invalid",   "unsupported",  "incompatible", "Error",  "missing"};
-  static constexpr std::string_view kHarmless[] = {"skipping", "ignor", "falling back", "failed to load object",
-                                                   "BTF object #", "btf: type ["};
+  static constexpr std::string_view kFailures[] = {"not found", "failed",  "can't",       "cannot",
+                                                   "Cannot",    "invalid", "unsupported", "incompatible",
+                                                   "Error",     "missing"};
+  static constexpr std::string_view kHarmless[] = {
+      "skipping", "ignor", "falling back", "failed to load object", "BTF object #", "btf: type ["};
   auto says = [&](std::string_view word) { return contains(message, word); };
   if (std::none_of(std::begin(kFailures), std::end(kFailures), says) ||
       std::any_of(std::begin(kHarmless), std::end(kHarmless), says))
@@ -261,8 +265,8 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
   } else if (const size_t member = message.find("Cannot find member "); member != message.npos) {
     failure.cause = LoadCause::kMissingMember;
     failure.symbol = word_at(message, member + 19);
-  } else if (contains(message, "failed to find valid kernel BTF") || contains(message, "Error loading vmlinux BTF") ||
-             contains(message, "kernel BTF is missing")) {
+  } else if (contains(message, "failed to find valid kernel BTF") ||
+             contains(message, "Error loading vmlinux BTF") || contains(message, "kernel BTF is missing")) {
     failure.cause = LoadCause::kNoBtf;
     failure.symbol.clear();
   } else if (message.starts_with("map '") && contains(message, "create")) {
@@ -280,8 +284,8 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
 // What the scheduler's own program says: "Error: Failed to load BPF program", then "Operation not supported (os error 95)".
 bool LoadFailureScanner::process_line(std::string_view text) {
   const bool failed = contains(text, "ailed to ") || contains(text, "rror");
-  if (failed && (contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") || contains(text, "struct ops") ||
-                 contains(text, "struct_ops"))) {
+  if (failed && (contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") ||
+                 contains(text, "struct ops") || contains(text, "struct_ops"))) {
     stage_ = contains(text, "attach") ? "attach" : "load";
   }
   LoadFailure failure;
@@ -324,7 +328,8 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     current_.reason = clipped(text);
   } else if (!followed_) {
     // The line that follows says what was expected, or who called; not the explanations that 7.3 adds.
-    if ((text.front() >= 'a' && text.front() <= 'z') || text.starts_with("Caller ")) current_.reason += "; " + clipped(text);
+    if ((text.front() >= 'a' && text.front() <= 'z') || text.starts_with("Caller "))
+      current_.reason += "; " + clipped(text);
     followed_ = true;
   }
 }

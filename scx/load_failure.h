@@ -13,13 +13,13 @@ namespace ktstr {
 
 enum class LoadCause : uint8_t {
   kOther,
-  kErrno,            // nothing but an errno
-  kMap,              // a map could not be created
-  kPermission,       // EPERM
-  kNotSupported,     // EOPNOTSUPP, and no reason for it
-  kBusy,             // attach: EBUSY, another scheduler
-  kAttachNull,       // attach returned NULL, and no errno
-  kNoBtf,            // the kernel has no BTF
+  kErrno,         // nothing but an errno
+  kMap,           // a map could not be created
+  kPermission,    // EPERM
+  kNotSupported,  // EOPNOTSUPP, and no reason for it
+  kBusy,          // attach: EBUSY, another scheduler
+  kAttachNull,    // attach returned NULL, and no errno
+  kNoBtf,         // the kernel has no BTF
   kMissingKfunc,
   kMissingMember,    // of a struct_ops type
   kMissingVariable,  // a kernel variable, or a kconfig value
@@ -31,14 +31,16 @@ enum class LoadCause : uint8_t {
 
 struct LoadFailure {
   LoadCause cause = LoadCause::kOther;
-  std::string program;  // refused program; empty when something else than a program failed, or its name is cut off
-  std::string reason;   // "R1 invalid mem access 'scalar'", "extern (func ksym) 'x': not found in kernel ..."
-  std::string insn;     // verifier's last instruction line: "23: (79) r1 = *(u64 *)(r1 +0)"
-  std::string source;   // source text of that instruction
-  std::string where;    // "scx_x.bpf.c:61"
-  std::string symbol;   // kfunc, member, variable, helper or map
-  std::string function; // global function that the verifier was checking; empty: the program itself, or not told
-  std::string error;    // errno of the failed load, as it was printed: "-EACCES"
+  std::string
+      program;  // refused program; empty when something else than a program failed, or its name is cut off
+  std::string reason;  // "R1 invalid mem access 'scalar'", "extern (func ksym) 'x': not found in kernel ..."
+  std::string insn;    // verifier's last instruction line: "23: (79) r1 = *(u64 *)(r1 +0)"
+  std::string source;  // source text of that instruction
+  std::string where;   // "scx_x.bpf.c:61"
+  std::string symbol;  // kfunc, member, variable, helper or map
+  std::string
+      function;  // global function that the verifier was checking; empty: the program itself, or not told
+  std::string error;  // errno of the failed load, as it was printed: "-EACCES"
 };
 
 // Fed every line of the scheduler's log; keeps a few strings.
@@ -63,9 +65,9 @@ class LoadFailureScanner {
   std::string stage_;                      // "load", "attach": what the program says it failed to do
   std::array<std::string, 2> last_;        // lines before, for a log whose beginning is cut off
   bool in_log_ = false;
-  bool headless_ = false;                  // its beginning is cut off: any line may end it
-  bool log_over_ = false;                  // "processed N insns" was seen
-  bool followed_ = false;                  // the line after the objection was taken
+  bool headless_ = false;  // its beginning is cut off: any line may end it
+  bool log_over_ = false;  // "processed N insns" was seen
+  bool followed_ = false;  // the line after the objection was taken
 };
 
 }  // namespace ktstr

@@ -83,7 +83,8 @@ bool ScxDump::task_line(std::string_view text) {
     t.remove_prefix(1);
   }
   // The letters of task_state_to_char(). The CPU's line above may be cut off, and the indentation lost.
-  if (t.size() < 6 || t[1] != ' ' || std::string_view("RSDTtXZPIWNK").find(t[0]) == std::string_view::npos) return false;
+  if (t.size() < 6 || t[1] != ' ' || std::string_view("RSDTtXZPIWNK").find(t[0]) == std::string_view::npos)
+    return false;
   task.state = t[0];
   t = t.substr(2);
   const size_t space = t.rfind(' ');

@@ -59,7 +59,8 @@ void ScxExitParser::feed(std::string_view line, const DumpContext& context) {
         expect_ = Expect::kFrames;
         return;
       }
-      if (text == "CPU states" || (text.starts_with("CPU ") && text.find(": nr_run=") != std::string_view::npos)) {
+      if (text == "CPU states" ||
+          (text.starts_with("CPU ") && text.find(": nr_run=") != std::string_view::npos)) {
         split_reason(reason_line_, exits_.back());
         expect_ = Expect::kHeader;
         return;

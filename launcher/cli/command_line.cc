@@ -178,8 +178,9 @@ Runner add_replay(CLI::App& command, const Argv&) {
 Runner add_explain(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ExplainCommandOptions>();
   command
-      .add_option("FILE", options->files,
-                  "dmesg, journal, scheduler output, a paste of them, gz/xz/zst, events.ktlog; -: standard input")
+      .add_option(
+          "FILE", options->files,
+          "dmesg, journal, scheduler output, a paste of them, gz/xz/zst, events.ktlog; -: standard input")
       ->required();
   command.add_flag("--json", options->json, "one JSON object a file (docs/explain.md)");
   command.add_option("--log", options->log, "keep lines and crashes as an event log");

@@ -98,7 +98,8 @@ Result<ExplainedText> explain_file(const std::string& path, ImportLog* log) {
   if (!stats) return std::move(stats).error();
   journal.finish(on_text);
   ExplainedText out = explainer.finish(path == "-" ? "standard input" : path);
-  if (stats->reversed) out.notes.push_back("the text has its newest line first: line numbers count from its end");
+  if (stats->reversed)
+    out.notes.push_back("the text has its newest line first: line numbers count from its end");
   for (std::string& note : stats->notes) out.notes.push_back(std::move(note));
   return out;
 }
@@ -126,7 +127,8 @@ int explain_command(const ExplainCommandOptions& options) {
     }
   }
   if (log) {
-    if (auto closed = log->finish(); !closed) return report_error(closed.error(), exit_code(ExitCode::kInfrastructure));
+    if (auto closed = log->finish(); !closed)
+      return report_error(closed.error(), exit_code(ExitCode::kInfrastructure));
   }
   return code;
 }

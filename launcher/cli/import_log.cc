@@ -80,7 +80,8 @@ void ImportLog::line(std::string_view raw, LineRole role) {
 void ImportLog::incident(const Incident& incident) {
   if (incident.kind == IncidentKind::kFault) return add(KernelFaultT(incident.fault));
   if (incident.kind != IncidentKind::kExit || !incident.exit.is_error()) return;
-  CrashDetectedT crash = to_crash(ScxWords::Error{incident.exit, incident.dump ? "sched_ext_dump" : "console"});
+  CrashDetectedT crash =
+      to_crash(ScxWords::Error{incident.exit, incident.dump ? "sched_ext_dump" : "console"});
   if (crash.ops_name.empty()) crash.ops_name = incident.running_ops;
   add(std::move(crash), incident.exit.guest_ns);
 }

@@ -20,8 +20,8 @@ inline bool flatbuffers_accepts(const Bytes& bytes) {
   return VerifyEventBuffer(verifier);
 }
 
-inline Bytes finish_event(flatbuffers::FlatBufferBuilder& fbb, Payload type, flatbuffers::Offset<void> payload,
-                          const char* run_id = "run") {
+inline Bytes finish_event(flatbuffers::FlatBufferBuilder& fbb, Payload type,
+                          flatbuffers::Offset<void> payload, const char* run_id = "run") {
   const auto run = fbb.CreateString(run_id), source = fbb.CreateString("guest");
   const Stamp stamp(0, 0, 0, Vm::Host, 0);
   FinishEventBuffer(fbb, CreateEvent(fbb, &stamp, run, source, type, payload));
@@ -74,12 +74,14 @@ inline std::vector<Bytes> stamps_over_another_part(const char* run_id) {
     flatbuffers::FlatBufferBuilder fbb;
     const auto text = fbb.CreateString("a line of the scheduler");
     for (Bytes& bent : with_the_stamp_everywhere(
-             finish_event(fbb, Payload::SchedulerLine, CreateSchedulerLine(fbb, OutputStream::Stdout, text).Union(), run_id)))
+             finish_event(fbb, Payload::SchedulerLine,
+                          CreateSchedulerLine(fbb, OutputStream::Stdout, text).Union(), run_id)))
       all.push_back(std::move(bent));
   }
   {
     flatbuffers::FlatBufferBuilder fbb;
-    const std::vector<flatbuffers::Offset<flatbuffers::String>> argv{fbb.CreateString("scx_x"), fbb.CreateString("-v")};
+    const std::vector<flatbuffers::Offset<flatbuffers::String>> argv{fbb.CreateString("scx_x"),
+                                                                     fbb.CreateString("-v")};
     const auto vector = fbb.CreateVector(argv);
     SchedulerStartedBuilder started(fbb);
     started.add_argv(vector);
