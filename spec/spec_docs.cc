@@ -184,11 +184,18 @@ std::string takes_text(const Attribute& attribute) {
   }
 }
 
+// A bar ends a cell.
+std::string in_cell(std::string_view text) {
+  std::string out;
+  for (char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
+  return out;
+}
+
 std::string markdown_table(std::span<const Attribute> attributes) {
   std::string out = "| attribute | default | takes | meaning |\n|---|---|---|---|\n";
   for (const Attribute& attribute : attributes)
     out += "| `" + std::string(attribute.name) + "` | " + built_in_text(attribute) + " | " +
-           takes_text(attribute) + " | " + std::string(attribute.doc) + " |\n";
+           takes_text(attribute) + " | " + in_cell(attribute.doc) + " |\n";
   return out;
 }
 

@@ -49,7 +49,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       .add_option(
           "-E,--filter", options->filters,
           "run only the tests that match: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
-          "not; several: a test may match any")
+          "not; given several times, a test runs if it matches one of them")
       ->allow_extra_args(false);
   command
       .add_option("--kernel", options->kernels,
@@ -63,7 +63,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       ->capture_default_str();
   command.add_option("--out", options->out, "folder for logs and reports");
   command.add_option("--listen", options->listen,
-                     "tcp://HOST:PORT: let remote clients with a key watch and add (PORT and the next two)");
+                     "tcp://HOST:PORT: remote clients that have a key can read events and add their own (uses PORT, PORT+1, PORT+2)");
   command.add_flag(
       "--embed", options->embed,
       "put scheduler, libraries, payloads, files and spec into the log, for `repro` on another host");
@@ -270,7 +270,7 @@ FolderOptions folder_options() {
 namespace {
 
 int run_verb(int argc, char** argv) {
-  CLI::App app("ktstr: why did the scheduler die?", "ktstr-launch");
+  CLI::App app("ktstr: find out why a sched_ext scheduler failed", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
   app.require_subcommand(1);
   app.footer(kFooter);

@@ -15,7 +15,7 @@
 
 namespace ktstr {
 
-// The suite that carries kernels with sched_ext for stable hosts (shared/facts.md 1).
+// The suite that carries kernels with sched_ext for stable hosts.
 inline constexpr char kKernelSuite[] = "trixie-backports";
 inline constexpr char kKernelFlavour[] = "cloud-amd64";
 
