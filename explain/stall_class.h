@@ -55,7 +55,5 @@ StallVerdict classify_stall(const StallFacts& facts);
 
 // CPU that a per-CPU kernel thread is bound to, by its name: "kworker/10:1", "ksoftirqd/2". -1: it is none.
 int bound_by_name(std::string_view comm);
-// Bits of a mask as the kernel prints it: "ff,00000001". At most 8192; empty: no mask.
-std::vector<unsigned> mask_cpus(std::string_view mask);
 
 }  // namespace ktstr

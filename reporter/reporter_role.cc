@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "base/log.h"
 #include "base/small_files.h"
 #include "base/text.h"

@@ -9,6 +9,7 @@
 #include <exception>
 
 #include "base/standard_fds.h"
+#include "schemas/exit_code.h"
 #include "schemas/helper_flags.h"
 #include "sdk/body_context.h"
 #include "sdk/registry.h"

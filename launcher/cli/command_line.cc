@@ -63,7 +63,8 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       ->capture_default_str();
   command.add_option("--out", options->out, "folder for logs and reports");
   command.add_option("--listen", options->listen,
-                     "tcp://HOST:PORT: remote clients that have a key can read events and add their own (uses PORT, PORT+1, PORT+2)");
+                     "tcp://HOST:PORT: remote clients that have a key can read events and add their own "
+                     "(uses PORT, PORT+1, PORT+2)");
   command.add_flag(
       "--embed", options->embed,
       "put scheduler, libraries, payloads, files and spec into the log, for `repro` on another host");
