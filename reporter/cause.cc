@@ -188,11 +188,11 @@ std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
 }
 
 // The kfunc that the load failed at, if it is one that the kernel's BTF describes wrongly.
-const std::string* damaged_kfunc(const RunModel& model, const LoadFailure& load) {
+const std::string* damaged_kfunc(const RunModel& model, const VmRecord& vm) {
   if (!model.run().kernel) return nullptr;
   for (const std::string& name : model.run().kernel->damaged_kfuncs)
-    for (const std::string* said : {&load.reason, &load.insn, &load.source})
-      if (said->find(name) != std::string::npos) return &name;
+    for (const std::string& said : vm.scheduler.kfunc_complaints)
+      if (said.find(name) != std::string::npos) return &name;
   return nullptr;
 }
 
@@ -206,8 +206,8 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
             "scheduler could not be started"};
   auto load = vm.scheduler.load.failure();
   bool refused = load && !(exit && exit->signal) && !(exit && exit->requested && load->program.empty());
-  const std::string* damaged = load ? damaged_kfunc(model, *load) : nullptr;
-  if (refused && damaged)
+  const std::string* damaged = damaged_kfunc(model, vm);
+  if (damaged && (refused || (exit && !exit->requested)))
     return {FailureKind::kKernelDamaged,
             fmt::format(
                 "kernel {} cannot load scheduler {}: its BTF describes {} wrongly ({} kfuncs in all), so the "

@@ -5,6 +5,17 @@
 #include "schemas/unpack.h"
 
 namespace ktstr {
+namespace {
+
+// libbpf: "func_proto [551] incompatible with vmlinux"; the verifier: "cannot find function NAME_impl in BTF"; scx_utils:
+// "malformed scx kfunc prototype(s): NAME, …".
+bool complains_of_kfunc(std::string_view text) {
+  return text.find("scx") != text.npos &&
+         (text.find("incompatible with vmlinux") != text.npos || text.find("_impl in BTF") != text.npos ||
+          text.find("malformed") != text.npos);
+}
+
+}  // namespace
 
 void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
   switch (event.type()) {
@@ -47,6 +58,8 @@ void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
 void SchedulerRecord::fold_line(const SchedulerLine& line) {
   const std::string_view text = str(line.text());
   if (!attached) load.line(text);
+  if (!attached && complains_of_kfunc(text) && kfunc_complaints.size() < 8)
+    kfunc_complaints.emplace_back(text.substr(0, 2048));
   if (line.stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
     last_stderr_line.assign(text.substr(0, 512));
 }

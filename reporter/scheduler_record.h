@@ -39,6 +39,8 @@ struct SchedulerRecord {
   ScxWords words;  // dump, console and scheduler output about the scheduler's end
   LoadFailureScanner load;
   std::string last_stderr_line;  // of the scheduler: its own complaint
+  // Lines from before the attach in which libbpf, the verifier or the scheduler rejects the prototype of a kfunc.
+  std::vector<std::string> kfunc_complaints;
 
  private:
   void gone(Stage stage) {

@@ -161,6 +161,9 @@ int run_command(const RunCommandOptions& options) {
   if (auto failure = prepared.prepare(*cache_dir)) return report_error(failure->error, failure->code);
   for (const KernelInfoT& kernel : plan->kernels) {
     progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
+    if (kernel_config_of(kernel.path, kernel.release).empty())
+      progress.say("warning: the configuration of kernel " + kernel.release +
+                   " is not known: schedulers that read it (extern … __kconfig) do not load on it");
     if (!kernel.damaged_kfuncs.empty())
       progress.say("warning: the BTF of kernel " + kernel.release + " describes " +
                    kfuncs_text(kernel.damaged_kfuncs) +

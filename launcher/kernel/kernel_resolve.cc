@@ -119,4 +119,16 @@ Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoi
   return resolved;
 }
 
+std::string kernel_config_of(const std::string& image, const std::string& release) {
+  const fs::path folder = fs::path(image).parent_path();
+  // A tree's image is in arch/x86/boot.
+  const bool in_tree = folder.filename() == "boot" && folder.parent_path().parent_path().filename() == "arch";
+  const fs::path tree = folder.parent_path().parent_path().parent_path();
+  std::error_code ec;
+  for (const fs::path& place :
+       {folder / "config", folder / ("config-" + release), in_tree ? tree / ".config" : fs::path()})
+    if (!place.empty() && fs::is_regular_file(place, ec)) return place.string();
+  return "";
+}
+
 }  // namespace ktstr

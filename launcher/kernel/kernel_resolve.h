@@ -30,4 +30,8 @@ struct ResolvedKernel {
 // names the configuration option), kInvalid (not a kernel; a bare vmlinux where a bzImage is needed).
 Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoice& choice);
 
+// The configuration of the kernel whose image this is: beside it (`config`, `config-RELEASE`), or `.config` of its built tree.
+// Programs in the guest look for it in /boot/config-RELEASE (libbpf, for `extern … __kconfig`). Empty: it is not there.
+std::string kernel_config_of(const std::string& image, const std::string& release);
+
 }  // namespace ktstr

@@ -50,6 +50,17 @@ TEST_F(KernelResolveTest, FlagBeatsEnvironmentBeatsNewest) {
   EXPECT_EQ(flag->info.origin, "--kernel 7.3");
 }
 
+TEST_F(KernelResolveTest, TheConfigurationIsBesideTheImageOrInItsTree) {
+  EXPECT_EQ(kernel_config_of(dir_ / "none/vmlinuz", "7.2.1"), "");
+  write_test_file(dir_ / "7.2.1/config", std::string("a"));
+  EXPECT_EQ(kernel_config_of(dir_ / "7.2.1/vmlinuz", "7.2.1"), dir_ / "7.2.1/config");
+  write_test_file(dir_ / "boot/config-7.2.1", std::string("a"));
+  EXPECT_EQ(kernel_config_of(dir_ / "boot/vmlinuz-7.2.1", "7.2.1"), dir_ / "boot/config-7.2.1");
+  EXPECT_EQ(kernel_config_of(dir_ / "boot/vmlinuz-7.2.2", "7.2.2"), "") << "another kernel's";
+  write_test_file(dir_ / "tree/.config", std::string("a"));
+  EXPECT_EQ(kernel_config_of(dir_ / "tree/arch/x86/boot/bzImage", "7.2.1"), dir_ / "tree/.config");
+}
+
 TEST_F(KernelResolveTest, AnUnknownSeriesListsWhatIsCached) {
   cache("7.2.1-a");
   auto resolved = resolve("6.18");

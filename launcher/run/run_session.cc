@@ -256,6 +256,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                   .qemu_version = env_.host.qemu,
                                   .accelerator = env_.accelerator.name,
                                   .kernel = env_.kernel.path,
+                                  .kernel_release = env_.kernel.release,
                                   .time_scale = scale_,
                                   .verbose_console = env_.verbose_console,
                                   .own_view = env_.own_view});

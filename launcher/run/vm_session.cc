@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "launcher/kernel/kernel_resolve.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
@@ -34,6 +35,8 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
   if (auto s = archive.add_file(kGuestProbe, request.program_folder + "/ktstr-probe", 0755); !s) return s;
   if (auto s = archive.add_bytes(kGuestPlan, pack_plan(request)); !s) return s;
+  if (const std::string config = kernel_config_of(request.kernel, request.kernel_release); !config.empty())
+    if (auto s = archive.add_file("/boot/config-" + request.kernel_release, config, 0644); !s) return s;
   if (const auto& scheduler = request.spec->scheduler; scheduler && !scheduler->config_path.empty())
     if (auto s = archive.add_bytes(scheduler->config_path, scheduler->config); !s) return s;
   if (request.files && !request.files->empty()) {

@@ -31,6 +31,7 @@ struct VmRequest {
   std::string qemu_version;  // as HostInfo.qemu
   std::string accelerator;
   std::string kernel;
+  std::string kernel_release;
   double time_scale = 1;
   bool verbose_console = false;
   bool own_view = false;  // the guest states what it sees itself (GuestView)
