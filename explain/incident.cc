@@ -18,6 +18,8 @@ constexpr size_t kMaxLine = 16 << 10;
 constexpr uint64_t kWindow = 600;      // lines after an interesting one that are read too
 constexpr uint64_t kProcessGap = 400;  // lines without a word of a program end its text
 constexpr size_t kMaxExits = 64;
+constexpr size_t kBoundary = 5;   // blank lines in a row: the text was put together
+constexpr uint64_t kNear = 2000;  // sources of one exit are not further apart, in lines
 constexpr std::string_view kSchedExt = "sched_ext: ";
 constexpr std::string_view kScheduler = "sched_ext: BPF scheduler \"";
 
@@ -28,14 +30,14 @@ const RE2& interesting() {
       "panic|kernel BUG|"
       "Unable to handle kernel|protection fault|UBSAN: |LOCKUP|list_(?:add|del)|CFI failure|-\\[ cut "
       "here|triggered exit kind|"
-      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]{0,40}[-+]\\d+ms|libbpf|panicked at|terminate "
-      "called|what\\(\\):|Assertion `|"
+      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]{0,40}[-+]\\d+ms|libbpf|prog '|ailed to "
+      "(?:load|attach|open)|returned NULL|panicked at|terminate called|what\\(\\):|Assertion `|"
       "segfault at|traps: |os error|Error: |Caused by:|scx panic|PROG LOAD LOG|insns \\(limit|program is too "
       "large|"
       "wasn't resolved|use helper|\\[#\\d|Comm: .{0,40}ainted|PANIC: |double "
       "free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
-      "AddressSanitizer|core dumped|Aborted|Segmentation fault|^\\s*\\d+: \\([0-9a-f]{2}\\)|^; .* @ "
-      "\\S+:\\d|Linux version |"
+      "AddressSanitizer|core dumped|Aborted|Segmentation fault|(?:^|[ \\t])\\d+: \\([0-9a-f]{2}\\)|; "
+      "[^@]{1,400} @ \\S+:\\d|Linux version |"
       "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : "
       "|scx_bpf_error|"
       "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
@@ -78,13 +80,13 @@ IncidentScanner::~IncidentScanner() = default;
 LineRole IncidentScanner::feed(std::string_view raw, Origin origin, std::string_view when) {
   ++lines_;
   if (raw.size() > kMaxLine) raw = raw.substr(0, kMaxLine);
-  const re2::StringPiece piece(raw.data(), raw.size());
-  if (RE2::PartialMatch(piece, interesting())) {
+  const bool hit = RE2::PartialMatch(re2::StringPiece(raw.data(), raw.size()), interesting());
+  if (hit) {
     if (lines_ > active_until_) {
       // What stands before may belong to it: a warning's text, a verifier's objection.
       const size_t n = std::min(recent_count_, recent_.size());
       for (size_t i = 0; i < n; ++i)
-        process(recent_[(recent_count_ - n + i) % recent_.size()], origin, {}, lines_ - n + i);
+        process(recent_[(recent_count_ - n + i) % recent_.size()], origin, {}, lines_ - n + i, false);
     }
     active_until_ = lines_ + kWindow;
     recent_count_ = 0;
@@ -92,16 +94,18 @@ LineRole IncidentScanner::feed(std::string_view raw, Origin origin, std::string_
     recent_[recent_count_++ % recent_.size()].assign(raw);
     return LineRole::kSkipped;
   }
-  return process(raw, origin, when, lines_);
+  return process(raw, origin, when, lines_, hit);
 }
 
-LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when,
-                                  uint64_t number) {
+LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when, uint64_t number,
+                                  bool hit) {
   number_ = number;
   const TextLine line = strip_prefixes(without_escapes(raw, escapes_));
   const Origin from = origin != Origin::kUnknown ? origin : line.origin;
   when_ = !when.empty() ? when : line.when;
   const std::string_view text = line.text;
+  blank_run_ = text.empty() ? blank_run_ + 1 : 0;
+  if (blank_run_ == kBoundary) boundary();
   LineRole role = from == Origin::kProcess ? LineRole::kProcess : LineRole::kKernel;
   if (process_last_ != 0 && number > process_last_ + kProcessGap) emit_process();
   if (text.starts_with("Linux version ")) new_boot(text.substr(14));
@@ -110,7 +114,7 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
     role = LineRole::kDump;
   } else {
     const bool of_kernel = from != Origin::kProcess && kernel_line(line, text);
-    if (!of_kernel && from != Origin::kKernel && process_line(text)) role = LineRole::kProcess;
+    if (!of_kernel && from != Origin::kKernel && process_line(text, hit)) role = LineRole::kProcess;
     // A kernel's log may have the line of a program's signal.
     if (!of_kernel && from == Origin::kKernel && has_part(text, "]") &&
         (has_part(text, "segfault at") || text.starts_with("traps: ")) && end_.line(text)) {
@@ -134,16 +138,23 @@ Incident IncidentScanner::base(uint64_t line, std::string_view when) const {
   return out;
 }
 
-void IncidentScanner::new_boot(std::string_view release) {
+// What follows has nothing to do with what was before.
+void IncidentScanner::boundary() {
   faults_.finish();
   take_faults();
+  emit_process();
   rotate_console();
   rotate_dump({});
   flush_exits();
-  emit_process();
-  kernel_ = release.substr(0, std::min<size_t>(release.find(' '), 128));
-  running_ops_.clear();
+  emit_header();
   last_fault_.reset();
+  previous_.clear();
+  running_ops_.clear();
+}
+
+void IncidentScanner::new_boot(std::string_view release) {
+  boundary();
+  kernel_ = release.substr(0, std::min<size_t>(release.find(' '), 128));
 }
 
 // --- the kernel's log
@@ -171,7 +182,8 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
     }
   } else if (plain.starts_with(kSchedExt)) {
     anything_ = true;
-    const bool told = console_ && console_->parser.result() && !console_->parser.result()->message.empty();
+    const ScxExit* last = console_ ? console_->parser.peek() : nullptr;
+    const bool told = last && !last->message.empty();
     if (!console_ || told) {
       // The message of an exit whose first line is lost, perhaps; the parser decides.
       rotate_console();
@@ -195,7 +207,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
     // An exit whose backtrace was just being printed.
     console_message_at_fault_.clear();
     if (console_ && number_ <= console_->line + 24) {
-      if (auto exit = console_->parser.result(); exit && !exit->backtrace.empty())
+      if (const ScxExit* exit = console_->parser.peek(); exit && !exit->backtrace.empty())
         console_message_at_fault_ = exit->message;
     }
   }
@@ -275,14 +287,15 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
   } else if (exit_line || reason) {
     const std::string told =
         "EXIT: " + std::string(exit_line ? plain.substr(plain.find("EXIT: ") + 6) : plain);
-    const auto before = dump_ ? dump_->dump->exit() : std::nullopt;
+    const ScxExit* before = dump_ ? dump_->dump->peek_exit() : nullptr;
     const std::string name =
         told.substr(6, told.find(" (") == std::string::npos ? std::string::npos : told.find(" (") - 6);
     // The reason below the header is read by the dump's own grammar.
     const bool below = before && before->reason.empty();
+    const bool first = !before;
     if (before && !below && before->reason != name) rotate_dump({});
     if (!dump_) start_dump();
-    if (!below && (exit_line || !before)) {
+    if (!below && (exit_line || first)) {
       dump_->dump->feed(told);
       dump_->last = number_;
       return true;
@@ -311,18 +324,20 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
   const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) ||
                        has_part(plain, "=") || plain == "Backtrace:" || plain == "CPU states" ||
                        plain.starts_with("----");
-  const bool told = dump_->dump->exit() && !dump_->dump->exit()->reason.empty();
+  const ScxExit* exit = dump_->dump->peek_exit();
+  const bool told = exit && !exit->reason.empty();
   const bool mine = telling || !told;  // the message's lines, or the scheduler's own
   if (!mine && !before_tasks) return false;
   dump_->dump->feed(text);
   if (telling) dump_->last = number_;
-  return telling || (dump_->dump->exit() && !told);
+  return telling || (dump_->dump->peek_exit() && !told);
 }
 
 // Different sources of one exit: the kernel's log, the dump, what the scheduler prints.
 void IncidentScanner::flush_exits() {
   std::vector<std::unique_ptr<RawExit>> kept;
   auto matches = [](const RawExit& a, const RawExit& b) {
+    if (b.line > a.last + kNear) return false;
     if (a.console == b.console && a.told && b.told &&
         (a.console || (!a.dump->cpus().empty() && !b.dump->cpus().empty())))
       return false;
@@ -337,6 +352,7 @@ void IncidentScanner::flush_exits() {
     if (!a.exit.reason.empty() && !b.exit.reason.empty() && a.exit.reason != b.exit.reason) return false;
     if (!a.exit.ops_name.empty() && !b.exit.ops_name.empty() && a.exit.ops_name != b.exit.ops_name)
       return false;
+    if (a.console == b.console && (a.exit.message.empty() || b.exit.message.empty())) return false;
     return same_start(a.exit.message, b.exit.message);
   };
   for (auto& raw : exits_) {
@@ -351,6 +367,7 @@ void IncidentScanner::flush_exits() {
     RawExit& b = *raw;
     if (b.dump && (!a.dump || a.dump->tasks().empty())) a.dump = b.dump;
     a.console = a.console || b.console;
+    a.last = std::max(a.last, b.last);
     if (!a.told) {
       a.exit = b.exit;
     } else if (b.told) {
@@ -392,11 +409,27 @@ void IncidentScanner::flush_exits() {
 
 // --- a scheduler's own program
 
-bool IncidentScanner::process_line(std::string_view text) {
-  const bool starts_over = process_over_ && has_part(text, "libbpf: ") && !has_part(text, "failed to load");
-  const bool panics_anew = process_over_ && has_part(text, "panicked at ");
-  if (starts_over || (panics_anew && number_ > process_last_ + 20)) emit_process();
-  const bool load = load_.line(text);
+// A program fails to load once, and ends once.
+bool IncidentScanner::another_program(std::string_view text) const {
+  const std::string_view plain = trim(text);
+  const bool fails = has_part(plain, "libbpf: ") && !has_part(plain, "failed to load") &&
+                     !has_part(plain, "failed to attach");
+  if (process_over_ && fails) return true;
+  if (plain.starts_with("Error: ")) return end_.end() && end_.end()->kind >= UserEndKind::kError;
+  if (has_part(plain, "panicked at ")) return process_over_ && number_ > process_last_ + 20;
+  if (!load_.decided()) return false;
+  if (LoadFailureScanner::strong(plain)) return true;
+  return has_part(plain, "-- BEGIN PROG LOAD LOG --") || has_part(plain, "BPF program load failed");
+}
+
+bool IncidentScanner::process_line(std::string_view text, bool hit) {
+  if (!hit && !load_.in_log() && !end_.expects_more()) {
+    load_.pass(text);
+    if (process_first_ != 0 && text.size() > 8) last_words_.assign(trim(text).substr(0, 256));
+    return false;
+  }
+  if (process_first_ != 0 && another_program(text)) emit_process();
+  const bool load = load_.line(trim(text));
   const bool end = end_.line(text);
   if (!load && !end) {
     const std::string_view plain = trim(text);
@@ -486,16 +519,7 @@ void IncidentScanner::emit_header() {
   header_.reset();
 }
 
-void IncidentScanner::finish() {
-  // The last lines before the end, where nothing interested: a log may end with a program's last word.
-  faults_.finish();
-  take_faults();
-  emit_process();
-  rotate_console();
-  rotate_dump({});
-  flush_exits();
-  emit_header();
-}
+void IncidentScanner::finish() { boundary(); }
 
 std::optional<Incident> IncidentScanner::take() {
   if (ready_.empty()) return std::nullopt;

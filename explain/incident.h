@@ -78,10 +78,10 @@ class IncidentScanner {
 
  private:
   struct RawExit;
-  LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number);
+  LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number, bool hit);
   bool kernel_line(const TextLine& line, std::string_view text);
   bool dump_line(const TextLine& line, std::string_view text);
-  bool process_line(std::string_view text);
+  bool process_line(std::string_view text, bool hit);
   bool header_line(std::string_view text);
   void rotate_console();
   void rotate_dump(std::string_view previous);
@@ -90,6 +90,8 @@ class IncidentScanner {
   void emit_process();
   void emit_header();
   void flush_exits();
+  bool another_program(std::string_view text) const;
+  void boundary();
   void new_boot(std::string_view release);
   Incident base(uint64_t line, std::string_view when) const;
 
@@ -100,6 +102,7 @@ class IncidentScanner {
   std::array<std::string, 3> recent_;  // lines before, while nothing interests
   size_t recent_count_ = 0;
 
+  size_t blank_run_ = 0;
   uint64_t number_ = 0;  // of the line that is processed
   std::string when_, previous_, escapes_;
   std::string kernel_, running_ops_;

@@ -224,8 +224,7 @@ bool LoadFailureScanner::line(std::string_view text) {
     current_.reason = !last_[1].empty() && !state_line(last_[1]) ? last_[1] + "; " + last_[0] : last_[0];
     return true;
   }
-  last_[1] = std::move(last_[0]);
-  last_[0] = clipped(text);
+  pass(text);
   if (prog != text.npos && (contains(text, "load failed: ") || contains(text, "failed to load: "))) {
     load_error_ = clipped(text.substr(text.rfind(": ") + 2));
     load_program_ = quoted(text, prog);
@@ -245,10 +244,15 @@ bool LoadFailureScanner::line(std::string_view text) {
   return process_line(text);
 }
 
+void LoadFailureScanner::pass(std::string_view text) {
+  std::swap(last_[0], last_[1]);
+  last_[0].assign(trim(text).substr(0, 400));
+}
+
 bool LoadFailureScanner::libbpf_line(std::string_view message) {
-  static constexpr std::string_view kFailures[] = {"not found", "failed",  "can't",       "cannot",
-                                                   "Cannot",    "invalid", "unsupported", "incompatible",
-                                                   "Error",     "missing"};
+  static constexpr std::string_view kFailures[] = {"not found",    "failed", "Failed",  "can't",
+                                                   "cannot",       "Cannot", "invalid", "unsupported",
+                                                   "incompatible", "Error",  "missing"};
   static constexpr std::string_view kHarmless[] = {
       "skipping", "ignor", "falling back", "failed to load object", "BTF object #", "btf: type ["};
   auto says = [&](std::string_view word) { return contains(message, word); };
@@ -332,6 +336,19 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
       current_.reason += "; " + clipped(text);
     followed_ = true;
   }
+}
+
+bool LoadFailureScanner::strong(std::string_view text) {
+  if (verifier_text(text)) return true;
+  const size_t libbpf = text.find("libbpf: ");
+  if (libbpf == text.npos) return false;
+  LoadFailureScanner one;
+  one.libbpf_line(text.substr(libbpf + 8));
+  return one.decided();
+}
+
+bool LoadFailureScanner::decided() const {
+  return !in_log_ && best_ && weight(best_->cause) >= weight(LoadCause::kCutLog);
 }
 
 std::optional<LoadFailure> LoadFailureScanner::failure() const {

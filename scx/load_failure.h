@@ -48,6 +48,13 @@ class LoadFailureScanner {
  public:
   // True: the line is part of a load failure's text.
   bool line(std::string_view text);
+  // A line that holds none of the words of a load failure: only kept for a log whose beginning is cut off.
+  void pass(std::string_view text);
+  bool in_log() const { return in_log_; }
+  // A cause was told that ends a load: what comes after it is another program's.
+  bool decided() const;
+  // A line of libbpf's that tells such a cause by itself, or verifier text without the head of its log.
+  static bool strong(std::string_view text);
   // The one that explains the others: the first of the most telling sort.
   std::optional<LoadFailure> failure() const;
 

@@ -54,7 +54,7 @@ class ScxDump {
   void feed(std::string_view line, const DumpContext& context = {});
 
   std::optional<ScxExit> exit() const { return exit_.result(); }
-  bool empty() const { return cpus_.empty() && tasks_.empty() && !exit(); }
+  const ScxExit* peek_exit() const { return exit_.peek(); }  // until the next line; null: none
   // In the dump's order; at most kMaxCpus and kMaxTasks.
   const std::vector<DumpCpu>& cpus() const { return cpus_; }
   const std::vector<DumpTask>& tasks() const { return tasks_; }

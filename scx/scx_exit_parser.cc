@@ -25,11 +25,13 @@ void split_reason(std::string_view text, ScxExit& exit) {
   exit.message = message.substr(0, kMaxExitMessage);
 }
 
-std::optional<ScxExit> first_error(const std::vector<ScxExit>& exits) {
-  if (exits.empty()) return std::nullopt;
+const ScxExit* first_error(const std::vector<ScxExit>& exits) {
+  if (exits.empty()) return nullptr;
   auto error = std::find_if(exits.begin(), exits.end(), [](const ScxExit& e) { return e.is_error(); });
-  return error != exits.end() ? *error : exits.front();
+  return error != exits.end() ? &*error : &exits.front();
 }
+
+std::optional<ScxExit> copy_of(const ScxExit* exit) { return exit ? std::optional(*exit) : std::nullopt; }
 
 }  // namespace
 
@@ -129,7 +131,8 @@ void ScxExitParser::take_exit_line(std::string_view text) {
   if (!known) exits_.push_back(std::move(exit));
 }
 
-std::optional<ScxExit> ScxExitParser::result() const { return first_error(exits_); }
+std::optional<ScxExit> ScxExitParser::result() const { return copy_of(peek()); }
+const ScxExit* ScxExitParser::peek() const { return first_error(exits_); }
 
 void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
   if (line.starts_with(kDisabled)) {
@@ -181,7 +184,8 @@ void ScxConsoleParser::take_orphan(std::string_view line, uint64_t guest_ns) {
   orphan_.reset();
 }
 
-std::optional<ScxExit> ScxConsoleParser::result() const { return first_error(exits_); }
+std::optional<ScxExit> ScxConsoleParser::result() const { return copy_of(peek()); }
+const ScxExit* ScxConsoleParser::peek() const { return first_error(exits_); }
 
 StampedText split_stamp(std::string_view line) {
   StampedText out{0, line};

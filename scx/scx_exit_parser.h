@@ -44,6 +44,8 @@ class ScxExitParser {
   void feed(std::string_view line, const DumpContext& context = {});
   // The first error seen, else the first exit; nullopt: none.
   std::optional<ScxExit> result() const;
+  // The same without a copy, until the next line. Null: none.
+  const ScxExit* peek() const;
 
  private:
   enum class Expect { kHeader, kReason, kMessageRest, kBacktrace, kFrames };
@@ -63,6 +65,7 @@ class ScxConsoleParser {
  public:
   void feed(std::string_view line, uint64_t guest_ns);
   std::optional<ScxExit> result() const;
+  const ScxExit* peek() const;
 
  private:
   void take_orphan(std::string_view line, uint64_t guest_ns);

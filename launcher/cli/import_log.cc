@@ -33,6 +33,7 @@ Result<std::unique_ptr<ImportLog>> ImportLog::create(const std::string& path, co
   started.run_id = log->run_id_;
   started.spec = std::make_unique<TestSpecT>();
   started.spec->name = name;
+  started.spec->topology = std::make_unique<TopologyT>();
   started.command = {"ktstr-launch", "explain", text};
   log->add(std::move(started));
   return log;
