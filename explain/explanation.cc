@@ -967,7 +967,7 @@ void order_explanations(std::vector<Explanation>& crashes) {
   for (size_t i = 0; i < crashes.size(); ++i) {
     if (crashes[i].cls != "stall") continue;
     for (size_t k = i + 1; k < crashes.size(); ++k)
-      if (knows(crashes[k]) && (crashes[k].ops == crashes[i].ops || crashes[k].ops.empty())) {
+      if (knows(crashes[k]) && crashes[k].ops == crashes[i].ops) {
         std::rotate(crashes.begin() + static_cast<ptrdiff_t>(i), crashes.begin() + static_cast<ptrdiff_t>(k),
                     crashes.begin() + static_cast<ptrdiff_t>(k) + 1);
         break;

@@ -114,7 +114,7 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
     role = LineRole::kDump;
   } else {
     const bool of_kernel = from != Origin::kProcess && kernel_line(line, text);
-    if (!of_kernel && from != Origin::kKernel && process_line(text, hit)) role = LineRole::kProcess;
+    if (!of_kernel && from != Origin::kKernel && process_line(line, text, hit)) role = LineRole::kProcess;
     // A kernel's log may have the line of a program's signal.
     if (!of_kernel && from == Origin::kKernel && has_part(text, "]") &&
         (has_part(text, "segfault at") || text.starts_with("traps: ")) && end_.line(text)) {
@@ -199,7 +199,6 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
     console_->parser.feed(plain, line.monotonic_ns);
     console_->last = number_;
   }
-  const bool was_open = faults_.open();
   faults_.feed(text, line.monotonic_ns);
   if (faults_.just_opened()) {
     anything_ = true;
@@ -212,7 +211,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
     }
   }
   take_faults();
-  return was_open || faults_.open() || plain.starts_with(kSchedExt);
+  return faults_.took_last() || plain.starts_with(kSchedExt);
 }
 
 void IncidentScanner::take_faults() {
@@ -422,7 +421,9 @@ bool IncidentScanner::another_program(std::string_view text) const {
   return has_part(plain, "-- BEGIN PROG LOAD LOG --") || has_part(plain, "BPF program load failed");
 }
 
-bool IncidentScanner::process_line(std::string_view text, bool hit) {
+bool IncidentScanner::process_line(const TextLine& line, std::string_view text, bool hit) {
+  // The verifier's log is one message of its logger's.
+  if (load_.in_log() && (line.level || has_part(text, "panicked at "))) load_.cut();
   if (!hit && !load_.in_log() && !end_.expects_more()) {
     load_.pass(text);
     if (process_first_ != 0 && text.size() > 8) last_words_.assign(trim(text).substr(0, 256));

@@ -141,7 +141,10 @@ bool bracket(std::string_view line, TextLine& out) {
       level = level || inside.find(name) != inside.npos;
     if (!level && !trim(inside).empty()) return false;
     set_when(out, line.substr(1, iso.at() - 1), us);
-    if (level) out.origin = Origin::kProcess;
+    if (level) {
+      out.origin = Origin::kProcess;
+      out.level = true;
+    }
     out.text = line.substr(close + 1);
     if (out.text.starts_with(" ")) out.text.remove_prefix(1);
     return true;
@@ -240,6 +243,7 @@ bool level(std::string_view text, TextLine& out) {
   if (rest.empty() || rest.front() != ' ') return false;
   rest.remove_prefix(1);
   out.origin = Origin::kProcess;
+  out.level = true;
   if (!square) {
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
     if (rest.starts_with("ThreadId(")) rest.remove_prefix(std::min(rest.find(' '), rest.size() - 1) + 1);

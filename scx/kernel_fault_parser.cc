@@ -89,22 +89,24 @@ void KernelFaultParser::feed(std::string_view text, uint64_t guest_ns) {
       (guest_ns > last_ns_ + kApartNs || guest_ns + kApartNs < last_ns_))
     close();
   if (line.starts_with("------------[ cut here")) {
-    after_cut_ = true;
+    after_cut_ = took_ = true;
     since_cut_ = 0;
     before_.clear();
     return;
   }
-  if (!take_head(line, guest_ns)) {
+  took_ = take_head(line, guest_ns);
+  if (!took_) {
     if (open_) {
       ++lines_of_open_;
-      if (take_line(line)) {
+      took_ = take_line(line);
+      if (took_) {
         unrelated_ = 0;
         if (guest_ns) last_ns_ = guest_ns;
       } else if (++unrelated_ > kMaxUnrelated || lines_of_open_ > kMaxLines) {
         close();
       }
     } else {
-      take_headless(line, guest_ns);
+      took_ = take_headless(line, guest_ns);
     }
     if (after_cut_ && ++since_cut_ > 8) after_cut_ = false;
   }

@@ -35,6 +35,8 @@ class KernelFaultParser {
   bool open() const { return open_.has_value(); }
   // The line that was fed last is the first one of the fault that is open.
   bool just_opened() const { return open_ && open_->line == line_; }
+  // The line that was fed last belongs to a fault.
+  bool took_last() const { return took_; }
   // What is open now, for who cannot wait for its end. Null: nothing is.
   const KernelFaultT* current() const { return open_ ? &open_->fault : nullptr; }
   uint64_t fed() const { return line_; }         // lines, as ReadFault::line counts them
@@ -71,6 +73,7 @@ class KernelFaultParser {
   bool held_follows_ = false;
   bool in_locks_ = false;      // lockdep's list of who holds what
   bool message_told_ = false;  // `message` is the kernel's text, not only its first line
+  bool took_ = false;
   size_t unrelated_ = 0;
   size_t lines_of_open_ = 0;
   uint64_t last_ns_ = 0;  // stamp of the last line that belonged to it

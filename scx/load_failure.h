@@ -51,6 +51,10 @@ class LoadFailureScanner {
   // A line that holds none of the words of a load failure: only kept for a log whose beginning is cut off.
   void pass(std::string_view text);
   bool in_log() const { return in_log_; }
+  // What follows is no part of the verifier's log: it was cut off.
+  void cut() {
+    if (in_log_) end_log();
+  }
   // A cause was told that ends a load: what comes after it is another program's.
   bool decided() const;
   // A line of libbpf's that tells such a cause by itself, or verifier text without the head of its log.
