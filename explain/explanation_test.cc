@@ -18,7 +18,8 @@ Explanation first(const std::string& text) {
   return crashes.empty() ? Explanation{} : crashes.front();
 }
 void expect_words(const std::string& text, const std::vector<std::string>& words) {
-  for (const std::string& word : words) EXPECT_NE(text.find(word), std::string::npos) << "\"" << word << "\" in: " << text;
+  for (const std::string& word : words)
+    EXPECT_NE(text.find(word), std::string::npos) << "\"" << word << "\" in: " << text;
 }
 
 // --- stalls
@@ -37,7 +38,8 @@ StallFacts waiting(WaitIn where, std::vector<unsigned> allowed, std::vector<CpuF
   return f;
 }
 const CpuFact kIdle0{0, CpuDoes::kIdle, "swapper/0[0]", 0}, kIdle1{1, CpuDoes::kIdle, "swapper/1[0]", 0};
-const CpuFact kExt0{0, CpuDoes::kExt, "a[2]", 2}, kExt1{1, CpuDoes::kExt, "b[3]", 3}, kRt1{1, CpuDoes::kRealTime, "rt[4]", 4};
+const CpuFact kExt0{0, CpuDoes::kExt, "a[2]", 2}, kExt1{1, CpuDoes::kExt, "b[3]", 3},
+    kRt1{1, CpuDoes::kRealTime, "rt[4]", 4};
 
 TEST(StallClass, IsNamedByWhatTheAllowedCpusDo) {
   EXPECT_EQ(classify_stall(waiting(WaitIn::kUserDsq, {0, 1}, {kIdle0, kExt1})).name, "dsq-not-consumed");
@@ -108,16 +110,24 @@ Error: EXIT: runnable task stall (Web Content[77] failed to run for 30.250s)
 }
 
 TEST(Explain, OrderlyEndsAreNoCrash) {
-  EXPECT_TRUE(explained("sched_ext: BPF scheduler \"x\" disabled (unregistered from user space)\nEXIT: unregistered from user space\n").empty());
-  EXPECT_TRUE(explained("libbpf: struct_ops x: member a not found in kernel, skipping it as it's set to zero\n").empty());
+  EXPECT_TRUE(explained("sched_ext: BPF scheduler \"x\" disabled (unregistered from user space)\nEXIT: "
+                        "unregistered from user space\n")
+                  .empty());
+  EXPECT_TRUE(
+      explained("libbpf: struct_ops x: member a not found in kernel, skipping it as it's set to zero\n")
+          .empty());
 }
 
 // --- errors
 
 TEST(Explain, ErrnosAreNamed) {
-  expect_words(first("sched_ext: BPF scheduler \"x\" disabled (runtime error)\nsched_ext: x: ops.init_task() failed (-12) for a[3] while forking\n").summary,
+  expect_words(first("sched_ext: BPF scheduler \"x\" disabled (runtime error)\nsched_ext: x: ops.init_task() "
+                     "failed (-12) for a[3] while forking\n")
+                   .summary,
                {"ops.init_task() failed", "ENOMEM"});
-  expect_words(first("sched_ext: BPF scheduler \"x\" disabled (runtime error)\nsched_ext: x: invalid DSQ ID 0xfffffffffffffffe\n").summary,
+  expect_words(first("sched_ext: BPF scheduler \"x\" disabled (runtime error)\nsched_ext: x: invalid DSQ ID "
+                     "0xfffffffffffffffe\n")
+                   .summary,
                {"-2", "ENOENT", "taken for an id"});
 }
 
@@ -131,11 +141,14 @@ TEST(Explain, AnotherProgramsErrorIsNotTheRunningSchedulers) {
 
 TEST(Explain, BuildPathsSuffixesVersionsAndTasksLeaveTheSignature) {
   auto text = [](const std::string& task, const std::string& path, const std::string& suffix) {
-    return task + "[12] triggered exit kind 1025:\n  scx_bpf_error (" + path + "main.bpf.c:12: no context for " + task +
-           "[12])\n\nBacktrace:\n  scx_bpf_error_bstr+0x65/0x80\n  bpf_prog_0123456789abcdef_x_enqueue+0x1/0x2\n  do_enqueue_task" + suffix +
-           "+0x1/0x2\n";
+    return task + "[12] triggered exit kind 1025:\n  scx_bpf_error (" + path +
+           "main.bpf.c:12: no context for " + task +
+           "[12])\n\nBacktrace:\n  scx_bpf_error_bstr+0x65/0x80\n  "
+           "bpf_prog_0123456789abcdef_x_enqueue+0x1/0x2\n  do_enqueue_task" +
+           suffix + "+0x1/0x2\n";
   };
-  EXPECT_EQ(first(text("a", "/home/u/1/", "")).signature, first(text("Web Content", "src/bpf/", ".llvm.1234")).signature);
+  EXPECT_EQ(first(text("a", "/home/u/1/", "")).signature,
+            first(text("Web Content", "src/bpf/", ".llvm.1234")).signature);
 }
 
 // --- the kernel
@@ -184,7 +197,8 @@ Call Trace:
 
 TEST(Explain, AMutexWaitIsNotEveryMutexWait) {
   auto text = [](const std::string& function) {
-    return "INFO: task a:10 blocked for more than 120 seconds.\ntask:a               state:D stack:0     pid:10    tgid:10    ppid:2      "
+    return "INFO: task a:10 blocked for more than 120 seconds.\ntask:a               state:D stack:0     "
+           "pid:10    tgid:10    ppid:2      "
            "flags:0x0\nCall Trace:\n <TASK>\n __schedule+0x1/0x2\n mutex_lock+0x1/0x2\n " +
            function + "+0x1/0x2\n </TASK>\n";
   };
@@ -192,7 +206,9 @@ TEST(Explain, AMutexWaitIsNotEveryMutexWait) {
 }
 
 TEST(Explain, AWarningIsNoPanicAndOtherCodesIsSaid) {
-  const Explanation e = first("WARNING: CPU: 1 PID: 9 at fs/x.c:12 x_put+0x1/0x2 [x]\nCPU: 1 UID: 0 PID: 9 Comm: a Not tainted 6.17.0 #1\n");
+  const Explanation e = first(
+      "WARNING: CPU: 1 PID: 9 at fs/x.c:12 x_put+0x1/0x2 [x]\nCPU: 1 UID: 0 PID: 9 Comm: a Not tainted "
+      "6.17.0 #1\n");
   EXPECT_EQ(e.cls, "warning");
   expect_words(e.summary, {"not fatal", "x_put"});
   EXPECT_EQ(e.summary.find("panic"), std::string::npos);
@@ -245,8 +261,12 @@ Caused by:
 )");
   EXPECT_EQ(e.cls, "load/member");
   expect_words(e.summary, {"cgroup_init"});
-  EXPECT_EQ(first("libbpf: map 'big': failed to create: -E2BIG\nlibbpf: failed to load BPF skeleton 'x': -7\n").cls, "load/map");
-  EXPECT_EQ(first("libbpf: Failed to attach struct_ops x_ops: -EBUSY\nError: Failed to attach struct ops\n").cls, "load/busy");
+  EXPECT_EQ(
+      first("libbpf: map 'big': failed to create: -E2BIG\nlibbpf: failed to load BPF skeleton 'x': -7\n").cls,
+      "load/map");
+  EXPECT_EQ(
+      first("libbpf: Failed to attach struct_ops x_ops: -EBUSY\nError: Failed to attach struct ops\n").cls,
+      "load/busy");
   EXPECT_EQ(first("libbpf: failed to load BPF skeleton 'x': -EPERM\n").cls, "load/permission");
 }
 
@@ -257,14 +277,32 @@ TEST(Explain, EndsOfPrograms) {
     std::vector<std::string> words;
   };
   const Row rows[] = {
-      {"thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 9', src/stats.rs:12:5\n", "user/panic", {"stats.rs:12", "index out of bounds"}},
-      {"thread 'tokio-worker' panicked at src/a/b.rs:7:9:\nassertion `left == right` failed\n  left: 1\n right: 2\nnote: run with x\n", "user/panic", {"b.rs:7", "left == right", "right: 2"}},
-      {"Error: Failed to read topology\n\nCaused by:\n    0: opening /sys/x\n    1: No such file or directory (os error 2)\n", "user/error", {"Failed to read topology: opening /sys/x: No such file"}},
-      {"terminate called after throwing an instance of 'std::out_of_range'\n  what():  map::at\nAborted (core dumped)\n", "user/abort", {"std::out_of_range", "map::at"}},
-      {"scx_x: main.c:41: init: Assertion `nr_cpus > 0' failed.\n", "user/abort", {"main.c:41", "nr_cpus > 0", "init"}},
+      {"thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 9', "
+       "src/stats.rs:12:5\n",
+       "user/panic",
+       {"stats.rs:12", "index out of bounds"}},
+      {"thread 'tokio-worker' panicked at src/a/b.rs:7:9:\nassertion `left == right` failed\n  left: 1\n "
+       "right: 2\nnote: run with x\n",
+       "user/panic",
+       {"b.rs:7", "left == right", "right: 2"}},
+      {"Error: Failed to read topology\n\nCaused by:\n    0: opening /sys/x\n    1: No such file or "
+       "directory (os error 2)\n",
+       "user/error",
+       {"Failed to read topology: opening /sys/x: No such file"}},
+      {"terminate called after throwing an instance of 'std::out_of_range'\n  what():  map::at\nAborted "
+       "(core dumped)\n",
+       "user/abort",
+       {"std::out_of_range", "map::at"}},
+      {"scx_x: main.c:41: init: Assertion `nr_cpus > 0' failed.\n",
+       "user/abort",
+       {"main.c:41", "nr_cpus > 0", "init"}},
       {"free(): double free detected in tcache 2\n", "user/abort", {"double free"}},
-      {"[   12.000000] scx_x[114]: segfault at 0 ip 0000563 sp 00007f error 4 in scx_x[1000+2]\n", "user/signal", {"scx_x", "SIGSEGV"}},
-      {"==12==ERROR: AddressSanitizer: heap-use-after-free on address 0x60\n", "user/sanitizer", {"heap-use-after-free"}},
+      {"[   12.000000] scx_x[114]: segfault at 0 ip 0000563 sp 00007f error 4 in scx_x[1000+2]\n",
+       "user/signal",
+       {"scx_x", "SIGSEGV"}},
+      {"==12==ERROR: AddressSanitizer: heap-use-after-free on address 0x60\n",
+       "user/sanitizer",
+       {"heap-use-after-free"}},
   };
   for (const Row& row : rows) {
     const Explanation e = first(row.text);
@@ -274,8 +312,12 @@ TEST(Explain, EndsOfPrograms) {
 }
 
 TEST(Explain, OrdinaryOutputIsNoCrash) {
-  EXPECT_TRUE(explained("Error rate: 0.1\nfinished in 12ms\ncompiled x [3] in +12ms\nCPU 3 is hot\nno BUG here\n").empty());
-  EXPECT_TRUE(explained("[    1.000000] Linux version 7.1.0\n[    2.000000] steam[12]: segfault at 0 ip 00 sp 00 error 4 in steam\n").empty());
+  EXPECT_TRUE(
+      explained("Error rate: 0.1\nfinished in 12ms\ncompiled x [3] in +12ms\nCPU 3 is hot\nno BUG here\n")
+          .empty());
+  EXPECT_TRUE(explained("[    1.000000] Linux version 7.1.0\n[    2.000000] steam[12]: segfault at 0 ip 00 "
+                        "sp 00 error 4 in steam\n")
+                  .empty());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/cpu_list.h"
 #include "base/numbers.h"
 #include "base/text.h"
 #include "scx/constants.h"
@@ -86,20 +87,6 @@ int bound_by_name(std::string_view comm) {
   return -1;
 }
 
-std::vector<unsigned> mask_cpus(std::string_view mask) {
-  std::vector<unsigned> cpus;
-  unsigned bit = 0;
-  for (size_t i = mask.size(); i-- > 0;) {
-    if (mask[i] == ',') continue;
-    if (!is_hex_digit(mask[i]) || bit >= 8192) return bit >= 8192 ? cpus : std::vector<unsigned>{};
-    const auto digit = *parse_number<unsigned>(mask.substr(i, 1), 16);
-    for (unsigned b = 0; b < 4; ++b)
-      if (digit >> b & 1) cpus.push_back(bit + b);
-    bit += 4;
-  }
-  return cpus;
-}
-
 StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint64_t waited_ns) {
   StallFacts f;
   f.comm = comm;
@@ -133,7 +120,7 @@ StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint
   f.rq_cpu = task->cpu;
   if (f.waited_ns == 0 && task->runnable_ms < 0)
     f.waited_ns = static_cast<uint64_t>(-task->runnable_ms) * 1'000'000;
-  f.allowed = mask_cpus(task->fields.get("cpus"));
+  f.allowed = parse_cpu_mask(task->fields.get("cpus"));
   const std::string_view no_mig = task->fields.get("no_mig");
   f.migration_disabled = !no_mig.empty() && no_mig != "0";
   const auto id = parse_number(task->dsq(), 0);

@@ -36,9 +36,11 @@ TEST(TextLine, PrefixesOfEveryLogger) {
       {"2025-01-15T23:28:55.8238375Z [    5.334631] text", "text", Origin::kKernel},
       {"[2026-04-17T09:35:14Z INFO  scx_cake] libbpf: x", "libbpf: x", Origin::kProcess},
       {"22:38:36 [WARN] libbpf: prog 'a': x", "libbpf: prog 'a': x", Origin::kProcess},
-      {"2026-05-24T05:51:47.036260Z  WARN ThreadId(01) scx_utils::log: rust/a/b.rs:12: libbpf: x", "libbpf: x", Origin::kProcess},
+      {"2026-05-24T05:51:47.036260Z  WARN ThreadId(01) scx_utils::log: rust/a/b.rs:12: libbpf: x",
+       "libbpf: x", Origin::kProcess},
       {"> quoted", "quoted", Origin::kUnknown},
-      {"    scx_flash-353 [003] d..2.  123.456789: sched_ext_dump:   R x[1] -2ms", "  R x[1] -2ms", Origin::kProcess},
+      {"    scx_flash-353 [003] d..2.  123.456789: sched_ext_dump:   R x[1] -2ms", "  R x[1] -2ms",
+       Origin::kProcess},
       {"sched_ext: BPF scheduler \"x\" enabled", "sched_ext: BPF scheduler \"x\" enabled", Origin::kUnknown},
       {"[ BUG: Invalid wait context ]", "[ BUG: Invalid wait context ]", Origin::kUnknown},
       {"  R clang[12] -6673ms", "  R clang[12] -6673ms", Origin::kUnknown},
@@ -55,7 +57,10 @@ std::vector<std::string> decoded(const std::vector<std::string>& lines) {
   JournalDecoder journal;
   std::vector<std::string> out;
   const JournalDecoder::OnText on_text = [&](std::string_view text, Origin origin, std::string_view) {
-    out.push_back((origin == Origin::kKernel ? "k:" : origin == Origin::kProcess ? "p:" : "?:") + std::string(text));
+    out.push_back((origin == Origin::kKernel    ? "k:"
+                   : origin == Origin::kProcess ? "p:"
+                                                : "?:") +
+                  std::string(text));
   };
   for (const std::string& line : lines) journal.feed(line, on_text);
   journal.finish(on_text);
@@ -63,10 +68,11 @@ std::vector<std::string> decoded(const std::vector<std::string>& lines) {
 }
 
 TEST(Journal, JsonAndExport) {
-  EXPECT_EQ(decoded({R"({"__CURSOR":"x","MESSAGE":"a b","SYSLOG_IDENTIFIER":"kernel"})", R"({"MESSAGE":[120,10,121],"SYSLOG_IDENTIFIER":"bash"})"}),
+  EXPECT_EQ(decoded({R"({"__CURSOR":"x","MESSAGE":"a b","SYSLOG_IDENTIFIER":"kernel"})",
+                     R"({"MESSAGE":[120,10,121],"SYSLOG_IDENTIFIER":"bash"})"}),
             (std::vector<std::string>{"k:a b", "p:x", "p:y"}));
-  EXPECT_EQ(decoded({"__CURSOR=s=1", "__REALTIME_TIMESTAMP=12", "SYSLOG_IDENTIFIER=kernel", "MESSAGE=a=b", "", "__CURSOR=s=2", "MESSAGE",
-                     std::string("\x03\0\0\0\0\0\0\0x", 9), "y", "_PID=2", ""}),
+  EXPECT_EQ(decoded({"__CURSOR=s=1", "__REALTIME_TIMESTAMP=12", "SYSLOG_IDENTIFIER=kernel", "MESSAGE=a=b", "",
+                     "__CURSOR=s=2", "MESSAGE", std::string("\x03\0\0\0\0\0\0\0x", 9), "y", "_PID=2", ""}),
             (std::vector<std::string>{"k:a=b", "?:x", "?:y"}));
   EXPECT_EQ(decoded({"{", "\t\"MESSAGE\" : \"a\",", "}"}).at(1), "?:a");
   EXPECT_EQ(decoded({"{ not json", "\"MESSAGE\" too"}).size(), 2u);
@@ -113,8 +119,12 @@ TEST_F(TextFile, WhatIsNoTextIsRefused) {
 }
 
 TEST(TextOrder, StructureTellsWhereStampsDoNot) {
-  EXPECT_TRUE(is_reversed("  f+0x1/0x2\nBacktrace:\n\n  runnable task stall (x[1] failed to run for 5.000s)\na[2] triggered exit kind 1026:\n"));
-  EXPECT_FALSE(is_reversed("a[2] triggered exit kind 1026:\n  runnable task stall (x[1] failed to run for 5.000s)\n\nBacktrace:\n  f+0x1/0x2\n"));
+  EXPECT_TRUE(
+      is_reversed("  f+0x1/0x2\nBacktrace:\n\n  runnable task stall (x[1] failed to run for 5.000s)\na[2] "
+                  "triggered exit kind 1026:\n"));
+  EXPECT_FALSE(
+      is_reversed("a[2] triggered exit kind 1026:\n  runnable task stall (x[1] failed to run for "
+                  "5.000s)\n\nBacktrace:\n  f+0x1/0x2\n"));
   EXPECT_FALSE(is_reversed("b\na\n"));
 }
 

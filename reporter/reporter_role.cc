@@ -20,7 +20,7 @@ bool deliver(const std::string& text, const std::string& report_file) {
   Status filed;
   if (!report_file.empty()) filed = write_file_atomically(report_file, text);
   const Status shown = write_all(STDOUT_FILENO, text, "write the report to stdout");
-  for (const Status* s : {&filed, &shown})
+  for (const Status* s : std::initializer_list<const Status*>{&filed, &shown})
     if (!*s) log_error(s->error().message());
   return filed && shown;
 }
