@@ -9,10 +9,8 @@
 namespace ktstr {
 namespace {
 
-void keep_crashes(KernelFaultParser& parser, std::vector<ReadFault>& faults) {
-  while (auto read = parser.take())
-    if (crash_kind(read->fault.kind) && faults.size() < CrashDetector::kMaxFaults)
-      faults.push_back(std::move(*read));
+void keep_crash(ReadFault read, std::vector<ReadFault>& faults) {
+  if (crash_kind(read.fault.kind) && faults.size() < CrashDetector::kMaxFaults) faults.push_back(std::move(read));
 }
 
 }  // namespace
@@ -22,7 +20,7 @@ void CrashDetector::on_event(const EventBuffer& event) {
   if (auto* console = event.as<ConsoleLine>()) {
     const StampedText line = split_stamp(str(console->text()));
     parser_.feed(line.text, line.guest_ns);
-    keep_crashes(parser_, faults_);
+    take_complete();
   } else if (auto* program = event.as<BpfProgram>()) {
     lines_.add(*program);
   } else if (auto* attached = event.as<SchedulerAttached>()) {
@@ -34,7 +32,7 @@ std::optional<CrashDetectedT> CrashDetector::result() const {
   KernelFaultParser rest = parser_;  // the console may end in the middle of a fault
   rest.finish();
   std::vector<ReadFault> faults = faults_;
-  keep_crashes(rest, faults);
+  while (auto read = rest.take()) keep_crash(std::move(*read), faults);
   auto exit = scheduler_exit();
   for (const ReadFault& read : faults) {
     const bool after = exit && exit_before(read.guest_ns);
@@ -43,6 +41,24 @@ std::optional<CrashDetectedT> CrashDetector::result() const {
     return kernel_fault(read, after);
   }
   return exit;
+}
+
+void CrashDetector::take_complete() {
+  while (auto read = parser_.take()) {
+    if (told_ < kMaxTold) {
+      ++told_;
+      untold_.push_back(*read);
+      KernelFaultT& fault = untold_.back().fault;
+      if (fault.ops_name.empty()) fault.ops_name = ops_name_;
+    }
+    keep_crash(std::move(*read), faults_);
+  }
+}
+
+std::vector<ReadFault> CrashDetector::take_faults(bool at_end) {
+  if (at_end) parser_.finish();
+  take_complete();
+  return std::exchange(untold_, {});
 }
 
 std::optional<CrashDetectedT> CrashDetector::scheduler_exit() const {

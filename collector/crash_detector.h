@@ -26,17 +26,24 @@ class CrashDetector {
   // After the last event. nullopt: no crash.
   static constexpr size_t kMaxFaults = 16;
   std::optional<CrashDetectedT> result() const;
+  // What the kernel said about trouble of its own since the last call, complete messages only; `at_end`: no line
+  // follows, so an open one is complete. At most kMaxTold in all.
+  std::vector<ReadFault> take_faults(bool at_end = false);
+  static constexpr size_t kMaxTold = 64;
 
  private:
   std::optional<CrashDetectedT> scheduler_exit() const;
   CrashDetectedT kernel_fault(const ReadFault& read, bool after_exit) const;
   bool exit_before(uint64_t guest_ns) const;
+  void take_complete();
 
   std::string accelerator_;
   std::string ops_name_;
   ScxWords words_;
   KernelFaultParser parser_;
   std::vector<ReadFault> faults_;  // crashes among what it read; at most kMaxFaults
+  std::vector<ReadFault> untold_;
+  size_t told_ = 0;
   BpfLineResolver lines_;
 };
 

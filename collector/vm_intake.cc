@@ -51,6 +51,12 @@ void VmIntake::on_line(std::string_view text, bool truncated) {
   line.text = text;
   line.truncated = truncated;
   emit(make_event(head(split_stamp(text).guest_ns), std::move(line)));
+  tell_faults(false);
+}
+
+void VmIntake::tell_faults(bool at_end) {
+  for (ReadFault& read : detector_.take_faults(at_end))
+    options_.publish(make_event(head(read.guest_ns), std::move(read.fault)));
 }
 
 void VmIntake::on_channel(std::span<const uint8_t> bytes) {
@@ -81,6 +87,7 @@ void VmIntake::end_channel() {
 }
 
 void VmIntake::finish(const std::string& note) {
+  tell_faults(true);
   if (auto crash = detector_.result()) options_.publish(make_event(head(0), std::move(*crash)));
   CollectorDrainedT drained;
   drained.console_lines = console_.lines();

@@ -46,6 +46,7 @@ class VmIntake {
   void on_line(std::string_view text, bool truncated);
   void on_frames();
   void emit(EventBuffer event);
+  void tell_faults(bool at_end);
   EventHead head(uint64_t guest_ns) const;
 
   IntakeOptions options_;

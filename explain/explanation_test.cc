@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "explain/hang_chain.h"
+#include "base/cpu_list.h"
 #include "explain/stall_class.h"
 #include "explain/testing/explained.h"
 
@@ -67,9 +68,9 @@ TEST(StallClass, WithoutFactsNothingIsClaimed) {
 }
 
 TEST(StallClass, MasksAndPerCpuThreads) {
-  EXPECT_EQ(mask_cpus("0200"), std::vector<unsigned>{9});
-  EXPECT_EQ(mask_cpus("1,00000001"), (std::vector<unsigned>{0, 32}));
-  EXPECT_TRUE(mask_cpus("xyz").empty());
+  EXPECT_EQ(parse_cpu_mask("0200"), std::vector<unsigned>{9});
+  EXPECT_EQ(parse_cpu_mask("1,00000001"), (std::vector<unsigned>{0, 32}));
+  EXPECT_TRUE(parse_cpu_mask("xyz").empty());
   EXPECT_EQ(bound_by_name("kworker/10:1H"), 10);
   EXPECT_EQ(bound_by_name("kworker/u64:4"), -1);
   EXPECT_EQ(bound_by_name("ksoftirqd/2"), 2);

@@ -30,6 +30,7 @@ enum class FailureKind {
   kQemuFailed,
   kHang,       // the guest stopped sending after it was up
   kGuestDied,  // the VM ended without a word
+  kKernelMessage,  // the scheduler stayed, and the kernel warned
   kWorkload,   // the scheduler stayed, but the workload suffered
 };
 

@@ -178,6 +178,11 @@ std::string render_json(const JudgedRun& run) {
     if (!vm.scenario.checks().empty()) out["checks"] = checks_json(vm.scenario);
     out["monitor"] = monitor_json(vm.monitor.summary);
     if (vm.scheduler.crash) out["crash"] = crash_json(*vm.scheduler.crash);
+    for (const KernelMessage& message : vm.kernel.messages)
+      out["kernel_messages"].push_back({{"kind", EnumNameFaultKind(message.fault.kind)},
+                                        {"summary", printable(kernel_message_words(message.fault))},
+                                        {"function", printable(message.fault.function)},
+                                        {"from_scheduler_start", message.from_scheduler_start}});
     if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());
   }
   return json_text(out) + "\n";

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "reporter/checks.h"
+#include "reporter/kernel_record.h"
 #include "reporter/monitor_checks.h"
 #include "reporter/names.h"
 #include "schemas/crash_generated.h"
@@ -88,6 +89,9 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
                     model.last_seq(), stage_name(vm.boot.stage)));
   }
   if (!model.completion_note().empty()) notes.push_back(model.completion_note());
+  const KernelVerdict kernel = judge_kernel_messages(model);
+  for (const auto* messages : {&kernel.counts, &kernel.unknown, &kernel.noted})
+    for (const std::string& words : *messages) notes.push_back("also from the kernel: " + words);
   for (const CrashDetectedT& other : vm.scheduler.other_crashes)
     notes.push_back(fmt::format("also seen: {}: {}", other.reason, other.message));
   return notes;
@@ -158,6 +162,13 @@ void judge_expected(const RunModel& model, Judgement& j) {
       return;
     }
   }
+  if (const KernelVerdict kernel = judge_kernel_messages(model); !kernel.counts.empty()) {
+    set(j, ExitCode::kTestFailed);
+    j.summary = kernel.counts.front() + "; the expected error happened too: " + found;
+    j.reason = "the kernel reported trouble of its own";
+    j.detail = kernel.counts;
+    return;
+  }
   set(j, ExitCode::kPass);
   j.summary = "expected error: " + found;
   j.reason.clear();
@@ -184,8 +195,16 @@ Judgement judge(const RunModel& model) {
     j.signature = crash_signature(*model.primary().scheduler.crash);
 
   const std::string why_doubt = doubt(model);
+  const KernelVerdict kernel = judge_kernel_messages(model);
   CheckResults checks;
-  if (cause.kind == FailureKind::kNone && why_doubt.empty()) {
+  if (j.kind == FailureKind::kNone && !kernel.counts.empty()) {
+    j.kind = FailureKind::kKernelMessage;
+    set(j, ExitCode::kTestFailed);
+    j.summary = kernel.counts.front();
+    j.reason = "the kernel reported trouble of its own";
+    j.detail = kernel.counts;
+  }
+  if (j.kind == FailureKind::kNone && why_doubt.empty()) {
     checks = run_checks(model);
     if (model.primary().boot.workload_finished) checks.add(monitor_checks(model));
     if (!checks.violated.empty()) {
@@ -207,8 +226,9 @@ Judgement judge(const RunModel& model) {
   }
   if (j.kind == FailureKind::kNone && !model.interrupted()) {
     std::string unknown = !why_doubt.empty()       ? why_doubt
-                          : checks.unknown.empty() ? ""
-                                                   : checks.unknown.front();
+                          : !checks.unknown.empty() ? checks.unknown.front()
+                          : !kernel.unknown.empty() ? kernel.unknown.front()
+                                                    : "";
     if (!unknown.empty()) {
       bool lost = why_doubt.starts_with("the collector") || why_doubt.starts_with("no VM");
       set(j, lost ? ExitCode::kInfrastructure : ExitCode::kInconclusive);

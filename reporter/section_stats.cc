@@ -3,6 +3,7 @@
 
 #include "base/cpu_list.h"
 #include "base/text.h"
+#include "reporter/kernel_record.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
 #include "schemas/guest_generated.h"
@@ -114,10 +115,35 @@ void worker_table(const WorkerStats& workers, Page& page) {
   }
 }
 
+// All of them, in their order, with where each was; those of the repro VM are only shown.
+void kernel_messages(const RunModel& model, Page& page) {
+  const auto print = [&](const VmRecord& vm, const char* of) {
+    if (vm.kernel.messages.empty()) return;
+    page.linef("kernel messages{}:", of);
+    for (const KernelMessage& message : vm.kernel.messages) {
+      const KernelFaultT& fault = message.fault;
+      page.linef("  {}{}", kernel_message_words(fault), message.from_scheduler_start ? "" : " (before the scheduler's start)");
+      if (!fault.task_comm.empty() || !fault.taint.empty())
+        page.linef("    {}{}{}", fault.task_comm.empty() ? "" : fmt::format("task {}[{}]", fault.task_comm, fault.task_pid),
+                   fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
+                   fault.taint.empty() ? "" : ", taint " + fault.taint);
+      constexpr size_t kFrames = 8;
+      for (size_t i = 0; i < fault.backtrace.size() && i < kFrames; ++i)
+        page.linef("    {}+{:#x}{}", fault.backtrace[i]->function, fault.backtrace[i]->offset,
+                   fault.backtrace[i]->uncertain ? " (uncertain)" : "");
+    }
+    if (vm.kernel.left_out) page.linef("  and {} more", vm.kernel.left_out);
+  };
+  print(model.primary(), "");
+  if (model.repro()) print(*model.repro(), " of the repro VM");
+}
+
 void diagnostics_section(const RunModel& model, const Judgement& judgement, Page& page) {
   const VmRecord& vm = model.primary();
   bool vm_lost = vm.boot.started && !vm.boot.finished && !model.interrupted();
-  if (!needs_diagnostics(judgement.kind) && !vm_lost && !model.backtrace()) return;
+  const KernelVerdict kernel = judge_kernel_messages(model);
+  const bool kernel_counts = !kernel.counts.empty() || !kernel.unknown.empty();
+  if (!needs_diagnostics(judgement.kind) && !vm_lost && !kernel_counts && !model.backtrace()) return;
   page.title("diagnostics");
   page.linef("init stage:          {}{}", stage_name(vm.scheduler.stage_at_end.value_or(vm.boot.stage)),
              !vm.scheduler.stage_at_end || *vm.scheduler.stage_at_end == vm.boot.stage
@@ -148,6 +174,7 @@ void diagnostics_section(const RunModel& model, const Judgement& judgement, Page
     page.linef("kernel message:      scheduler \"{}\" disabled ({}){}", exit->ops_name, exit->reason,
                exit->message.empty() ? "" : ": " + exit->message);
   }
+  kernel_messages(model, page);
   if (vm.text.console_lines == 0) {
     page.line("kernel console:      empty");
     return;

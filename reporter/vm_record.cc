@@ -12,6 +12,7 @@ VmRecord::VmRecord(const Options& options) : text(options.primary, options.verbo
 void VmRecord::fold(const EventBuffer& event) {
   const Stage before = boot.stage;
   boot.fold(event);
+  kernel.fold(event, boot.stage);
   scheduler.fold(event, boot.stage);
   const bool in_workload = boot.stage == Stage::WorkloadStarted && !scheduler.detached_early;
   auto load = monitor.fold(event, in_workload);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "reporter/boot_record.h"
+#include "reporter/kernel_record.h"
 #include "reporter/monitor_record.h"
 #include "reporter/scenario_record.h"
 #include "reporter/scheduler_record.h"
@@ -38,6 +39,7 @@ struct VmRecord {
   bool crashed() const { return scheduler.crashed(); }
 
   BootRecord boot;
+  KernelRecord kernel;
   SchedulerRecord scheduler;
   MonitorRecord monitor;
   TextRecord text;

@@ -299,6 +299,12 @@ const Attribute kTestAttributes[] = {
      .doc = "A violated threshold of imbalance, local DSQ, fallback or keep_last fails the test; false: it "
             "is only "
             "reported. fail_on_stall, not_starved and max_gap_ms judge in both cases."},
+    {.name = "allow_kernel_warnings",
+     .kind = kTexts,
+     .field = &TestSpecT::allow_kernel_warnings,
+     .doc = "Functions of the kernel whose messages (WARNING, lockdep, RCU stall and the like) do not fail the "
+            "test; \"*\": all. Without it each such message from the scheduler's start on fails it.",
+     .built_in = "none"},
 };
 
 // 1200000 -> "1200000", 0.5 -> "0.5": the shortest text that reads as the number.
