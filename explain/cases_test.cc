@@ -331,6 +331,13 @@ std::string signature_of(const std::string& prefix, size_t crash = 0) {
   return {};
 }
 
+TEST(Cases, OneFailureIsOneCrash) {
+  for (const Row& row : rows())
+    if (row.cls.starts_with("load/") || row.cls.starts_with("user/")) {
+      EXPECT_EQ(explained(case_text(row.file)).size(), 1u) << row.file;
+    }
+}
+
 TEST(Cases, OneBugHasOneSignature) {
   EXPECT_EQ(signature_of("24"), signature_of("25"));
   EXPECT_EQ(signature_of("25", 0), signature_of("25", 2));

@@ -301,6 +301,15 @@ void explain_exit(const Incident& in, Explanation& out) {
       out.function = base_function(frame.function);
       break;
     }
+    if (!out.function.empty() && words.text == plain) {
+      where = out.function;
+      for (const ChainFrameT& frame : out.frames) {
+        const std::string_view member = frame.uncertain ? std::string_view() : callback_called_by(frame.function);
+        if (member.empty()) continue;
+        where += fmt::format(", after ops.{}", member);
+        break;
+      }
+    }
   }
   if (!place.file.empty()) {
     if (out.file.empty()) {

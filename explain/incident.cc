@@ -39,7 +39,7 @@ const RE2& interesting() {
       "AddressSanitizer|core dumped|Aborted|Segmentation fault|(?:^|[ \\t])\\d+: \\([0-9a-f]{2}\\)|; "
       "[^@]{1,400} @ \\S+:\\d|Linux version |"
       "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : "
-      "|scx_bpf_error|"
+      "|scx_bpf_error|runtime error \\(|reenqueue limit|rescue bandwidth|"
       "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
       RE2::Quiet);
   return *re;
@@ -110,7 +110,7 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
   if (process_last_ != 0 && number > process_last_ + kProcessGap) emit_process();
   if (text.starts_with("Linux version ")) new_boot(text.substr(14));
   if (header_line(text)) role = LineRole::kSkipped;
-  if (dump_line(line, text)) {
+  if (dump_line(line, text, hit)) {
     role = LineRole::kDump;
   } else {
     const bool of_kernel = from != Origin::kProcess && kernel_line(line, text);
@@ -273,7 +273,8 @@ void IncidentScanner::rotate_dump(std::string_view previous) {
   }
 }
 
-bool IncidentScanner::dump_line(const TextLine& line, std::string_view text) {
+bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, bool hit) {
+  if (!hit && !(dump_ && number_ <= dump_->last + 64)) return false;
   const std::string_view plain = trim(text);
   const bool header = has_part(plain, " triggered exit kind ") && plain.ends_with(":");
   const bool exit_line = plain.starts_with("EXIT: ") || plain.starts_with("Error: EXIT: ");
@@ -417,7 +418,7 @@ bool IncidentScanner::another_program(std::string_view text) const {
   if (plain.starts_with("Error: ")) return end_.end() && end_.end()->kind >= UserEndKind::kError;
   if (has_part(plain, "panicked at ")) return process_over_ && number_ > process_last_ + 20;
   if (!load_.decided()) return false;
-  if (LoadFailureScanner::strong(plain)) return true;
+  if (load_.other_cause(plain)) return true;
   return has_part(plain, "-- BEGIN PROG LOAD LOG --") || has_part(plain, "BPF program load failed");
 }
 

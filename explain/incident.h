@@ -80,7 +80,7 @@ class IncidentScanner {
   struct RawExit;
   LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number, bool hit);
   bool kernel_line(const TextLine& line, std::string_view text);
-  bool dump_line(const TextLine& line, std::string_view text);
+  bool dump_line(const TextLine& line, std::string_view text, bool hit);
   bool process_line(const TextLine& line, std::string_view text, bool hit);
   bool header_line(std::string_view text);
   void rotate_console();

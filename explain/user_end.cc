@@ -72,7 +72,12 @@ std::optional<UserEnd> signal_line(std::string_view text) {
     return std::nullopt;
   }
   if (!scheduler_name(end.program)) return std::nullopt;  // any program's misfortune
-  end.message = cut_text(rest);
+  // Addresses differ from run to run; where it was does not.
+  end.message = rest.starts_with("segfault at 0 ") ? "a NULL pointer" : "";
+  if (const size_t at = rest.rfind(" in "); at != std::string_view::npos) {
+    const std::string_view module = rest.substr(at + 4);
+    end.message += (end.message.empty() ? "in " : ", in ") + cut_text(module.substr(0, module.find_first_of("[ ")));
+  }
   return end;
 }
 

@@ -338,13 +338,13 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
   }
 }
 
-bool LoadFailureScanner::strong(std::string_view text) {
+bool LoadFailureScanner::other_cause(std::string_view text) const {
   if (verifier_text(text)) return true;
   const size_t libbpf = text.find("libbpf: ");
   if (libbpf == text.npos) return false;
   LoadFailureScanner one;
   one.libbpf_line(text.substr(libbpf + 8));
-  return one.decided();
+  return one.decided() && !(best_ && best_->cause == one.best_->cause && best_->symbol == one.best_->symbol);
 }
 
 bool LoadFailureScanner::decided() const {

@@ -57,8 +57,8 @@ class LoadFailureScanner {
   }
   // A cause was told that ends a load: what comes after it is another program's.
   bool decided() const;
-  // A line of libbpf's that tells such a cause by itself, or verifier text without the head of its log.
-  static bool strong(std::string_view text);
+  // The line tells another such cause by itself, or is verifier text without the head of its log.
+  bool other_cause(std::string_view text) const;
   // The one that explains the others: the first of the most telling sort.
   std::optional<LoadFailure> failure() const;
 

@@ -188,6 +188,13 @@ Runner add_explain(CLI::App& command, const Argv&) {
   return [options] { return explain_command(*options); };
 }
 
+Runner add_triage(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<TriageCommandOptions>();
+  command.add_option("PATH", options->paths, "texts, events.ktlog, folders of them")->required();
+  command.add_option("--format", options->format, "text, json or md")->check(CLI::IsMember({"text", "json", "md"}))->capture_default_str();
+  return [options] { return triage_command(*options); };
+}
+
 Runner add_pin(CLI::App& command, const Argv&) {
   auto options = std::make_shared<PinCommandOptions>();
   command.add_option("LOG", options->log, "events.ktlog")->required();
@@ -227,6 +234,7 @@ constexpr Verb kVerbs[] = {
     {"show", "print a test's resolved attributes, each with the line that sets it", add_show},
     {"replay", "print the report of a recorded run from its log", add_replay},
     {"explain", "say why a scheduler or kernel crashed, from any log or paste", add_explain},
+    {"triage", "group the crashes of any number of logs and texts by signature", add_triage},
     {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
     {"runs", "list live runs", add_runs},
     {"attach", "add a command's output to a live run", add_attach},
