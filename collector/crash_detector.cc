@@ -10,7 +10,8 @@ namespace ktstr {
 namespace {
 
 void keep_crash(ReadFault read, std::vector<ReadFault>& faults) {
-  if (crash_kind(read.fault.kind) && faults.size() < CrashDetector::kMaxFaults) faults.push_back(std::move(read));
+  if (crash_kind(read.fault.kind) && faults.size() < CrashDetector::kMaxFaults)
+    faults.push_back(std::move(read));
 }
 
 }  // namespace

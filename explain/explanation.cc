@@ -304,7 +304,8 @@ void explain_exit(const Incident& in, Explanation& out) {
     if (!out.function.empty() && words.text == plain) {
       where = out.function;
       for (const ChainFrameT& frame : out.frames) {
-        const std::string_view member = frame.uncertain ? std::string_view() : callback_called_by(frame.function);
+        const std::string_view member =
+            frame.uncertain ? std::string_view() : callback_called_by(frame.function);
         if (member.empty()) continue;
         where += fmt::format(", after ops.{}", member);
         break;
@@ -961,6 +962,21 @@ Explanation explain(const Incident& incident) {
       explain_header(incident, out);
       break;
   }
+  return out;
+}
+
+Explanation explain(const KernelFaultT& fault, const KernelFaultT* interrupted) {
+  Incident incident;
+  incident.kind = IncidentKind::kFault;
+  incident.kernel = fault.kernel;
+  incident.fault = fault;
+  if (interrupted) incident.interrupted = *interrupted;
+  return explain(incident);
+}
+
+Explanation explain(const LoadFailure& load) {
+  Explanation out;
+  explain_load(load, out);
   return out;
 }
 

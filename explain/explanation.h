@@ -38,6 +38,10 @@ struct Explanation {
 };
 
 Explanation explain(const Incident& incident);
+// Of a kernel's message alone; `interrupted`: the one that it broke off, null: none.
+Explanation explain(const KernelFaultT& fault, const KernelFaultT* interrupted = nullptr);
+// Of a refused load: `summary` begins with "did not load: " or "did not attach: ".
+Explanation explain(const LoadFailure& load);
 
 // Most telling first among crashes of one text: what broke off another message before that message, and of several
 // exits for one reason the one whose state is known.

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "explain/hang_chain.h"
 #include "base/cpu_list.h"
+#include "explain/hang_chain.h"
 #include "explain/stall_class.h"
 #include "explain/testing/explained.h"
 

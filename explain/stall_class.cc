@@ -172,7 +172,7 @@ StallVerdict classify_stall(const StallFacts& f) {
   } else if (per_cpu) {
     who += fmt::format(" (a per-CPU kernel thread, bound to CPU {} by its name)", bound);
   }
-  const std::string head = fmt::format("{} not run for {}", who, span);
+  const std::string head = fmt::format("{} was not run for {}", who, span);
   if (!f.dumped) {
     v.sentence = head;
     v.lacks.push_back(f.any_dump ? "the stuck task is not in what the text has of the dump"
@@ -186,19 +186,21 @@ StallVerdict classify_stall(const StallFacts& f) {
   };
   const CpuFact* own = nullptr;
   const CpuFact* idle = nullptr;
-  size_t shown = 0, busy_ext = 0, busy_above = 0;
+  size_t shown = 0, busy = 0, busy_ext = 0;
   for (const CpuFact& cpu : f.cpus) {
     if (static_cast<int>(cpu.cpu) == f.rq_cpu) own = &cpu;
     if (!is_allowed(cpu.cpu)) continue;
     ++shown;
     if (cpu.does == CpuDoes::kIdle && !idle) idle = &cpu;
-    if (cpu.does == CpuDoes::kExt || cpu.does == CpuDoes::kUnknown) ++busy_ext;
-    if (above_ext(cpu.does)) ++busy_above;
+    if (cpu.does == CpuDoes::kExt) ++busy_ext;
+    if (cpu.does != CpuDoes::kIdle && !cpu.curr.empty()) ++busy;
   }
   const CpuFact* target = own;  // the CPU that counts: its own, or the only one it may run on
   if (f.allowed.size() == 1)
     for (const CpuFact& cpu : f.cpus)
       if (cpu.cpu == f.allowed.front()) target = &cpu;
+  if (target && target->does == CpuDoes::kUnknown && target->curr.empty())
+    target = nullptr;  // its line is cut
   if (f.cpus.empty()) v.lacks.push_back("the CPUs' lines of the dump: what the CPUs did meanwhile");
   if (f.migration_disabled) v.evidence.push_back("its migration is disabled (no_mig)");
   if (f.others_waiting)
@@ -230,9 +232,7 @@ StallVerdict classify_stall(const StallFacts& f) {
                       f.where == WaitIn::kScheduler
                           ? "in the scheduler's hands (QUEUED: enqueued, never dispatched) and on no DSQ"
                           : "on no DSQ, and not marked as queued",
-                      idle     ? fmt::format(" while CPU {} is idle", idle->cpu)
-                      : target ? fmt::format(" while {}", cpu_words(*target))
-                               : "");
+                      idle ? fmt::format(" while CPU {} is idle", idle->cpu) : "");
       v.advice = f.where == WaitIn::kScheduler
                      ? "find the map or list that ops.enqueue put it in, and who takes it out"
                      : "";
@@ -283,13 +283,14 @@ StallVerdict classify_stall(const StallFacts& f) {
             "insert a task that is bound to one CPU where that CPU looks: its local DSQ or its own DSQ";
         v.signature = target ? "stall: one allowed CPU, DSQ not consumed while it is busy"
                              : "stall: one allowed CPU, DSQ not consumed";
-      } else if (shown > 0 && busy_ext == shown) {
+      } else if (shown > 0 && busy == shown) {
         v.name = "dsq-busy";
-        v.sentence = fmt::format("{}; it waits in {} while {} busy with ext tasks", head,
+        v.sentence = fmt::format("{}; it waits in {} while {} busy{}", head,
                                  f.where == WaitIn::kUserDsq ? "shared " + place : place,
                                  shown == 1 && f.cpus.size() == 1
                                      ? fmt::format("CPU {} (the only one in the text) is", f.cpus.front().cpu)
-                                     : fmt::format("all {} CPUs of the text that it may use are", shown));
+                                     : fmt::format("all {} CPUs of the text that it may use are", shown),
+                                 busy_ext == shown ? " with ext tasks" : "");
         if (shown < f.allowed.size())
           v.lacks.push_back(fmt::format("{} of the {} CPUs that it may run on", f.allowed.size() - shown,
                                         f.allowed.size()));

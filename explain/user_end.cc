@@ -76,7 +76,8 @@ std::optional<UserEnd> signal_line(std::string_view text) {
   end.message = rest.starts_with("segfault at 0 ") ? "a NULL pointer" : "";
   if (const size_t at = rest.rfind(" in "); at != std::string_view::npos) {
     const std::string_view module = rest.substr(at + 4);
-    end.message += (end.message.empty() ? "in " : ", in ") + cut_text(module.substr(0, module.find_first_of("[ ")));
+    end.message +=
+        (end.message.empty() ? "in " : ", in ") + cut_text(module.substr(0, module.find_first_of("[ ")));
   }
   return end;
 }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "explain/explanation.h"
+#include "explain/stall_class.h"
 #include "reporter/names.h"
 #include "reporter/wait_cause.h"
 #include "schemas/crash_generated.h"
@@ -85,13 +87,23 @@ const ChainFrameT& fault_place(const CrashDetectedT& crash) {
 }
 
 std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
-  std::string who =
-      crash.stall_task_comm.empty() && crash.stall_task_pid == 0
-          ? crash.message
-          : fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
-                        crash.stall_ns ? seconds(crash.stall_ns) : "too long");
-  std::string text = fmt::format("{}: {}", crash.reason.empty() ? "runnable task stall" : crash.reason, who);
-  if (crash.stall_task_pid > 0) text += "; " + explain_wait(vm, crash.stall_task_pid).summary;
+  const std::string head = (crash.reason.empty() ? "runnable task stall" : crash.reason) + ": ";
+  const bool named = !crash.stall_task_comm.empty() || crash.stall_task_pid != 0;
+  std::string text =
+      head + (named ? fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
+                                  crash.stall_ns ? seconds(crash.stall_ns) : "too long")
+                    : crash.message);
+  if (crash.stall_task_pid > 0) {
+    // What was seen from outside decides; where it does not, the dump alone may.
+    const WaitCause seen = explain_wait(vm, crash.stall_task_pid);
+    const ScxDump& dump = vm.scheduler.words.dump();
+    const DumpTask* task = dump.find(crash.stall_task_pid);
+    const StallFacts facts = stall_facts(&dump, crash.stall_task_comm, crash.stall_task_pid, crash.stall_ns);
+    if (seen.what == WaitClass::kUnknown && task && facts.where != WaitIn::kBypassDsq)
+      text = head + classify_stall(facts).sentence + fmt::format(", on CPU {}'s run queue", task->cpu);
+    else
+      text += "; " + seen.summary;
+  }
   return scheduler_frame(crash) ? text + frame_note(crash, vm) : text;
 }
 
@@ -214,6 +226,12 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
                 "verifier rejects every call of it; take another kernel",
                 model.run().kernel->release, name, *damaged, model.run().kernel->damaged_kfuncs.size()),
             "kernel image is damaged"};
+  // What the kernel lacks, in words; an objection of the verifier as it stands, with its place.
+  const bool told = refused && load->cause != LoadCause::kVerifier && load->cause != LoadCause::kCutLog &&
+                    load->cause != LoadCause::kOther && load->cause != LoadCause::kErrno;
+  if (told)
+    return {FailureKind::kLoadFailed, fmt::format("scheduler {} {}", name, explain(*load).summary),
+            "scheduler did not load"};
   if (refused)
     return {FailureKind::kLoadFailed,
             fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),

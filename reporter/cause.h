@@ -28,10 +28,10 @@ enum class FailureKind {
   kGuestFailed,     // init could not do its work
   kBootFailed,      // the kernel or the machine did not come up
   kQemuFailed,
-  kHang,       // the guest stopped sending after it was up
-  kGuestDied,  // the VM ended without a word
+  kHang,           // the guest stopped sending after it was up
+  kGuestDied,      // the VM ended without a word
   kKernelMessage,  // the scheduler stayed, and the kernel warned
-  kWorkload,   // the scheduler stayed, but the workload suffered
+  kWorkload,       // the scheduler stayed, but the workload suffered
 };
 
 struct Cause {

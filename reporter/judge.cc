@@ -225,7 +225,7 @@ Judgement judge(const RunModel& model) {
     return j;
   }
   if (j.kind == FailureKind::kNone && !model.interrupted()) {
-    std::string unknown = !why_doubt.empty()       ? why_doubt
+    std::string unknown = !why_doubt.empty()        ? why_doubt
                           : !checks.unknown.empty() ? checks.unknown.front()
                           : !kernel.unknown.empty() ? kernel.unknown.front()
                                                     : "";

@@ -83,7 +83,8 @@ KernelVerdict judge_kernel_messages(const RunModel& model) {
     else if (allowed(fault, spec))
       out.noted.push_back(words + " (allowed by the spec)");
     else if (fault.measures_time && !guest_had_its_cpus(vm))
-      out.unknown.push_back(words + " (it measures time, and the host did not run the guest's CPUs all the time)");
+      out.unknown.push_back(words +
+                            " (it measures time, and the host did not run the guest's CPUs all the time)");
     else
       out.counts.push_back(words);
   }

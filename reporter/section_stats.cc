@@ -122,9 +122,11 @@ void kernel_messages(const RunModel& model, Page& page) {
     page.linef("kernel messages{}:", of);
     for (const KernelMessage& message : vm.kernel.messages) {
       const KernelFaultT& fault = message.fault;
-      page.linef("  {}{}", kernel_message_words(fault), message.from_scheduler_start ? "" : " (before the scheduler's start)");
+      page.linef("  {}{}", kernel_message_words(fault),
+                 message.from_scheduler_start ? "" : " (before the scheduler's start)");
       if (!fault.task_comm.empty() || !fault.taint.empty())
-        page.linef("    {}{}{}", fault.task_comm.empty() ? "" : fmt::format("task {}[{}]", fault.task_comm, fault.task_pid),
+        page.linef("    {}{}{}",
+                   fault.task_comm.empty() ? "" : fmt::format("task {}[{}]", fault.task_comm, fault.task_pid),
                    fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
                    fault.taint.empty() ? "" : ", taint " + fault.taint);
       constexpr size_t kFrames = 8;

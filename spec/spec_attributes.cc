@@ -302,8 +302,9 @@ const Attribute kTestAttributes[] = {
     {.name = "allow_kernel_warnings",
      .kind = kTexts,
      .field = &TestSpecT::allow_kernel_warnings,
-     .doc = "Functions of the kernel whose messages (WARNING, lockdep, RCU stall and the like) do not fail the "
-            "test; \"*\": all. Without it each such message from the scheduler's start on fails it.",
+     .doc =
+         "Functions of the kernel whose messages (WARNING, lockdep, RCU stall and the like) do not fail the "
+         "test; \"*\": all. Without it each such message from the scheduler's start on fails it.",
      .built_in = "none"},
 };
 

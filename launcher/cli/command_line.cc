@@ -191,7 +191,9 @@ Runner add_explain(CLI::App& command, const Argv&) {
 Runner add_triage(CLI::App& command, const Argv&) {
   auto options = std::make_shared<TriageCommandOptions>();
   command.add_option("PATH", options->paths, "texts, events.ktlog, folders of them")->required();
-  command.add_option("--format", options->format, "text, json or md")->check(CLI::IsMember({"text", "json", "md"}))->capture_default_str();
+  command.add_option("--format", options->format, "text, json or md")
+      ->check(CLI::IsMember({"text", "json", "md"}))
+      ->capture_default_str();
   return [options] { return triage_command(*options); };
 }
 

@@ -48,13 +48,13 @@ time_t time_of(const std::string& path) {
           return static_cast<time_t>(started->start_unix_ns() / 1'000'000'000);
     }
   }
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 ? info.st_mtime : 0;
 }
 
 std::string day(time_t t) {
   char text[32] = "";
-  struct tm parts {};
+  struct tm parts{};
   if (t != 0 && ::gmtime_r(&t, &parts)) std::strftime(text, sizeof(text), "%Y-%m-%d", &parts);
   return text;
 }
@@ -68,7 +68,8 @@ Status collect(const std::string& path, std::vector<std::string>& files) {
     return {};
   }
   std::vector<std::string> found;
-  for (fs::recursive_directory_iterator at(path, fs::directory_options::skip_permission_denied, error), end; !error && at != end; at.increment(error)) {
+  for (fs::recursive_directory_iterator at(path, fs::directory_options::skip_permission_denied, error), end;
+       !error && at != end; at.increment(error)) {
     std::error_code bad;
     if (!at->is_regular_file(bad) || at->path().filename().string().starts_with(".")) continue;
     if (at->path().filename() != kEventLog && fs::exists(at->path().parent_path() / kEventLog, bad)) continue;
@@ -96,10 +97,14 @@ void print_text(const Triage& t) {
   std::printf("%zu files, %zu with a crash, %zu different bugs%s\n", t.files, t.with_crash, t.groups.size(),
               t.unreadable ? fmt::format("; {} files could not be read", t.unreadable).c_str() : "");
   for (const auto& [signature, g] : t.groups) {
-    std::printf("\n%llu times in %zu files (%.1f %%): %s\n", static_cast<unsigned long long>(g.crashes), g.files.size(),
-                100.0 * static_cast<double>(g.files.size()) / static_cast<double>(std::max<size_t>(t.files, 1)), printable(g.exemplar.summary).c_str());
+    std::printf(
+        "\n%llu times in %zu files (%.1f %%): %s\n", static_cast<unsigned long long>(g.crashes),
+        g.files.size(),
+        100.0 * static_cast<double>(g.files.size()) / static_cast<double>(std::max<size_t>(t.files, 1)),
+        printable(g.exemplar.summary).c_str());
     std::printf("  class %s, signature: %s\n", g.exemplar.cls.c_str(), printable(signature).c_str());
-    std::printf("  first %s, last %s; kernels: %s; schedulers: %s\n", day(g.first).c_str(), day(g.last).c_str(), printable(joined(g.kernels)).c_str(),
+    std::printf("  first %s, last %s; kernels: %s; schedulers: %s\n", day(g.first).c_str(),
+                day(g.last).c_str(), printable(joined(g.kernels)).c_str(),
                 printable(joined(g.schedulers)).c_str());
     std::printf("  for example: %s\n", printable(g.exemplar_file).c_str());
   }
@@ -114,11 +119,15 @@ std::string cell(const std::string& text) {
 
 void print_markdown(const Triage& t) {
   std::printf("%zu files, %zu with a crash, %zu different bugs\n\n", t.files, t.with_crash, t.groups.size());
-  std::printf("| times | files | bug | class | first | last | kernels | schedulers | example |\n|---|---|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| times | files | bug | class | first | last | kernels | schedulers | example "
+      "|\n|---|---|---|---|---|---|---|---|---|\n");
   for (const auto& [signature, g] : t.groups)
-    std::printf("| %llu | %zu | %s | %s | %s | %s | %s | %s | %s |\n", static_cast<unsigned long long>(g.crashes), g.files.size(),
-                cell(g.exemplar.summary).c_str(), g.exemplar.cls.c_str(), day(g.first).c_str(), day(g.last).c_str(), cell(joined(g.kernels)).c_str(),
-                cell(joined(g.schedulers)).c_str(), cell(g.exemplar_file).c_str());
+    std::printf("| %llu | %zu | %s | %s | %s | %s | %s | %s | %s |\n",
+                static_cast<unsigned long long>(g.crashes), g.files.size(), cell(g.exemplar.summary).c_str(),
+                g.exemplar.cls.c_str(), day(g.first).c_str(), day(g.last).c_str(),
+                cell(joined(g.kernels)).c_str(), cell(joined(g.schedulers)).c_str(),
+                cell(g.exemplar_file).c_str());
 }
 
 void print_json(const Triage& t) {
@@ -150,7 +159,8 @@ void print_json(const Triage& t) {
 int triage_command(const TriageCommandOptions& options) {
   std::vector<std::string> files;
   for (const std::string& path : options.paths)
-    if (auto found = collect(path, files); !found) return report_error(found.error(), exit_code(ExitCode::kUsage));
+    if (auto found = collect(path, files); !found)
+      return report_error(found.error(), exit_code(ExitCode::kUsage));
   std::map<std::string, Group> groups;
   Triage triage;
   triage.files = files.size();
