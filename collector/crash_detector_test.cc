@@ -44,6 +44,24 @@ class CrashDetectorTest : public testing::Test {
   CrashDetector detector_;
 };
 
+// A warning is no crash, and it is told all the same.
+TEST_F(CrashDetectorTest, AWarningIsToldAndIsNoCrash) {
+  for (const char* text :
+       {"[    5.000000] ------------[ cut here ]------------",
+        "[    5.000001] WARNING: CPU: 1 PID: 142 at kernel/sched/ext.c:3725 scx_cgroup_move_task+0x82/0x90",
+        "[    5.000002] CPU: 1 UID: 0 PID: 142 Comm: systemd Tainted: G        W           7.3.0 #1",
+        "[    5.000003] RIP: 0010:scx_cgroup_move_task+0x82/0x90", "[    5.000004] Call Trace:",
+        "[    5.000005]  sched_move_task+0x103/0x300", "[    5.000006] ---[ end trace 0000000000000000 ]---"})
+    console(text);
+  auto told = detector_.take_faults(true);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].fault.kind, FaultKind::Warning);
+  EXPECT_EQ(told[0].fault.function, "scx_cgroup_move_task");
+  EXPECT_EQ(told[0].guest_ns, 5'000'000'000u + (told[0].guest_ns % 10'000));
+  EXPECT_FALSE(detector_.result());
+  EXPECT_TRUE(detector_.take_faults(true).empty());
+}
+
 TEST_F(CrashDetectorTest, NothingSaidNothingHappened) {
   console("[    1.000000] Linux version 7.3.4");
   EXPECT_FALSE(detector_.result());
