@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/wording.h"
 #include "explain/explanation.h"
 #include "explain/stall_class.h"
 #include "reporter/names.h"
@@ -313,6 +314,15 @@ Cause find_cause(const RunModel& model) {
       return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
     return unattached(model, vm);
   }
+  // Init gave up and asked the scheduler to end: that it left then is no finding.
+  const bool asked = vm.boot.failed && vm.scheduler.exit && vm.scheduler.exit->requested;
+  if (asked && vm.scheduler.attached && vm.boot.failed->fork_error != 0)
+    return {FailureKind::kWorkload,
+            fmt::format("under scheduler {} the kernel refuses forks with {}, init's own as well: {}",
+                        scheduler_name(model), errno_text(vm.boot.failed->fork_error), vm.boot.failed->error),
+            "the workload could not be started"};
+  if (asked && vm.scheduler.attached)
+    return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
   const bool early = vm.scheduler.detached_early || (vm.scheduler.exit && !vm.scheduler.exit->requested);
   if (const auto exit = vm.scheduler.words.console_exit();
       vm.scheduler.attached && early && exit && left_by_itself(*exit)) {

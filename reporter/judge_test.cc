@@ -506,6 +506,31 @@ TEST(Judge, APinnedTextFromAnEmulatorArtefactIsNoPass) {
   EXPECT_THAT(j.detail, ::testing::Contains(HasSubstr("not a pass")));
 }
 
+// Every fork is refused while the scheduler is attached: that is a failure, and not one of this host.
+TEST(Judge, ASchedulerUnderWhichNothingCanBeForkedFailsTheTest) {
+  const auto failed_with = [](int fork_error) {
+    SyntheticRun run("no_fork", "x");
+    run.boot();
+    run.attach("x");
+    GuestFailedT failed;
+    failed.stage = Stage::WorkloadStarted;
+    failed.error = "workload: fork worker cg_0/0 into its cgroup: Cannot allocate memory";
+    failed.fork_error = fork_error;
+    run.add(std::move(failed));
+    run.detach("x");  // init asked it to end
+    SchedulerExitedT exit;
+    exit.attached = exit.requested = true;
+    run.add(std::move(exit));
+    run.power_off();
+    run.complete();
+    return verdict(run);
+  };
+  const Judgement refused = failed_with(ENOMEM);
+  EXPECT_EQ(ExitCode::kTestFailed, refused.code) << refused.summary;
+  EXPECT_THAT(refused.summary, HasSubstr("under scheduler x the kernel refuses forks with ENOMEM"));
+  EXPECT_EQ(ExitCode::kInfrastructure, failed_with(0).code);
+}
+
 // The build of the kernel is at fault, not the scheduler: no verdict on it.
 TEST(Judge, AKernelWhoseBtfIsDamagedIsNamedAndNotTheScheduler) {
   const auto loaded_on = [](std::vector<std::string> damaged) {

@@ -13,6 +13,7 @@
 
 #include "base/small_files.h"
 #include "guest/init/mounts.h"
+#include "guest/init/own_class.h"
 #include "guest/init/own_view.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
@@ -258,7 +259,8 @@ void GuestRun::run_workload() {
                       .time_scale = std::max(1.0, static_cast<double>(plan_->time_scale)),
                       .phase = [this](const std::string& name) { phase(name.c_str()); }});
   if (auto status = scenario_->start(); !status) {
-    fail(Stage::WorkloadStarted, "workload: " + status.error().message());
+    // A scheduler whose ops.init_task fails refuses every fork, init's own as well.
+    fail(Stage::WorkloadStarted, "workload: " + status.error().message(), fork_error());
     scenario_->stop(scaled(kGraceNs));
     return;
   }
@@ -351,11 +353,12 @@ void GuestRun::stage(Stage stage, std::string detail) {
   channel_.pump();  // what follows may be the kernel's end
 }
 
-void GuestRun::fail(Stage stage, std::string error) {
+void GuestRun::fail(Stage stage, std::string error, int fork_error) {
   failed_ = true;
   GuestFailedT fact;
   fact.stage = stage;
   fact.error = std::move(error);
+  fact.fork_error = fork_error;
   channel_.send(std::move(fact));
 }
 

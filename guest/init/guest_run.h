@@ -49,7 +49,7 @@ class GuestRun {
   void scheduler_ended();
 
   void stage(Stage stage, std::string detail = {});
-  void fail(Stage stage, std::string error);
+  void fail(Stage stage, std::string error, int fork_error = 0);
   void phase(const char* name);
   void note(const std::string& text);
   uint64_t scaled(uint64_t ns) const;

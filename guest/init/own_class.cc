@@ -34,4 +34,10 @@ pid_t fork_helper() {
   return pid;
 }
 
+int fork_error() {
+  const pid_t pid = fork_helper();
+  if (pid == 0) ::_exit(0);  // left to the reaper
+  return pid < 0 ? errno : 0;
+}
+
 }  // namespace ktstr::guest

@@ -15,5 +15,7 @@ namespace ktstr::guest {
 bool enter_init_class();
 // As fork(); the child is a helper from its first instruction on.
 pid_t fork_helper();
+// Whether init can fork now: 0, or the errno of a fork whose child does nothing.
+int fork_error();
 
 }  // namespace ktstr::guest

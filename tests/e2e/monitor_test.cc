@@ -339,11 +339,11 @@ TEST(Monitor, AShorterWatchdogFindsTheStallSooner) {
 
 TEST(Monitor, AnImbalanceThatLastsFailsTheTest) {
   Scratch scratch;
-  std::string spec =
-      scratch.write("spec.toml",
-                    "[[test]]\nname = \"t\"\nllcs = 1\ncores = 2\nthreads = 1\nduration_s = 2\n"
-                    "[[test.cgroup]]\nname = \"many\"\ncpuset = \"0\"\nworkers = 7\nwork = \"CpuSpin\"\n"
-                    "[[test.cgroup]]\nname = \"one\"\ncpuset = \"1\"\nworkers = 1\nwork = \"CpuSpin\"\n");
+  std::string spec = scratch.write(
+      "spec.toml",
+      "[[test]]\nname = \"t\"\nllcs = 1\ncores = 2\nthreads = 1\nduration_s = 2\nenforce = true\n"
+      "[[test.cgroup]]\nname = \"many\"\ncpuset = \"0\"\nworkers = 7\nwork = \"CpuSpin\"\n"
+      "[[test.cgroup]]\nname = \"one\"\ncpuset = \"1\"\nworkers = 1\nwork = \"CpuSpin\"\n");
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
   EXPECT_TRUE(run.out.starts_with("BUG SUMMARY: monitor: imbalance ratio up to ")) << run.out;

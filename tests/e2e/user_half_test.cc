@@ -136,5 +136,14 @@ TEST(UserHalf, ForksThatTheSchedulerRefusesAreCountedAndFailTheTest) {
   EXPECT_NE(run.out.find(" with ENOMEM (Cannot allocate memory)"), std::string::npos) << run.out;
 }
 
+TEST(UserHalf, ASchedulerUnderWhichNoWorkerCanBeForkedIsNoFailureOfThisHost) {
+  Scratch scratch;
+  const std::string spec = scratch.write(
+      "f.toml", spec_text({.scheduler = "scx_no_fork", .args = "\"--fail-after\", \"0\"", .duration_s = 2}));
+  const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
+  EXPECT_NE(run.out.find("the kernel refuses forks with ENOMEM"), std::string::npos) << run.out;
+}
+
 }  // namespace
 }  // namespace ktstr::e2e
