@@ -299,7 +299,29 @@ bool needs_diagnostics(FailureKind kind) {
   return kind != FailureKind::kNone && kind != FailureKind::kWorkload;
 }
 
-Cause find_cause(const RunModel& model) {
+std::string lost_evidence(const VmRecord& vm) {
+  for (const std::string& who : vm.boot.missing)
+    if (who.starts_with("collector")) return who;
+  return {};
+}
+
+namespace {
+
+// Concluded from what was not heard, not from what was.
+bool rests_on_silence(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kHang:
+    case FailureKind::kGuestDied:
+    case FailureKind::kBootFailed:
+    case FailureKind::kNeverAttached:
+    case FailureKind::kSchedulerLeft:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Cause cause_in_the_log(const RunModel& model) {
   const VmRecord& vm = model.primary();
   if (vm.scheduler.crash) return crash_cause(model, vm, *vm.scheduler.crash);
   if (auto crash = crash_from_words(vm)) return crash_cause(model, vm, *crash);
@@ -352,6 +374,14 @@ Cause find_cause(const RunModel& model) {
   if (vm.boot.failed)
     return {FailureKind::kGuestFailed, "guest init failed: " + vm.boot.failed->error, "guest init failed"};
   return {};
+}
+
+}  // namespace
+
+Cause find_cause(const RunModel& model) {
+  Cause cause = cause_in_the_log(model);
+  if (rests_on_silence(cause.kind) && !lost_evidence(model.primary()).empty()) return {};
+  return cause;
 }
 
 }  // namespace ktstr

@@ -40,8 +40,12 @@ struct Cause {
   std::string reason;   // for the error line: "scheduler crashed", "scheduler did not load"
 };
 
-// Findings about the VM and the scheduler; not the workload's (see checks.h).
+// Findings about the VM and the scheduler; not the workload's (see checks.h). What a lost collector did not pass on is no
+// finding: the guest's silence and a VM's end without a word then say something about ktstr alone.
 Cause find_cause(const RunModel& model);
+
+// What the collector did not deliver of this VM ("collector: killed by signal 9 (Killed)"); empty: nothing is missing.
+std::string lost_evidence(const VmRecord& vm);
 
 // The scheduler or its VM has ended early: `--- diagnostics ---` is printed without RUST_BACKTRACE.
 bool needs_diagnostics(FailureKind kind);

@@ -104,9 +104,8 @@ std::string doubt(const RunModel& model) {
   if (!model.complete()) return "the run did not finish";
   if (!vm.boot.started) return "no VM was started";
   if (!vm.boot.exited) return "the VM's end was not recorded";
-  for (const std::string& who : vm.boot.missing)
-    if (who.starts_with("collector"))
-      return "the collector was lost, so crashes may have gone unseen (" + who + ")";
+  if (const std::string who = lost_evidence(vm); !who.empty())
+    return "the collector was lost, so crashes may have gone unseen (" + who + ")";
   if (!vm.boot.finished)
     return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.boot.stage));
   if (model.spec().scheduler && !vm.scheduler.attached) return "the scheduler was never seen attached";
@@ -153,10 +152,16 @@ void judge_expected(const RunModel& model, Judgement& j) {
     }
     PinResult result = pin->check(model.corpus().text(), /*scheduler_failed=*/true);
     if (!result.matched()) {
-      set(j, model.corpus().cut() ? ExitCode::kInconclusive : ExitCode::kTestFailed);
+      const std::string lost = lost_evidence(model.primary());
+      set(j, !lost.empty()          ? ExitCode::kInfrastructure
+             : model.corpus().cut() ? ExitCode::kInconclusive
+                                    : ExitCode::kTestFailed);
       j.summary = "the pinned error text was not found; what happened: " + found;
       j.reason = "pin missed";
       j.detail.push_back(pin->explain(result));
+      if (!lost.empty())
+        j.detail.push_back("the collector was lost, so what the pin looks for may have gone unseen (" + lost +
+                           ")");
       if (model.corpus().cut())
         j.detail.push_back("the corpus was too large and was cut: the pin saw a part of it");
       return;
@@ -230,7 +235,8 @@ Judgement judge(const RunModel& model) {
                           : !kernel.unknown.empty() ? kernel.unknown.front()
                                                     : "";
     if (!unknown.empty()) {
-      bool lost = why_doubt.starts_with("the collector") || why_doubt.starts_with("no VM");
+      // One of our own processes failed: that is no property of the test.
+      bool lost = !model.primary().boot.missing.empty() || why_doubt.starts_with("no VM");
       set(j, lost ? ExitCode::kInfrastructure : ExitCode::kInconclusive);
       j.summary = "no verdict: " + unknown;
       j.reason = "could not be judged";

@@ -248,6 +248,47 @@ TEST(Judge, VmEndsAreToldApart) {
   }
 }
 
+// The launcher ends the VM when the collector is lost, and nobody hears the guest any more.
+TEST(Judge, ALostCollectorIsNoFindingHoweverTheVmEnded) {
+  for (VmEnd end : {VmEnd::Died, VmEnd::TimedOut, VmEnd::PoweredOff}) {
+    for (int stage = 0; stage < 4; ++stage) {
+      for (bool expect_err : {false, true}) {
+        SyntheticRun run("steady", "demo");
+        run.spec().expect_err = expect_err;
+        if (stage == 0) run.add(VmStartedT{});
+        if (stage > 0) run.boot();
+        if (stage > 1) run.attach("demo");
+        if (stage > 2) run.start_workload();
+        run.vm_end(end, Vm::Primary, "boot 60 s x1.0");
+        VmSettledT settled;
+        settled.missing = {"collector: killed by signal 9 (Killed)"};
+        run.add(std::move(settled));
+        run.complete();
+        const Judgement j = verdict(run);
+        EXPECT_EQ(j.code, ExitCode::kInfrastructure)
+            << EnumNameVmEnd(end) << " " << stage << " " << j.summary;
+        EXPECT_EQ(j.kind, FailureKind::kNone) << j.summary;
+        EXPECT_THAT(j.summary, HasSubstr("collector")) << "says what is missing";
+      }
+    }
+  }
+}
+
+TEST(Judge, ACrashThatWasSeenStaysAFindingWhenTheCollectorIsLostAfterIt) {
+  SyntheticRun run("steady", "demo");
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  run.add(SyntheticRun::crash(1025, "scx_bpf_error", "no such cell", {}));
+  run.vm_end(VmEnd::Died);
+  VmSettledT settled;
+  settled.missing = {"collector: killed by signal 9 (Killed)"};
+  run.add(std::move(settled));
+  run.complete();
+  EXPECT_EQ(verdict(run).kind, FailureKind::kSchedulerCrash);
+  EXPECT_EQ(verdict(run).code, ExitCode::kTestFailed);
+}
+
 TEST(Judge, AHelperInAHeaderIsFollowedByTheSourceThatUsesIt) {
   SyntheticRun run("loop", "dispatch_loop");
   run.boot();

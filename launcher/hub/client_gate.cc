@@ -55,7 +55,7 @@ std::string ClientGate::objection(const EventBuffer& event, const Sender& sender
   if (str(event->run_id()) != run_id_)
     return "run: the event is of the run \"" + shown(str(event->run_id())) + "\", not of \"" + run_id_ + "\"";
   bool own = is_own_source(source);
-  if (own && (sender.remote() || event.type() == Payload::ClientJoined))
+  if (own && (!sender.own() || event.type() == Payload::ClientJoined))
     return "name: \"" + std::string(source) + "\" is one of ktstr's own; choose another";
   if (event.type() == Payload::NONE || event.type() > Payload::MAX)
     return "payload: a fact of kind " + std::to_string(static_cast<int>(event.type())) +

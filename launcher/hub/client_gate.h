@@ -25,7 +25,8 @@ class Sender {
   virtual ~Sender() = default;
   virtual int connection() const = 0;           // -1: unknown
   virtual std::string description() const = 0;  // "process 4711", "10.0.0.7"; empty: unknown
-  virtual bool remote() const { return false; }
+  // True when it is proved that the launcher or a process that it started sends.
+  virtual bool own() const { return false; }
 };
 
 class ClientGate {

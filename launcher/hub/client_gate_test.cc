@@ -11,23 +11,22 @@ namespace {
 
 class From : public Sender {
  public:
-  explicit From(int connection, bool remote = false) : connection_(connection), remote_(remote) {}
+  explicit From(int connection, bool own = false) : connection_(connection), own_(own) {}
   int connection() const override { return connection_; }
   std::string description() const override { return "process 42"; }
-  bool remote() const override { return remote_; }
+  bool own() const override { return own_; }
 
  private:
   int connection_;
-  bool remote_;
+  bool own_;
 };
 
 class ClientGateTest : public testing::Test {
  protected:
-  bool line(int connection, const std::string& source, const std::string& run_id = "run",
-            bool remote = false) {
+  bool line(int connection, const std::string& source, const std::string& run_id = "run", bool own = false) {
     CollectorLineT t;
     t.text = "x";
-    return admit(make_event({.run_id = run_id, .source = source}, std::move(t)), connection, remote);
+    return admit(make_event({.run_id = run_id, .source = source}, std::move(t)), connection, own);
   }
   bool join(int connection, const std::string& name, const std::string& token,
             uint32_t version = kSchemaVersion) {
@@ -37,8 +36,8 @@ class ClientGateTest : public testing::Test {
     t.schema_version = version;
     return admit(make_event({.run_id = "run", .source = name}, std::move(t)), connection, false);
   }
-  bool admit(const EventBuffer& event, int connection, bool remote) {
-    return gate_.admit(event.bytes(), From(connection, remote)).has_value();
+  bool admit(const EventBuffer& event, int connection, bool own) {
+    return gate_.admit(event.bytes(), From(connection, own)).has_value();
   }
   // The one refusal that is due now, its reason up to the colon.
   ClientRefusedT told() {
@@ -129,8 +128,8 @@ TEST_F(ClientGateTest, AConnectionHasOneName) {
 TEST_F(ClientGateTest, OurOwnNamesAreNotForClients) {
   EXPECT_FALSE(join(7, "monitor", "tok"));
   EXPECT_EQ(told().reason, "name");
-  EXPECT_TRUE(line(7, "monitor")) << "our helpers do not join";
-  EXPECT_FALSE(line(7, "monitor", "run", /*remote=*/true));
+  EXPECT_TRUE(line(8, "monitor", "run", /*own=*/true)) << "our helpers do not join";
+  EXPECT_FALSE(line(7, "monitor")) << "a client, here or on another host";
   EXPECT_FALSE(line(7, "")) << "no name";
   EXPECT_FALSE(line(7, std::string(65, 'x')));
 }

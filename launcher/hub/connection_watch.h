@@ -43,7 +43,6 @@ class MessageSender : public Sender {
   MessageSender(zmq::message_t& message, bool remote) : message_(message), remote_(remote) {}
   int connection() const override;
   std::string description() const override;
-  bool remote() const override { return remote_; }
 
  private:
   zmq::message_t& message_;

@@ -488,6 +488,39 @@ TEST_F(HubTest, AProducerThatFloodsAndEndsLosesNotItsLastWords) {
   EXPECT_GE(hub_->last_seq(), 3 * kEach);  // more: the hub tells of a producer that it held
 }
 
+// A process that the launcher did not start says that the run failed.
+TEST_F(HubTest, AVerdictOfAStrangerIsRefused) {
+  auto sub = subscriber();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::fork() == 0) {
+      zmq::context_t context;
+      auto pub = Publisher::connect(context, BusAddress::in_folder(folder_));
+      VerdictT verdict;
+      verdict.exit_code = 1;
+      ::_exit(pub && pub->publish(make_event({.run_id = "run", .source = "reporter"}, std::move(verdict)))
+                  ? 0
+                  : 1);
+    }
+    ::wait(nullptr);
+    ::_exit(0);
+  }
+  auto refusal = next_refusal(sub);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(refusal.name, "reporter");
+  EXPECT_TRUE(refusal.reason.starts_with("name: ")) << refusal.reason;
+  // Ours may.
+  VerdictT verdict;
+  auto pub = publisher();
+  ASSERT_TRUE(pub.publish(make_event({.run_id = "run", .source = "reporter"}, std::move(verdict))));
+  while (true) {
+    auto e = sub.receive();
+    ASSERT_TRUE(e);
+    if (*e && (**e).type() == Payload::Verdict) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 TEST_F(HubTest, WhatIsNoZeroMqAtAllIsToldToo) {
   auto sub = subscriber();
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);

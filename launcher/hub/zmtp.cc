@@ -41,32 +41,35 @@ size_t ZmtpReceiver::fail(std::string why) {
   return 0;
 }
 
-std::span<uint8_t> ZmtpReceiver::room() {
-  if (begin_ == end_) begin_ = end_ = 0;
-  size_t held = end_ - begin_;
-  // A large frame is given its room at once; the room is given back with it.
-  size_t want = std::max(held + limits_.read, need_);
-  if (begin_ > 0 && buffer_.size() - end_ < limits_.read) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, held);
-    begin_ = 0;
-    end_ = held;
+std::span<uint8_t> ZmtpReceiver::room(std::span<uint8_t> scratch) {
+  before_ = held_.size();
+  reads_held_ = before_ > scratch.size() / 4;
+  if (reads_held_) {
+    // Only a large frame: its length is known, and it is read to its end and no further.
+    held_.resize(before_ + std::min(scratch.size(), need_ - before_));
+    reading_ = held_;
+  } else {
+    std::copy(held_.begin(), held_.end(), scratch.begin());
+    reading_ = scratch;
   }
-  if (buffer_.size() < want) buffer_.resize(want);
-  if (held == 0 && buffer_.size() > 4 * limits_.read) {
-    buffer_.resize(limits_.read);
-    buffer_.shrink_to_fit();
-  }
-  return {buffer_.data() + end_, buffer_.size() - end_};
+  return reading_.subspan(before_);
 }
 
 bool ZmtpReceiver::received(size_t count, const Take& take) {
   if (!error_.empty()) return false;
-  end_ += count;
-  while (begin_ < end_) {
-    size_t used = step({buffer_.data() + begin_, end_ - begin_}, take);
-    begin_ += used;
+  const std::span<const uint8_t> bytes = reading_.first(before_ + count);
+  size_t begin = 0;
+  while (begin < bytes.size()) {
+    const size_t used = step(bytes.subspan(begin), take);
+    begin += used;
     if (used == 0) break;
   }
+  if (reads_held_ && begin == 0)
+    held_.resize(bytes.size());
+  else if (begin == bytes.size())
+    held_ = {};
+  else
+    held_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end());
   return error_.empty();
 }
 
@@ -84,7 +87,7 @@ size_t ZmtpReceiver::step(std::span<const uint8_t> bytes, const Take& take) {
                 std::to_string(limits_.message));
   need_ = header + static_cast<size_t>(length);
   if (bytes.size() < need_) return 0;
-  size_t used = std::exchange(need_, 0);
+  const size_t used = need_;
   auto body = bytes.subspan(header, used - header);
   if (flags & kCommand) return command(body) ? used : 0;
   if (state_ != State::kMessages) return fail("sends a message before its handshake");

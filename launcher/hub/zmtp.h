@@ -17,7 +17,6 @@ class ZmtpReceiver {
  public:
   struct Limits {
     size_t message = 16u << 20;
-    size_t read = 256u << 10;  // room that is offered for one read
   };
   // Of the one message: its bytes, and how many frames it had (bytes are only given for one).
   using Take = std::function<void(std::span<const uint8_t> bytes, size_t frames)>;
@@ -26,11 +25,15 @@ class ZmtpReceiver {
 
   // What is to be sent to the peer; emptied by the caller. Not empty from the start: the greeting.
   std::string& outgoing() { return outgoing_; }
-  // Where the next bytes go, then how many came.
-  std::span<uint8_t> room();
+  // Where the next bytes go; then received() says how many came, 0 included. `scratch` may serve many receivers, one after the
+  // other: what stays here is only the frame that is not whole, and that grows with the bytes that came, not with those
+  // that it announces.
+  std::span<uint8_t> room(std::span<uint8_t> scratch);
   // Calls `take` for each whole message. False: the peer breaks the protocol, see error(); nothing more is taken.
   bool received(size_t count, const Take& take);
   const std::string& error() const { return error_; }
+  // Bytes of memory that the frame in hand takes.
+  size_t held() const { return held_.capacity(); }
 
  private:
   enum class State { kGreeting, kHandshake, kMessages };
@@ -44,10 +47,12 @@ class ZmtpReceiver {
 
   Limits limits_;
   State state_ = State::kGreeting;
-  std::vector<uint8_t> buffer_;
-  size_t begin_ = 0, end_ = 0;
-  size_t need_ = 0;    // bytes that the frame in hand takes in all; 0: not known
-  size_t frames_ = 0;  // of the message in hand, so far
+  std::vector<uint8_t> held_;   // of a frame that is not whole
+  std::span<uint8_t> reading_;  // where room() told the bytes to go, with what was held before them
+  size_t before_ = 0;           // bytes of reading_ that were held
+  bool reads_held_ = false;     // reading_ is held_ itself
+  size_t need_ = 0;             // bytes that the frame in hand takes in all; 0: not known
+  size_t frames_ = 0;           // of the message in hand, so far
   std::string outgoing_, error_;
 };
 

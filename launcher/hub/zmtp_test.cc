@@ -38,10 +38,11 @@ struct Heard {
 };
 
 Heard hear(const std::string& bytes, size_t piece, size_t limit = 1000) {
-  ZmtpReceiver zmtp({.message = limit, .read = 64});
+  ZmtpReceiver zmtp({.message = limit});
+  uint8_t scratch[64];
   Heard heard;
   for (size_t at = 0; at < bytes.size();) {
-    auto room = zmtp.room();
+    auto room = zmtp.room(scratch);
     size_t n = std::min({piece, room.size(), bytes.size() - at});
     std::memcpy(room.data(), bytes.data() + at, n);
     at += n;
@@ -86,6 +87,28 @@ TEST(Zmtp, StrangersAreNamed) {
   Heard large = hear(greeting() + ready() + frame("fits") + frame(std::string(1001, 'x')), 64);
   EXPECT_NE(large.error.find("1001 bytes"), std::string::npos) << large.error;
   EXPECT_EQ(large.messages, std::vector<std::string>{"fits"});
+}
+
+TEST(Zmtp, AFrameTakesTheMemoryOfTheBytesThatCameNotOfThoseThatItAnnounces) {
+  ZmtpReceiver zmtp({.message = 16u << 20});
+  std::vector<uint8_t> scratch(256u << 10);
+  std::string bytes = greeting() + ready() + std::string("\x02\0\0\0\0\x01\0\0\0", 9) + "the first bytes";
+  auto feed = [&](std::string_view piece) {
+    auto room = zmtp.room(scratch);
+    ASSERT_GE(room.size(), piece.size());
+    std::copy(piece.begin(), piece.end(), room.begin());
+    ASSERT_TRUE(zmtp.received(piece.size(), [](auto, size_t) {}));
+  };
+  feed(bytes);
+  EXPECT_LE(zmtp.held(), 1000u);
+  const std::string piece(200u << 10, 'x');
+  size_t came = 15;
+  for (; (16u << 20) - came > piece.size(); came += piece.size()) {
+    feed(piece);
+    EXPECT_LE(zmtp.held(), 2 * (came + 2 * scratch.size()));
+  }
+  feed(std::string((16u << 20) - came, 'x'));
+  EXPECT_EQ(zmtp.held(), 0u) << "given back with the frame";
 }
 
 TEST(Zmtp, NoDamageDoesHarm) {

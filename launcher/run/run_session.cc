@@ -39,6 +39,8 @@ constexpr uint64_t kDeadlineLook = 100 * kMs;
 constexpr uint64_t kSettleLimit = 30 * kSecond;
 constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
 constexpr uint64_t kAnswerLimit = 180 * kSecond;
+// After a signal, for a reporter that has written its file and waits for the reader of its output.
+constexpr uint64_t kOutputLimit = 2 * kSecond;
 
 class TestRun {
  public:
@@ -83,6 +85,8 @@ class TestRun {
   // QEMU refused to start (a bad option, an old version): no carrier was ever connected, none will be drained.
   bool never_spoke() const { return stage_ == Stage::NotStarted && qemu_exit_.exit_code != 0; }
   uint64_t now() const { return env_.clock->monotonic_ns(); }
+  // Until it ends, the limit, or a signal; a signal ends it.
+  std::optional<ChildExit> await_child(Child& child, milliseconds limit);
   bool waited(uint64_t limit) const { return now() - state_since_ > limit; }
 
   const TestSpecT& spec_;
@@ -181,7 +185,7 @@ Status TestRun::tell_recorded() {
   Status failed;
   loop_.run_until(
       [&] {
-        while (failed.ok() && recorded_until_ == 0) {
+        while (failed.ok() && recorded_until_ == 0 && !interrupted_) {
           auto event = bus_->receive();
           if (!event)
             failed = std::move(event).error();
@@ -204,12 +208,15 @@ Status TestRun::start_helpers() {
                           .bus_folder = bus_folder_->path(),
                           .log_path = result_.log,
                           .run_id = run_id_,
-                          .start_ns = bus_->start_ns()};
+                          .start_ns = bus_->start_ns(),
+                          .signal_fd = env_.signal_fd};
     if (std::string_view(name) == "reporter") options.extra_args = {kReportFileFlag, result_.report};
     if (recorded_until_ != 0 &&
         (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
       options.extra_args = {kRecordedUntilFlag, std::to_string(recorded_until_)};
     auto helper = start_helper(name, options);
+    on_signal();
+    if (interrupted_ && !helper) return {};
     if (!helper) {
       // Without the collector no VM is booted; without another helper the report names it.
       if (std::string_view(name) == "collector") return std::move(helper).error();
@@ -448,6 +455,8 @@ void TestRun::check_state() {
       return;
     case State::kAwaitVerdict:
       if (verdict_) return finish();
+      if (interrupted_ && waited(kOutputLimit) && ::access(result_.report.c_str(), F_OK) == 0)
+        return finish();
       if (!alive("reporter")) return judge_without_reporter("");
       // Once the file exists, the reporter only waits for the reader of its output (a pager), and so does the launcher.
       if (waited(kAnswerLimit) && ::access(result_.report.c_str(), F_OK) != 0)
@@ -516,10 +525,24 @@ void TestRun::judge_without_reporter(const std::string& why) {
   auto child = Child::spawn(
       {.argv = {env_.program_folder + "/ktstr-reporter", result_.log, kReportFileFlag, result_.report}});
   std::optional<ChildExit> exit;
-  if (child) exit = child->wait(milliseconds(120'000));
+  if (child) exit = await_child(*child, milliseconds(120'000));
   verdict_ = exit && exit->signal == 0 ? static_cast<ExitCode>(exit->exit_code) : ExitCode::kInfrastructure;
   if (!fatal_.empty() && interrupted_ == 0) verdict_ = ExitCode::kInfrastructure;
   finish();
+}
+
+std::optional<ChildExit> TestRun::await_child(Child& child, milliseconds limit) {
+  const uint64_t begin = now();
+  const bool before = interrupted_ != 0;
+  while (now() - begin < static_cast<uint64_t>(limit.count()) * 1'000'000) {
+    pollfd p[] = {{child.pidfd(), POLLIN, 0}, {env_.signal_fd, POLLIN, 0}};
+    ::poll(p, 2, 1000);
+    if (auto exit = child.poll()) return exit;
+    const std::string earlier = fatal_;
+    if (p[1].revents) on_signal();
+    if ((interrupted_ != 0) != before || fatal_ != earlier) break;
+  }
+  return child.terminate(milliseconds(500));
 }
 
 void TestRun::finish() {
@@ -538,8 +561,11 @@ void TestRun::finish() {
 
 Result<RunOutcome> TestRun::run() {
   if (auto s = begin(); !s) return std::move(s).error();
-  if (auto s = start_helpers(); !s) return std::move(s).error();
-  if (env_.recorded)
+  if (!interrupted_)
+    if (auto s = start_helpers(); !s) return std::move(s).error();
+  if (interrupted_)
+    complete_facts("interrupted");
+  else if (env_.recorded)
     enter(State::kAwaitAnswer);
   else
     boot(Vm::Primary, 0, nullptr);
@@ -551,7 +577,7 @@ Result<RunOutcome> TestRun::run() {
       UINT64_MAX);
   for (Helper& h : helpers_)
     // A failed log takes no RunFinished, so nobody would hear of it.
-    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(5'000)))) {
+    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(interrupted_ ? 1'000 : 5'000)))) {
       log_info("ktstr-" + h.name + " did not end by itself: terminated");
       h.child.terminate(milliseconds(1'000));
     }

@@ -71,6 +71,8 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   std::vector<std::string> argv = {options.qemu, "-nodefaults", "-no-user-config",
                                    "-display",   "none",        "-no-reboot"};
   auto add = [&](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
+  // QEMU acts upon what the guest writes into its devices: it needs no other program and no other user.
+  add({"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
   // Thread names let the monitor tell vCPU threads apart: it reads their run delay.
   add({"-name", escape_commas(options.name) + ",debug-threads=on"});
   add({"-machine", topology->machine, "-accel", kvm ? "kvm" : "tcg,thread=single"});

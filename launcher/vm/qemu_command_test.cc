@@ -45,6 +45,7 @@ TEST(QemuCommand, CarriesConsoleChannelAndControl) {
   EXPECT_THAT(argv, Contains("virtserialport,chardev=channel,name=ktstr.channel"));
   EXPECT_EQ(after(argv, "-qmp"), "unix:/r/qmp,server=on,wait=off");
   EXPECT_THAT(argv, Contains("-no-reboot"));
+  EXPECT_THAT(argv, Contains(HasSubstr("spawn=deny"))) << "a guest that breaks into QEMU starts no program";
 }
 
 TEST(QemuCommand, KernelCommandLine) {

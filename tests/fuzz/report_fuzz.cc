@@ -1,0 +1,39 @@
+// A recorded run whose events lie: the reporter makes a report in every format, without what steers a terminal.
+#include "base/text.h"
+#include "reporter/format.h"
+#include "reporter/report.h"
+#include "reporter/run_model.h"
+#include "tests/fuzz/fuzz_kit.h"
+
+namespace ktstr::fuzz {
+
+std::vector<Input> seeds() {
+  std::vector<Input> events;
+  for (const EventBuffer& event : sample_events()) events.push_back(input_of(event));
+  std::vector<Input> out{join(events)};
+  for (size_t i = 1; i < events.size(); ++i) out.push_back(join({events[0], events[i]}));
+  return out;
+}
+
+}  // namespace ktstr::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace ktstr;
+  using namespace ktstr::fuzz;
+  RunModel model;
+  for (auto piece : pieces({data, size}))
+    if (auto event = EventBuffer::from_bytes(piece)) model.fold(*event);
+  model.finish();
+  const Report report = make_report(model);
+  for (std::string_view rest = report.text; !rest.empty();) {
+    const CodePoint point = first_code_point(rest);
+    must(point.length > 0, "a report is not UTF-8");
+    must(!steers(point.value) && (point.value >= 0x20 || point.value == '\n' || point.value == '\t'),
+         "a report steers a terminal");
+    rest.remove_prefix(point.length);
+  }
+  const JudgedRun run{&model, &report};
+  for (Format format : {Format::kJson, Format::kJunit, Format::kMarkdown, Format::kGithub, Format::kKtap})
+    (void)render(format, {&run, 1});
+  return 0;
+}
