@@ -28,7 +28,7 @@ std::string damage_text(const CachedKernel& kernel) {
 
 int kernel_fetch_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
-  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
   Progress progress(stderr, ::isatty(2), false);
   FetchRequest request{.series = options.series,
                        .debuginfo = options.debuginfo,
@@ -53,7 +53,7 @@ int kernel_fetch_command(const KernelCommandOptions& options) {
 
 int kernel_list_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
-  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kInfrastructure));
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
   if (options.available) {
     Progress progress(stderr, ::isatty(2), false);
     auto releases = list_available_kernels(*cache, real_fetch_host(),

@@ -32,7 +32,7 @@ namespace ktstr {
 
 int repro_command(const ReproCommandOptions& options) {
   auto cache_dir = kernel_cache_dir();
-  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
+  if (!cache_dir) return report_error(cache_dir.error(), kUsage);
   auto recorded = read_recorded_run(
       {.log = options.log, .store = std::filesystem::path(*cache_dir).parent_path().string() + "/files"});
   if (!recorded) return report_error(recorded.error(), kUsage);

@@ -132,7 +132,7 @@ int run_command(const RunCommandOptions& options) {
   Result<Filter> filter = Error::not_found("no filter");
   if (!options.filters.empty()) filter = Filter::parse_any(options.filters);
   auto cache_dir = kernel_cache_dir();
-  if (!cache_dir) return report_error(cache_dir.error(), kInfra);
+  if (!cache_dir) return report_error(cache_dir.error(), kUsage);
   Planner planner(options, filter ? &*filter : nullptr, *cache_dir);
   if (!options.no_build && (filter || options.filters.empty()))
     if (auto built = planner.build(

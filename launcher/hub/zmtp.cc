@@ -67,7 +67,7 @@ bool ZmtpReceiver::received(size_t count, const Take& take) {
   if (reads_held_ && begin == 0)
     held_.resize(bytes.size());
   else if (begin == bytes.size())
-    held_ = {};
+    held_ = std::vector<uint8_t>();  // gives its memory back, which = {} does not
   else
     held_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end());
   return error_.empty();

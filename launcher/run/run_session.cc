@@ -532,17 +532,19 @@ void TestRun::judge_without_reporter(const std::string& why) {
 }
 
 std::optional<ChildExit> TestRun::await_child(Child& child, milliseconds limit) {
-  const uint64_t begin = now();
   const bool before = interrupted_ != 0;
-  while (now() - begin < static_cast<uint64_t>(limit.count()) * 1'000'000) {
-    pollfd p[] = {{child.pidfd(), POLLIN, 0}, {env_.signal_fd, POLLIN, 0}};
-    ::poll(p, 2, 1000);
-    if (auto exit = child.poll()) return exit;
-    const std::string earlier = fatal_;
-    if (p[1].revents) on_signal();
-    if ((interrupted_ != 0) != before || fatal_ != earlier) break;
-  }
-  return child.terminate(milliseconds(500));
+  const std::string earlier = fatal_;
+  std::optional<ChildExit> exit;
+  const int pidfd = child.pidfd();
+  loop_.watch(pidfd, EPOLLIN, [](uint32_t) {});
+  loop_.run_until(
+      [&] {
+        exit = child.poll();
+        return exit.has_value() || (interrupted_ != 0) != before || fatal_ != earlier;
+      },
+      now() + static_cast<uint64_t>(limit.count()) * kMs);
+  loop_.unwatch(pidfd);
+  return exit ? exit : child.terminate(milliseconds(500));
 }
 
 void TestRun::finish() {
