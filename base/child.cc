@@ -112,6 +112,12 @@ void Child::signal(int signo) const {
   if (running()) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signo, nullptr, 0);
 }
 
+bool Child::stopped() const {
+  siginfo_t info{};
+  return running() && ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid_;
+}
+
 std::optional<ChildExit> Child::poll() {
   if (!running()) return std::nullopt;
   int status = 0;

@@ -46,6 +46,8 @@ class Child {
   int pidfd() const { return pidfd_.get(); }  // readable once the child has ended
 
   void signal(int signo) const;
+  // A signal (SIGSTOP) has stopped it and it was not continued since.
+  bool stopped() const;
   // Reaps if it has ended; nullopt while it runs.
   std::optional<ChildExit> poll();
   // Waits at most `limit`, then nullopt.

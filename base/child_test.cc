@@ -45,6 +45,22 @@ TEST(Child, TerminateEndsOneThatIgnoresSigterm) {
   close(ends[1]);
 }
 
+TEST(Child, KnowsWhileASignalHasStoppedIt) {
+  auto child = Child::spawn({.argv = {"sleep", "1000"}});
+  ASSERT_TRUE(child);
+  EXPECT_FALSE(child->stopped());
+  child->signal(SIGSTOP);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child->pid()), &info, WSTOPPED | WNOWAIT), 0);
+  EXPECT_TRUE(child->stopped());
+  EXPECT_TRUE(child->stopped()) << "asking does not use it up";
+  EXPECT_FALSE(child->poll()) << "it has not ended";
+  child->signal(SIGCONT);
+  EXPECT_FALSE(child->stopped());
+  EXPECT_EQ(child->terminate(std::chrono::milliseconds(10'000)).signal, SIGTERM);
+  EXPECT_FALSE(child->stopped());
+}
+
 TEST(Child, CapturesOutputAndEnvironment) {
   auto run =
       run_captured({.argv = {"sh", "-c", "echo $KTSTR_X; echo err >&2"}, .env = {"KTSTR_X=seen"}}, kLong);

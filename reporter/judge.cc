@@ -112,6 +112,27 @@ std::string doubt(const RunModel& model) {
   return {};
 }
 
+// "QEMU: was stopped by a signal for 10.0 s": the guest stood still while the host's clocks went on. Empty: it was not.
+std::string stood_still(const VmRecord& vm) {
+  for (const std::string& who : vm.boot.missing)
+    if (who.starts_with("QEMU")) return who;
+  return {};
+}
+
+// A clock found it: the kernel's watchdogs, the launcher's deadlines, the checks of what workers measured.
+bool found_by_a_clock(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kStall:
+    case FailureKind::kLockup:
+    case FailureKind::kHang:
+    case FailureKind::kNeverAttached:
+    case FailureKind::kWorkload:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void set(Judgement& j, ExitCode code) {
   j.code = code;
   j.outcome = outcome_of(code);
@@ -220,6 +241,16 @@ Judgement judge(const RunModel& model) {
                                              : fmt::format("{} checks failed", checks.violated.size());
       j.detail = checks.violated;
     }
+  }
+  if (const std::string still = stood_still(model.primary());
+      !still.empty() && found_by_a_clock(j.kind) && !model.interrupted()) {
+    set(j, ExitCode::kInfrastructure);
+    j.kind = FailureKind::kNone;
+    j.detail = {"what a clock then found is no finding: " + j.summary};
+    j.summary = "no verdict: the guest stood still (" + still + ")";
+    j.reason = "could not be judged";
+    j.signature.clear();
+    return j;
   }
   if (j.kind == FailureKind::kNone && checks.skipped && checks.violated.empty() && !model.interrupted()) {
     const bool allowed = model.switch_value("KTSTR_NO_SKIPS") != "1";

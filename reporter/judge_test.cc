@@ -619,6 +619,46 @@ TEST(Judge, ExpectedErrorFromTheWrongPlace) {
   EXPECT_EQ(ExitCode::kTestFailed, verdict(early).code);
 }
 
+// The end of a run in which somebody stopped QEMU for a while.
+Judgement stopped_qemu(SyntheticRun& run, VmEnd end) {
+  run.vm_end(end, Vm::Primary, end == VmEnd::TimedOut ? "workload: 63.0 s after \"workload running\"" : "");
+  VmSettledT settled;
+  settled.missing = {"QEMU: was stopped by a signal for 40.0 s"};
+  run.add(std::move(settled));
+  run.complete();
+  return verdict(run);
+}
+
+TEST(Judge, WhatAClockFoundWhileQemuWasStoppedIsNoFinding) {
+  for (const bool expect_err : {false, true}) {
+    for (const uint64_t kind : {uint64_t{1026}, uint64_t{0}}) {
+      SyntheticRun run("steady", "demo");
+      run.spec().expect_err = expect_err;
+      run.boot();
+      run.attach("demo");
+      run.start_workload();
+      if (kind != 0)
+        run.add(SyntheticRun::crash(kind, "runnable task stall", "w[7] failed to run for 40.1s", {}));
+      const Judgement j = stopped_qemu(run, kind != 0 ? VmEnd::PoweredOff : VmEnd::TimedOut);
+      EXPECT_EQ(ExitCode::kInfrastructure, j.code) << j.summary;
+      EXPECT_EQ(Outcome::Inconclusive, j.outcome);
+      EXPECT_THAT(j.summary, HasSubstr("QEMU: was stopped by a signal for 40.0 s"));
+      EXPECT_EQ("", j.signature);
+    }
+  }
+}
+
+TEST(Judge, AnErrorOfTheSchedulerStaysOneThoughQemuWasStopped) {
+  SyntheticRun run("steady", "demo");
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  run.add(SyntheticRun::crash(1025, "scx_bpf_error", "no such cell", {}));
+  const Judgement j = stopped_qemu(run, VmEnd::PoweredOff);
+  EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind) << "no clock found it";
+  EXPECT_EQ(ExitCode::kTestFailed, j.code);
+}
+
 TEST(Judge, ExitCodesMerge) {
   EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kPass, ExitCode::kTestFailed));
   EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kInfrastructure, ExitCode::kTestFailed));

@@ -33,7 +33,7 @@ std::string end_name(VmEnd end) {
     case VmEnd::TimedOut:
       return "killed at a deadline";
     case VmEnd::Interrupted:
-      return "killed on request";
+      return "ended by ktstr-launch";
     case VmEnd::QemuFailed:
       return "QEMU failed";
   }

@@ -1,5 +1,6 @@
 #include "launcher/cli/prepared_run.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
@@ -28,6 +29,12 @@
 #include "spec/spec.h"
 
 namespace ktstr {
+namespace {
+
+constexpr int kCaught[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr int kReaderLimitMs = 1000;
+
+}  // namespace
 
 Result<std::string> kernel_cache_dir() {
   return KernelCache::default_dir([](const char* name) { return std::getenv(name); });
@@ -120,7 +127,7 @@ std::optional<Failure> PreparedRun::prepare(const std::string& cache_dir) {
 void PreparedRun::catch_signals() {
   sigset_t mask;
   sigemptyset(&mask);
-  for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, s);
+  for (int s : kCaught) sigaddset(&mask, s);
   ::sigprocmask(SIG_BLOCK, &mask, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of write(2), as a full disk is
@@ -129,6 +136,15 @@ void PreparedRun::catch_signals() {
 }
 
 int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips) {
+  // Nothing is left to put in order: a signal ends the wait for a reader of these lines, as it does by default.
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (int s : kCaught) sigaddset(&mask, s);
+  ::sigprocmask(SIG_UNBLOCK, &mask, nullptr);
+  // The signal that interrupted the run ends this wait too.
+  const bool interrupted = code == ExitCode::kInterrupted || code == ExitCode::kTerminated;
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  if (interrupted && ::poll(&out, 1, kReaderLimitMs) == 0) return exit_code(code);
   std::fputs(run_end_text(ended, no_skips).c_str(), stdout);
   std::fflush(stdout);
   return exit_code(code);

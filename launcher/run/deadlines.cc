@@ -45,6 +45,19 @@ Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOption
   return scaled("stage", 60 * kSecond);
 }
 
+void FairWait::look(uint64_t now_ns, bool heard) {
+  const uint64_t gap = now_ns - last_ns_;
+  last_ns_ = now_ns;
+  uint64_t counts = std::min(gap, kLongestLook);
+  if (gap > kLongestLook || !heard) catch_up_until_ns_ = now_ns + kCatchUp;
+  if (now_ns < catch_up_until_ns_) {
+    const uint64_t excused = std::min(counts, excuses_ns_);
+    excuses_ns_ -= excused;
+    counts -= excused;
+  }
+  counted_ns_ += counts;
+}
+
 double time_scale(const HostSpeed& speed) {
   double scale = 1;
   if (speed.tcg) scale *= 1 + static_cast<double>(speed.vcpus) / 16;

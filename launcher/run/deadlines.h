@@ -28,6 +28,36 @@ struct DeadlineOptions {
 // The deadline that runs once `stage` was reached: from its arrival to the next stage's.
 Deadline deadline_after(Stage stage, const TestSpecT& spec, const DeadlineOptions& options);
 
+// How long a wait has lasted, for a limit that is held against the one who is waited for. Time in which that one could not be
+// heard is no fault of its own: while the launcher itself did not run (SIGSTOP, a debugger), while the process that passes the
+// words on is stopped, and for kCatchUp after either, when what was held up arrives.
+class FairWait {
+ public:
+  static constexpr uint64_t kLongestLook =
+      1'000'000'000;  // ns; a longer gap between two looks: the launcher stood still
+  static constexpr uint64_t kCatchUp = 5'000'000'000;       // ns
+  static constexpr uint64_t kMostExcused = 60'000'000'000;  // ns in one wait, so that every wait ends
+
+  // A wait with all of its excuses.
+  void begin(uint64_t now_ns) { *this = FairWait(now_ns); }
+  // The next stage of the same wait: the limit is a new one, excuses that were used up stay so.
+  void next(uint64_t now_ns) {
+    look(now_ns, true);
+    counted_ns_ = 0;
+  }
+  // Often while we wait. `heard`: nobody between the one who is waited for and us is stopped.
+  void look(uint64_t now_ns, bool heard);
+  uint64_t ns() const { return counted_ns_; }
+
+  FairWait() = default;
+
+ private:
+  explicit FairWait(uint64_t now_ns) : last_ns_(now_ns) {}
+
+  uint64_t last_ns_ = 0, counted_ns_ = 0, catch_up_until_ns_ = 0;
+  uint64_t excuses_ns_ = kMostExcused;
+};
+
 struct HostSpeed {
   bool tcg = true;
   uint32_t vcpus = 4;

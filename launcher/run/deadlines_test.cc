@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "launcher/run/run_facts.h"
 #include "schemas/guest_generated.h"
 #include "schemas/spec_generated.h"
 
@@ -22,6 +23,54 @@ TEST(Deadlines, EveryStageHasOneAndTheWorkloadsHoldsItsDuration) {
   spec.payloads[0]->timeout_ns = 500'000'000'000u;
   EXPECT_GT(deadline_after(Stage::WorkloadStarted, spec, {}).limit_ns, 800'000'000'000u);
   EXPECT_EQ(deadline_after(Stage::NotStarted, spec, {.time_scale = 3, .boot_ns = 7}).limit_ns, 21u);
+}
+
+TEST(VmEnd, AVmThatTheLauncherEndedItselfDidNotDie) {
+  for (const bool late : {false, true})
+    EXPECT_EQ(
+        vm_end({.timed_out = late, .ended_by_us = true, .signal = 9, .last_stage = Stage::WorkloadStarted}),
+        VmEnd::Interrupted);
+  EXPECT_EQ(vm_end({.last_stage = Stage::WorkloadStarted}), VmEnd::Died);
+  EXPECT_EQ(vm_end({.timed_out = true, .signal = 9, .last_stage = Stage::WorkloadStarted}), VmEnd::TimedOut);
+  EXPECT_EQ(vm_end({.signal = 11, .last_stage = Stage::WorkloadStarted}), VmEnd::QemuFailed);
+}
+
+constexpr uint64_t kTick = 100'000'000;  // ns, as the launcher looks
+
+uint64_t looks(FairWait& wait, uint64_t from, uint64_t ns, bool heard) {
+  for (const uint64_t end = from + ns; from < end;) wait.look(from += kTick, heard);
+  return from;
+}
+
+TEST(FairWait, ALauncherThatStoodStillHoldsItAgainstNobody) {
+  FairWait wait;
+  wait.begin(kTick);
+  uint64_t now = looks(wait, kTick, 59'000'000'000, true);
+  EXPECT_EQ(wait.ns(), 59'000'000'000u);
+  now += 3'600'000'000'000;  // stopped for an hour
+  wait.look(now, true);
+  EXPECT_EQ(wait.ns(), 59'000'000'000u) << "what came meanwhile is not read yet";
+  now = looks(wait, now, 4'000'000'000, true);
+  EXPECT_EQ(wait.ns(), 59'000'000'000u) << "it may still be on its way";
+  looks(wait, now, 4'000'000'000, true);
+  EXPECT_GT(wait.ns(), 60'000'000'000u) << "then time counts again";
+}
+
+TEST(FairWait, AStoppedMessengerExcusesTheGuestButNotForEver) {
+  FairWait wait;
+  wait.begin(0);
+  uint64_t now = looks(wait, 0, 10'000'000'000, false);
+  EXPECT_EQ(wait.ns(), 0u);
+  wait.next(now);
+  now = looks(wait, now, 300'000'000'000, false);
+  EXPECT_EQ(wait.ns(), 310'000'000'000u - FairWait::kMostExcused) << "one budget for all stages of a VM";
+}
+
+TEST(FairWait, AHostOnWhichEveryLookIsLateStillComesToAnEnd) {
+  FairWait wait;
+  wait.begin(0);
+  for (uint64_t now = 0; now < 600'000'000'000; wait.look(now += 3'000'000'000, true));
+  EXPECT_GE(wait.ns(), 100'000'000'000u);
 }
 
 TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {

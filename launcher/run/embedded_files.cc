@@ -37,7 +37,7 @@ std::string hash_of(const std::string& text) {
 }
 
 Status embed_one(const char* role, const std::string& path, const std::string& guest_path,
-                 const std::function<void(FileEmbeddedT)>& publish) {
+                 const std::function<bool(FileEmbeddedT)>& publish) {
   auto text = read_binary(path, kMaxFile);
   if (!text) return std::move(text).error();
   struct stat st{};
@@ -52,7 +52,7 @@ Status embed_one(const char* role, const std::string& path, const std::string& g
   do {
     auto bytes = bytes_of(*text).subspan(piece.offset, std::min(kPiece, text->size() - piece.offset));
     piece.data.assign(bytes.begin(), bytes.end());
-    publish(piece);
+    if (!publish(piece)) return Error::system("stopped");
     piece.offset += bytes.size();
   } while (piece.offset < text->size());
   return {};
@@ -76,7 +76,7 @@ bool good_guest_path(std::string_view path) {
 
 }  // namespace
 
-Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT)>& publish) {
+Status embed_files(const TestSpecT& spec, const std::function<bool(FileEmbeddedT)>& publish) {
   std::set<std::string> done;  // guest paths: libraries are shared
   auto program = [&](const char* role, const std::string& host_path,
                      const std::string& guest_path) -> Status {

@@ -17,8 +17,8 @@ struct FileEmbedded;
 struct FileEmbeddedT;
 struct TestSpecT;
 
-// Publishes every file of the test. Errors: unreadable, larger than the limit.
-Status embed_files(const TestSpecT& spec, const std::function<void(FileEmbeddedT)>& publish);
+// Publishes every file of the test. Errors: unreadable, larger than the limit, `publish` wants no more.
+Status embed_files(const TestSpecT& spec, const std::function<bool(FileEmbeddedT)>& publish);
 // Fills in the hash of the scheduler, of the payloads and of `files`, where it is not known yet. What cannot be read stays without.
 void hash_programs(TestSpecT& spec);
 

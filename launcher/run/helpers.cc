@@ -46,10 +46,10 @@ Result<Helper> start_helper(const std::string& name, const HelperOptions& option
   while (said.find('\n') == std::string::npos) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    pollfd p[] = {{read_end.get(), POLLIN, 0}, {options.signal_fd, POLLIN, 0}};
+    pollfd p[] = {{read_end.get(), POLLIN, 0}, {options.stop_fd, POLLIN, 0}};
     int n = ::poll(p, 2, static_cast<int>(std::max<long long>(0, left.count())));
     if (n < 0 && errno == EINTR) continue;
-    if (n > 0 && p[1].revents) return Error::timeout("interrupted before ktstr-" + name + " was ready");
+    if (p[1].revents != 0) return Error::system("interrupted before ktstr-" + name + " was ready");
     if (n == 0) return Error::timeout("ktstr-" + name + " did not become ready within 20 s");
     char chunk[16];
     ssize_t got = ::read(read_end.get(), chunk, sizeof chunk);

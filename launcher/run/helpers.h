@@ -18,7 +18,7 @@ struct HelperOptions {
   std::string run_id;
   uint64_t start_ns = 0;
   std::vector<std::string> extra_args;
-  int signal_fd = -1;  // readable: nobody waits for the helper any longer
+  int stop_fd = -1;  // readable: nobody waits for the helper any more; not read
 };
 
 struct Helper {
@@ -31,8 +31,7 @@ struct Helper {
 };
 
 // Starts ktstr-NAME and waits until it says that it is ready (bus connected, sockets listening).
-// Errors: missing program (kNotFound), ended or silent before readiness, a signal
-// (kTimeout; it stays unread). REQUIRES: called on the main thread (the
+// Errors: missing program (kNotFound), ended or silent before readiness, `stop_fd`. REQUIRES: called on the main thread (the
 // parent-death signal follows the thread).
 Result<Helper> start_helper(const std::string& name, const HelperOptions& options);
 

@@ -1,4 +1,6 @@
 // What people see on stderr while a run goes on: one line redrawn on a terminal, plain lines elsewhere (CI).
+// Where nobody reads (a full pipe, a terminal that was stopped), a line is dropped and counted after a second: the run goes on and
+// hears signals. The next line that is taken says how many are missing.
 #pragma once
 
 #include <cstdio>
@@ -20,10 +22,13 @@ class Progress {
   void clear();
 
  private:
+  void print(const std::string& text);
+
   std::FILE* out_;
   bool terminal_, quiet_;
   bool drawn_ = false;
   std::string last_;
+  size_t dropped_ = 0;
 };
 
 }  // namespace ktstr

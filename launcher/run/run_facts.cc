@@ -43,9 +43,8 @@ RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment
 }
 
 VmEnd vm_end(const VmEndFacts& facts) {
-  if (facts.interrupted) return VmEnd::Interrupted;
+  if (facts.interrupted || facts.ended_by_us) return VmEnd::Interrupted;
   if (facts.timed_out) return VmEnd::TimedOut;
-  if (facts.ended_by_us) return VmEnd::Died;
   const bool refused_to_start = facts.exit_code != 0 && facts.last_stage == Stage::NotStarted;
   if (facts.not_started || facts.signal != 0 || refused_to_start) return VmEnd::QemuFailed;
   return facts.last_stage == Stage::GuestFinished ? VmEnd::PoweredOff : VmEnd::Died;

@@ -1,5 +1,6 @@
 #include "launcher/run/run_session.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -39,8 +40,12 @@ constexpr uint64_t kDeadlineLook = 100 * kMs;
 constexpr uint64_t kSettleLimit = 30 * kSecond;
 constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
 constexpr uint64_t kAnswerLimit = 180 * kSecond;
-// After a signal, for a reporter that has written its file and waits for the reader of its output.
-constexpr uint64_t kOutputLimit = 2 * kSecond;
+// How long a run that was interrupted waits for what is on its way, in each of its last states.
+constexpr uint64_t kInterruptedLimit = 10 * kSecond;
+// The recorded events go from this process's one thread to the other.
+constexpr uint64_t kTellLimit = 60 * kSecond;
+// For a report made again from the log.
+constexpr uint64_t kReportLimit = 120 * kSecond;
 
 class TestRun {
  public:
@@ -59,6 +64,7 @@ class TestRun {
   };
 
   Status begin();
+  std::optional<ChildExit> wait_for_report(Child& reporter);
   Status tell_recorded();
   Status start_helpers();
   void boot(Vm vm, uint8_t attempt, const ProbePlanT* plan);
@@ -85,9 +91,11 @@ class TestRun {
   // QEMU refused to start (a bad option, an old version): no carrier was ever connected, none will be drained.
   bool never_spoke() const { return stage_ == Stage::NotStarted && qemu_exit_.exit_code != 0; }
   uint64_t now() const { return env_.clock->monotonic_ns(); }
-  // Until it ends, the limit, or a signal; a signal ends it.
-  std::optional<ChildExit> await_child(Child& child, milliseconds limit);
-  bool waited(uint64_t limit) const { return now() - state_since_ > limit; }
+  bool waited(uint64_t limit) const {
+    return state_wait_.ns() > (interrupted_ ? std::min(limit, kInterruptedLimit) : limit);
+  }
+  void look_at_waits();
+  bool reader_is_slow() const;
 
   const TestSpecT& spec_;
   RunEnvironment& env_;
@@ -100,13 +108,15 @@ class TestRun {
   std::vector<Helper> helpers_;
 
   State state_ = State::kVmRunning;
-  uint64_t state_since_ = 0;
+  FairWait state_wait_;
   // The VM in hand.
   std::unique_ptr<VmSession> session_;
   std::vector<int> vm_fds_;  // of its process, in the loop
   Vm vm_ = Vm::Primary;
   uint8_t attempt_ = 0;
-  uint64_t vm_start_ = 0, stage_since_ = 0;
+  uint64_t vm_start_ = 0;
+  FairWait stage_wait_;
+  uint64_t last_look_ = 0, qemu_stopped_ns_ = 0;
   Stage stage_ = Stage::NotStarted;
   bool drained_ = false, monitor_stopped_ = false;
   std::string deadline_;  // the one that passed
@@ -118,6 +128,7 @@ class TestRun {
   bool repro_answered_ = false;
   std::optional<ExitCode> verdict_;
   int interrupted_ = 0;
+  int signals_ = 0;
   std::string fatal_;            // the log takes nothing more
   uint64_t recorded_until_ = 0;  // the last fact of a recorded primary VM; 0: it is booted
 };
@@ -169,14 +180,16 @@ Status TestRun::begin() {
   started.time_scale = static_cast<float>(scale_);
   bus_->publish(std::move(started));
   if (env_.recorded) return tell_recorded();
-  if (env_.embed)
-    return embed_files(spec_, [&](FileEmbeddedT piece) {
-      if (piece.offset == 0)
-        env_.progress->say("into the log: " + piece.role + " " + piece.path + " (" +
-                           std::to_string(piece.size) + " bytes)");
-      bus_->publish(std::move(piece));
-    });
-  return {};
+  if (!env_.embed) return {};
+  auto embedded = embed_files(spec_, [&](FileEmbeddedT piece) {
+    if (piece.offset == 0)
+      env_.progress->say("into the log: " + piece.role + " " + piece.path + " (" +
+                         std::to_string(piece.size) + " bytes)");
+    bus_->publish(std::move(piece));
+    on_signal();
+    return interrupted_ == 0;
+  });
+  return interrupted_ ? Status() : std::move(embedded);
 }
 
 // Publishes the events of the recorded primary VM. Done when the last of them is in the log.
@@ -185,7 +198,7 @@ Status TestRun::tell_recorded() {
   Status failed;
   loop_.run_until(
       [&] {
-        while (failed.ok() && recorded_until_ == 0 && !interrupted_) {
+        while (failed.ok() && recorded_until_ == 0 && interrupted_ == 0) {
           auto event = bus_->receive();
           if (!event)
             failed = std::move(event).error();
@@ -198,26 +211,29 @@ Status TestRun::tell_recorded() {
         }
         return true;
       },
-      UINT64_MAX);
+      now() + kTellLimit);
+  if (failed.ok() && recorded_until_ == 0 && interrupted_ == 0)
+    failed = Error::timeout("the recorded run did not reach the new log within " + human_ns(kTellLimit));
   return failed;
 }
 
 Status TestRun::start_helpers() {
   for (const char* name : {"collector", "monitor", "reproer", "reporter"}) {
+    if (interrupted_) return {};
     HelperOptions options{.program_folder = env_.program_folder,
                           .bus_folder = bus_folder_->path(),
                           .log_path = result_.log,
                           .run_id = run_id_,
                           .start_ns = bus_->start_ns(),
-                          .signal_fd = env_.signal_fd};
+                          .stop_fd = env_.signal_fd};
     if (std::string_view(name) == "reporter") options.extra_args = {kReportFileFlag, result_.report};
     if (recorded_until_ != 0 &&
         (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
       options.extra_args = {kRecordedUntilFlag, std::to_string(recorded_until_)};
     auto helper = start_helper(name, options);
-    on_signal();
-    if (interrupted_ && !helper) return {};
     if (!helper) {
+      on_signal();
+      if (interrupted_) return {};
       // Without the collector no VM is booted; without another helper the report names it.
       if (std::string_view(name) == "collector") return std::move(helper).error();
       HelperExitedT exited;
@@ -248,7 +264,9 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   boot_error_.clear();
   ended_for_.clear();
   qemu_exit_ = {};
-  vm_start_ = stage_since_ = now();
+  vm_start_ = last_look_ = now();
+  qemu_stopped_ns_ = 0;
+  stage_wait_.begin(vm_start_);
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the repro VM on ") +
                       env_.kernel.release);
   auto session = VmSession::boot({.vm = vm,
@@ -263,7 +281,6 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                   .qemu_version = env_.host.qemu,
                                   .accelerator = env_.accelerator.name,
                                   .kernel = env_.kernel.path,
-                                  .kernel_release = env_.kernel.release,
                                   .time_scale = scale_,
                                   .verbose_console = env_.verbose_console,
                                   .own_view = env_.own_view});
@@ -293,7 +310,7 @@ void TestRun::enter(State state) {
   if (state != State::kVmRunning)
     for (int fd : std::exchange(vm_fds_, {})) loop_.unwatch(fd);
   state_ = state;
-  state_since_ = now();
+  state_wait_.begin(now());
 }
 
 void TestRun::turn() {
@@ -313,6 +330,7 @@ void TestRun::turn() {
     return;
   }
   watch_helpers();
+  look_at_waits();
   watch_vm();
   check_state();
 }
@@ -356,7 +374,7 @@ void TestRun::on_stage(Stage stage) {
   log_debug("stage: " + std::string(stage_name(stage)));
   if (stage <= stage_) return;
   stage_ = stage;
-  stage_since_ = now();
+  stage_wait_.next(now());
   env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": repro VM: " : ": ") + stage_name(stage) + " (" +
                       human_ns(now() - vm_start_) + ")");
 }
@@ -364,6 +382,7 @@ void TestRun::on_stage(Stage stage) {
 void TestRun::on_signal() {
   signalfd_siginfo info;
   while (::read(env_.signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    ++signals_;
     if (interrupted_ == 0) {
       interrupted_ = static_cast<int>(info.ssi_signo);
       RunInterruptedT t;
@@ -371,6 +390,7 @@ void TestRun::on_signal() {
       bus_->publish(std::move(t));
       log_info("interrupted by signal " + std::to_string(interrupted_));
       env_.progress->say("interrupted: ending the VM; the report holds what was seen so far");
+      state_wait_.begin(now());
     } else {
       fatal_ = "interrupted twice";
     }
@@ -396,6 +416,16 @@ void TestRun::watch_helpers() {
   }
 }
 
+// Neither a launcher nor a collector that was stopped is a guest that is silent.
+void TestRun::look_at_waits() {
+  const bool heard = std::none_of(helpers_.begin(), helpers_.end(),
+                                  [](const Helper& h) { return h.name == "collector" && h.child.stopped(); });
+  stage_wait_.look(now(), heard);
+  state_wait_.look(now(), heard);
+  if (state_ == State::kVmRunning && session_->qemu().stopped()) qemu_stopped_ns_ += now() - last_look_;
+  last_look_ = now();
+}
+
 void TestRun::watch_vm() {
   if (state_ != State::kVmRunning) return;
   QemuProcess& qemu = session_->qemu();
@@ -411,7 +441,7 @@ void TestRun::watch_vm() {
   DeadlineOptions options{.time_scale = scale_};
   if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
   Deadline deadline = deadline_after(stage_, spec_, options);
-  bool passed = now() - stage_since_ > deadline.limit_ns;
+  bool passed = stage_wait_.ns() > deadline.limit_ns;
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
@@ -455,14 +485,19 @@ void TestRun::check_state() {
       return;
     case State::kAwaitVerdict:
       if (verdict_) return finish();
-      if (interrupted_ && waited(kOutputLimit) && ::access(result_.report.c_str(), F_OK) == 0)
-        return finish();
       if (!alive("reporter")) return judge_without_reporter("");
-      // Once the file exists, the reporter only waits for the reader of its output (a pager), and so does the launcher.
-      if (waited(kAnswerLimit) && ::access(result_.report.c_str(), F_OK) != 0)
-        judge_without_reporter("the reporter did not answer");
+      if (reader_is_slow() && !interrupted_) return state_wait_.begin(now());
+      if (waited(kAnswerLimit))
+        judge_without_reporter(reader_is_slow() ? "nobody reads the report" : "the reporter did not answer");
       return;
   }
+}
+
+// The report is a file already, and the reporter waits for the reader of its output (a pager): so does the launcher, until the
+// first signal.
+bool TestRun::reader_is_slow() const {
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  return ::access(result_.report.c_str(), F_OK) == 0 && ::poll(&out, 1, 0) == 0;
 }
 
 void TestRun::publish_vm_exit() {
@@ -499,6 +534,8 @@ void TestRun::settle() {
   };
   missing("collector", drained_);
   missing("monitor", monitor_stopped_);
+  if (qemu_stopped_ns_ > 0)
+    t.missing.push_back("QEMU: was stopped by a signal for " + human_ns(qemu_stopped_ns_));
   for (const std::string& name : t.missing) log_info(vm_name(vm_, attempt_) + ": facts are missing: " + name);
   bus_->publish(std::move(t), vm_, attempt_);
   session_.reset();  // frees the guest's RAM
@@ -515,6 +552,17 @@ void TestRun::complete_facts(const std::string& note) {
   enter(State::kAwaitVerdict);
 }
 
+// At most two minutes; of an interrupted run some seconds, until one more signal ends that too.
+std::optional<ChildExit> TestRun::wait_for_report(Child& reporter) {
+  const int last_signal = std::max(signals_, 1);
+  for (state_wait_.begin(now()); signals_ <= last_signal && !waited(kReportLimit);
+       state_wait_.look(now(), true)) {
+    if (auto exit = reporter.wait(milliseconds(50))) return exit;
+    on_signal();
+  }
+  return std::nullopt;
+}
+
 // The report is a function of the log: whoever reads it gets the same bytes.
 void TestRun::judge_without_reporter(const std::string& why) {
   log_info("the report is made from the log: " + (why.empty() ? "the reporter ended" : why));
@@ -522,29 +570,15 @@ void TestRun::judge_without_reporter(const std::string& why) {
   env_.progress->clear();
   for (Helper& h : helpers_)
     if (h.name == "reporter" && h.alive()) h.exit = h.child.terminate(milliseconds(500));
+  if (interrupted_ && ::access(result_.report.c_str(), F_OK) == 0)
+    return finish();  // nobody read the reporter's output
   auto child = Child::spawn(
       {.argv = {env_.program_folder + "/ktstr-reporter", result_.log, kReportFileFlag, result_.report}});
   std::optional<ChildExit> exit;
-  if (child) exit = await_child(*child, milliseconds(120'000));
+  if (child) exit = wait_for_report(*child);
   verdict_ = exit && exit->signal == 0 ? static_cast<ExitCode>(exit->exit_code) : ExitCode::kInfrastructure;
   if (!fatal_.empty() && interrupted_ == 0) verdict_ = ExitCode::kInfrastructure;
   finish();
-}
-
-std::optional<ChildExit> TestRun::await_child(Child& child, milliseconds limit) {
-  const bool before = interrupted_ != 0;
-  const std::string earlier = fatal_;
-  std::optional<ChildExit> exit;
-  const int pidfd = child.pidfd();
-  loop_.watch(pidfd, EPOLLIN, [](uint32_t) {});
-  loop_.run_until(
-      [&] {
-        exit = child.poll();
-        return exit.has_value() || (interrupted_ != 0) != before || fatal_ != earlier;
-      },
-      now() + static_cast<uint64_t>(limit.count()) * kMs);
-  loop_.unwatch(pidfd);
-  return exit ? exit : child.terminate(milliseconds(500));
 }
 
 void TestRun::finish() {
@@ -563,11 +597,8 @@ void TestRun::finish() {
 
 Result<RunOutcome> TestRun::run() {
   if (auto s = begin(); !s) return std::move(s).error();
-  if (!interrupted_)
-    if (auto s = start_helpers(); !s) return std::move(s).error();
-  if (interrupted_)
-    complete_facts("interrupted");
-  else if (env_.recorded)
+  if (auto s = start_helpers(); !s) return std::move(s).error();
+  if (env_.recorded || interrupted_)
     enter(State::kAwaitAnswer);
   else
     boot(Vm::Primary, 0, nullptr);

@@ -35,6 +35,8 @@ class QemuProcess {
   // For a poll loop: readable once QEMU has ended (then call try_reap), and when it wrote something (then
   // call drain_output). output_fd is -1 after end of file.
   int pidfd() const { return child_.pidfd(); }
+  // A signal has stopped it: the guest stands still.
+  bool stopped() const { return child_.stopped(); }
   int output_fd() const { return output_.get(); }
 
   // Never blocks. New output is also appended to `*fresh` when given.
