@@ -1,8 +1,12 @@
 // Failures that are not a scheduler's crash: each is named, and none is a pass.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "schemas/run_generated.h"
 #include "tests/e2e/harness.h"
@@ -73,6 +77,72 @@ TEST(Failure, AHelperThatDiesIsMissedByNameAndTheRunGoesOn) {
   EXPECT_EQ(output.exit_code, 1) << output.err;
   EXPECT_NE(output.out.find("monitor: killed by signal 9"), std::string::npos) << output.out;
   EXPECT_NE(output.out.find("--- auto-repro ---"), std::string::npos) << output.out;
+}
+
+// The run of a good scheduler in which one of our own processes gets `signal` while the workload runs.
+RunOutput good_run_with(const Scratch& scratch, const std::string& process, int signal) {
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 15}));
+  Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}),
+              {"XDG_RUNTIME_DIR=" + scratch.path()});
+  EXPECT_TRUE(wait_until([&] { return run.err().find("workload running") != std::string::npos; }, kRunLimit))
+      << run.err();
+  auto found = processes_with(process, scratch.path());
+  EXPECT_EQ(found.size(), 1u) << join(found);
+  if (found.empty()) return run.finish();
+  const pid_t pid = std::stoi(found[0]);
+  kill(pid, signal);
+  if (signal == SIGSTOP) {
+    std::this_thread::sleep_for(std::chrono::seconds(10));  // the fault itself
+    kill(pid, SIGCONT);
+  }
+  return run.finish();
+}
+
+TEST(Failure, ACollectorKilledDuringTheWorkloadAccusesNobody) {
+  Scratch scratch;
+  const RunOutput output = good_run_with(scratch, "/ktstr-collector --bus", SIGKILL);
+  EXPECT_EQ(output.exit_code, 3) << output.out << output.err;
+  const std::string summary = output.out.substr(0, output.out.find('\n'));
+  EXPECT_NE(summary.find("collector"), std::string::npos) << output.out;
+  EXPECT_EQ(output.out.find("guest died"), std::string::npos) << output.out;
+  EXPECT_TRUE(processes_with("qemu-system", scratch.path()).empty());
+}
+
+TEST(Failure, ALauncherThatWasStoppedHoldsItAgainstNobody) {
+  Scratch scratch;
+  const RunOutput output = good_run_with(scratch, "ktstr-launch run", SIGSTOP);
+  EXPECT_TRUE(output.exit_code == 0 || output.exit_code == 3) << output.exit_code << output.out << output.err;
+}
+
+TEST(Failure, AQemuThatWasStoppedIsSaidAndAccusesNobody) {
+  Scratch scratch;
+  const RunOutput output = good_run_with(scratch, "-name ktstr-primary", SIGSTOP);
+  EXPECT_TRUE(output.exit_code == 0 || output.exit_code == 3) << output.exit_code << output.out << output.err;
+  EXPECT_NE(output.out.find("QEMU: was stopped by a signal"), std::string::npos) << output.out;
+}
+
+TEST(Failure, TheFirstSignalEndsARunWhoseReportNobodyReads) {
+  Scratch scratch;
+  std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 1}));
+  // `less` that nobody pages through: a pipe that is never read, and is full.
+  const std::string reader = scratch.path() + "/unread";
+  ASSERT_EQ(mkfifo(reader.c_str(), 0600), 0);
+  const int read_end = open(reader.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(read_end, 0);
+  std::vector<std::string> argv = {
+      "sh", "-c", "head -c 65536 /dev/zero >> " + reader + "; exec \"$0\" \"$@\" >> " + reader};
+  for (std::string& word : launch_argv({"run", spec, "--out", scratch.path() + "/out"}))
+    argv.push_back(std::move(word));
+  Running run(scratch, argv, {"XDG_RUNTIME_DIR=" + scratch.path()});
+  ASSERT_TRUE(wait_until([&] { return access((scratch.path() + "/out/t/report.txt").c_str(), F_OK) == 0; },
+                         kRunLimit))
+      << run.err();
+  run.signal(SIGINT);
+  const RunOutput output = run.finish(std::chrono::milliseconds(60'000));
+  EXPECT_EQ(output.exit_code, 130) << output.err;
+  EXPECT_TRUE(processes_with("ktstr-", scratch.path()).empty())
+      << join(processes_with("ktstr-", scratch.path()));
+  close(read_end);
 }
 
 TEST(Failure, AReporterThatDiesIsRunAgainOverTheLog) {
