@@ -26,7 +26,8 @@ KernelFaultT warning() {
 
 enum class When { kBeforeTheScheduler, kInTheWorkload };
 
-Report run_with(KernelFaultT fault, When when, const std::vector<std::string>& allow = {}, bool expect_err = false) {
+Report run_with(KernelFaultT fault, When when, const std::vector<std::string>& allow = {},
+                bool expect_err = false) {
   SyntheticRun run;
   run.spec().allow_kernel_warnings = allow;
   run.spec().expect_err = expect_err;
@@ -67,9 +68,11 @@ TEST(KernelMessages, AnEarlierOneIsOnlyNoted) {
 }
 
 TEST(KernelMessages, TheSpecMayAllowIt) {
-  EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"scx_cgroup_move_task"}).judgement.code, ExitCode::kPass);
+  EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"scx_cgroup_move_task"}).judgement.code,
+            ExitCode::kPass);
   EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"*"}).judgement.code, ExitCode::kPass);
-  EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"another_function"}).judgement.code, ExitCode::kTestFailed);
+  EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"another_function"}).judgement.code,
+            ExitCode::kTestFailed);
 }
 
 TEST(KernelMessages, AnExpectedErrorWithAWarningIsNoPass) {

@@ -43,7 +43,9 @@ class IngestSocketTest : public testing::Test {
     events_.closed = [this](int) { --open_; };
     events_.broken = [this](const std::string& what, const Sender&) { told_.push_back(what); };
   }
-  void SetUp() override { bind([](pid_t) { return false; }); }
+  void SetUp() override {
+    bind([](pid_t) { return false; });
+  }
   void bind(bool (*ours)(pid_t)) {
     socket_.reset();
     auto socket = IngestSocket::bind("ipc://" + path(), ours);

@@ -70,5 +70,6 @@ int main(int argc, char** argv) {
   char* end = nullptr;
   const double seconds = std::strtod(argv[1], &end);
   if (*end != '\0') return run_files(argc - 1, argv + 1);
-  return run_for(seconds, argc > 2 ? static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10)) : std::random_device()());
+  return run_for(
+      seconds, argc > 2 ? static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10)) : std::random_device()());
 }

@@ -61,7 +61,8 @@ void mutate(Input& input, std::mt19937& random) {
         const size_t length = 1 + below(std::min<size_t>(64, input.size() - at));
         const Input part(input.begin() + static_cast<std::ptrdiff_t>(at),
                          input.begin() + static_cast<std::ptrdiff_t>(at + length));
-        input.insert(input.begin() + static_cast<std::ptrdiff_t>(below(input.size())), part.begin(), part.end());
+        input.insert(input.begin() + static_cast<std::ptrdiff_t>(below(input.size())), part.begin(),
+                     part.end());
         break;
       }
       default: {  // a part less
@@ -97,8 +98,9 @@ std::vector<EventBuffer> sample_events() {
   std::vector<EventBuffer> out;
   uint64_t seq = 0;
   auto add = [&](auto fact, Vm vm = Vm::Primary, const char* source = "guest") {
-    out.push_back(make_event({.run_id = "run", .source = source, .vm = vm, .host_ns = 1'000'000 * ++seq, .guest_ns = seq},
-                             std::move(fact)));
+    out.push_back(make_event(
+        {.run_id = "run", .source = source, .vm = vm, .host_ns = 1'000'000 * ++seq, .guest_ns = seq},
+        std::move(fact)));
     out.back().stamp_seq(seq);
   };
   RunStartedT started;

@@ -16,9 +16,11 @@ std::vector<Input> seeds() {
     out.push_back(join({event, event}));
   }
   out.push_back(std::move(frames));
-  out.push_back(input_of(
-      "[    1.0] sched_ext: BPF scheduler \"x\" disabled (runtime error)\n[    1.1] sched_ext: x: invalid DSQ\n"
-      "[    1.2]    scx_exit+0x1/0x2\n[    2.0] BUG: kernel NULL pointer dereference, address: 0\n[    2.1] Oops: int3: 0000 [#1]\n"));
+  out.push_back(
+      input_of("[    1.0] sched_ext: BPF scheduler \"x\" disabled (runtime error)\n[    1.1] sched_ext: x: "
+               "invalid DSQ\n"
+               "[    1.2]    scx_exit+0x1/0x2\n[    2.0] BUG: kernel NULL pointer dereference, address: 0\n[ "
+               "   2.1] Oops: int3: 0000 [#1]\n"));
   return out;
 }
 
@@ -27,20 +29,21 @@ std::vector<Input> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ktstr;
   using namespace ktstr::fuzz;
-  VmIntake intake({.vm = Vm::Repro,
-                   .attempt = 3,
-                   .head = [] { return EventHead{.run_id = "run", .source = "collector", .host_ns = 5}; },
-                   .publish =
-                       [](EventBuffer event) {
-                         event.stamp_seq(0x0102030405060708);
-                         must(EventBuffer::from_bytes(event.bytes()).ok(), "a published event does not verify");
-                         must(str(event->run_id()) == "run", "a guest named its run");
-                         must(event.vm() == Vm::Repro && event->stamp()->attempt() == 3, "a guest chose its VM");
-                         const bool collectors = str(event->source()) == "collector";
-                         must(collectors || guest_may_send(event.type()), "a guest stated what it may not");
-                         must(!collectors || !guest_may_send(event.type()) || event.type() == Payload::StageReached,
-                              "a guest spoke as the collector");
-                       }});
+  VmIntake intake(
+      {.vm = Vm::Repro,
+       .attempt = 3,
+       .head = [] { return EventHead{.run_id = "run", .source = "collector", .host_ns = 5}; },
+       .publish =
+           [](EventBuffer event) {
+             event.stamp_seq(0x0102030405060708);
+             must(EventBuffer::from_bytes(event.bytes()).ok(), "a published event does not verify");
+             must(str(event->run_id()) == "run", "a guest named its run");
+             must(event.vm() == Vm::Repro && event->stamp()->attempt() == 3, "a guest chose its VM");
+             const bool collectors = str(event->source()) == "collector";
+             must(collectors || guest_may_send(event.type()), "a guest stated what it may not");
+             must(!collectors || !guest_may_send(event.type()) || event.type() == Payload::StageReached,
+                  "a guest spoke as the collector");
+           }});
   std::vector<uint8_t> frames;
   for (auto piece : pieces({data, size})) append_frame(piece, frames);
   intake.on_channel(frames);

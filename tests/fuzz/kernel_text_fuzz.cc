@@ -17,8 +17,8 @@ namespace ktstr::fuzz {
 std::vector<Input> seeds() {
   std::vector<Input> out;
   for (const char* name :
-       {"7.3-scx_demo.console.txt", "7.2-scx_bad_dsq.dump.txt", "6.18-scx_dispatch_loop.dump.txt", "scx_stall.dump.txt",
-        "scx_verifier_reject.sched.txt", "7.3-scx_segv.console.txt"}) {
+       {"7.3-scx_demo.console.txt", "7.2-scx_bad_dsq.dump.txt", "6.18-scx_dispatch_loop.dump.txt",
+        "scx_stall.dump.txt", "scx_verifier_reject.sched.txt", "7.3-scx_segv.console.txt"}) {
     std::ifstream file(std::string(KTSTR_TESTDATA) + "/" + name, std::ios::binary);
     out.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     must(!out.back().empty(), name);
@@ -59,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)console.result();
   (void)loads.failure();
   for (const KernelFault& fault : faults.faults()) (void)emulator_artefact(fault, "tcg", true);
-  fuzz::must(dump.tasks().size() <= ScxDump::kMaxTasks && dump.cpus().size() <= ScxDump::kMaxCpus, "a dump is not bounded");
+  fuzz::must(dump.tasks().size() <= ScxDump::kMaxTasks && dump.cpus().size() <= ScxDump::kMaxCpus,
+             "a dump is not bounded");
   return 0;
 }

@@ -17,7 +17,9 @@
 namespace ktstr::fuzz {
 namespace {
 
-void append(std::string& out, const void* bytes, size_t size) { out.append(static_cast<const char*>(bytes), size); }
+void append(std::string& out, const void* bytes, size_t size) {
+  out.append(static_cast<const char*>(bytes), size);
+}
 
 std::string header() {
   LogHeader header{};
