@@ -5,6 +5,7 @@
 
 #include "base/wording.h"
 #include "schemas/spec_generated.h"
+#include "schemas/workload_generated.h"
 #include "workload/work_types.h"
 
 namespace ktstr {
