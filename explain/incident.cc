@@ -72,6 +72,7 @@ struct IncidentScanner::RawExit {
   std::shared_ptr<ScxDump> dump;  // else
   ScxExit exit;                   // when it is complete
   bool told = false;              // an exit was told
+  Origin origin = Origin::kUnknown;  // who printed the dump
 };
 
 IncidentScanner::IncidentScanner() = default;
@@ -113,16 +114,13 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
   if (dump_line(line, text, hit)) {
     role = LineRole::kDump;
   } else {
-    const bool of_kernel = from != Origin::kProcess && kernel_line(line, text);
-    if (!of_kernel && from != Origin::kKernel && process_line(line, text, hit)) role = LineRole::kProcess;
-    // A kernel's log may have the line of a program's signal.
-    if (!of_kernel && from == Origin::kKernel && has_part(text, "]") &&
-        (has_part(text, "segfault at") || text.starts_with("traps: ")) && end_.line(text)) {
-      if (process_first_ == 0) {
-        process_first_ = number_;
-        process_when_ = when_;
-      }
-      process_last_ = number_;
+    // Who printed a line is a hint: a service prints the kernel's log, a netconsole a program's output.
+    const bool others = from == Origin::kProcess && !hit && (faults_.open() || console_) &&
+                        line.process != fault_process_ && line.process != console_process_;
+    if (!others && kernel_line(line, text)) {
+      role = LineRole::kKernel;
+    } else if (process_line(line, text, from, hit)) {
+      role = from == Origin::kKernel ? LineRole::kKernel : LineRole::kProcess;
     }
   }
   if (!text.empty()) previous_.assign(text);
@@ -179,6 +177,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
       console_->running_ops = name.substr(0, 128);
       console_->kernel = kernel_;
       console_->console = true;
+      console_process_ = line.process;
     }
   } else if (plain.starts_with(kSchedExt)) {
     anything_ = true;
@@ -193,6 +192,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
       console_->running_ops = running_ops_;
       console_->kernel = kernel_;
       console_->console = true;
+      console_process_ = line.process;
     }
   }
   if (console_) {
@@ -203,6 +203,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
   if (faults_.just_opened()) {
     anything_ = true;
     fault_starts_.push_back({faults_.fed(), number_, when_});
+    fault_process_ = line.process;
     // An exit whose backtrace was just being printed.
     console_message_at_fault_.clear();
     if (console_ && number_ <= console_->line + 24) {
@@ -318,8 +319,14 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, boo
   } else if (!recent) {
     return false;
   }
-  // The kernel's own log has a backtrace of the same exit: those lines are no part of a dump.
-  if (line.origin == Origin::kKernel && !header && !cpu && !task && !reason) return false;
+  // Another printer's lines are no part of the dump: the kernel's own log has a backtrace of the same exit.
+  if (header || cpu || task || reason) {
+    dump_->origin = line.origin;
+  } else if (line.origin != dump_->origin && line.origin != Origin::kUnknown && dump_->origin != Origin::kUnknown) {
+    return false;
+  } else if (line.origin == Origin::kKernel && dump_->origin == Origin::kUnknown) {
+    return false;
+  }
   const bool before_tasks = !dump_->dump->tasks().empty() || !dump_->dump->cpus().empty();
   const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) ||
                        has_part(plain, "=") || plain == "Backtrace:" || plain == "CPU states" ||
@@ -422,17 +429,22 @@ bool IncidentScanner::another_program(std::string_view text) const {
   return has_part(plain, "-- BEGIN PROG LOAD LOG --") || has_part(plain, "BPF program load failed");
 }
 
-bool IncidentScanner::process_line(const TextLine& line, std::string_view text, bool hit) {
+bool IncidentScanner::process_line(const TextLine& line, std::string_view text, Origin from, bool hit) {
+  // The other lines of a message have the same prefixes as its first one.
+  const bool inside = load_.in_log() || end_.expects_more();
+  const bool other = line.process != process_name_ || (from == Origin::kKernel) != (process_origin_ == Origin::kKernel);
+  if (inside && other && !hit) return false;
   // The verifier's log is one message of its logger's.
   if (load_.in_log() && (line.level || has_part(text, "panicked at "))) load_.cut();
-  if (!hit && !load_.in_log() && !end_.expects_more()) {
+  if (!hit && !inside) {
     load_.pass(text);
     if (process_first_ != 0 && text.size() > 8) last_words_.assign(trim(text).substr(0, 256));
     return false;
   }
   if (process_first_ != 0 && another_program(text)) emit_process();
   const bool load = load_.line(trim(text));
-  const bool end = end_.line(text);
+  // The kernel's own log has errors of its own.
+  const bool end = (from != Origin::kKernel || !has_part(text, "Error: ")) && end_.line(text);
   if (!load && !end) {
     const std::string_view plain = trim(text);
     if (!plain.empty() && process_first_ != 0 && plain.size() > 8) last_words_.assign(plain.substr(0, 256));
@@ -443,6 +455,8 @@ bool IncidentScanner::process_line(const TextLine& line, std::string_view text, 
     process_first_ = number_;
     process_when_ = when_;
   }
+  process_name_ = line.process;
+  process_origin_ = from;
   process_last_ = number_;
   process_over_ = process_over_ || has_part(text, "failed to load BPF skeleton") ||
                   text.starts_with("Error: ") || has_part(text, "-- END PROG LOAD LOG --") ||

@@ -81,7 +81,7 @@ class IncidentScanner {
   LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number, bool hit);
   bool kernel_line(const TextLine& line, std::string_view text);
   bool dump_line(const TextLine& line, std::string_view text, bool hit);
-  bool process_line(const TextLine& line, std::string_view text, bool hit);
+  bool process_line(const TextLine& line, std::string_view text, Origin from, bool hit);
   bool header_line(std::string_view text);
   void rotate_console();
   void rotate_dump(std::string_view previous);
@@ -113,6 +113,8 @@ class IncidentScanner {
     std::string when;
   };
   std::deque<FaultStart> fault_starts_;
+  std::string console_process_;  // who printed the kernel's word of an exit
+  std::string fault_process_;    // who printed the first line of the open fault
   std::optional<KernelFaultT> last_fault_;
 
   std::vector<std::unique_ptr<RawExit>> exits_;  // complete but for merging
@@ -122,7 +124,8 @@ class IncidentScanner {
   LoadFailureScanner load_;
   UserEndScanner end_;
   uint64_t process_first_ = 0, process_last_ = 0;
-  std::string process_when_, last_words_;
+  std::string process_when_, process_name_, last_words_;
+  Origin process_origin_ = Origin::kUnknown;
   bool process_over_ = false;
 
   std::optional<Incident> header_;

@@ -364,7 +364,7 @@ TextLine strip_prefixes(std::string_view line) {
         out.process = inner.substr(0, 6);
         taken = true;
       }
-      if (!taken && out.when.empty()) taken = syslog(inner, out);
+      if (!taken) taken = syslog(inner, out);
       // "[12.345678] host kernel: ": journalctl -o short-monotonic.
       if (!taken && round > 0 && out.process.empty() && out.monotonic_ns != 0) {
         const size_t blank = inner.find(' ');

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/decompress.h"
+#include "base/text.h"
 #include "base/unique_fd.h"
 #include "explain/text_line.h"
 #include "scx/trace_frame.h"
@@ -112,7 +114,8 @@ struct Mapping {
 }  // namespace
 
 bool is_reversed(std::string_view head) {
-  int forward = 0, backward = 0;
+  int forward = 0, backward = 0, panic = 0, registers = 0, log = 0, insn_up = 0, insn_down = 0;
+  uint64_t insn = UINT64_MAX;
   uint64_t last = 0;
   std::string previous, escapes;
   size_t lines = 0;
@@ -145,7 +148,46 @@ bool is_reversed(std::string_view head) {
     pair(disabled(previous) && message(text), message(previous) && disabled(text));
     pair(header(previous) && reason(text), reason(previous) && header(text));
     pair(trace(previous) && frame(text), frame(previous) && trace(text));
+    auto has = [](const std::string& t, const char* part) { return t.find(part) != t.npos; };
+    auto fields = [&](const std::string& t) { return has(t, "scx_state/flags="); };
+    auto task = [&](const std::string& t) { return t.ends_with("ms") && has(t, "] "); };
+    pair(task(previous) && fields(text), fields(previous) && task(text));
+    auto current = [&](const std::string& t) { return t.starts_with("curr="); };
+    auto cpu = [&](const std::string& t) { return has(t, ": nr_run="); };
+    pair(cpu(previous) && current(text), current(previous) && cpu(text));
+    auto error = [](const std::string& t) { return t.starts_with("Error: "); };
+    pair(error(previous) && text == "Caused by:", previous == "Caused by:" && error(text));
+    auto counted = [&](const std::string& t) { return t.starts_with("processed ") && has(t, " insns"); };
+    auto log_end = [&](const std::string& t) { return has(t, "-- END PROG LOAD LOG"); };
+    pair(counted(previous) && log_end(text), log_end(previous) && counted(text));
+    auto object = [&](const std::string& t) { return has(t, "failed to load object") || has(t, "Error loading vmlinux BTF"); };
+    auto skeleton = [&](const std::string& t) { return has(t, "failed to load BPF skeleton") || has(t, "Failed to load skel"); };
+    auto cause = [&](const std::string& t) { return has(t, "libbpf: ") && !skeleton(t); };
+    pair((object(previous) || cause(previous)) && skeleton(text), skeleton(previous) && cause(text));
+    // What comes first in every message of its sort.
+    // state: 0 none was seen, 1 the first, 2 the later one, 3 both. A cut head or tail decides nothing.
+    auto order = [&](bool first_one, bool later_one, int& state) {
+      if (first_one && state == 2) backward += 4;
+      if (later_one && state == 1) forward += 4;
+      if (first_one || later_one) state = state == 0 ? (first_one ? 1 : 2) : 3;
+    };
+    order(has(text, "panicked at "), text.starts_with("note: run with "), panic);
+    order(text.starts_with("CPU: ") && has(text, " Comm: "), text.starts_with("RIP: 0010:") || text.starts_with("pc : "), registers);
+    order(has(text, "-- BEGIN PROG LOAD LOG"), log_end(text), log);
+    // Numbers of the verifier's instructions grow.
+    size_t digits = 0;
+    while (digits < text.size() && is_digit(text[digits])) ++digits;
+    if (digits > 0 && digits < 7 && text.substr(digits).starts_with(": (")) {
+      const uint64_t number = std::strtoull(text.c_str(), nullptr, 10);
+      if (insn != UINT64_MAX && number != insn) ++(number > insn ? insn_up : insn_down);
+      insn = number;
+    }
     if (!text.empty()) previous = text;
+  }
+  // A jump back is no reversed order.
+  if (insn_up + insn_down >= 3) {
+    forward += insn_up;
+    backward += insn_down;
   }
   return backward > 0 && backward > 2 * forward;
 }

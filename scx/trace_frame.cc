@@ -45,7 +45,9 @@ bool take_source(std::string_view word, ChainFrameT& frame) {
   const size_t dot = path.rfind('.');
   if (dot == std::string_view::npos || path.size() - dot > 5) return false;
   std::string_view number = word.substr(colon + 1);
-  number = number.substr(0, number.find_first_not_of("0123456789"));
+  // "file.c:12: text" is a message with its place.
+  if (number.ends_with(':') || number.find_first_not_of("0123456789:") != std::string_view::npos) return false;
+  number = number.substr(0, number.find(':'));
   const auto line = parse_number<uint32_t>(number);
   if (!line) return false;
   frame.file = path;

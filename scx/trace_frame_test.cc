@@ -59,5 +59,32 @@ TEST(ParseTaskName, CommMayHoldBrackets) {
     EXPECT_FALSE(parse_task_name(text)) << text;
 }
 
+TEST(TraceFrame, DecodedTextAndOtherPrinters) {
+  auto frame = parse_trace_frame(" __schedule+0x3ff/0xfc0 kernel/sched/core.c:6766");
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->file, "kernel/sched/core.c");
+  EXPECT_EQ(frame->line, 6766u);
+  frame = parse_trace_frame(" context_switch kernel/sched/core.c:5446 [inline]");
+  ASSERT_TRUE(frame);
+  EXPECT_TRUE(frame->inlined);
+  frame = parse_trace_frame("? dump_stack_lvl (lib/dump_stack.c:124 (discriminator 4))");
+  ASSERT_TRUE(frame);
+  EXPECT_TRUE(frame->uncertain);
+  EXPECT_EQ(frame->line, 124u);
+  EXPECT_TRUE(parse_trace_frame(" string+0x5c/0x118 (P)"));
+  EXPECT_TRUE(parse_trace_frame("#4 [ffffa9f1c0003e58] schedule at ffffffff8220156a"));
+  // A message with its place, a sentence, a path.
+  EXPECT_FALSE(parse_trace_frame("scx_bpf_error (src/bpf/x.bpf.c:119: no context)"));
+  EXPECT_FALSE(parse_trace_frame("failed at kernel/x.c:12"));
+  EXPECT_FALSE(parse_trace_frame("name"));
+}
+
+TEST(TraceFrame, CompilersSuffixesAreNoPartOfAName) {
+  EXPECT_EQ(base_function("scx_enable.isra.0"), "scx_enable");
+  EXPECT_EQ(base_function("dequeue_task_scx.llvm.15304548555706679011"), "dequeue_task_scx");
+  EXPECT_EQ(base_function("f.constprop.0.cold"), "f");
+  EXPECT_EQ(base_function("f"), "f");
+}
+
 }  // namespace
 }  // namespace ktstr
