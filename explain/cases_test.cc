@@ -405,8 +405,9 @@ TEST(Cases, WhoPrintedTheLinesChangesNothing) {
     // A verifier's log of a level logger: its first line has a prefix of its own.
     if (row.cls == "load/cut") continue;
     const std::string plain = signature_of(row.file.substr(0, row.file.find('-')));
-    for (const char* prefix : {"Sep 23 13:02:57 host1 kernel: ", "Sep 23 13:02:57 host1 bash[12]: ", "[Tue Sep 23 13:02:57 2025] ",
-                               "2025-09-23T13:02:57.123456+02:00 host1 kernel: "}) {
+    for (const char* prefix :
+         {"Sep 23 13:02:57 host1 kernel: ", "Sep 23 13:02:57 host1 bash[12]: ", "[Tue Sep 23 13:02:57 2025] ",
+          "2025-09-23T13:02:57.123456+02:00 host1 kernel: "}) {
       const auto crashes = explained(prefixed(case_text(row.file), prefix));
       ASSERT_FALSE(crashes.empty()) << row.file << " " << prefix;
       EXPECT_EQ(crashes.front().signature, plain) << row.file << " " << prefix;
@@ -421,7 +422,8 @@ TEST(Cases, OtherProgramsLinesBetweenChangeNothing) {
     int n = 0;
     for (std::string line; std::getline(in, line);) {
       mixed += line + "\n";
-      if (++n % 3 == 0) mixed += "Sep 23 13:02:57 host1 systemd[1]: Started user session " + std::to_string(n) + ".\n";
+      if (++n % 3 == 0)
+        mixed += "Sep 23 13:02:57 host1 systemd[1]: Started user session " + std::to_string(n) + ".\n";
     }
     const auto crashes = explained(mixed);
     ASSERT_FALSE(crashes.empty()) << row.file;

@@ -69,9 +69,9 @@ struct IncidentScanner::RawExit {
   std::string when, running_ops, kernel;
   ScxConsoleParser parser;  // of the kernel's log
   bool console = false;
-  std::shared_ptr<ScxDump> dump;  // else
-  ScxExit exit;                   // when it is complete
-  bool told = false;              // an exit was told
+  std::shared_ptr<ScxDump> dump;     // else
+  ScxExit exit;                      // when it is complete
+  bool told = false;                 // an exit was told
   Origin origin = Origin::kUnknown;  // who printed the dump
 };
 
@@ -322,7 +322,8 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, boo
   // Another printer's lines are no part of the dump: the kernel's own log has a backtrace of the same exit.
   if (header || cpu || task || reason) {
     dump_->origin = line.origin;
-  } else if (line.origin != dump_->origin && line.origin != Origin::kUnknown && dump_->origin != Origin::kUnknown) {
+  } else if (line.origin != dump_->origin && line.origin != Origin::kUnknown &&
+             dump_->origin != Origin::kUnknown) {
     return false;
   } else if (line.origin == Origin::kKernel && dump_->origin == Origin::kUnknown) {
     return false;
@@ -432,7 +433,8 @@ bool IncidentScanner::another_program(std::string_view text) const {
 bool IncidentScanner::process_line(const TextLine& line, std::string_view text, Origin from, bool hit) {
   // The other lines of a message have the same prefixes as its first one.
   const bool inside = load_.in_log() || end_.expects_more();
-  const bool other = line.process != process_name_ || (from == Origin::kKernel) != (process_origin_ == Origin::kKernel);
+  const bool other =
+      line.process != process_name_ || (from == Origin::kKernel) != (process_origin_ == Origin::kKernel);
   if (inside && other && !hit) return false;
   // The verifier's log is one message of its logger's.
   if (load_.in_log() && (line.level || has_part(text, "panicked at "))) load_.cut();

@@ -160,8 +160,12 @@ bool is_reversed(std::string_view head) {
     auto counted = [&](const std::string& t) { return t.starts_with("processed ") && has(t, " insns"); };
     auto log_end = [&](const std::string& t) { return has(t, "-- END PROG LOAD LOG"); };
     pair(counted(previous) && log_end(text), log_end(previous) && counted(text));
-    auto object = [&](const std::string& t) { return has(t, "failed to load object") || has(t, "Error loading vmlinux BTF"); };
-    auto skeleton = [&](const std::string& t) { return has(t, "failed to load BPF skeleton") || has(t, "Failed to load skel"); };
+    auto object = [&](const std::string& t) {
+      return has(t, "failed to load object") || has(t, "Error loading vmlinux BTF");
+    };
+    auto skeleton = [&](const std::string& t) {
+      return has(t, "failed to load BPF skeleton") || has(t, "Failed to load skel");
+    };
     auto cause = [&](const std::string& t) { return has(t, "libbpf: ") && !skeleton(t); };
     pair((object(previous) || cause(previous)) && skeleton(text), skeleton(previous) && cause(text));
     // What comes first in every message of its sort.
@@ -172,7 +176,8 @@ bool is_reversed(std::string_view head) {
       if (first_one || later_one) state = state == 0 ? (first_one ? 1 : 2) : 3;
     };
     order(has(text, "panicked at "), text.starts_with("note: run with "), panic);
-    order(text.starts_with("CPU: ") && has(text, " Comm: "), text.starts_with("RIP: 0010:") || text.starts_with("pc : "), registers);
+    order(text.starts_with("CPU: ") && has(text, " Comm: "),
+          text.starts_with("RIP: 0010:") || text.starts_with("pc : "), registers);
     order(has(text, "-- BEGIN PROG LOAD LOG"), log_end(text), log);
     // Numbers of the verifier's instructions grow.
     size_t digits = 0;

@@ -46,7 +46,8 @@ bool take_source(std::string_view word, ChainFrameT& frame) {
   if (dot == std::string_view::npos || path.size() - dot > 5) return false;
   std::string_view number = word.substr(colon + 1);
   // "file.c:12: text" is a message with its place.
-  if (number.ends_with(':') || number.find_first_not_of("0123456789:") != std::string_view::npos) return false;
+  if (number.ends_with(':') || number.find_first_not_of("0123456789:") != std::string_view::npos)
+    return false;
   number = number.substr(0, number.find(':'));
   const auto line = parse_number<uint32_t>(number);
   if (!line) return false;
