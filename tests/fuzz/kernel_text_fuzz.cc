@@ -58,7 +58,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)exits.result();
   (void)console.result();
   (void)loads.failure();
-  for (const KernelFault& fault : faults.faults()) (void)emulator_artefact(fault, "tcg", true);
+  faults.finish();
+  while (auto read = faults.take()) {
+    fuzz::must(read->fault.tasks.size() <= KernelFaultParser::kMaxTasks, "a fault is not bounded");
+    (void)emulator_artefact(read->fault, "tcg", true);
+  }
   fuzz::must(dump.tasks().size() <= ScxDump::kMaxTasks && dump.cpus().size() <= ScxDump::kMaxCpus,
              "a dump is not bounded");
   return 0;
