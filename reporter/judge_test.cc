@@ -659,6 +659,28 @@ TEST(Judge, AnErrorOfTheSchedulerStaysOneThoughQemuWasStopped) {
   EXPECT_EQ(ExitCode::kTestFailed, j.code);
 }
 
+TEST(Judge, ACheckWhoseHelperWasLostIsABrokenMachineNotADoubt) {
+  for (const bool lost : {false, true}) {
+    SyntheticRun run("steady", "demo");
+    run.spec().enforce = true;
+    run.boot();
+    run.attach("demo");
+    run.start_workload();  // the monitor says nothing
+    run.report_workers();
+    run.finish_workload();
+    run.detach("demo");
+    run.add(GuestFinishedT{});
+    run.vm_end(VmEnd::PoweredOff);
+    VmSettledT settled;
+    if (lost) settled.missing = {"monitor: killed by signal 9 (Killed)"};
+    run.add(std::move(settled));
+    run.complete();
+    const Judgement j = verdict(run);
+    EXPECT_EQ(lost ? ExitCode::kInfrastructure : ExitCode::kInconclusive, j.code) << j.summary;
+    EXPECT_EQ(lost, j.summary.find("monitor: killed by signal 9") != std::string::npos) << j.summary;
+  }
+}
+
 TEST(Judge, ExitCodesMerge) {
   EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kPass, ExitCode::kTestFailed));
   EXPECT_EQ(ExitCode::kTestFailed, merge_exit_codes(ExitCode::kInfrastructure, ExitCode::kTestFailed));

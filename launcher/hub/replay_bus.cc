@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t kHeartbeatNs = 20'000'000;
 constexpr size_t kMaxSentBytes = 16u << 10;  // as the hub's
 constexpr int64_t kMaxSubscriptionBytes = 4096;
-constexpr int kForgottenHighWater = 16;  // messages of a client that wait; each may have the size of an event
+constexpr int kForgottenHighWater = 4;  // messages of a client that wait; each may have the size of an event
 constexpr uint64_t kMaxAheadOfTold = 64;  // at full speed: events between two announcements
 constexpr uint64_t kLookEvery = 1024;     // at full speed: events between two looks at the sockets
 // Recorded time between two events that is waited for. A longer step is no time of a run (a damaged or forged stamp, a host
