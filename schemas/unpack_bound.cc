@@ -4,12 +4,15 @@
 
 #include <flatbuffers/minireflect.h>
 
+#include <algorithm>
+
 namespace ktstr {
 namespace {
 
 namespace fb = flatbuffers;
 
 constexpr uint64_t kReference = 4;  // an offset, a length, a table's way to its vtable
+constexpr uint64_t kVtableHead = 4;  // its own size and its table's: read even where it says that it has none
 constexpr uint64_t kHead = 8;       // the buffer's first bytes: where the root is, the file identifier
 
 class Walk {
@@ -58,7 +61,7 @@ bool is_reference(fb::ElementaryType kind, const fb::TypeTable* type) {
 bool Walk::table(const uint8_t* object, const fb::TypeTable& type) {
   const auto* vtable = reinterpret_cast<const fb::Table*>(object)->GetVTable();
   if (!take(kReference) || !apart(object, kReference) ||
-      !apart(vtable, fb::ReadScalar<fb::voffset_t>(vtable)))
+      !apart(vtable, std::max<uint64_t>(fb::ReadScalar<fb::voffset_t>(vtable), kVtableHead)))
     return false;
   const uint8_t* before = nullptr;
   for (size_t i = 0; i < type.num_elems; ++i) {

@@ -115,6 +115,7 @@ Values attributes(const TestOptions& o) {
   KTSTR_ATTRIBUTE(max_fallback_rate);
   KTSTR_ATTRIBUTE(max_keep_last_rate);
   KTSTR_ATTRIBUTE(enforce);
+  KTSTR_ATTRIBUTE(allow_kernel_warnings);
 #undef KTSTR_ATTRIBUTE
   return values;
 }

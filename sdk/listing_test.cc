@@ -68,6 +68,7 @@ TEST(TestList, EveryAttributeOfASpecCanBeSetFromCpp) {
                        .max_fallback_rate = 100.0,
                        .max_keep_last_rate = 50.0,
                        .enforce = false,
+                       .allow_kernel_warnings = {"scx_cgroup_move_task"},
                        .cgroups = {{.name = "g"}}};
   };
   auto tests = round_trip({{"all", "x.cc", 3, options, nothing}});

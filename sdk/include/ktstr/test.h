@@ -172,6 +172,7 @@ struct TestOptions {
   std::optional<double> max_fallback_rate = {};
   std::optional<double> max_keep_last_rate = {};
   std::optional<bool> enforce = {};
+  std::vector<std::string> allow_kernel_warnings = {};
   std::vector<CgroupOptions> cgroups = {};
   Assert assertions = {};  // an attribute named above goes before the same one here
   std::string toml = {};   // further lines of the [[test]] table: steps, matrices, bpf_map_write, …
