@@ -11,9 +11,9 @@ namespace {
 
 namespace fb = flatbuffers;
 
-constexpr uint64_t kReference = 4;  // an offset, a length, a table's way to its vtable
+constexpr uint64_t kReference = 4;   // an offset, a length, a table's way to its vtable
 constexpr uint64_t kVtableHead = 4;  // its own size and its table's: read even where it says that it has none
-constexpr uint64_t kHead = 8;       // the buffer's first bytes: where the root is, the file identifier
+constexpr uint64_t kHead = 8;        // the buffer's first bytes: where the root is, the file identifier
 
 class Walk {
  public:

@@ -44,8 +44,8 @@ TEST(StampApart, WhatPassesVerifiesWithAnyStamp) {
 }
 
 TEST(StampApart, EventsOfARealAttackAreRefused) {
-  for (const char* name : {"empty-vtable-in-stamp", "guest-poison-col", "guest-poison-dump", "guest-poison-sched", "guest-poison-seq0",
-                           "poison-host", "poison-seq"}) {
+  for (const char* name : {"empty-vtable-in-stamp", "guest-poison-col", "guest-poison-dump",
+                           "guest-poison-sched", "guest-poison-seq0", "poison-host", "poison-seq"}) {
     auto text = read_binary(std::string(KTSTR_BENT_EVENTS) + "/" + name + ".event", 4096);
     ASSERT_TRUE(text) << name;
     const Bytes bytes(text->begin(), text->end());

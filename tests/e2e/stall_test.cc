@@ -19,25 +19,26 @@ struct Mistake {
 
 void PrintTo(const Mistake& m, std::ostream* os) { *os << m.name; }
 
-#define GROUP(workers, work, more) "[[test.cgroup]]\nworkers = " workers "\nwork = \"" work "\"\n" more
+#define GROUP(name, workers, work, more) \
+  "[[test.cgroup]]\nname = \"" name "\"\nworkers = " workers "\nwork = \"" work "\"\n" more
 
 constexpr Mistake kMistakes[] = {
-    {"ForeignDsq", R"("--fault", "1")", GROUP("3", "YieldHeavy", "affinity = \"1\"\n"),
+    {"ForeignDsq", R"("--fault", "1")", GROUP("a", "3", "YieldHeavy", "affinity = \"1\"\n"),
      "it may run on CPU 1 only; it waits in DSQ 0x202.*took nothing from that DSQ", "CPU 1, in DSQ 0x202"},
-    {"UnservedDsq", R"("--fault", "2")", GROUP("6", "YieldHeavy", ""),
+    {"UnservedDsq", R"("--fault", "2")", GROUP("a", "6", "YieldHeavy", ""),
      "waits in DSQ 0x202.*nothing was taken from that DSQ .*, while [0-9]+ tasks were taken from others",
      "tasks taken from DSQs meanwhile: .*DSQ 0x202 0"},
-    {"NoKick", R"("--fault", "3", "--timeout-ms", "1000")", GROUP("1", "Bursty", ""),
+    {"NoKick", R"("--fault", "3", "--timeout-ms", "1000")", GROUP("a", "1", "Bursty", ""),
      "waits in DSQ 0x20.*could run it and (was|were) idle", "idle [1-9]"},
-    {"KeptInAFullMap", R"("--fault", "4")", GROUP("6", "YieldHeavy", ""),
+    {"KeptInAFullMap", R"("--fault", "4")", GROUP("a", "6", "YieldHeavy", ""),
      "the scheduler holds it \\(ops_state QUEUED", "map pending \\(queue\\) is full: 4 of 4 entries"},
-    {"DispatchWaitsForABatch", R"("--fault", "5")", GROUP("3", "YieldHeavy", ""),
+    {"DispatchWaitsForABatch", R"("--fault", "5")", GROUP("a", "3", "YieldHeavy", ""),
      "waits in DSQ 0x200.*could run it and (was|were) idle.*took nothing from that DSQ",
      "tasks taken from DSQs meanwhile: .*DSQ 0x200 0"},
     {"LastInOrder", R"("--fault", "6", "--timeout-ms", "800")",
-     GROUP("2", "CpuSpin", "") GROUP("40", "PipeIo", ""),
+     GROUP("a", "2", "CpuSpin", "") GROUP("b", "40", "PipeIo", ""),
      "waits in DSQ 0x300.*[0-9]+ other tasks were taken from that DSQ meanwhile", "vtime 1000|vtime is 1000"},
-    {"TimerStopped", R"("--fault", "7", "--fail-after", "500")", GROUP("4", "YieldHeavy", ""),
+    {"TimerStopped", R"("--fault", "7", "--fail-after", "500")", GROUP("a", "4", "YieldHeavy", ""),
      "waits in DSQ 0x200.*the BPF timer in map gates stopped", "timer not armed, was due"},
 };
 
