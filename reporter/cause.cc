@@ -95,12 +95,13 @@ std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
                                   crash.stall_ns ? seconds(crash.stall_ns) : "too long")
                     : crash.message);
   if (crash.stall_task_pid > 0) {
-    // What was seen from outside decides; where it does not, the dump alone may.
+    // What was seen from outside decides. The dump alone is one moment: it may speak only where nobody saw the wait.
     const WaitCause seen = explain_wait(vm, crash.stall_task_pid);
     const ScxDump& dump = vm.scheduler.words.dump();
     const DumpTask* task = dump.find(crash.stall_task_pid);
     const StallFacts facts = stall_facts(&dump, crash.stall_task_comm, crash.stall_task_pid, crash.stall_ns);
-    if (seen.what == WaitClass::kUnknown && task && facts.where != WaitIn::kBypassDsq)
+    if (!vm.monitor.waits.find(crash.stall_task_pid) && seen.what == WaitClass::kUnknown && task &&
+        facts.where != WaitIn::kBypassDsq)
       text = head + classify_stall(facts).sentence + fmt::format(", on CPU {}'s run queue", task->cpu);
     else
       text += "; " + seen.summary;

@@ -65,7 +65,6 @@ class Explanation {
       ++seen_;
       if (mostly(t.idle, t.samples())) idle_.push_back(cpu);
       if (mostly(t.real_time, t.samples())) real_time_.push_back(cpu);
-      if (mostly(t.ext, t.samples())) busy_.push_back(cpu);
       if (auto calls = wait_->calls(dispatch_, cpu)) {
         calls_ = calls_.value_or(0) + *calls;
         if (idle_.size() && idle_.back() == cpu) idle_calls_ += *calls;
@@ -96,8 +95,9 @@ class Explanation {
     if (seen_ && real_time_.size() == seen_)
       return say(WaitClass::kRealTime, fmt::format("{}; meanwhile {} ran {}[{}], a real-time task", waits,
                                                    cpus_words(real_time_), wait_->rt_comm, wait_->rt_pid));
-    // An idle CPU is the guest's own decision: the host did run it.
-    if (idle_.empty() && wait_->span_ns && wait_->host_wait_ns * 2 > wait_->span_ns)
+    // An idle CPU is the guest's own decision, and a guest in which other tasks were taken from DSQs was run.
+    const bool stood = taken_.value_or(0) == 0 && taken_elsewhere() == 0;
+    if (idle_.empty() && stood && wait_->span_ns && wait_->host_wait_ns * 2 > wait_->span_ns)
       return say(WaitClass::kHost, fmt::format("{}; the host did not run the guest's CPUs for {} of {}",
                                                waits, human_ns(wait_->host_wait_ns), held()));
     if (!dsq_ || *dsq_ == 0) return say(WaitClass::kUnknown, waits);
@@ -107,7 +107,7 @@ class Explanation {
           WaitClass::kDsqNotConsumed,
           fmt::format("{}; nothing was taken from that DSQ for {}, while {} tasks were taken from others",
                       waits, held(), taken_elsewhere()));
-    if (taken_ && *taken_ > 0 && busy_.size() == seen_ && seen_)
+    if (taken_ && *taken_ >= kFewestSamples)
       return say(
           WaitClass::kStarvedInOrder,
           fmt::format("{}; {} other tasks were taken from that DSQ meanwhile{}", waits, *taken_, order()));
@@ -248,7 +248,7 @@ class Explanation {
   std::string place_, dispatch_;
   std::vector<unsigned> allowed_;
   size_t seen_ = 0;  // CPUs on which it may run
-  std::vector<unsigned> idle_, real_time_, busy_;
+  std::vector<unsigned> idle_, real_time_;
   std::optional<uint64_t> calls_, taken_;  // of ops.dispatch on those; from its DSQ
   uint64_t idle_calls_ = 0, calls_elsewhere_ = 0;
   WaitCause out_;

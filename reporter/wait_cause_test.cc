@@ -150,6 +150,13 @@ TEST(WaitCause, AnIdleCpuIsNotTheHostsFault) {
   EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .host_wait_ns = 900'000'000}).what, WaitClass::kHost);
 }
 
+// A loaded host, under which the guest ran all the same: others were served.
+TEST(WaitCause, AHostUnderLoadIsNotTheCauseWhileOthersAreServed) {
+  const WaitCause cause =
+      explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80, .host_wait_ns = 900'000'000});
+  EXPECT_EQ(cause.what, WaitClass::kStarvedInOrder);
+}
+
 TEST(WaitCause, TooFewSamplesNameNothing) {
   for (SchedClass runs : {SchedClass::Idle, SchedClass::RealTime, SchedClass::Ext}) {
     const WaitCause cause =
