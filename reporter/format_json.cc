@@ -141,7 +141,7 @@ json repro_json(const ReproFinishedT& repro) {
                      {"returns", printable(return_words(*c))}});
   }
   return {{"status", EnumNameReproStatus(repro.status)},
-          {"detail", printable(repro.detail)},
+          {"detail", printable(outcome_words(repro))},
           {"tries", repro.tries},
           {"same", repro.same},
           {"trigger", printable(repro.trigger)},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "scx/vocabulary.h"
+
 namespace ktstr {
 namespace {
 
@@ -40,7 +42,90 @@ std::string reason_words(const DecodedCallT& call) {
   return call.note;  // of a newer reproer
 }
 
+// Why a repro VM without a crash counts as it does.
+std::string no_crash_words(const ReproFinishedT& repro) {
+  const std::string where = "last stage: " + stage_name(repro.last_stage);
+  if (!repro.init_error.empty()) return "the repro VM's init gave up: " + repro.init_error;
+  if (!repro.reached_workload) return "the repro VM never reached its workload; " + where;
+  return "the repro VM ended early, no crash was seen; " + where;
+}
+
+std::string status_words(const ReproFinishedT& repro) {
+  constexpr std::string_view kEmulator = " crash looks like a fault of the emulator, not of the scheduler: ";
+  switch (repro.status) {
+    case ReproStatus::SameSignature:
+      return "the repro VM ended in the same way";
+    case ReproStatus::DifferentCrash:
+      return "the repro VM failed in another way";
+    case ReproStatus::NotReproduced: {
+      std::string out = "the same workload ran to its end under probes, and nothing crashed";
+      if (!repro.primary_artefact.empty())
+        out += fmt::format("; the primary VM's{}{}", kEmulator, repro.primary_artefact);
+      return out;
+    }
+    case ReproStatus::EmulatorArtefact:
+      return fmt::format("the repro VM's{}{}", kEmulator, repro.artefact);
+    case ReproStatus::PrimaryDidNotReachWorkload:
+      return "the primary VM never reached its workload (last stage: " + stage_name(repro.last_stage) +
+             "): there is no crash under load to repeat";
+    case ReproStatus::VmFailed:
+      return no_crash_words(repro);
+    case ReproStatus::NotAttempted:
+      return "";
+  }
+  return "";
+}
+
+// "7.3" of "7.3.4+deb13-cloud-amd64".
+std::string series(const std::string& release) {
+  const size_t first = release.find('.');
+  return first == std::string::npos ? release
+                                    : release.substr(0, release.find_first_not_of("0123456789", first + 1));
+}
+
 }  // namespace
+
+std::string decline_words(const ReproDeclinedT& declined) {
+  switch (declined.cause) {
+    case DeclineCause::Unstated:
+      return declined.reason;
+    case DeclineCause::SpecUnknown:
+      return "the run's test spec is not known";
+    case DeclineCause::NoCrash:
+      return "no crash to reproduce";
+    case DeclineCause::SwitchedOff:
+      return "auto_repro is off for this test";
+    case DeclineCause::ExpectedCrash:
+      return "the crash is the one that the test expects (expect_err)";
+    case DeclineCause::NoScheduler:
+      return "no scheduler of the test's own: there is nothing to probe";
+  }
+  return declined.reason;
+}
+
+std::string outcome_words(const ReproFinishedT& repro) {
+  // A log from before the data fields; a repro that no VM ran for has none of the others either.
+  if (!repro.detail.empty()) return repro.detail;
+  std::string out = status_words(repro);
+  if (repro.hit_source == HitSource::GuestMemory)
+    out += "; the guest died before it sent its hits; they were read from its memory";
+  if (repro.times_from_last_hit) out += " (times count from the last hit)";
+  if (repro.artefact_retries)
+    out += fmt::format(" ({} {} not counted: emulator artifact)", repro.artefact_retries,
+                       repro.artefact_retries == 1 ? "attempt" : "attempts");
+  if (repro.status == ReproStatus::VmFailed) return out;
+  if (repro.hit_source == HitSource::NotHit) out += "; no probe was hit";
+  if (repro.hit_source == HitSource::Lost)
+    out +=
+        "; the probes reported nothing: the guest died before it could report, and its memory holds no hit";
+  return out;
+}
+
+std::string hint_words(const ReproFinishedT& repro, const KernelInfoT* kernel) {
+  if (repro.hit_source == HitSource::Unstated || !kernel || !kernel->debuginfo.empty()) return repro.hint;
+  return "source lines of kernel functions need debug info: ktstr-launch kernel fetch " +
+         series(kernel->release) + " --debuginfo";
+}
 
 std::string call_note(const DecodedCallT& call) {
   std::string out = reason_words(call);

@@ -50,5 +50,49 @@ TEST(ReproWords, AShiftedArgumentIsToldAfterTheReason) {
   EXPECT_THAT(call_note(call), testing::StartsWith("last call; a pointer does not look like one"));
 }
 
+TEST(ReproWords, AnOutcomeIsSaidFromItsData) {
+  ReproFinishedT repro;
+  repro.status = ReproStatus::VmFailed;
+  repro.last_stage = Stage::SchedulerStarted;
+  repro.hit_source = HitSource::Lost;
+  EXPECT_EQ(outcome_words(repro),
+            "the repro VM never reached its workload; last stage: scheduler's process started");
+  repro.init_error = "no /proc";
+  EXPECT_EQ(outcome_words(repro), "the repro VM's init gave up: no /proc");
+
+  ReproFinishedT same;
+  same.status = ReproStatus::SameSignature;
+  same.hit_source = HitSource::GuestMemory;
+  same.times_from_last_hit = true;
+  same.artefact_retries = 2;
+  EXPECT_EQ(
+      outcome_words(same),
+      "the repro VM ended in the same way; the guest died before it sent its hits; they were read from its "
+      "memory (times count from the last hit) (2 attempts not counted: emulator artifact)");
+  same.detail = "words of an old log";
+  EXPECT_EQ(outcome_words(same), same.detail);
+}
+
+TEST(ReproWords, DebugInfoIsAskedForOnlyWhereARunLacksIt) {
+  ReproFinishedT repro;
+  KernelInfoT kernel;
+  kernel.release = "7.3.4+deb13-cloud-amd64";
+  EXPECT_EQ(hint_words(repro, &kernel), "") << "no VM ran";
+  repro.hit_source = HitSource::Guest;
+  EXPECT_THAT(hint_words(repro, &kernel), testing::HasSubstr("kernel fetch 7.3 --debuginfo"));
+  EXPECT_EQ(hint_words(repro, nullptr), "");
+  kernel.debuginfo = "/vmlinux";
+  EXPECT_EQ(hint_words(repro, &kernel), "");
+}
+
+TEST(ReproWords, EveryReasonToDeclineHasItsWords) {
+  for (DeclineCause cause : EnumValuesDeclineCause()) {
+    ReproDeclinedT declined;
+    declined.cause = cause;
+    declined.reason = cause == DeclineCause::Unstated ? "words of an old log" : "";
+    EXPECT_NE(decline_words(declined), "") << EnumNameDeclineCause(cause);
+  }
+}
+
 }  // namespace
 }  // namespace ktstr

@@ -1,5 +1,6 @@
 #include "reporter/run_model.h"
 
+#include "reporter/repro_words.h"
 #include "schemas/client_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
@@ -100,7 +101,7 @@ bool RunModel::fold(const EventBuffer& event) {
       repro_requested_ = true;
       break;
     case Payload::ReproDeclined:
-      repro_declined_ = event.as<ReproDeclined>()->reason()->str();
+      repro_declined_ = decline_words(unpack<ReproDeclinedT>(*event.as<ReproDeclined>()));
       break;
     case Payload::ReproFinished:
       repro_finished_ = unpack<ReproFinishedT>(*event.as<ReproFinished>());

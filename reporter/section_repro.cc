@@ -96,12 +96,13 @@ void print_history(const std::vector<std::unique_ptr<DecodedCallT>>& earlier, Pa
   }
 }
 
-void print_finished(const ReproFinishedT& repro, Page& page) {
+void print_finished(const ReproFinishedT& repro, const KernelInfoT* kernel, Page& page) {
   std::string tries =
       repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries, repro.tries == 1 ? "try" : "tries")
                   : "";
+  const std::string outcome = outcome_words(repro);
   page.linef("crash reproduction: {}{}{}", status_name(repro.status), tries,
-             repro.detail.empty() ? "" : ": " + repro.detail);
+             outcome.empty() ? "" : ": " + outcome);
   if (repro.status == ReproStatus::DifferentCrash) {
     page.linef("  primary VM: {}", repro.signature_primary);
     page.linef("  repro VM:   {}", repro.signature_repro);
@@ -134,7 +135,8 @@ void print_finished(const ReproFinishedT& repro, Page& page) {
   // How much slower the workers of the repro VM ran: probes can hide a race.
   if (repro.slowdown > 0)
     page.linef("probes cost {:.2f}x (iterations of the workers, primary VM over repro VM)", repro.slowdown);
-  if (!repro.hint.empty()) page.line("hint: " + repro.hint);
+  const std::string hint = hint_words(repro, kernel);
+  if (!hint.empty()) page.line("hint: " + hint);
 }
 
 void print_probes(const RunModel& model, Page& page) {
@@ -185,7 +187,7 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
   if (!relevant) return;
   page.title("auto-repro");
   if (finished) {
-    print_finished(*finished, page);
+    print_finished(*finished, model.run().kernel.get(), page);
   } else if (model.repro_declined()) {
     const char* status = crashed && !model.primary().boot.workload_started ? "PRIMARY DID NOT REACH WORKLOAD"
                                                                            : "not attempted";

@@ -5,42 +5,21 @@
 
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
-#include "scx/vocabulary.h"
 
 namespace ktstr {
 
 TryVerdict judge_try(const VmFacts& primary, const VmFacts& repro) {
   TryVerdict v;
   v.signature = repro.signature();
-  if (repro.crash && !repro.crash->artefact.empty()) {
+  const bool ended_early = repro.exited && repro.exited->end != VmEnd::PoweredOff;
+  if (repro.crash && !repro.crash->artefact.empty())
     v.status = ReproStatus::EmulatorArtefact;
-    v.detail = "the repro VM's crash looks like a fault of the emulator, not of the scheduler: " +
-               repro.crash->artefact;
-    return v;
-  }
-  if (!v.signature.empty()) {
-    const bool same = v.signature == primary.signature();
-    v.status = same ? ReproStatus::SameSignature : ReproStatus::DifferentCrash;
-    v.detail = same ? "the repro VM ended in the same way" : "the repro VM failed in another way";
-    return v;
-  }
-  const std::string where = "last stage: " + stage_name(repro.stage);
-  if (!repro.failure.empty()) {
+  else if (!v.signature.empty())
+    v.status = v.signature == primary.signature() ? ReproStatus::SameSignature : ReproStatus::DifferentCrash;
+  else if (!repro.failure.empty() || !repro.workload_started || ended_early)
     v.status = ReproStatus::VmFailed;
-    v.detail = "the repro VM's init gave up: " + repro.failure;
-  } else if (!repro.workload_started) {
-    v.status = ReproStatus::VmFailed;
-    v.detail = "the repro VM never reached its workload; " + where;
-  } else if (repro.exited && repro.exited->end != VmEnd::PoweredOff) {
-    v.status = ReproStatus::VmFailed;
-    v.detail = "the repro VM ended early, no crash was seen; " + where;
-  } else {
+  else
     v.status = ReproStatus::NotReproduced;
-    v.detail = "the same workload ran to its end under probes, and nothing crashed";
-    if (primary.crash && !primary.crash->artefact.empty())
-      v.detail += "; the primary VM's crash looks like a fault of the emulator, not of the scheduler: " +
-                  primary.crash->artefact;
-  }
   return v;
 }
 

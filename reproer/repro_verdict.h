@@ -10,7 +10,6 @@ namespace ktstr {
 
 struct TryVerdict {
   ReproStatus status = ReproStatus::NotReproduced;
-  std::string detail;     // for people
   std::string signature;  // of the repro VM; empty: it did not crash
 };
 

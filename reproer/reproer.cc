@@ -17,17 +17,10 @@ namespace {
 
 constexpr uint32_t kArtefactRetries = 2;
 
-ReproDeclinedT declined(std::string reason) {
+ReproDeclinedT declined(DeclineCause cause) {
   ReproDeclinedT d;
-  d.reason = std::move(reason);
+  d.cause = cause;
   return d;
-}
-
-// "7.3" of "7.3.4+deb13-cloud-amd64".
-std::string series(const std::string& release) {
-  const size_t first = release.find('.');
-  return first == std::string::npos ? release
-                                    : release.substr(0, release.find_first_not_of("0123456789", first + 1));
 }
 
 unsigned vcpus(const TestSpecT& spec) {
@@ -82,18 +75,17 @@ bool Reproer::expected_crash() const {
 }
 
 Reproer::Answer Reproer::on_primary_settled() {
-  if (!run_.spec) return declined("the run's test spec is not known");
-  if (!primary_.crash && !primary_.scheduler_died()) return declined("no crash to reproduce");
-  if (!run_.spec->auto_repro) return declined("auto_repro is off for this test");
-  if (expected_crash()) return declined("the crash is the one that the test expects (expect_err)");
-  if (!run_.spec->scheduler) return declined("no scheduler of the test's own: there is nothing to probe");
+  if (!run_.spec) return declined(DeclineCause::SpecUnknown);
+  if (!primary_.crash && !primary_.scheduler_died()) return declined(DeclineCause::NoCrash);
+  if (!run_.spec->auto_repro) return declined(DeclineCause::SwitchedOff);
+  if (expected_crash()) return declined(DeclineCause::ExpectedCrash);
+  if (!run_.spec->scheduler) return declined(DeclineCause::NoScheduler);
   // Without a crash that the kernel described there is nothing to go by but the workload, and it never ran.
   const bool described = primary_.crash && !primary_.crash->backtrace.empty();
   if (!primary_.workload_started && !described) {
     ReproFinishedT f;
     f.status = ReproStatus::PrimaryDidNotReachWorkload;
-    f.detail = "the primary VM never reached its workload (last stage: " + stage_name(primary_.stage) +
-               "): there is no crash under load to repeat";
+    f.last_stage = primary_.stage;
     f.signature_primary = primary_.signature();
     return f;
   }
@@ -136,15 +128,15 @@ Reproer::Answer Reproer::request() {
 }
 
 Reproer::Answer Reproer::on_repro_settled() {
-  TryVerdict verdict = judge_try(primary_, repro_);
+  const TryVerdict verdict = judge_try(primary_, repro_);
   if (verdict.status == ReproStatus::EmulatorArtefact && retries_ < kArtefactRetries && attempt_ < 255) {
     ++retries_;
-    if (!best_) take(std::move(verdict));
+    if (!best_) take(verdict);
     return request();
   }
   ++tries_;
   same_ += verdict.status == ReproStatus::SameSignature;
-  if (!best_ || tells_more(verdict.status, best_->status)) take(std::move(verdict));
+  if (!best_ || tells_more(verdict.status, best_->status)) take(verdict);
   const uint32_t wanted = std::clamp(run_.spec->repro_tries, 1u, kMaxReproTries);
   if (tries_ < wanted && attempt_ < 255) return request();
   return finish();
@@ -170,9 +162,15 @@ std::optional<ProbeTriggeredT> Reproer::end_of_fault() const {
 }
 
 // What the report shows comes from this try.
-void Reproer::take(TryVerdict verdict) {
-  best_ = std::move(verdict);
+void Reproer::take(const TryVerdict& verdict) {
+  best_ = verdict;
   shown_ = ReproFinishedT{};
+  shown_.status = verdict.status;
+  shown_.signature_repro = verdict.signature;
+  shown_.last_stage = repro_.stage;
+  shown_.reached_workload = repro_.workload_started;
+  shown_.init_error = repro_.failure;
+  if (repro_.crash) shown_.artefact = repro_.crash->artefact;
   StitchInputs in;
   const auto fault_end = end_of_fault();
   in.plan = &plan_;
@@ -192,30 +190,21 @@ void Reproer::take(TryVerdict verdict) {
     shown_.hits_dropped = repro_.finished->dropped + repro_.hits_refused;
   } else if (from_memory_) {
     shown_.hits = repro_.hits.size();
-    best_->detail += "; the guest died before it sent its hits; they were read from its memory";
-    if (fault_end) best_->detail += " (times count from the last hit)";
+    shown_.times_from_last_hit = fault_end.has_value();
   }
+  const bool any =
+      std::any_of(shown_.calls.begin(), shown_.calls.end(), [](const auto& c) { return c->hit; });
+  if (repro_.finished)
+    shown_.hit_source = any ? HitSource::Guest : HitSource::NotHit;
+  else
+    shown_.hit_source = from_memory_ ? HitSource::GuestMemory : HitSource::Lost;
 }
 
 ReproFinishedT Reproer::finish() {
   ReproFinishedT f = std::move(shown_);
-  f.status = best_->status;
-  f.detail = best_->detail;
-  if (retries_)
-    f.detail += " (" + std::to_string(retries_) + (retries_ == 1 ? " attempt" : " attempts") +
-                " not counted: emulator artifact)";
-  const bool any = std::any_of(f.calls.begin(), f.calls.end(), [](const auto& c) { return c->hit; });
-  if (!any && best_->status != ReproStatus::VmFailed) {
-    f.detail += repro_.finished
-                    ? "; no probe was hit"
-                    : "; the probes reported nothing: the guest died before it could report, and its memory "
-                      "holds no hit";
-  }
-  if (run_.kernel && run_.kernel->debuginfo.empty())
-    f.hint = "source lines of kernel functions need debug info: ktstr-launch kernel fetch " +
-             series(run_.kernel->release) + " --debuginfo";
   f.signature_primary = primary_.signature();
-  f.signature_repro = best_->signature;
+  if (primary_.crash) f.primary_artefact = primary_.crash->artefact;
+  f.artefact_retries = retries_;
   f.tries = tries_;
   f.same = same_;
   f.dropped = std::move(copy(plan_).dropped);

@@ -54,7 +54,7 @@ class Reproer {
   Answer on_repro_settled();
   Answer request();
   ReproFinishedT finish();
-  void take(TryVerdict verdict);
+  void take(const TryVerdict& verdict);
   std::optional<ProbeTriggeredT> end_of_fault() const;
 
   LoadKernel load_;
