@@ -7,11 +7,11 @@ namespace ktstr {
 namespace {
 
 // Name and span; a name that is not readable is empty.
-bool read_identity(const GuestKernel& kernel, uint64_t at, const uint8_t* bytes, DomainReading& domain,
-                   Reading& reading) {
+bool read_identity(const GuestKernel& kernel, uint64_t at, std::span<const uint8_t> bytes,
+                   DomainReading& domain, Reading& reading) {
   const DomainLayout& l = kernel.layout().domain;
   const GuestMemory& memory = kernel.memory();
-  if (const uint64_t name = l.name ? l.name.in(bytes) : 0) {
+  if (const uint64_t name = l.name.in(bytes)) {
     // Names are a few letters among other strings: ask for no more than the page holds.
     const size_t size = std::min<size_t>(domain.name.size(), 4096 - name % 4096);
     if (!memory.read(name, domain.name.data(), size)) domain.name[0] = '\0';
@@ -36,15 +36,16 @@ bool read_domains(const GuestKernel& kernel, uint32_t cpu, Reading& reading) {
   for (uint32_t depth = 0; *at != 0; ++depth) {
     if (depth == kMaxDomainLevels) return false;  // a loop
     if (!memory.read(*at, bytes.data(), l.domain.bytes)) return false;
+    const std::span<const uint8_t> copy(bytes.data(), l.domain.bytes);
     DomainReading domain;
     domain.cpu = static_cast<uint16_t>(cpu);
-    domain.level = l.domain.level ? static_cast<uint32_t>(l.domain.level.in(bytes.data())) : depth;
-    if (!read_identity(kernel, *at, bytes.data(), domain, reading)) return false;
+    domain.level = l.domain.level ? static_cast<uint32_t>(l.domain.level.in(copy)) : depth;
+    if (!read_identity(kernel, *at, copy, domain, reading)) return false;
     domain.first_value = static_cast<uint32_t>(reading.domain_values.size());
     for (const NamedField& counter : l.domain.counters)
-      reading.domain_values.push_back(counter.field.in(bytes.data()));
+      reading.domain_values.push_back(counter.field.in(copy));
     reading.domains.push_back(domain);
-    at = l.domain.parent.in(bytes.data());
+    at = l.domain.parent.in(copy);
   }
   return true;
 }

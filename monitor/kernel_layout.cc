@@ -199,12 +199,13 @@ ProgramLayout program_layout(LayoutFinder& find, std::vector<std::string>& absen
 std::optional<uint64_t> Field::read(const GuestMemory& memory, uint64_t base) const {
   uint8_t bytes[8];
   if (size == 0 || size > sizeof bytes || !memory.read(base + offset, bytes, size)) return std::nullopt;
-  return Field{0, size, is_signed}.in(bytes);
+  return Field{0, size, is_signed}.in({bytes, size});
 }
 
-uint64_t Field::in(const uint8_t* bytes) const {
+uint64_t Field::in(std::span<const uint8_t> bytes) const {
   uint64_t value = 0;
-  std::memcpy(&value, bytes + offset, size);
+  if (size == 0 || size > sizeof value || offset > bytes.size() || size > bytes.size() - offset) return 0;
+  std::memcpy(&value, bytes.data() + offset, size);
   if (!is_signed) return value;
   const unsigned spare = 64 - 8 * size;
   return static_cast<uint64_t>(static_cast<int64_t>(value << spare) >> spare);

@@ -26,8 +26,9 @@ struct Field {
   explicit operator bool() const { return size != 0; }
   // Value of the field in the struct at `base`, widened. Nullopt: absent, not a number, not readable.
   std::optional<uint64_t> read(const GuestMemory& memory, uint64_t base) const;
-  // The same from a copy of the struct. REQUIRES: present, a number, and the copy holds it.
-  uint64_t in(const uint8_t* bytes) const;
+  // The same from a copy of the struct; 0: absent, not a number, not in the copy. (The guest's BTF, which is not trusted,
+  // says where the field is.)
+  uint64_t in(std::span<const uint8_t> bytes) const;
 };
 
 struct NamedField {

@@ -124,10 +124,11 @@ bool ProgramWalker::read_runs(const Known& known, ProgramReading& out,
     cpu_runs.push_back(0);
     if (!kernel_.possible(cpu)) continue;
     if (!kernel_.memory().read(kernel_.per_cpu(known.stats, cpu), stats.data(), l.stats_bytes)) return false;
-    cpu_runs.back() = l.runs.in(stats.data());
+    const std::span<const uint8_t> copy(stats.data(), l.stats_bytes);
+    cpu_runs.back() = l.runs.in(copy);
     out.runs += cpu_runs.back();
-    out.run_ns += l.run_ns.in(stats.data());
-    out.misses += l.misses.in(stats.data());
+    out.run_ns += l.run_ns.in(copy);
+    out.misses += l.misses.in(copy);
   }
   return true;
 }

@@ -44,7 +44,8 @@ bool read_scx_facts(const GuestKernel& kernel, const ScxRoot& root, Reading& rea
     if (!kernel.possible(cpu)) continue;
     if (!memory.read(kernel.per_cpu(*base, cpu) + l.events_offset, stats.data(), l.events_bytes))
       return false;
-    for (size_t i = 0; i < l.events.size(); ++i) reading.counters[i] += l.events[i].field.in(stats.data());
+    for (size_t i = 0; i < l.events.size(); ++i)
+      reading.counters[i] += l.events[i].field.in({stats.data(), l.events_bytes});
   }
   reading.has_counters = true;
   return true;

@@ -313,5 +313,15 @@ TEST_F(Walkers, LastSeenOutlivesTheScheduler) {
   EXPECT_EQ(sampler_.last_domains().size(), 8u);
 }
 
+// The guest's BTF says where a field is, and may lie (tests/fuzz/guest_memory_fuzz.cc).
+TEST(Field, OneThatIsNotInItsStructReadsAsZero) {
+  const std::array<uint8_t, 8> bytes{1, 2, 3, 4, 5, 6, 7, 0xff};
+  EXPECT_EQ((Field{4, 2}.in(bytes)), 0x0605u);
+  EXPECT_EQ(static_cast<int64_t>(Field{7, 1, true}.in(bytes)), -1);
+  for (const Field& field :
+       {Field{7, 2}, Field{8, 1}, Field{0xfffffffc, 8}, Field{0, 16}, Field{0, 0xffffffff}, Field{}})
+    EXPECT_EQ(field.in(bytes), 0u) << field.offset << " " << field.size;
+}
+
 }  // namespace
 }  // namespace ktstr
