@@ -59,12 +59,13 @@ std::string scratch_folder() {
 
 std::vector<Input> seeds() {
   std::vector<Input> out;
-  for (auto filter : {archive_write_add_filter_xz, archive_write_add_filter_zstd, archive_write_add_filter_gzip,
-                      archive_write_add_filter_none}) {
+  for (auto filter : {archive_write_add_filter_xz, archive_write_add_filter_zstd,
+                      archive_write_add_filter_gzip, archive_write_add_filter_none}) {
     const Input data = archive_of({{"./boot/vmlinuz-1", Input(3000, 7)}, {"./../evil", Input(10, 1)}},
                                   archive_write_set_format_ustar, filter);
-    out.push_back(archive_of({{"debian-binary", input_of("2.0\n")}, {"control.tar.xz", Input(100, 1)}, {"data.tar.xz", data}},
-                             archive_write_set_format_ar_svr4, nullptr));
+    out.push_back(archive_of(
+        {{"debian-binary", input_of("2.0\n")}, {"control.tar.xz", Input(100, 1)}, {"data.tar.xz", data}},
+        archive_write_set_format_ar_svr4, nullptr));
   }
   return out;
 }

@@ -49,13 +49,26 @@ class Guest {
     before_.emplace_back(at, word(at));
     uint64_t now = change.value;
     switch (change.kind % 7) {
-      case 1: now = other; break;                             // a pointer to somewhere else, a loop
-      case 2: now = other + change.add; break;                // not aligned
-      case 3: now = word(at) + change.add; break;
-      case 4: now = ~0ull >> (change.add % 64); break;        // counts
-      case 5: now = word(at) ^ (1ull << (change.add % 64)); break;
-      case 6: now = (word(at) & ~0xffffffffull) | (change.value & 0xffffffff); break;
-      default: break;
+      case 1:
+        now = other;
+        break;  // a pointer to somewhere else, a loop
+      case 2:
+        now = other + change.add;
+        break;  // not aligned
+      case 3:
+        now = word(at) + change.add;
+        break;
+      case 4:
+        now = ~0ull >> (change.add % 64);
+        break;  // counts
+      case 5:
+        now = word(at) ^ (1ull << (change.add % 64));
+        break;
+      case 6:
+        now = (word(at) & ~0xffffffffull) | (change.value & 0xffffffff);
+        break;
+      default:
+        break;
     }
     ram_.write(at, &now, sizeof now);
   }
@@ -103,8 +116,9 @@ std::vector<Input> seeds() {
   for (int i = 0; i < 64; ++i) {
     Input input{static_cast<uint8_t>(i)};
     for (int n = 0; n < 1 + i % 8; ++n) {
-      Change change{static_cast<uint32_t>(random()), static_cast<uint8_t>(random()), static_cast<uint8_t>(random()),
-                    static_cast<uint16_t>(random()), random() % 2 ? random() % 64 : random() * 0x100000001ull};
+      Change change{static_cast<uint32_t>(random()), static_cast<uint8_t>(random()),
+                    static_cast<uint8_t>(random()), static_cast<uint16_t>(random()),
+                    random() % 2 ? random() % 64 : random() * 0x100000001ull};
       const auto* raw = reinterpret_cast<const uint8_t*>(&change);
       input.insert(input.end(), raw, raw + sizeof change);
     }

@@ -80,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   UniqueFd ram(::memfd_create("ram", MFD_CLOEXEC));
   must(ram.valid() && ::ftruncate(ram.get(), 1 << 20) == 0, "no memory file");
   off_t at = 0;
-  for (size_t i = 4; i + sizeof(ktstr_hit) <= size && at < (1 << 20); i += sizeof(ktstr_hit), at += KTSTR_HIT_BYTES) {
+  for (size_t i = 4; i + sizeof(ktstr_hit) <= size && at < (1 << 20);
+       i += sizeof(ktstr_hit), at += KTSTR_HIT_BYTES) {
     ktstr_hit hit;
     std::memcpy(&hit, data + i, sizeof hit);
     if (data[0] % 4 != 0) hit.seal = ktstr_seal(&hit);
