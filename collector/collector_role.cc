@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <filesystem>
 
 #include "base/log.h"
 #include "schemas/client_generated.h"
@@ -32,6 +33,16 @@ std::string socket_name(Vm vm, bool console) {
 }
 
 }  // namespace
+
+// It reads the guest's bytes first: no files but the run's.
+std::optional<Confinement> CollectorRole::confinement(const std::string& bus_folder,
+                                                      const std::string& log_path) const {
+  Confinement wanted;
+  if (bus_folder.empty() || log_path.empty()) return wanted;
+  wanted.readable = {std::filesystem::absolute(log_path).parent_path()};
+  wanted.writable = {bus_folder};
+  return wanted;
+}
 
 Status CollectorRole::on_start(Context& context) {
   context_ = &context;

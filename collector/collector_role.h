@@ -25,6 +25,8 @@ namespace ktstr {
 class CollectorRole : public Role {
  public:
   std::string_view name() const override { return "collector"; }
+  std::optional<Confinement> confinement(const std::string& bus_folder,
+                                         const std::string& log_path) const override;
   Status on_start(Context& context) override;
   void on_event(const EventBuffer& event, Context& context) override;
 

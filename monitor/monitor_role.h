@@ -17,6 +17,10 @@ namespace ktstr {
 class MonitorRole : public Role {
  public:
   std::string_view name() const override { return "monitor"; }
+  // Its guard over a paused VM is a child (vm_hold). RAM is another process's file, which a Landlock domain may not open.
+  std::optional<Confinement> confinement(const std::string&, const std::string&) const override {
+    return Confinement{.may_fork = true};
+  }
   void add_options(OptionSet& options) override;
   // `--ram FILE`: watch any guest's RAM and print it, without a run (monitor/inspect.h).
   std::optional<int> run_standalone() override;

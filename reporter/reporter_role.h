@@ -13,6 +13,9 @@ namespace ktstr {
 class ReporterRole : public Role {
  public:
   std::string_view name() const override { return "reporter"; }
+  std::optional<Confinement> confinement(const std::string&, const std::string&) const override {
+    return Confinement{};
+  }
   void add_options(OptionSet& options) override;
   std::optional<int> run_standalone() override;
   void on_event(const EventBuffer& event, Context& context) override;

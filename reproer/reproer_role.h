@@ -12,6 +12,9 @@ class ReproerRole : public Role {
  public:
   ReproerRole();
   std::string_view name() const override { return "reproer"; }
+  std::optional<Confinement> confinement(const std::string&, const std::string&) const override {
+    return Confinement{};
+  }
   void on_event(const EventBuffer& event, Context& context) override;
 
  private:

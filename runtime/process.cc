@@ -225,13 +225,16 @@ int run_process(int argc, char** argv, Role& role) {
   }
   // A launcher has said already what is wrong with KTSTR_LOG.
   start_log({.process = std::string(role.name()), .program = program, .complain = options.parent == 0});
+  if (!options.log.empty()) log_beside(options.log);
+  // Before there is a second thread.
+  if (auto wanted = role.confinement(options.bus, options.log))
+    if (auto s = confine(*wanted); !s) log_info("not confined as it should be: " + s.error().to_string());
   if (auto code = role.run_standalone()) return *code;
   if (options.bus.empty() || options.log.empty()) {
     cli_error(program,
               std::string(kBusFlag) + " and " + kLogFlag + " are needed (ktstr-launch starts this program)");
     return 2;
   }
-  log_beside(options.log);
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "runtime/confine.h"
 #include "runtime/options.h"
 #include "schemas/envelope.h"
 
@@ -66,6 +67,12 @@ class Role {
   virtual Status on_start(Context&) { return {}; }
   // Every event of the run from seq 1, in order, none missing. By default the loop ends after RunFinished.
   virtual void on_event(const EventBuffer& event, Context&) = 0;
+  // What the process keeps of its rights, for its whole life (runtime/confine.h); empty: all. Called before anything is read.
+  // Both paths are empty in a process without a run.
+  virtual std::optional<Confinement> confinement(const std::string& /*bus_folder*/,
+                                                 const std::string& /*log_path*/) const {
+    return std::nullopt;
+  }
   // SIGTERM, or the launcher is gone.
   virtual void on_stop(Context&) {}
 };

@@ -48,13 +48,16 @@ std::string date(time_t at) {
 class FetchAttack : public testing::Test {
  protected:
   void SetUp() override {
-    if (!run({"gpg", "--version"}) || !run({"apt-get", "--version"})) GTEST_SKIP() << "gpg or apt-get is not installed";
+    if (!run({"gpg", "--version"}) || !run({"apt-get", "--version"}))
+      GTEST_SKIP() << "gpg or apt-get is not installed";
     fs::create_directories(dir_ / "keys");
     fs::create_directories(dir_ / "gnupg");
     fs::permissions(dir_ / "gnupg", fs::perms::owner_all);
     for (const char* who : {"archive", "stranger"})
-      ASSERT_TRUE(gpg({"--quick-generate-key", std::string(who) + "@ktstr.test", "ed25519", "sign", "never"}));
-    ASSERT_TRUE(gpg({"--output", dir_ / "keys/debian-archive-keyring.gpg", "--export", "archive@ktstr.test"}));
+      ASSERT_TRUE(
+          gpg({"--quick-generate-key", std::string(who) + "@ktstr.test", "ed25519", "sign", "never"}));
+    ASSERT_TRUE(
+        gpg({"--output", dir_ / "keys/debian-archive-keyring.gpg", "--export", "archive@ktstr.test"}));
     write_test_file(dir_ / "os-release", std::string("ID=debian\nPRETTY_NAME=\"Debian 12\"\n"));
     host_ = real_fetch_host();
     host_.os_release = dir_ / "os-release";
@@ -73,7 +76,9 @@ class FetchAttack : public testing::Test {
 
   std::string site() const { return "file:" + (dir_ / "archive"); }
   std::string dist() const { return dir_ / "archive/dists/trixie-backports"; }
-  std::string deb() const { return dir_ / ("archive/pool/linux-image-" + std::string(kRelease) + "_1_amd64.deb"); }
+  std::string deb() const {
+    return dir_ / ("archive/pool/linux-image-" + std::string(kRelease) + "_1_amd64.deb");
+  }
   std::string packages() const { return dist() + "/main/binary-amd64/Packages"; }
 
   static bool run(std::vector<std::string> argv, std::vector<std::string> env = {}) {
@@ -84,7 +89,8 @@ class FetchAttack : public testing::Test {
     return ended.ok() && ended->exit.signal == 0 && ended->exit.exit_code == 0;
   }
   bool gpg(std::vector<std::string> words) {
-    std::vector<std::string> argv{"gpg", "--homedir", dir_ / "gnupg", "--batch", "--yes", "--quiet", "--passphrase", ""};
+    std::vector<std::string> argv{"gpg",   "--homedir", dir_ / "gnupg", "--batch",
+                                  "--yes", "--quiet",   "--passphrase", ""};
     argv.insert(argv.end(), words.begin(), words.end());
     return run(std::move(argv));
   }
@@ -100,19 +106,22 @@ class FetchAttack : public testing::Test {
     fs::create_directories(fs::path(packages()).parent_path());
     const std::string bytes = content(deb());
     std::ofstream(packages()) << "Package: linux-image-" << kRelease << "\nVersion: 1\nArchitecture: amd64\n"
-                              << "Maintainer: t <t@ktstr.test>\nFilename: pool/" << fs::path(deb()).filename().string()
-                              << "\nSize: " << bytes.size() << "\nSHA256: " << sha256_hex(deb()) << "\nDescription: t\n\n";
+                              << "Maintainer: t <t@ktstr.test>\nFilename: pool/"
+                              << fs::path(deb()).filename().string() << "\nSize: " << bytes.size()
+                              << "\nSHA256: " << sha256_hex(deb()) << "\nDescription: t\n\n";
   }
   void make_release(time_t valid_for = 86400) {
     const std::string index = content(packages());
     const time_t now = time(nullptr);
     std::ofstream(dist() + "/Release")
-        << "Origin: Debian\nSuite: trixie-backports\nCodename: trixie-backports\nArchitectures: amd64\nComponents: main\n"
+        << "Origin: Debian\nSuite: trixie-backports\nCodename: trixie-backports\nArchitectures: "
+           "amd64\nComponents: main\n"
         << "Date: " << date(now - 7 * 86400) << "\nValid-Until: " << date(now + valid_for) << "\nSHA256:\n "
         << sha256_hex(packages()) << " " << index.size() << " main/binary-amd64/Packages\n";
   }
   void sign(const std::string& who) {
-    ASSERT_TRUE(gpg({"--local-user", who, "--output", dist() + "/InRelease", "--clearsign", dist() + "/Release"}));
+    ASSERT_TRUE(
+        gpg({"--local-user", who, "--output", dist() + "/InRelease", "--clearsign", dist() + "/Release"}));
   }
 
   Result<CachedKernel> fetch() {
@@ -155,8 +164,9 @@ TEST_F(FetchAttack, AnotherPackageOfTheSameNameIsRefused) {
 }
 
 TEST_F(FetchAttack, AChangedIndexIsRefused) {
-  std::ofstream(packages(), std::ios::app) << "Package: linux-image-7.2.99+t-cloud-amd64\nVersion: 1\nArchitecture: amd64\n"
-                                              "Filename: pool/x.deb\nSize: 1\nSHA256: 00\n\n";
+  std::ofstream(packages(), std::ios::app)
+      << "Package: linux-image-7.2.99+t-cloud-amd64\nVersion: 1\nArchitecture: amd64\n"
+         "Filename: pool/x.deb\nSize: 1\nSHA256: 00\n\n";
   expect_refused("apt-get update");
 }
 
