@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "reporter/checks.h"
 #include "reporter/kernel_record.h"
@@ -54,6 +55,14 @@ bool may_be_expected(FailureKind kind) {
   }
 }
 
+// A kernel does not go on after a panic; what wrote to the console did.
+bool survived_a_panic(const VmRecord& vm) {
+  return vm.boot.finished &&
+         std::any_of(vm.kernel.messages.begin(), vm.kernel.messages.end(), [](const KernelMessage& m) {
+           return m.fault.kind == FaultKind::Panic || !m.fault.panic.empty();
+         });
+}
+
 // Missing helpers, gaps, damage: said near the top, whatever the outcome.
 std::vector<std::string> what_is_missing(const RunModel& model) {
   std::vector<std::string> notes;
@@ -90,8 +99,19 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
   }
   if (!model.completion_note().empty()) notes.push_back(model.completion_note());
   const KernelVerdict kernel = judge_kernel_messages(model);
+  std::vector<std::pair<std::string, unsigned>> said;  // in the order of their first
   for (const auto* messages : {&kernel.counts, &kernel.unknown, &kernel.noted})
-    for (const std::string& words : *messages) notes.push_back("also from the kernel: " + words);
+    for (const std::string& words : *messages) {
+      auto same = std::find_if(said.begin(), said.end(), [&](const auto& s) { return s.first == words; });
+      if (same == said.end()) said.emplace_back(words, 0), same = std::prev(said.end());
+      ++same->second;
+    }
+  for (const auto& [words, times] : said)
+    notes.push_back("also from the kernel: " + words + (times > 1 ? fmt::format(" ({} times)", times) : ""));
+  if (survived_a_panic(vm))
+    notes.push_back(
+        "the console tells of a kernel panic, but the guest ran on to its end: what this guest says cannot "
+        "be trusted");
   for (const CrashDetectedT& other : vm.scheduler.other_crashes)
     notes.push_back(fmt::format("also seen: {}: {}", other.reason, other.message));
   return notes;

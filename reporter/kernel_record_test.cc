@@ -67,6 +67,29 @@ TEST(KernelMessages, AnEarlierOneIsOnlyNoted) {
   EXPECT_EQ(report.judgement.code, ExitCode::kPass) << report.text;
 }
 
+TEST(KernelMessages, APanicThatTheGuestSurvivesIsSaidToBeNone) {
+  KernelFaultT panic;
+  panic.kind = FaultKind::Panic;
+  panic.title = panic.message = "forged";
+  EXPECT_THAT(run_with(panic, When::kInTheWorkload).text,
+              HasSubstr("what this guest says cannot be trusted"));
+  EXPECT_THAT(run_with(warning(), When::kInTheWorkload).text, Not(HasSubstr("cannot be trusted")));
+}
+
+TEST(KernelMessages, TheSameOneManyTimesIsOneNote) {
+  SyntheticRun run;
+  run.boot();
+  run.attach("demo");
+  run.start_workload();
+  run.add(SyntheticRun::crash(kScxExitErrorBpf, "scx_bpf_error", "no such cell", {}));
+  for (int i = 0; i < 3; ++i) run.add(warning());
+  run.finish_workload();
+  run.power_off();
+  run.complete();
+  EXPECT_THAT(run.text(), HasSubstr("scx_cgroup_move_task"));
+  EXPECT_THAT(run.text(), HasSubstr(" (3 times)"));
+}
+
 TEST(KernelMessages, TheSpecMayAllowIt) {
   EXPECT_EQ(run_with(warning(), When::kInTheWorkload, {"scx_cgroup_move_task"}).judgement.code,
             ExitCode::kPass);

@@ -18,7 +18,7 @@ void log_answer(const Reproer::Answer& answer) {
     log_info("plan for repro VM " + std::to_string(request->attempt) + ": " +
              std::to_string(request->plan->targets.size()) + " functions probed");
   else if (auto* declined = std::get_if<ReproDeclinedT>(&answer))
-    log_info("no repro VM: " + declined->reason);
+    log_info(std::string("no repro VM: ") + EnumNameDeclineCause(declined->cause));
   else if (auto* finished = std::get_if<ReproFinishedT>(&answer))
     log_info("verdict: " + finished->detail);
 }

@@ -30,8 +30,8 @@ int confined(const Confinement& wanted, const std::function<bool()>& holds) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-#define EXPECT_CONFINED(code)                                   \
-  do {                                                          \
+#define EXPECT_CONFINED(code)                                         \
+  do {                                                                \
     const int exit_code = code;                                       \
     if (exit_code == 77) GTEST_SKIP() << "not on this host's kernel"; \
     EXPECT_EQ(exit_code, 0);                                          \
@@ -67,13 +67,14 @@ TEST(Confine, WhoMayForkStillStartsNoProgram) {
 
 TEST(Confine, LocalSocketsOnly) {
   EXPECT_CONFINED(confined({}, [] {
-    return ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0 && ::socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == EACCES &&
-           ::socket(AF_NETLINK, SOCK_RAW, 0) == -1;
+    return ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0 && ::socket(AF_INET, SOCK_STREAM, 0) == -1 &&
+           errno == EACCES && ::socket(AF_NETLINK, SOCK_RAW, 0) == -1;
   }));
 }
 
 TEST(Confine, NoOtherProcessIsTraced) {
-  EXPECT_CONFINED(confined({}, [] { return ::ptrace(PTRACE_ATTACH, ::getppid(), nullptr, nullptr) == -1 && errno == EPERM; }));
+  EXPECT_CONFINED(confined(
+      {}, [] { return ::ptrace(PTRACE_ATTACH, ::getppid(), nullptr, nullptr) == -1 && errno == EPERM; }));
 }
 
 TEST(Confine, FilesOutsideTheFenceAreOutOfReach) {
@@ -88,8 +89,8 @@ TEST(Confine, FilesOutsideTheFenceAreOutOfReach) {
     const bool can = ::open((inside + "/log").c_str(), O_RDONLY) >= 0 &&
                      ::open((inside + "/new").c_str(), O_WRONLY | O_CREAT, 0600) >= 0;
     const bool cannot = ::open((outside + "/secret").c_str(), O_RDONLY) == -1 && errno == EACCES &&
-                        ::open((outside + "/new").c_str(), O_WRONLY | O_CREAT, 0600) == -1 && errno == EACCES &&
-                        ::open((inside + "/../out/secret").c_str(), O_RDONLY) == -1;
+                        ::open((outside + "/new").c_str(), O_WRONLY | O_CREAT, 0600) == -1 &&
+                        errno == EACCES && ::open((inside + "/../out/secret").c_str(), O_RDONLY) == -1;
     return can && cannot;
   });
   for (const char* file : {"/in/log", "/in/new", "/out/secret"}) ::unlink((folder + file).c_str());
