@@ -33,6 +33,7 @@ struct IngestSocket::Peer : Sender {
   pid_t pid = 0;
   bool ours = false;
   bool spoke = false;      // a whole message came
+  bool backed_up = false;  // it has not taken all of our answer: told when it does
   uint64_t last_read = 0;  // IngestSocket::turn_
   ZmtpReceiver zmtp;
 };
@@ -155,12 +156,26 @@ void IngestSocket::bound_held(const Events& events) {
   }
 }
 
-// A few bytes of handshake or an answer to a ping. A peer that does not take them, or has closed its side, may have sent messages
-// all the same: they are read to their end.
+// A few bytes of handshake or an answer to a ping (ZmtpReceiver bounds them). What the peer or the host does not take now is
+// sent later: a producer waits for the handshake. A peer that has closed its side may have sent messages all the same: they
+// are read to their end.
 void IngestSocket::flush(Peer& peer) {
   std::string& out = peer.zmtp.outgoing();
-  if (!out.empty()) (void)::send(peer.fd.get(), out.data(), out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  out.clear();
+  while (!out.empty()) {
+    const ssize_t n = ::send(peer.fd.get(), out.data(), out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      out.erase(0, static_cast<size_t>(n));
+    } else if (errno != EINTR) {
+      if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) out.clear();
+      break;
+    }
+  }
+  if (peer.backed_up == !out.empty()) return;
+  peer.backed_up = !out.empty();
+  epoll_event event{};
+  event.events = EPOLLIN | (peer.backed_up ? EPOLLOUT : 0u);
+  event.data.u64 = static_cast<uint64_t>(peer.id);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, peer.fd.get(), &event);
 }
 
 void IngestSocket::serve(Peer& peer, const Events& events) {
@@ -201,7 +216,9 @@ bool IngestSocket::receive(const Events& events) {
     }
     busy = true;
     auto it = peers_.find(static_cast<int>(ready[i].data.u64));
-    if (it != peers_.end()) serve(*it->second, events);
+    if (it == peers_.end()) continue;
+    if (ready[i].events & EPOLLOUT) flush(*it->second);
+    if (ready[i].events & ~static_cast<uint32_t>(EPOLLOUT)) serve(*it->second, events);
   }
   return busy;
 }

@@ -10,6 +10,8 @@ namespace ktstr {
 PollThread::PollThread(std::vector<std::unique_ptr<zmq::socket_t>> sockets,
                        std::function<void(zmq::socket_t&)> readable)
     : sockets_(std::move(sockets)), readable_(std::move(readable)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+  // Without it the thread could not be stopped. (Takes errno.)
+  if (!stop_) throw zmq::error_t();
   thread_ = std::thread([this] { serve(); });
 }
 

@@ -16,7 +16,7 @@ namespace ktstr {
 
 class PollThread {
  public:
-  // Calls `readable` for a socket that has something to be received. A zmq::error_t in it ends the thread.
+  // Throws zmq::error_t without a descriptor. Calls `readable` for a socket that has something to be received. A zmq::error_t in it ends the thread.
   PollThread(std::vector<std::unique_ptr<zmq::socket_t>> sockets,
              std::function<void(zmq::socket_t&)> readable);
   ~PollThread();

@@ -31,18 +31,20 @@ TEST_P(Hostile, TheHostStaysUpAndTheReportIsHonest) {
   const std::string how = GetParam();
   Scratch scratch;
   const std::string spec = scratch.write(
-      "spec.toml", spec_text({.scheduler = "scx_good",
-                              .test = "auto_repro = false\n\n  [[test.payload]]\n  name = \"hostile\"\n  binary = \"" +
-                                      std::string(KTSTR_HOSTILE_GUEST) + "\"\n  args = [\"" + how +
-                                      "\", \"4\"]\n  timeout_s = 60\n",
-                              .duration_s = 5}));
+      "spec.toml",
+      spec_text({.scheduler = "scx_good",
+                 .test = "auto_repro = false\n\n  [[test.payload]]\n  name = \"hostile\"\n  binary = \"" +
+                         std::string(KTSTR_HOSTILE_GUEST) + "\"\n  args = [\"" + how +
+                         "\", \"4\"]\n  timeout_s = 60\n",
+                 .duration_s = 5}));
   Running run(scratch, launch_argv({"run", spec, "--out", scratch.path() + "/out"}),
               {"XDG_RUNTIME_DIR=" + scratch.path()});
   std::map<std::string, uint64_t> largest;  // by program
   const bool ended = wait_until(
       [&] {
         for (const char* program : {"ktstr-collector", "ktstr-monitor", "ktstr-reproer", "ktstr-reporter"})
-          for (const std::string& line : processes_with(std::string("/") + program + " --bus", scratch.path()))
+          for (const std::string& line :
+               processes_with(std::string("/") + program + " --bus", scratch.path()))
             largest[program] = std::max(largest[program], anonymous_kib(line.substr(0, line.find(' '))));
         largest["ktstr-launch"] = std::max(largest["ktstr-launch"], anonymous_kib(std::to_string(run.pid())));
         return !run.running();
@@ -52,7 +54,8 @@ TEST_P(Hostile, TheHostStaysUpAndTheReportIsHonest) {
   const auto output = run.finish();
 
   // Whatever the guest says: a pass, a finding, or (3, 4) none.
-  EXPECT_TRUE(output.exit_code == 0 || output.exit_code == 1 || output.exit_code == 3 || output.exit_code == 4)
+  EXPECT_TRUE(output.exit_code == 0 || output.exit_code == 1 || output.exit_code == 3 ||
+              output.exit_code == 4)
       << output.exit_code << output.out << output.err;
   EXPECT_EQ(largest.size(), 5u) << "every process was seen";
   for (const auto& [program, kib] : largest) EXPECT_LT(kib, kMaxAnonKib) << program;

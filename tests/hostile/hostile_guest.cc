@@ -47,7 +47,8 @@ int steal_channel() {
     char target[256];
     const ssize_t size = ::readlinkat(::dirfd(dir.get()), entry->d_name, target, sizeof target);
     const std::string_view name(target, size > 0 ? static_cast<size_t>(size) : 0);
-    if (!name.starts_with("/dev/vport") && !name.starts_with("/dev/virtio-ports/") && !name.starts_with("/dev/ttyS1"))
+    if (!name.starts_with("/dev/vport") && !name.starts_with("/dev/virtio-ports/") &&
+        !name.starts_with("/dev/ttyS1"))
       continue;
     const int fd = static_cast<int>(::syscall(SYS_pidfd_getfd, init, std::atoi(entry->d_name), 0));
     if (fd >= 0) return fd;
@@ -68,11 +69,20 @@ bool send_frames(int channel, std::mt19937& random) {
   for (unsigned n = random() % 4; n > 0; --n) mutate(event, random);
   Bytes bytes = frame(event);
   switch (random() % 16) {
-    case 0: bytes.resize(random() % (bytes.size() + 1)); break;  // cut in the middle
-    case 1: bytes[random() % bytes.size()] ^= static_cast<uint8_t>(1u << random() % 8); break;
-    case 2: bytes[4 + random() % 4] ^= 0xff; break;  // its length
-    case 3: bytes.assign(1 + random() % 5000, static_cast<uint8_t>(random())); break;
-    default: break;
+    case 0:
+      bytes.resize(random() % (bytes.size() + 1));
+      break;  // cut in the middle
+    case 1:
+      bytes[random() % bytes.size()] ^= static_cast<uint8_t>(1u << random() % 8);
+      break;
+    case 2:
+      bytes[4 + random() % 4] ^= 0xff;
+      break;  // its length
+    case 3:
+      bytes.assign(1 + random() % 5000, static_cast<uint8_t>(random()));
+      break;
+    default:
+      break;
   }
   return write_all(channel, bytes);
 }
@@ -87,7 +97,8 @@ bool flood(int channel, int console) {
 // What a terminal would obey, and what the kernel would say of a scheduler that died.
 bool forge_text(int console, int kernel_log, int trace, std::mt19937& random) {
   static constexpr std::string_view kTexts[] = {
-      "\x1b]0;owned\x07\x1b[2J\x1b[8mhidden\x1b[0m\x9b" "31m \xe2\x80\xaereversed\n",
+      "\x1b]0;owned\x07\x1b[2J\x1b[8mhidden\x1b[0m\x9b"
+      "31m \xe2\x80\xaereversed\n",
       "<script>alert(1)</script> ]]> & \" ' \\ %s%n\n",
       "sched_ext: BPF scheduler \"victim\" disabled (runtime error)\n",
       "sched_ext: victim: \x1b[31mnot a real exit\n",
