@@ -80,6 +80,12 @@ Values attributes(const TestOptions& o) {
   KTSTR_ATTRIBUTE(llcs);
   KTSTR_ATTRIBUTE(cores);
   KTSTR_ATTRIBUTE(threads);
+  KTSTR_ATTRIBUTE(min_cpus);
+  KTSTR_ATTRIBUTE(max_cpus);
+  KTSTR_ATTRIBUTE(min_llcs);
+  KTSTR_ATTRIBUTE(max_llcs);
+  KTSTR_ATTRIBUTE(min_numa_nodes);
+  KTSTR_ATTRIBUTE(max_numa_nodes);
   KTSTR_ATTRIBUTE(memory_mb);
   KTSTR_ATTRIBUTE(duration_s);
   KTSTR_ATTRIBUTE(attach_timeout_s);

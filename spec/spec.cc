@@ -57,7 +57,11 @@ class Resolver {
               "test " + in_quotes(raw.name->value) + " is already in line " + std::to_string(first->second),
               "give each test a name of its own");
       }
-      for (const RawTest& cell : expand_matrix(raw, errors_)) tests.push_back(resolve_test(cell));
+      for (const RawTest& cell : expand_matrix(raw, errors_)) {
+        LoadedTest test = resolve_test(cell);
+        if (options_.topologies.empty()) tests.push_back(std::move(test));
+        for (const NamedTopology& topology : options_.topologies) tests.push_back(resolve_on(cell, topology));
+      }
     }
     if (tests.empty() && errors_.empty()) errors_.add(0, "no [[test]] in it", "a spec needs one at least");
     return tests;
@@ -122,6 +126,38 @@ class Resolver {
     return scheduler;
   }
 
+  // What the test asks for may not exist on that topology (a cpuset, an LLC): it is skipped there, with the reason.
+  LoadedTest resolve_on(RawTest cell, const NamedTopology& topology) {
+    const std::pair<const char*, unsigned> numbers[] = {{"numa_nodes", topology.numa_nodes},
+                                                        {"llcs", topology.llcs},
+                                                        {"cores", topology.cores},
+                                                        {"threads", topology.threads}};
+    for (const auto& [name, number] : numbers)
+      cell.attributes[name] = {static_cast<int64_t>(number), cell.line};
+    cell.cell += (cell.cell.empty() ? "" : ",") + ("topology=" + topology.name());
+    SpecErrors misfits(path_);
+    LoadedTest test = Resolver(raw_, path_, options_, misfits).resolve_test(cell);
+    if (!misfits.empty()) test.skip = "does not fit topology " + topology.name() + ": " + misfits.first();
+    return test;
+  }
+
+  // "wants 8 CPUs or more, the VM has 4"; empty: the topology is within the test's bounds.
+  static std::string beyond_bounds(const TestSpecT& spec) {
+    const struct {
+      uint32_t least, most, has;
+      const char* what;
+    } rows[] = {{spec.min_cpus, spec.max_cpus, vcpus(spec), "CPUs"},
+                {spec.min_llcs, spec.max_llcs, spec.topology->llcs, "LLCs"},
+                {spec.min_numa_nodes, spec.max_numa_nodes, spec.topology->numa_nodes, "NUMA nodes"}};
+    for (const auto& row : rows) {
+      const bool few = row.has < row.least, many = row.most != 0 && row.has > row.most;
+      if (few || many)
+        return "wants " + std::to_string(few ? row.least : row.most) + " " + row.what +
+               (few ? " or more" : " or fewer") + ", the VM has " + std::to_string(row.has);
+    }
+    return "";
+  }
+
   LoadedTest resolve_test(const RawTest& raw) {
     LoadedTest test;
     test.spec = default_test();
@@ -163,6 +199,7 @@ class Resolver {
     resolve_steps(raw, context, spec);
     resolve_map_writes(raw, spec);
     check_pins(raw, wanted, spec);
+    test.skip = beyond_bounds(spec);
     return test;
   }
 
@@ -234,7 +271,7 @@ class Resolver {
   }
 
   static unsigned vcpus(const TestSpecT& spec) {
-    return spec.topology->llcs * spec.topology->cores * spec.topology->threads;  // each is 64 at most
+    return spec.topology->llcs * spec.topology->cores * spec.topology->threads;  // each is 255 at most
   }
 
   void check_topology(const TestSpecT& spec, unsigned line) {

@@ -18,18 +18,22 @@
 #include "base/result.h"
 #include "schemas/spec_generated.h"
 #include "spec/binary_finder.h"
+#include "spec/topologies.h"
 
 namespace ktstr {
 
 // Bounds of what a spec may ask for.
 inline constexpr size_t kMaxSpecBytes = 1u << 20;
-inline constexpr unsigned kMaxVcpus = 64;
+inline constexpr unsigned kMaxVcpus = 255;
 
 struct SpecOptions {
   // Finds schedulers' binaries. Null: they are not looked for and host_path stays empty (`list`, editors).
   const BinaryFinder* binaries = nullptr;
   // The environment, for KTSTR_SCHEDULER_NAME. Null: it is not looked at.
   std::function<std::string(const std::string& variable)> environment = nullptr;
+  // Not empty: each test is made once for each of these, as one more axis of its matrix: NAME[topology=1n2l4c1t]. They count
+  // over the spec's own numa_nodes, llcs, cores and threads.
+  std::vector<NamedTopology> topologies;
 };
 
 // Which of the three layers a value came from; a later one wins.
@@ -49,6 +53,7 @@ std::string scheduler_variable(std::string_view scheduler);
 struct LoadedTest {
   TestSpecT spec;
   std::vector<Setting> settings;  // in the order of test_attributes()
+  std::string skip;               // set: why it cannot run on its topology
 };
 
 // Reads and checks one spec file. The tests are in the file's order; `file` of each is `path` as given.

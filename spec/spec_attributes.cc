@@ -27,14 +27,14 @@ const Attribute kTestAttributes[] = {
      .kind = kInteger,
      .field = &TopologyT::llcs,
      .min = 1,
-     .max = 64,
+     .max = 255,
      .unit = "LLCs",
      .doc = "Last-level caches of the VM; a multiple of numa_nodes."},
     {.name = "cores",
      .kind = kInteger,
      .field = &TopologyT::cores,
      .min = 1,
-     .max = 64,
+     .max = 255,
      .unit = "cores",
      .doc = "Cores per LLC."},
     {.name = "threads",
@@ -43,7 +43,49 @@ const Attribute kTestAttributes[] = {
      .min = 1,
      .max = 8,
      .unit = "threads",
-     .doc = "SMT threads per core; the VM has llcs * cores * threads CPUs, 64 at most."},
+     .doc = "SMT threads per core; the VM has llcs * cores * threads CPUs, 255 at most."},
+    {.name = "min_cpus",
+     .kind = kInteger,
+     .field = &TestSpecT::min_cpus,
+     .min = 0,
+     .max = 255,
+     .unit = "CPUs",
+     .doc = "The test is skipped in a VM with fewer CPUs; 0: no bound."},
+    {.name = "max_cpus",
+     .kind = kInteger,
+     .field = &TestSpecT::max_cpus,
+     .min = 0,
+     .max = 255,
+     .unit = "CPUs",
+     .doc = "The test is skipped in a VM with more CPUs; 0: no bound."},
+    {.name = "min_llcs",
+     .kind = kInteger,
+     .field = &TestSpecT::min_llcs,
+     .min = 0,
+     .max = 255,
+     .unit = "LLCs",
+     .doc = "The test is skipped in a VM with fewer last-level caches; 0: no bound."},
+    {.name = "max_llcs",
+     .kind = kInteger,
+     .field = &TestSpecT::max_llcs,
+     .min = 0,
+     .max = 255,
+     .unit = "LLCs",
+     .doc = "The test is skipped in a VM with more last-level caches; 0: no bound."},
+    {.name = "min_numa_nodes",
+     .kind = kInteger,
+     .field = &TestSpecT::min_numa_nodes,
+     .min = 0,
+     .max = 255,
+     .unit = "nodes",
+     .doc = "The test is skipped in a VM with fewer NUMA nodes; 0: no bound."},
+    {.name = "max_numa_nodes",
+     .kind = kInteger,
+     .field = &TestSpecT::max_numa_nodes,
+     .min = 0,
+     .max = 255,
+     .unit = "nodes",
+     .doc = "The test is skipped in a VM with more NUMA nodes; 0: no bound."},
     {.name = "memory_mb",
      .kind = kInteger,
      .field = &TestSpecT::memory_mb,
@@ -435,6 +477,17 @@ std::string to_toml(const SpecValue& value) {
   return out + "\"";
 }
 
+std::optional<unsigned> parse_share(std::string_view text) {
+  if (text.size() < 2 || text.size() > 5 || text.back() != '%') return std::nullopt;
+  unsigned percent = 0;
+  for (char c : text.substr(0, text.size() - 1)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    percent = percent * 10 + static_cast<unsigned>(c - '0');
+  }
+  if (percent < 1 || percent > 1000) return std::nullopt;
+  return percent;
+}
+
 std::string wanted_text(const Attribute& attribute) {
   switch (attribute.kind) {
     case kBool:
@@ -447,6 +500,9 @@ std::string wanted_text(const Attribute& attribute) {
       return "a table of texts and numbers";
     case kScalar:
       return "a text, a number, true or false";
+    case kShare:
+      return "a whole number from " + number_text(attribute.min) + " to " + number_text(attribute.max) +
+             ", or a share such as \"90%\"";
     case kInteger:
     case kNumber:
       break;

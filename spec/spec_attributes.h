@@ -27,8 +27,8 @@ using SpecField =
                  float TestSpecT::*, std::string TestSpecT::*, SpecTexts TestSpecT::*, uint32_t TopologyT::*>;
 
 // kTexts: a list of texts; later layers append to it. kPairs: a table of scalars; layers are merged by key. kScalar: a text, a
-// number, true or false, kept as the author wrote it.
-enum class ValueKind { kBool, kInteger, kNumber, kText, kTexts, kScalar, kPairs };
+// number, true or false, kept as the author wrote it. kShare: a whole number within bounds, or a text "90%" (1% to 1000%).
+enum class ValueKind { kBool, kInteger, kNumber, kText, kTexts, kScalar, kPairs, kShare };
 
 struct Attribute {
   std::string_view name;
@@ -59,6 +59,9 @@ spawn_attributes();  // an operation `spawn`: those of a cgroup that say what wo
 std::span<const Attribute> payload_attributes();    // [[test.payload]]
 std::span<const Attribute> step_attributes();       // [[test.step]], less `ops`
 std::span<const Attribute> map_write_attributes();  // [[test.bpf_map_write]]
+
+// 90 of "90%"; nullopt: no share.
+std::optional<unsigned> parse_share(std::string_view text);
 
 // How CPUs may be written, for messages.
 std::string_view cpus_forms();

@@ -49,6 +49,11 @@ OrderedJson property(const Attribute& attribute) {
       out["type"] = "object";
       out["additionalProperties"] = {{"type", {"string", "number", "boolean"}}};
       break;
+    case ValueKind::kShare:
+      out["anyOf"] = {
+          {{"type", "integer"}, {"minimum", number(attribute.min)}, {"maximum", number(attribute.max)}},
+          {{"type", "string"}, {"pattern", "^[0-9]{1,4}%$"}}};
+      break;
     case ValueKind::kInteger:
     case ValueKind::kNumber:
       out["type"] = attribute.kind == ValueKind::kInteger ? "integer" : "number";
@@ -177,6 +182,9 @@ std::string takes_text(const Attribute& attribute) {
       return "text, number, true, false";
     case ValueKind::kPairs:
       return "table of texts and numbers";
+    case ValueKind::kShare:
+      return to_toml(attribute.min) + " … " + to_toml(attribute.max) + " " + std::string(attribute.unit) +
+             ", or a share \"90%\"";
     default:
       return to_toml(attribute.min) + " … " + to_toml(attribute.max) +
              (attribute.unit.empty() ? "" : " " + std::string(attribute.unit)) +

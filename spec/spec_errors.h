@@ -17,6 +17,8 @@ class SpecErrors {
   void add(unsigned line, std::string_view what, std::string_view hint = "");
   bool empty() const { return errors_.empty(); }
   size_t count() const { return errors_.size(); }
+  // Without its place. REQUIRES: !empty().
+  const std::string& first() const { return errors_.front().text; }
 
   // kInvalid; "FILE:LINE: what; hint", one line each. After kMaxShown the rest is only counted.
   // REQUIRES: !empty().

@@ -72,6 +72,7 @@ class WorkReader {
     read_numbers();
     read_phases();
     read_policy();
+    read_share();
     check_grouping(info);
     if (const auto* affinity = find("affinity")) {
       group_.affinity_rule = std::get<std::string>(affinity->value);
@@ -179,6 +180,19 @@ class WorkReader {
       errors_.add(policy_line, "PolicyChurn sets its policy itself", "take policy out");
   }
 
+  // "90%" of the CPUs that the group may use, in whole groups of workers.
+  void read_share() {
+    const auto* workers = find("workers");
+    const auto* text = workers ? std::get_if<std::string>(&workers->value) : nullptr;
+    if (!text) return;
+    const unsigned all = spec_.topology->llcs * spec_.topology->cores * spec_.topology->threads;
+    const auto allowed = parse_cpu_list(group_.cpuset, all);
+    const unsigned cpus = group_.cpuset.empty() || !allowed ? all : static_cast<unsigned>(allowed->size());
+    const uint32_t size = std::max(group_size(group_), 1u);
+    const uint32_t share = static_cast<uint32_t>(uint64_t{cpus} * parse_share(*text).value_or(100) / 100);
+    group_.workers = std::max(share / size, 1u) * size;
+  }
+
   void check_grouping(const WorkInfo& info) {
     const uint32_t size = group_size(group_);
     if (size <= 1 || group_.workers % size == 0) return;
@@ -255,7 +269,8 @@ std::string resolve_cpus(const Located<SpecValue>& rule, const TestSpecT& spec, 
 void resolve_work(const RawTable& raw, const ResolveContext& context, const TestSpecT& spec,
                   CgroupSpecT& group) {
   group.workers = context.per_group;
-  if (const auto* workers = find_value(raw.values, "workers")) group.workers = whole(*workers);
+  if (const auto* workers = find_value(raw.values, "workers"))
+    if (!std::holds_alternative<std::string>(workers->value)) group.workers = whole(*workers);
   WorkReader(raw, context, spec, group).read();
 }
 

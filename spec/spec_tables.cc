@@ -13,11 +13,12 @@ constexpr std::string_view kCpusForms =
 // What a worker does; in [[test.cgroup]] and in an operation that spawns.
 #define KTSTR_WORK_ATTRIBUTES                                                                                \
   {.name = "workers",                                                                                        \
-   .kind = kInteger,                                                                                         \
+   .kind = kShare,                                                                                           \
    .min = 1,                                                                                                 \
    .max = 1024,                                                                                              \
    .unit = "workers",                                                                                        \
-   .doc = "Processes forked into the group.",                                                                \
+   .doc =                                                                                                    \
+       "Processes forked into the group; a share is of the cpuset's CPUs, in whole groups, one at least.",   \
    .built_in = "workers_per_cgroup"},                                                                        \
       {.name = "work", .kind = kText, .doc = "What each worker does.", .built_in = "\"CpuSpin\""},           \
       {.name = "burst_ms",                                                                                   \

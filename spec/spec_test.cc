@@ -265,9 +265,9 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\nscheduler = 5\n",
      "a.toml:3: \"scheduler\" wants a text in quotes, has a whole number"},
     {"[[test]]\nname = \"x\"\nllcs = \"2\"\n",
-     "a.toml:3: \"llcs\" wants a whole number from 1 to 64, has a text; write it without quotes"},
+     "a.toml:3: \"llcs\" wants a whole number from 1 to 255, has a text; write it without quotes"},
     {"[[test]]\nname = \"x\"\nllcs = 2.0\n",
-     "a.toml:3: \"llcs\" wants a whole number from 1 to 64, has a number with a fraction"},
+     "a.toml:3: \"llcs\" wants a whole number from 1 to 255, has a number with a fraction"},
     {"[[test]]\nname = \"x\"\nexpect_err = 1\n",
      "a.toml:3: \"expect_err\" wants true or false, has a whole number"},
     {"[[test]]\nname = \"x\"\nauto_repro = \"yes\"\n",
@@ -277,9 +277,9 @@ const Refused kRefused[] = {
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\ncpuset = 3\n",
      "a.toml:5: \"cpuset\" wants a text in quotes, has a whole number; put it in quotes"},
     {"[[test]]\nname = \"x\"\ncores = 0\n",
-     "a.toml:3: \"cores\" = 0 is out of range; it takes a whole number from 1 to 64"},
+     "a.toml:3: \"cores\" = 0 is out of range; it takes a whole number from 1 to 255"},
     {"[[test]]\nname = \"x\"\ncores = -1\n",
-     "a.toml:3: \"cores\" = -1 is out of range; it takes a whole number from 1 to 64"},
+     "a.toml:3: \"cores\" = -1 is out of range; it takes a whole number from 1 to 255"},
     {"[[test]]\nname = \"x\"\nduration_s = nan\n",
      "a.toml:3: \"duration_s\" = nan is out of range; it takes a number from 0.1 to 3600"},
     {"[[test]]\nname = \"x\"\nduration_s = inf\n",
@@ -291,8 +291,8 @@ const Refused kRefused[] = {
      "a.toml:3: llcs = 3 is no multiple of numa_nodes = 2; each NUMA node holds the same number of LLCs"},
     {"[[test]]\nname = \"x\"\nnuma_nodes = 2\n",
      "a.toml:3: llcs = 1 is no multiple of numa_nodes = 2; each NUMA node holds the same number of LLCs"},
-    {"[[test]]\nname = \"x\"\ncores = 64\nthreads = 2\n",
-     "a.toml:3: llcs * cores * threads = 128 CPUs; a VM has 64 at most"},
+    {"[[test]]\nname = \"x\"\ncores = 64\nthreads = 4\n",
+     "a.toml:3: llcs * cores * threads = 256 CPUs; a VM has 255 at most"},
     {"[[test]]\nname = \"x\"\ncores = 4\n[[test.cgroup]]\nname = \"c\"\ncpuset = \"0-4\"\n",
      "a.toml:6: cpuset: \"0-4\" names CPU 4, the VM has CPUs 0 to 3; CPUs = llcs * cores * threads"},
     {"[[test]]\nname = \"x\"\n[[test.cgroup]]\nname = \"c\"\ncpuset = \"all\"\n",
@@ -409,7 +409,7 @@ TEST(TestSpecTest, AllErrorsComeTogetherInTheOrderOfLines) {
                     "[[test]]\n"
                     "name = \"x\"\n"),
             "a.toml:3: unknown attribute \"duratoin_s\" in [[test]]; did you mean \"duration_s\"?\n"
-            "a.toml:4: \"llcs\" wants a whole number from 1 to 64, has a text; write it without quotes\n"
+            "a.toml:4: \"llcs\" wants a whole number from 1 to 255, has a text; write it without quotes\n"
             "a.toml:5: unknown scheduler \"gone\"; add a block [scheduler.gone]\n"
             "a.toml:7: test \"x\" is already in line 2; give each test a name of its own");
 }

@@ -391,6 +391,12 @@ class Reader {
                                   attribute.max > 0 ? static_cast<size_t>(attribute.max) : kMaxTextBytes))
           return std::move(text->value);
         return std::nullopt;
+      case ValueKind::kShare:
+        if (const auto* text = node.as_string()) {
+          if (parse_share(text->get())) return SpecValue(text->get());
+          return mismatch();
+        }
+        [[fallthrough]];
       case ValueKind::kInteger:
         if (const auto* integer = node.as_integer())
           return in_range(attribute, static_cast<double>(integer->get()), line, integer->get());

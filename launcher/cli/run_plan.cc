@@ -93,6 +93,7 @@ Result<TestPlan> plan_tests(PlanRequest request) {
       continue;
     }
     PlannedTest planned{.test = std::move(test), .kernel = *place->second, .skip = {}};
+    planned.skip = planned.test.skip;
     const std::string& release = plan.kernels[*place->second].release;
     if (const std::string unmet = unmet_kernel_condition(planned.test.spec.kernels, release); !unmet.empty())
       planned.skip = "wants a kernel " + unmet + ", this is " + release;

@@ -105,7 +105,9 @@ int __wrap_epoll_wait(int poller, epoll_event* events, int count, int timeout) {
   return fails("epoll_wait") ? -1 : __real_epoll_wait(poller, events, count, timeout);
 }
 int __real_poll(pollfd* fds, nfds_t count, int timeout);
-int __wrap_poll(pollfd* fds, nfds_t count, int timeout) { return fails("poll") ? -1 : __real_poll(fds, count, timeout); }
+int __wrap_poll(pollfd* fds, nfds_t count, int timeout) {
+  return fails("poll") ? -1 : __real_poll(fds, count, timeout);
+}
 int __real_eventfd(unsigned value, int flags);
 int __wrap_eventfd(unsigned value, int flags) { return fails("eventfd") ? -1 : __real_eventfd(value, flags); }
 int __real_dup(int fd);
@@ -140,11 +142,11 @@ bool wait_for(const Condition& condition) {
 
 // Exit codes of the child that runs with the failure.
 enum Outcome : int {
-  kWhole = 0,          // all went on
-  kRefusedToStart = 1, // with words
-  kStopped = 2,        // the hub records no more, with words; the log is whole up to what was announced
-  kNotReached = 3,     // the call was not made so often
-  kSilent = 10,        // it failed without words
+  kWhole = 0,           // all went on
+  kRefusedToStart = 1,  // with words
+  kStopped = 2,         // the hub records no more, with words; the log is whole up to what was announced
+  kNotReached = 3,      // the call was not made so often
+  kSilent = 10,         // it failed without words
   kTornLog = 11,
   kLost = 12,  // an announced event is not in the log
   kDead = 13,  // it takes no new producer's event, and says nothing
@@ -216,8 +218,8 @@ TEST_P(Injection, EachFailsOnceAndNothingIsLostInSilence) {
       int status = 0;
       ::waitpid(child, &status, 0);
       std::filesystem::remove_all(folder);
-      ASSERT_TRUE(WIFEXITED(status)) << GetParam().call << " " << ::strerror(error) << ", call " << at << ": signal "
-                                     << WTERMSIG(status);
+      ASSERT_TRUE(WIFEXITED(status)) << GetParam().call << " " << ::strerror(error) << ", call " << at
+                                     << ": signal " << WTERMSIG(status);
       ASSERT_LT(WEXITSTATUS(status), static_cast<int>(kSilent))
           << GetParam().call << " " << (error ? ::strerror(error) : "a part") << ", call " << at;
       if (WEXITSTATUS(status) == kNotReached) break;
@@ -227,15 +229,17 @@ TEST_P(Injection, EachFailsOnceAndNothingIsLostInSilence) {
   EXPECT_GT(reached, 0) << "the hub makes no such call: the row shows nothing";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    EverySystemCall, Injection,
-    testing::Values(Case{"open", {EMFILE, ENOSPC, EACCES}}, Case{"writev", {ENOSPC, EIO, EINTR, 0}},
-                    Case{"send", {EAGAIN, ENOBUFS, EINTR, 0}}, Case{"recv", {EINTR, ECONNRESET, 0}},
-                    Case{"accept4", {EMFILE, ENFILE, ENOMEM, ECONNABORTED, EINTR}}, Case{"socket", {EMFILE, ENOMEM}},
-                    Case{"bind", {EADDRINUSE, ENOSPC}}, Case{"listen", {EADDRINUSE}}, Case{"epoll_create1", {EMFILE}},
-                    Case{"epoll_ctl", {ENOMEM, ENOSPC}}, Case{"epoll_wait", {EINTR}}, Case{"eventfd", {EMFILE}},
-                    Case{"getsockopt", {ENOBUFS}}),
-    [](const auto& row) { return std::string(row.param.call); });
+INSTANTIATE_TEST_SUITE_P(EverySystemCall, Injection,
+                         testing::Values(Case{"open", {EMFILE, ENOSPC, EACCES}},
+                                         Case{"writev", {ENOSPC, EIO, EINTR, 0}},
+                                         Case{"send", {EAGAIN, ENOBUFS, EINTR, 0}},
+                                         Case{"recv", {EINTR, ECONNRESET, 0}},
+                                         Case{"accept4", {EMFILE, ENFILE, ENOMEM, ECONNABORTED, EINTR}},
+                                         Case{"socket", {EMFILE, ENOMEM}}, Case{"bind", {EADDRINUSE, ENOSPC}},
+                                         Case{"listen", {EADDRINUSE}}, Case{"epoll_create1", {EMFILE}},
+                                         Case{"epoll_ctl", {ENOMEM, ENOSPC}}, Case{"epoll_wait", {EINTR}},
+                                         Case{"eventfd", {EMFILE}}, Case{"getsockopt", {ENOBUFS}}),
+                         [](const auto& row) { return std::string(row.param.call); });
 
 }  // namespace
 }  // namespace ktstr

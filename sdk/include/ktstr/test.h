@@ -137,6 +137,12 @@ struct TestOptions {
   std::optional<unsigned> llcs = {};
   std::optional<unsigned> cores = {};
   std::optional<unsigned> threads = {};
+  std::optional<unsigned> min_cpus = {};
+  std::optional<unsigned> max_cpus = {};
+  std::optional<unsigned> min_llcs = {};
+  std::optional<unsigned> max_llcs = {};
+  std::optional<unsigned> min_numa_nodes = {};
+  std::optional<unsigned> max_numa_nodes = {};
   std::optional<unsigned> memory_mb = {};
   std::optional<double> duration_s = {};
   std::optional<double> attach_timeout_s = {};
