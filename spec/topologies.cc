@@ -12,13 +12,15 @@ namespace {
 Result<NamedTopology> parse_name(const std::string& name) {
   NamedTopology t;
   char rest = 0;
-  const bool read = std::sscanf(name.c_str(), "%3un%3ul%3uc%3ut%c", &t.numa_nodes, &t.llcs, &t.cores, &t.threads, &rest) == 4;
+  const bool read = std::sscanf(name.c_str(), "%3un%3ul%3uc%3ut%c", &t.numa_nodes, &t.llcs, &t.cores,
+                                &t.threads, &rest) == 4;
   if (!read || t.name() != name) {
     std::vector<std::string> known = {"all", "small"};
     for (const NamedTopology& other : named_topologies()) known.push_back(other.name());
     const std::string near = closest(name, known);
     return Error::invalid("--topologies: there is no topology " + in_quotes(name))
-        .with_hint(near.empty() ? "all, small, or NODESnLLCSlCOREScTHREADSt: 2n4l2c1t" : "did you mean \"" + near + "\"?");
+        .with_hint(near.empty() ? "all, small, or NODESnLLCSlCOREScTHREADSt: 2n4l2c1t"
+                                : "did you mean \"" + near + "\"?");
   }
   if (t.numa_nodes == 0 || t.cpus() == 0 || t.llcs % t.numa_nodes != 0)
     return Error::invalid("--topologies: " + name + " cannot be: " + std::to_string(t.llcs) + " LLCs on " +
@@ -63,6 +65,12 @@ const std::vector<NamedTopology>& named_topologies() {
       {4, 8, 15, 2},  // 240: nearly what a VM can have
   };
   return table;
+}
+
+std::string topology_names(const std::vector<NamedTopology>& topologies) {
+  std::string out;
+  for (const NamedTopology& topology : topologies) out += (out.empty() ? "" : ",") + topology.name();
+  return out;
 }
 
 Result<std::vector<NamedTopology>> pick_topologies(std::string_view list) {

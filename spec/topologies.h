@@ -27,4 +27,7 @@ inline constexpr unsigned kSmallTopologyCpus = 8;
 // is.
 Result<std::vector<NamedTopology>> pick_topologies(std::string_view list);
 
+// "1n2l4c1t,2n4l2c1t", as pick_topologies() takes it; empty for none.
+std::string topology_names(const std::vector<NamedTopology>& topologies);
+
 }  // namespace ktstr

@@ -46,14 +46,15 @@ TEST(Topologies, AreChosenByNameOrBySize) {
   for (const NamedTopology& t : *small) EXPECT_LE(t.cpus(), kSmallTopologyCpus);
   EXPECT_EQ(pick_topologies("1n2l4c1t,small,1n2l4c1t")->front().name(), "1n2l4c1t");
   EXPECT_EQ(pick_topologies("1n7l1c1t")->front().cpus(), 7u) << "any that is well formed";
-  for (const char* bad : {"", "big", "1n2l4c", "01n2l4c1t", "2n3l1c1t", "1n1l0c1t", "0n1l1c1t", "1n1l256c1t", "1n1l4c1tx",
-                          "1n999l999c999t", "all,", "1n-1l1c1t"})
+  for (const char* bad : {"", "big", "1n2l4c", "01n2l4c1t", "2n3l1c1t", "1n1l0c1t", "0n1l1c1t", "1n1l256c1t",
+                          "1n1l4c1tx", "1n999l999c999t", "all,", "1n-1l1c1t"})
     EXPECT_FALSE(pick_topologies(bad).ok()) << bad;
   EXPECT_THAT(pick_topologies("smal").error().hint(), HasSubstr("small"));
 }
 
 TEST(Topologies, EachTestIsMadeOnceForEach) {
-  const auto tests = tests_on("1n1l1c1t,1n2l2c1t", "[[test]]\nname = \"a\"\ncores = 3\n[[test]]\nname = \"b\"\n");
+  const auto tests =
+      tests_on("1n1l1c1t,1n2l2c1t", "[[test]]\nname = \"a\"\ncores = 3\n[[test]]\nname = \"b\"\n");
   ASSERT_EQ(tests.size(), 4u);
   EXPECT_EQ(tests[0].spec.name, "a[topology=1n1l1c1t]");
   EXPECT_EQ(tests[0].spec.base_name, "a");
@@ -63,8 +64,9 @@ TEST(Topologies, EachTestIsMadeOnceForEach) {
 }
 
 TEST(Topologies, WhatDoesNotFitIsSkippedWithTheReason) {
-  const auto tests = tests_on("1n1l1c1t,1n1l4c1t",
-                              "[[test]]\nname = \"a\"\ncores = 4\n[[test.cgroup]]\nname = \"c\"\ncpuset = \"3\"\n");
+  const auto tests =
+      tests_on("1n1l1c1t,1n1l4c1t",
+               "[[test]]\nname = \"a\"\ncores = 4\n[[test.cgroup]]\nname = \"c\"\ncpuset = \"3\"\n");
   ASSERT_EQ(tests.size(), 2u);
   EXPECT_THAT(tests[0].skip, HasSubstr("does not fit topology 1n1l1c1t: cpuset: \"3\" names CPU 3"));
   EXPECT_EQ(tests[1].skip, "");
@@ -84,8 +86,8 @@ TEST(Topologies, BoundsOfATestSkipIt) {
 
 TEST(Workers, AShareIsOfTheCpusThatTheyMayUse) {
   auto workers = [](const std::string& group) {
-    auto tests = parse_tests("[[test]]\nname = \"a\"\nllcs = 2\ncores = 5\n[[test.cgroup]]\nname = \"c\"\n" + group,
-                             "a.toml", {});
+    auto tests = parse_tests(
+        "[[test]]\nname = \"a\"\nllcs = 2\ncores = 5\n[[test.cgroup]]\nname = \"c\"\n" + group, "a.toml", {});
     EXPECT_TRUE(tests.ok()) << tests.error().message();
     return tests.ok() ? tests->front().spec.cgroups[0]->workers : 0;
   };
@@ -96,9 +98,11 @@ TEST(Workers, AShareIsOfTheCpusThatTheyMayUse) {
   EXPECT_EQ(workers("workers = \"100%\"\ncpuset = \"llc:0\"\nwork = \"PipeIo\"\n"), 4u) << "whole pairs";
   EXPECT_EQ(workers("workers = \"1%\"\nwork = \"PipeIo\"\n"), 2u);
   for (const char* bad : {"\"0%\"", "\"90\"", "\"%\"", "\"1001%\"", "\"-5%\"", "\"9.5%\"", "0", "1025"})
-    EXPECT_FALSE(parse_tests(std::string("[[test]]\nname = \"a\"\n[[test.cgroup]]\nname = \"c\"\nworkers = ") + bad + "\n",
-                             "a.toml", {})
-                     .ok())
+    EXPECT_FALSE(
+        parse_tests(
+            std::string("[[test]]\nname = \"a\"\n[[test.cgroup]]\nname = \"c\"\nworkers = ") + bad + "\n",
+            "a.toml", {})
+            .ok())
         << bad;
 }
 

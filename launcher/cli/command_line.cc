@@ -41,6 +41,26 @@ struct Verb {
   Runner (*add)(CLI::App& command, const Argv& argv);
 };
 
+// What `run` and `list` make several tests of one by.
+void add_axes(CLI::App& command, std::vector<std::string>& kernels, std::vector<NamedTopology>& topologies) {
+  command
+      .add_option("--kernel", kernels,
+                  "cached series or release, range of cached series (6.16..7.3), image, or built source "
+                  "tree; several: each "
+                  "test runs on each (default: KTSTR_KERNEL, else the newest cached)")
+      ->allow_extra_args(false);
+  command.add_option_function<std::string>(
+      "--topologies",
+      [&topologies](const std::string& list) {
+        auto picked = pick_topologies(list);
+        if (!picked) throw CLI::ValidationError(picked.error().message(), picked.error().hint());
+        topologies = std::move(*picked);
+      },
+      "run each test on each of these: all, small (up to 8 CPUs), or names: 1n2l4c1t,2n4l2c1t (NUMA nodes, "
+      "LLCs, cores per LLC, "
+      "threads per core)");
+}
+
 Runner add_run(CLI::App& command, const Argv& argv) {
   auto options = std::make_shared<RunCommandOptions>();
   options->command = argv;
@@ -51,11 +71,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
           "run only the tests that match: test(name), test(=exact), test(/regex/), kernel(7.2), and, or, "
           "not; given several times, a test runs if it matches one of them")
       ->allow_extra_args(false);
-  command
-      .add_option("--kernel", options->kernels,
-                  "cached series or release, image, or built source tree; several: each test runs on each "
-                  "(default: KTSTR_KERNEL, else the newest cached)")
-      ->allow_extra_args(false);
+  add_axes(command, options->kernels, options->topologies);
   command.add_flag("--no-build", options->no_build, "do not run the specs' `build` commands");
   command.add_flag("--no-skips", options->no_skips, "fail the run if a test is skipped");
   command
@@ -82,7 +98,11 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
-  return [options] { return run_command(*options); };
+  return [options] {
+    if (auto s = expand_ranges(options->kernels); !s)
+      return report_error(s.error(), exit_code(ExitCode::kUsage));
+    return run_command(*options);
+  };
 }
 
 Runner add_repro(CLI::App& command, const Argv& argv) {
@@ -111,7 +131,11 @@ Runner add_kernel(CLI::App& command, const Argv&) {
   fetch_cmd->add_flag("--refresh", options->refresh, "fetch also if the series is cached");
   auto* list_cmd = command.add_subcommand("list", "list the cached kernels");
   list_cmd->add_flag("--available", options->available, "list the kernels of the archive");
-  return [options, fetch_cmd] {
+  auto* clean_cmd = command.add_subcommand("clean", "remove cached kernels");
+  clean_cmd->add_option("--keep", options->keep, "keep the newest N releases of each series")
+      ->capture_default_str();
+  return [options, fetch_cmd, clean_cmd] {
+    if (clean_cmd->parsed()) return kernel_clean_command(*options);
     return fetch_cmd->parsed() ? kernel_fetch_command(*options) : kernel_list_command(*options);
   };
 }
@@ -144,9 +168,13 @@ Runner add_list(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ListCommandOptions>();
   command.add_option("SPEC", options->specs, "test specs (TOML), folders of them, test binaries")->required();
   command.add_option("-E,--filter", options->filters, "only these tests")->allow_extra_args(false);
-  command.add_option("--kernel", options->kernels, "as in run")->allow_extra_args(false);
+  add_axes(command, options->kernels, options->topologies);
   command.add_flag("--json", options->json, "as JSON");
-  return [options] { return list_command(*options); };
+  return [options] {
+    if (auto s = expand_ranges(options->kernels); !s)
+      return report_error(s.error(), exit_code(ExitCode::kUsage));
+    return list_command(*options);
+  };
 }
 
 Runner add_show(CLI::App& command, const Argv&) {

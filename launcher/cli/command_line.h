@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+#include "spec/topologies.h"
+
 namespace ktstr {
 
 // Parses and runs; the process's exit code (schemas/exit_code.h).
@@ -15,9 +18,13 @@ struct KernelCommandOptions {
   bool debuginfo = false;  // fetch
   bool refresh = false;    // fetch
   bool available = false;  // list: what the archive offers
+  size_t keep = 1;         // clean: releases of each series
 };
 int kernel_fetch_command(const KernelCommandOptions& options);
 int kernel_list_command(const KernelCommandOptions& options);
+int kernel_clean_command(const KernelCommandOptions& options);
+// --kernel 6.16..7.3: the cached series in between, in the place of the range.
+Status expand_ranges(std::vector<std::string>& kernels);
 
 struct RunCommandOptions {
   std::vector<std::string> specs;
@@ -28,11 +35,12 @@ struct RunCommandOptions {
   std::string accel = "auto";
   std::string out;
   std::vector<std::string> scheduler_dirs;
-  std::string listen, keys;    // tcp://HOST:PORT for remote clients, and the key folder
-  bool embed = false;          // the log holds scheduler, payloads and spec, for `repro` elsewhere
-  double boot_timeout_s = 0;   // 0: the default
-  uint32_t repro_tries = 0;    // 0: as the spec says
-  uint32_t repro_history = 0;  // 0: as the spec says
+  std::string listen, keys;               // tcp://HOST:PORT for remote clients, and the key folder
+  bool embed = false;                     // the log holds scheduler, payloads and spec, for `repro` elsewhere
+  double boot_timeout_s = 0;              // 0: the default
+  std::vector<NamedTopology> topologies;  // --topologies
+  uint32_t repro_tries = 0;               // 0: as the spec says
+  uint32_t repro_history = 0;             // 0: as the spec says
   bool quiet = false;
   std::vector<std::string> command;  // our argv, for the record
 };
@@ -79,6 +87,7 @@ std::string key_folder();
 struct ListCommandOptions {
   std::vector<std::string> specs;
   std::vector<std::string> kernels;
+  std::vector<NamedTopology> topologies;
   std::vector<std::string> filters;
   bool json = false;
 };

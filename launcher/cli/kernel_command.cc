@@ -1,6 +1,7 @@
-// ktstr-launch kernel fetch | list
+// ktstr-launch kernel fetch | list | clean
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -8,6 +9,7 @@
 #include "launcher/cli/command_line.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_fetch.h"
+#include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/progress.h"
 #include "schemas/exit_code.h"
 
@@ -72,6 +74,30 @@ int kernel_list_command(const KernelCommandOptions& options) {
     std::printf("%-8s %-40s %s%s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
                 k.debuginfo.empty() ? "" : "  debuginfo", damage_text(k).c_str());
   return 0;
+}
+
+int kernel_clean_command(const KernelCommandOptions& options) {
+  auto cache = open_cache();
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
+  auto lock = cache->lock([] { std::fprintf(stderr, "waiting for another fetch\n"); });
+  if (!lock) return report_error(lock.error(), exit_code(ExitCode::kInfrastructure));
+  auto removed = cache->remove_all_but(options.keep);
+  if (!removed) return report_error(removed.error(), exit_code(ExitCode::kInfrastructure));
+  for (const CachedKernel& kernel : *removed) std::printf("removed %s\n", kernel.release.c_str());
+  if (removed->empty()) std::printf("nothing to remove in %s\n", cache->dir().c_str());
+  return 0;
+}
+
+Status expand_ranges(std::vector<std::string>& kernels) {
+  const bool any = std::any_of(kernels.begin(), kernels.end(),
+                               [](const std::string& wish) { return wish.find("..") != std::string::npos; });
+  if (!any) return {};  // needs no cache
+  auto cache = open_cache();
+  if (!cache) return std::move(cache).error();
+  auto expanded = expand_kernel_ranges(*cache, kernels);
+  if (!expanded) return std::move(expanded).error();
+  kernels = std::move(*expanded);
+  return {};
 }
 
 }  // namespace ktstr

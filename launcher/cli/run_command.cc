@@ -53,11 +53,12 @@ Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, boo
                         .build_schedulers_dir = program_folder() + "/../schedulers",
                         .path = env_value("PATH")};
   DirBinaryFinder finder(dirs);
-  auto tests = load_all_tests(
-      options.specs, {.binaries = with_binaries ? &finder : nullptr,
-                      .environment = [](const std::string& name) { return env_value(name.c_str()); }});
+  auto tests = load_all_tests(options.specs,
+                              {.binaries = with_binaries ? &finder : nullptr,
+                               .environment = [](const std::string& name) { return env_value(name.c_str()); },
+                               .topologies = options.topologies});
   if (!tests) return tests;
-  for (auto& [test, settings] : *tests) {
+  for (auto& [test, settings, skip] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
     if (options.repro_history) test.probe_history = options.repro_history;
     if (test.scheduler) pass_on_environment(*test.scheduler);
@@ -75,6 +76,8 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
     out.insert(out.end(), {"--kernel", env_value("KTSTR_KERNEL")});
   if (options.accel != "auto") out.insert(out.end(), {"--accel", options.accel});
   for (const std::string& folder : options.scheduler_dirs) out.insert(out.end(), {"--scheduler-dir", folder});
+  if (std::string names = topology_names(options.topologies); !names.empty())
+    out.insert(out.end(), {"--topologies", names});
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   return out;

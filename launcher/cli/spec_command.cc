@@ -36,8 +36,9 @@ nlohmann::ordered_json to_json(const TestSpecT& spec) {
 
 int list_command(const ListCommandOptions& options) {
   // Binaries are not looked for, kernels neither: a list must work on a machine that has none.
-  auto tests = load_all_tests(
-      options.specs, {.environment = [](const std::string& name) { return env_value(name.c_str()); }});
+  auto tests = load_all_tests(options.specs,
+                              {.environment = [](const std::string& name) { return env_value(name.c_str()); },
+                               .topologies = options.topologies});
   if (!tests) return report_error(tests.error(), exit_code(ExitCode::kUsage));
   *tests = expand_kernels(std::move(*tests), options.kernels);
   if (!options.filters.empty()) {

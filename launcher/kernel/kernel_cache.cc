@@ -219,4 +219,22 @@ Result<CachedKernel> KernelCache::install_debuginfo(const std::string& release,
   return load(release);
 }
 
+Result<std::vector<CachedKernel>> KernelCache::remove_all_but(size_t keep) const {
+  auto all = list();
+  if (!all) return std::move(all).error();
+  std::map<std::string, size_t> kept;
+  std::vector<CachedKernel> removed;
+  for (const CachedKernel& kernel : *all) {  // newest first
+    if (kept[kernel.series]++ < keep) continue;
+    // Out of sight at once: what a killed process leaves is removed with the next lock.
+    std::error_code ec;
+    const std::string doomed = dir_ + "/.tmp-" + kernel.release;
+    fs::rename(kernel.dir, doomed, ec);
+    if (!ec) fs::remove_all(doomed, ec);
+    if (ec) return Error::system("cannot remove " + kernel.dir + ": " + ec.message());
+    removed.push_back(kernel);
+  }
+  return removed;
+}
+
 }  // namespace ktstr

@@ -80,6 +80,9 @@ class KernelCache {
   Result<CachedKernel> install(const std::string& staging, const std::string& package) const;
   // Moves `vmlinux` into the entry of `release`. REQUIRES: the lock is held.
   Result<CachedKernel> install_debuginfo(const std::string& release, const std::string& vmlinux) const;
+  // Removes all but the `keep` newest releases of each series. Returns those that it removed. A VM that runs one of them has
+  // read it. REQUIRES: the lock is held.
+  Result<std::vector<CachedKernel>> remove_all_but(size_t keep) const;
 
  private:
   Result<CachedKernel> load(const std::string& name) const;

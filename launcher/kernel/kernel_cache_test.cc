@@ -125,6 +125,23 @@ TEST_F(KernelCacheTest, BrokenEntriesAreLeftOut) {
   EXPECT_EQ(cache_.list()->front().release, "7.2.1-a");
 }
 
+TEST_F(KernelCacheTest, CleaningKeepsTheNewestOfEachSeries) {
+  for (const char* name : {"6.18.1-x", "7.2.9-x", "7.2.13-x", "7.2.2-x"})
+    ASSERT_TRUE(install(release(name)).ok());
+  auto lock = cache_.lock({});
+  auto removed = cache_.remove_all_but(1);
+  ASSERT_TRUE(removed.ok());
+  EXPECT_EQ(removed->size(), 2u);
+  const auto left = cache_.list();
+  ASSERT_EQ(left->size(), 2u);
+  EXPECT_EQ((*left)[0].release, "7.2.13-x");
+  EXPECT_EQ((*left)[1].release, "6.18.1-x");
+  EXPECT_TRUE(cache_.remove_all_but(0).ok());
+  EXPECT_TRUE(cache_.list()->empty());
+  for (const auto& entry : fs::directory_iterator(cache_.dir()))
+    EXPECT_FALSE(entry.is_directory()) << entry.path() << " was left";
+}
+
 TEST_F(KernelCacheTest, ASecondFetchWaits) {
   // flock belongs to the open file, so two threads can play two processes.
   auto lock = std::make_unique<Result<KernelCache::Lock>>(cache_.lock({}));

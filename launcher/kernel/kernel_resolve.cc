@@ -119,6 +119,44 @@ Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoi
   return resolved;
 }
 
+namespace {
+
+// "7.2", in full; empty is allowed at an open end.
+bool is_series(const std::string& text) { return text.empty() || series_of_release(text) == text; }
+
+}  // namespace
+
+Result<std::vector<std::string>> expand_kernel_ranges(const KernelCache& cache,
+                                                      const std::vector<std::string>& wishes) {
+  std::vector<std::string> out;
+  for (const std::string& wish : wishes) {
+    const size_t dots = wish.find("..");
+    if (dots == std::string::npos || is_path(wish)) {
+      out.push_back(wish);
+      continue;
+    }
+    const std::string first = wish.substr(0, dots), last = wish.substr(dots + 2);
+    if (!is_series(first) || !is_series(last) || (first.empty() && last.empty()))
+      return Error::invalid("--kernel " + wish + ": no range of kernel series")
+          .with_hint("write it like 6.16..7.3");
+    auto all = cache.list();
+    if (!all) return std::move(all).error();
+    std::vector<std::string> within;
+    for (const CachedKernel& kernel : *all) {  // newest first
+      const bool early = !first.empty() && release_less(kernel.series, first);
+      const bool late = !last.empty() && release_less(last, kernel.series);
+      if (!early && !late && (within.empty() || within.back() != kernel.series))
+        within.push_back(kernel.series);
+    }
+    if (within.empty())
+      return Error::not_found("--kernel " + wish + ": no cached kernel is in this range" +
+                              (all->empty() ? "" : " (cached: " + cached_names(*all) + ")"))
+          .with_hint("run `ktstr-launch kernel fetch SERIES`");
+    out.insert(out.end(), within.rbegin(), within.rend());
+  }
+  return out;
+}
+
 std::string kernel_config_of(const std::string& image, const std::string& release) {
   const fs::path folder = fs::path(image).parent_path();
   // A tree's image is in arch/x86/boot.

@@ -1,5 +1,6 @@
 #include "launcher/kernel/kernel_resolve.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -8,6 +9,8 @@
 
 namespace ktstr {
 namespace {
+
+using ::testing::HasSubstr;
 
 class KernelResolveTest : public testing::Test {
  protected:
@@ -59,6 +62,23 @@ TEST_F(KernelResolveTest, TheConfigurationIsBesideTheImageOrInItsTree) {
   EXPECT_EQ(kernel_config_of(dir_ / "boot/vmlinuz-7.2.2", "7.2.2"), "") << "another kernel's";
   write_test_file(dir_ / "tree/.config", std::string("a"));
   EXPECT_EQ(kernel_config_of(dir_ / "tree/arch/x86/boot/bzImage", "7.2.1"), dir_ / "tree/.config");
+}
+
+TEST_F(KernelResolveTest, ARangeIsEverySeriesThatIsCachedInIt) {
+  for (const char* name : {"6.16.1-x", "6.18.5-x", "7.2.9-x", "7.2.13-x", "7.10.1-x"}) cache(name);
+  using Names = std::vector<std::string>;
+  auto expand = [&](const Names& wishes) {
+    auto names = expand_kernel_ranges(cache_, wishes);
+    return names.ok() ? *names : Names{names.error().to_string()};
+  };
+  EXPECT_EQ(expand({"6.18..7.2"}), (Names{"6.18", "7.2"}));
+  EXPECT_EQ(expand({"6.17..7.9"}), (Names{"6.18", "7.2"}));
+  EXPECT_EQ(expand({"7.2.."}), (Names{"7.2", "7.10"})) << "by number";
+  EXPECT_EQ(expand({"..6.16", "7.2"}), (Names{"6.16", "7.2"}));
+  EXPECT_EQ(expand({"/a..b", "7.2.9-x"}), (Names{"/a..b", "7.2.9-x"}));
+  EXPECT_THAT(expand({"5.4..5.10"})[0], HasSubstr("no cached kernel is in this range (cached: "));
+  for (const char* bad : {"a..b", "6.16...7.3", "6.16..x", "6..7"})
+    EXPECT_THAT(expand({bad})[0], HasSubstr("no range of kernel series")) << bad;
 }
 
 TEST_F(KernelResolveTest, AnUnknownSeriesListsWhatIsCached) {
