@@ -47,6 +47,7 @@ class Resolver {
     for (const auto& [name, block] : raw_.schedulers) check_scheduler(name, block);
     if (raw_.default_scheduler) find_scheduler(*raw_.default_scheduler);
     std::vector<LoadedTest> tests;
+    if (options_.sweep_s > 0) return sweep();
     std::map<std::string, unsigned> lines;
     for (const RawTest& raw : raw_.tests) {
       if (raw.name && !raw.name->value.empty()) {
@@ -124,6 +125,39 @@ class Resolver {
     }
     scheduler->host_path = at->second;
     return scheduler;
+  }
+
+  // One test for each scheduler and topology.
+  std::vector<LoadedTest> sweep() {
+    std::vector<LoadedTest> tests;
+    if (raw_.schedulers.empty() && errors_.empty())
+      errors_.add(0, "no [scheduler.NAME] in it",
+                  "a sweep needs one at least; it takes no tests from the file");
+    for (const auto& [name, block] : raw_.schedulers) {
+      RawTest raw;
+      raw.line = block.line;
+      raw.name = {name, block.line};
+      raw.scheduler = {name, block.line};
+      // Over what the file says of its own tests: a sweep judges all schedulers alike.
+      raw.attributes = {{"duration_s", {options_.sweep_s, block.line}},
+                        {"auto_repro", {false, block.line}},
+                        {"not_starved", {true, block.line}},
+                        {"expect_err", {false, block.line}}};
+      resolve_test(raw);  // the block's own mistakes, once
+      for (const NamedTopology& topology : options_.topologies) {
+        raw.cgroups.clear();
+        for (unsigned cpu = 0; cpu < topology.cpus(); ++cpu) {
+          RawTable& group = raw.cgroups.emplace_back();
+          group.line = block.line;
+          group.values = {{"name", {"cpu" + std::to_string(cpu), block.line}},
+                          {"workers", {int64_t{1}, block.line}},
+                          {"work", {std::string("CpuSpin"), block.line}},
+                          {"cpuset", {std::to_string(cpu), block.line}}};
+        }
+        tests.push_back(resolve_on(raw, topology));
+      }
+    }
+    return tests;
   }
 
   // What the test asks for may not exist on that topology (a cpuset, an LLC): it is skipped there, with the reason.

@@ -34,6 +34,9 @@ struct SpecOptions {
   // Not empty: each test is made once for each of these, as one more axis of its matrix: NAME[topology=1n2l4c1t]. They count
   // over the spec's own numa_nodes, llcs, cores and threads.
   std::vector<NamedTopology> topologies;
+  // The file's own tests are left out; instead each of its schedulers gets one: a spinner pinned to each CPU. `topologies` is not empty
+  // then. 0: no sweep.
+  double sweep_s = 0;
 };
 
 // Which of the three layers a value came from; a later one wins.

@@ -84,6 +84,30 @@ TEST(Topologies, BoundsOfATestSkipIt) {
   EXPECT_EQ(alone->front().skip, "wants 2 CPUs or more, the VM has 1") << "without --topologies as well";
 }
 
+TEST(Sweep, EachSchedulerGetsASpinnerOnEachCpuOfEachTopology) {
+  SpecOptions options;
+  options.topologies = *pick_topologies("1n1l2c1t,1n2l2c1t");
+  options.sweep_s = 2;
+  auto tests = parse_tests(
+      "[default]\nmax_llcs = 1\nduration_s = 99\n[scheduler.one]\nbinary = \"scx_one\"\nargs = "
+      "[\"-v\"]\n[scheduler.two]\nbinary = "
+      "\"scx_two\"\nauto_repro = true\n[[test]]\nname = \"own\"\nscheduler = \"one\"\n",
+      "a.toml", options);
+  ASSERT_TRUE(tests.ok()) << tests.error().message();
+  ASSERT_EQ(tests->size(), 4u) << "no test of the file's own";
+  const TestSpecT& first = (*tests)[0].spec;
+  EXPECT_EQ(first.name, "one[topology=1n1l2c1t]");
+  EXPECT_EQ(first.scheduler->args, std::vector<std::string>{"-v"});
+  EXPECT_EQ(first.duration_ns, 2'000'000'000u);
+  ASSERT_EQ(first.cgroups.size(), 2u);
+  EXPECT_EQ(first.cgroups[1]->cpuset, "1");
+  EXPECT_EQ((*tests)[1].spec.cgroups.size(), 4u);
+  EXPECT_THAT((*tests)[1].skip, HasSubstr("wants 1 LLCs or fewer"));
+  EXPECT_FALSE((*tests)[2].spec.auto_repro);
+  EXPECT_FALSE(parse_tests("[[test]]\nname = \"x\"\n", "a.toml", options).ok()) << "no scheduler";
+  EXPECT_FALSE(parse_tests("[scheduler.one]\nbinary = \"x\"\nmemory_mb = 1\n", "a.toml", options).ok());
+}
+
 TEST(Workers, AShareIsOfTheCpusThatTheyMayUse) {
   auto workers = [](const std::string& group) {
     auto tests = parse_tests(
