@@ -14,6 +14,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
+#include "schemas/vm_files.h"
 
 namespace ktstr {
 namespace {
@@ -28,9 +29,7 @@ bool plain_name(std::string_view name) {
          });
 }
 
-std::string socket_name(Vm vm, bool console) {
-  return std::string(console ? "console." : "channel.") + (vm == Vm::Primary ? "primary" : "repro") + ".sock";
-}
+std::string socket_name(Vm vm, bool console) { return console ? console_socket(vm) : channel_socket(vm); }
 
 }  // namespace
 
@@ -86,8 +85,22 @@ void CollectorRole::accept_waiting(Listener& l) {
     connection.seen = true;
     connection.fd = std::move(fd);
     context_->watch(connection.fd.get(), [this, key, carrier = l.carrier] { read(key, carrier); });
-    if (l.carrier == kChannel) release_held(key);
+    if (l.carrier == kChannel) begin(key);
   }
+}
+
+// The work comes first, then what clients want. A VM that is not started may still be given up for another one on the same
+// connection, so nothing is written to it.
+void CollectorRole::begin(Key key) {
+  Session& s = session(key);
+  if (!s.started || !s.carriers[kChannel].fd || s.begun) return;
+  s.begun = true;
+  const std::string path = context_->bus_folder() + "/" + handover_file(key.first);
+  if (UniqueFd bundle(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)); bundle) {
+    s.sender.hand_over(std::move(bundle));
+    pump(key, s);
+  }
+  release_held(key);
 }
 
 CollectorRole::Session& CollectorRole::session(Key key) {
@@ -187,8 +200,10 @@ void CollectorRole::on_command(const EventBuffer& event) {
   if (!plain_name(name))
     return command_failed(key, name.substr(0, kMaxCommandName),
                           "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
-  if (live) return pass_on(key, event, std::move(bundle));
-  if (vm == Vm::Primary && sessions_.contains(key)) return command_failed(key, name, "the VM has ended");
+  if (live && live->begun) return pass_on(key, event, std::move(bundle));
+  if (auto it = sessions_.find(key);
+      vm == Vm::Primary && !live && it != sessions_.end() && it->second.carriers[kChannel].seen)
+    return command_failed(key, name, "the VM has ended");
   hold(event, vm, std::move(bundle));
 }
 
@@ -257,8 +272,10 @@ void CollectorRole::on_event(const EventBuffer& event, Context&) {
   const Key key{event.vm(), event->stamp()->attempt()};
   if (auto* started = event.as<VmStarted>()) {
     accelerators_[key] = str(started->accelerator());
-    if (auto it = sessions_.find(key); it != sessions_.end())
-      it->second.intake->set_accelerator(accelerators_[key]);
+    Session& s = session(key);
+    s.intake->set_accelerator(accelerators_[key]);
+    s.started = true;
+    begin(key);
   } else if (event.as<VmExited>()) {
     on_vm_exited(key);
   } else if (event.as<GuestCommandRequested>()) {

@@ -46,6 +46,8 @@ class CollectorRole : public Role {
     std::unique_ptr<VmIntake> intake;
     std::array<Connection, 2> carriers;
     GuestSender sender;
+    bool started = false;  // VmStarted has come: the guest runs, whatever its QEMU went through before
+    bool begun = false;    // it is told its work, and commands
     bool finished = false;
   };
   using Key = std::pair<Vm, uint8_t>;
@@ -60,6 +62,7 @@ class CollectorRole : public Role {
   void on_command(const EventBuffer& request);
   void hold(const EventBuffer& request, Vm vm, UniqueFd bundle);
   void pass_on(Key key, const EventBuffer& request, UniqueFd bundle);
+  void begin(Key key);
   void release_held(Key key);
   void fail_held(const std::string& error);
   void command_failed(Key key, const std::string& name, const std::string& error);

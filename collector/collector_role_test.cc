@@ -103,6 +103,9 @@ class CollectorRoleTest : public testing::Test {
     request.argv = {"/bin/true"};
     role_->on_event(make_event({.run_id = "run", .source = "client"}, std::move(request)), *context_);
   }
+  void vm_started(Vm vm, uint8_t attempt = 0) {
+    role_->on_event(make_event({.vm = vm, .attempt = attempt}, VmStartedT{}), *context_);
+  }
   void vm_exited(Vm vm, uint8_t attempt) {
     role_->on_event(make_event({.vm = vm, .attempt = attempt}, VmExitedT{}), *context_);
   }
@@ -140,6 +143,7 @@ TEST_F(CollectorRoleTest, AVmIsOverWhenBothConnectionsEnded) {
 TEST_F(CollectorRoleTest, ACommandAndItsFilesGoToTheGuestAndTheBundleIsGone) {
   UniqueFd console = connect("console.primary.sock"), channel = connect("channel.primary.sock");
   context_->turn();
+  vm_started(Vm::Primary);
   std::vector<uint8_t> bundle;
   FileEmbeddedT file;
   file.role = "command";
@@ -168,6 +172,8 @@ TEST_F(CollectorRoleTest, ACommandThatCameBeforeItsVmWaitsForIt) {
   EXPECT_EQ(count(Payload::GuestCommandExited), 0u);
   UniqueFd console = connect("console.primary.sock"), channel = connect("channel.primary.sock");
   context_->turn();
+  EXPECT_TRUE(from_host(channel).empty());
+  vm_started(Vm::Primary);
   EXPECT_EQ(from_host(channel).size(), 1u);
   channel.reset();
   console.reset();
@@ -179,6 +185,35 @@ TEST_F(CollectorRoleTest, ACommandThatCameBeforeItsVmWaitsForIt) {
   role_->on_event(make_event({}, FactsCompletedT{}), *context_);
   ASSERT_EQ(count(Payload::GuestCommandExited), 3u);
   EXPECT_EQ(last().vm(), Vm::Repro);
+}
+
+// A VM that fails to be restored is given up for one that boots, on the same connection.
+TEST_F(CollectorRoleTest, AGuestHearsItsWorkOnceItsVmIsStartedAndCommandsAfterIt) {
+  std::vector<uint8_t> work;
+  append_frame(make_event({.source = "launcher"}, HandoverStartedT{}).bytes(), work);
+  append_frame(make_event({.source = "launcher"}, HandoverFinishedT{}).bytes(), work);
+  UniqueFd out(::open((folder_ + "/handover.primary.bundle").c_str(), O_WRONLY | O_CREAT, 0600));
+  send(out, work);
+  UniqueFd channel = connect("channel.primary.sock");
+  context_->turn();
+  command("early");
+  EXPECT_TRUE(from_host(channel).empty());
+  vm_started(Vm::Primary);
+  auto heard = from_host(channel);
+  ASSERT_EQ(heard.size(), 3u);
+  EXPECT_NE(heard[2].find("/bin/true"), std::string::npos);
+  EXPECT_EQ(count(Payload::GuestCommandExited), 0u);
+}
+
+TEST_F(CollectorRoleTest, AVmThatIsStartedBeforeItConnectsHearsItsWorkToo) {
+  std::vector<uint8_t> work;
+  append_frame(make_event({.source = "launcher"}, HandoverStartedT{}).bytes(), work);
+  UniqueFd out(::open((folder_ + "/handover.repro.bundle").c_str(), O_WRONLY | O_CREAT, 0600));
+  send(out, work);
+  vm_started(Vm::Repro, 1);
+  UniqueFd channel = connect("channel.repro.sock");
+  context_->turn();
+  EXPECT_EQ(from_host(channel).size(), 1u);
 }
 
 TEST_F(CollectorRoleTest, ACommandWithABadNameIsAnsweredAndTheGuestHearsNothing) {

@@ -12,16 +12,21 @@ namespace {
 
 constexpr uint8_t kGoodbye = 'K';
 
+bool may_be_in_bundle(Payload type, bool handover) {
+  return type == Payload::FileEmbedded ||
+         (handover && (type == Payload::HandoverStarted || type == Payload::HandoverFinished));
+}
+
 // Exactly `size` bytes; false at the end of the file.
 Result<bool> read_whole(int fd, void* into, size_t size) {
   size_t done = 0;
   while (done < size) {
     const ssize_t n = ::read(fd, static_cast<char*>(into) + done, size - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno("read the command's files");
+    if (n < 0) return Error::from_errno("read the files");
     if (n == 0) {
       if (done == 0) return false;
-      return Error::invalid("the command's files end inside a frame");
+      return Error::invalid("the files end inside a frame");
     }
     done += static_cast<size_t>(n);
   }
@@ -53,6 +58,10 @@ Status GuestSender::add(const EventBuffer& request, UniqueFd bundle) {
   return {};
 }
 
+void GuestSender::hand_over(UniqueFd bundle) {
+  items_.push_front({.name = {}, .bundle = std::move(bundle), .request = {}});
+}
+
 void GuestSender::say_goodbye() {
   if (goodbye_) return;
   goodbye_ = true;
@@ -65,13 +74,13 @@ Result<bool> GuestSender::load_from_bundle(Item& item) {
   auto more = read_whole(item.bundle.get(), &header, sizeof header);
   if (!more || !*more) return more;
   if (header.magic != kFrameMagic || header.length > kMaxFramePayload)
-    return Error::invalid("the command's files are damaged");
+    return Error::invalid("the files are damaged");
   std::vector<uint8_t> payload(header.length);
   auto whole = read_whole(item.bundle.get(), payload.data(), payload.size());
-  if (!whole || !*whole) return whole ? Error::invalid("the command's files end inside a frame") : whole;
+  if (!whole || !*whole) return whole ? Error::invalid("the files end inside a frame") : whole;
   auto event = EventBuffer::from_bytes(payload);
-  if (frame_crc(payload) != header.crc32 || !event || !event->as<FileEmbedded>())
-    return Error::invalid("the command's files are damaged");
+  if (frame_crc(payload) != header.crc32 || !event || !may_be_in_bundle(event->type(), item.name.empty()))
+    return Error::invalid("the files are damaged");
   append_frame(payload, frame_);
   return true;
 }
@@ -96,7 +105,7 @@ std::span<const uint8_t> GuestSender::next() {
       }
       continue;
     }
-    frame_ = std::move(item.request);
+    frame_ = std::move(item.request);  // of the handover there is none
     items_.pop_front();
   }
   return std::span(frame_).subspan(sent_);

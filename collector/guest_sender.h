@@ -1,8 +1,9 @@
-// What the host sends to one guest over the event channel: commands of clients, with their files, and the
-// acknowledgement of GuestFinished. It knows no socket: the adapter asks for bytes and marks them as sent.
+// What the host sends to one guest over the event channel: the test that it is to run (the handover), commands of clients, with
+// their files, and the acknowledgement of GuestFinished. It knows no socket: the adapter asks for bytes and marks them as sent.
 //
-// A command's files come as a bundle, a file of channel frames, each a FileEmbedded event with the role
-// "command". It is read one frame at a time, as fast as the guest takes it.
+// Files come as a bundle, a file of channel frames: of a command, FileEmbedded events with the role "command"; the handover's
+// (launcher/vm/handover.h) begins with HandoverStarted and ends with HandoverFinished. A bundle is read one frame at a time, as
+// fast as the guest takes it.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,8 @@ class GuestSender {
   static constexpr size_t kMaxCommands = 64;  // of one VM, that have not ended
   static constexpr uint64_t kMaxBundleBytes = 256u << 20;
 
+  // The work of a guest that waits for it: before all commands. A frame that turns out damaged is left out: the guest notices.
+  void hand_over(UniqueFd bundle);
   // `bundle`: may be empty (the program is in the guest already). Errors: the VM has finished, too
   // many commands, one of this name runs. A request without argv ends the running command of this name.
   // REQUIRES: request.type() is GuestCommandRequested.
@@ -46,7 +49,7 @@ class GuestSender {
 
  private:
   struct Item {
-    std::string name;
+    std::string name;  // of the command; empty: the handover
     UniqueFd bundle;
     std::vector<uint8_t> request;  // frame
   };

@@ -31,7 +31,8 @@ EventBuffer piece(size_t size) {
 class GuestSenderTest : public testing::Test {
  protected:
   UniqueFd bundle(const std::vector<uint8_t>& bytes) {
-    std::string path = dir_.write("bundle", std::string(bytes.begin(), bytes.end()));
+    std::string path =
+        dir_.write("bundle" + std::to_string(++bundles_), std::string(bytes.begin(), bytes.end()));
     return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
   // Takes at most `at_once` bytes a time, as a slow guest does.
@@ -48,6 +49,7 @@ class GuestSenderTest : public testing::Test {
     return frames;
   }
   TempDirForTest dir_;
+  int bundles_ = 0;
   GuestSender sender_;
   FrameDecoder decoder_;
 };
@@ -65,6 +67,30 @@ TEST_F(GuestSenderTest, FilesGoBeforeTheirCommand) {
   EXPECT_FALSE(sender_.add(request("a"), {})) << "one of a name at a time";
   sender_.ended("a");
   EXPECT_TRUE(sender_.add(request("a"), {}));
+}
+
+TEST_F(GuestSenderTest, TheWorkComesBeforeCommandsAndHasItsOwnFrames) {
+  std::vector<uint8_t> command, work;
+  append_frame(piece(10).bytes(), command);
+  append_frame(make_event({.source = "launcher"}, HandoverStartedT{}).bytes(), work);
+  append_frame(piece(100'000).bytes(), work);
+  append_frame(make_event({.source = "launcher"}, HandoverFinishedT{}).bytes(), work);
+  ASSERT_TRUE(sender_.add(request("a"), bundle(command)));
+  sender_.hand_over(bundle(work));
+  auto frames = take_all();
+  ASSERT_EQ(frames.size(), 5u);
+  std::vector<Payload> types;
+  for (const auto& frame : frames) types.push_back(EventBuffer::from_bytes(frame)->type());
+  EXPECT_EQ(types, (std::vector{Payload::HandoverStarted, Payload::FileEmbedded, Payload::HandoverFinished,
+                                Payload::FileEmbedded, Payload::GuestCommandRequested}));
+}
+
+TEST_F(GuestSenderTest, ACommandCannotPassAsWork) {
+  std::vector<uint8_t> bytes;
+  append_frame(make_event({.source = "launcher"}, HandoverStartedT{}).bytes(), bytes);
+  ASSERT_TRUE(sender_.add(request("a"), bundle(bytes)));
+  EXPECT_TRUE(take_all().empty());
+  EXPECT_EQ(sender_.take_failures().size(), 1u);
 }
 
 TEST_F(GuestSenderTest, ARequestWithoutAProgramIsForOneThatRuns) {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/exec_report.h"
+#include "guest/init/handover.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/guest_paths.h"
@@ -32,13 +33,6 @@ Result<Pipe> make_pipe() {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return Error::from_errno("pipe");
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
-}
-
-// Absolute, nothing in it that leads elsewhere.
-bool plain_path(std::string_view path) {
-  return path.size() > 1 && path.size() < 4096 && path[0] == '/' &&
-         path.find("/../") == std::string_view::npos && !path.ends_with("/..") &&
-         path.find('\0') == std::string_view::npos;
 }
 
 }  // namespace
@@ -64,7 +58,7 @@ void GuestCommands::on_event(const EventBuffer& event) {
 // mapped.
 Status GuestCommands::write_piece(const FileEmbedded& piece) {
   const std::string path(str(piece.guest_path()));
-  if (!plain_path(path)) return Error::invalid("\"" + path + "\" is no path for a file in the guest");
+  if (!is_plain_path(path)) return Error::invalid("\"" + path + "\" is no path for a file in the guest");
   if (piece.offset() == 0)
     kept_[path] = !path.starts_with(kGuestCommands) && ::access((root_ + path).c_str(), F_OK) == 0;
   if (kept_[path]) return {};

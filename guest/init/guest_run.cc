@@ -50,29 +50,22 @@ GuestRun::GuestRun(EventLoop& loop, EventChannel& channel)
               .note = [this](const std::string& text) { note(text); }}),
       scheduler_(loop, channel),
       cores_(loop),
-      commands_(loop, channel) {}
+      commands_(loop, channel),
+      handover_({}, memory_for_files()) {}
 
 GuestRun::~GuestRun() = default;
 
 void GuestRun::run(std::vector<std::string> boot_notes) {
-  const bool planned = read_plan();
-  utsname uts{};
-  ::uname(&uts);
-  GuestHelloT hello;
-  hello.kernel_release = uts.release;
-  hello.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-  hello.sched_ext = SchedExtState::present();
-  hello.boot_ns = clock_ns(CLOCK_BOOTTIME);
-  hello.init_version = "1";
-  channel_.send(std::move(hello));
-  stage(Stage::InitStarted);
-  for (const std::string& text : boot_notes) note(text);
-  if (!planned) {
-    fail(Stage::InitStarted, std::string(kGuestPlan) + " in the initramfs is missing or damaged");
+  boot_notes_ = std::move(boot_notes);
+  prepare();
+  say_hello();
+  if (auto planned = take_plan(); !planned) {
+    fail(Stage::InitStarted, planned.error().message());
     return finish();
   }
   stage(Stage::PlanRead, plan_->spec->name);
-  prepare();
+  if (plan_->verbose_console)
+    if (auto set = set_verbose_console(); !set) note(set.error().message());
   if (auto set = apply_sysctls(*plan_->spec); !set) {
     fail(Stage::PlanRead, set.error().message());
     return finish();
@@ -92,24 +85,70 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   finish();
 }
 
-bool GuestRun::read_plan() {
+void GuestRun::say_hello() {
+  utsname uts{};
+  ::uname(&uts);
+  GuestHelloT hello;
+  hello.kernel_release = uts.release;
+  hello.cpus = static_cast<uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  hello.sched_ext = SchedExtState::present();
+  hello.boot_ns = clock_ns(CLOCK_BOOTTIME);
+  hello.init_version = "1";
+  channel_.send(std::move(hello));
+  for (const std::string& text : boot_notes_) note(text);
+  stage(Stage::InitStarted);  // last: whoever makes a template saves the VM when this has come
+}
+
+// A VM without a way in for the host's words has all that it needs in its initramfs.
+Status GuestRun::take_plan() {
+  if (path_exists(kGuestPlan)) return read_plan();
+  if (channel_.input_fd() < 0)
+    return Error::not_found(std::string("there is no ") + kGuestPlan +
+                            " in the initramfs, and the channel brings nothing from the host");
+  // Without a deadline: a template waits here for ever, and the host ends a VM that it cannot reach.
+  loop_.run_until([this] { return handover_.over() || host_gone_; }, UINT64_MAX);
+  if (!handover_.failure()) return handover_.failure();
+  if (!handover_.finished())
+    return Error::system("the host closed the channel before it handed over the test");
+  return read_plan();
+}
+
+Status GuestRun::read_plan() {
+  const Error damaged = Error::invalid(std::string(kGuestPlan) + " is damaged");
   auto bytes = read_binary(kGuestPlan, kMaxGuestPlan);
-  if (!bytes || bytes->size() < 8) return false;
+  if (!bytes) return std::move(bytes).error();
+  if (bytes->size() < 8) return damaged;
   const auto* data = reinterpret_cast<const uint8_t*>(bytes->data());
   flatbuffers::Verifier verifier(data, bytes->size());
-  if (!GuestPlanBufferHasIdentifier(data) || !VerifyGuestPlanBuffer(verifier)) return false;
+  if (!GuestPlanBufferHasIdentifier(data) || !VerifyGuestPlanBuffer(verifier)) return damaged;
   plan_ = UnPackGuestPlan(data);
   channel_.identify(plan_->run_id, plan_->vm, plan_->attempt);
-  return true;
+  return {};
+}
+
+// The first word of the host. A template was saved while the guest waited for it.
+void GuestRun::wake() {
+  const HandoverStartedT& started = *handover_.started();
+  if (started.restored) {
+    if (auto set = set_wall_clock(started.unix_ns); !set) boot_notes_.push_back(set.error().message());
+    if (auto set = stir_random(started.entropy); !set) boot_notes_.push_back(set.error().message());
+    say_hello();  // the first one went to whoever made the template
+  } else if (auto set = stir_random(started.entropy); !set) {
+    note(set.error().message());
+  }
 }
 
 void GuestRun::prepare() {
-  for (const std::string& text : apply_kernel_settings(plan_->verbose_console)) note(text);
-  for (const std::string& text : enable_cgroup_controllers()) note(text);
+  auto add = [this](std::vector<std::string> notes) {
+    boot_notes_.insert(boot_notes_.end(), notes.begin(), notes.end());
+  };
+  add(apply_kernel_settings());
+  add(enable_cgroup_controllers());
   watch_children();
   watch_host();
-  if (auto armed = cores_.arm(); !armed) note("no backtraces of dying processes: " + armed.error().message());
-  if (auto on = tracer_.start(); !on) note("sched_ext dump: " + on.error().message());
+  if (auto armed = cores_.arm(); !armed)
+    add({"no backtraces of dying processes: " + armed.error().message()});
+  if (auto on = tracer_.start(); !on) add({"sched_ext dump: " + on.error().message()});
   loop_.every(kTickNs, [this] {
     tracer_.poll();
     look_at_state();
@@ -132,13 +171,20 @@ void GuestRun::watch_children() {
   });
 }
 
-// Commands of clients of the bus. When the host closes its end, the fd stays readable, so it is no longer watched.
+// The test, then commands of clients of the bus. When the host closes its end, the fd stays readable, so it is no longer
+// watched.
 void GuestRun::watch_host() {
   const int fd = channel_.input_fd();
   if (fd < 0) return;
   loop_.watch(fd, EPOLLIN, [this, fd](uint32_t events) {
-    const bool open = channel_.take_input([this](const EventBuffer& event) { commands_.on_event(event); });
-    if (!open || (events & EPOLLIN) == 0) loop_.unwatch(fd);
+    const bool open = channel_.take_input([this](const EventBuffer& event) {
+      const bool asleep = !handover_.started();
+      if (!handover_.on_event(event)) commands_.on_event(event);
+      if (asleep && handover_.started()) wake();
+    });
+    if (open && (events & EPOLLIN) != 0) return;
+    loop_.unwatch(fd);
+    host_gone_ = true;
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/unique_fd.h"
@@ -10,6 +11,7 @@
 #include "guest/init/dump_tracer.h"
 #include "guest/init/event_channel.h"
 #include "guest/init/guest_commands.h"
+#include "guest/init/handover.h"
 #include "guest/init/probe_link.h"
 #include "guest/init/scenario.h"
 #include "guest/init/sched_ext_state.h"
@@ -23,14 +25,18 @@ class GuestRun {
   GuestRun(EventLoop& loop, EventChannel& channel);
   ~GuestRun();
 
-  // Says hello, reads the plan, carries it out, tears down, and says GuestFinished with everything drained.
+  // Prepares what every test needs, says hello, waits for the plan and the files of this one (unless the initramfs holds
+  // them), carries it out, tears down, and says GuestFinished with everything drained.
   // Returns when only power-off is left to do. Never fails: what goes wrong is said as GuestFailed.
   void run(std::vector<std::string> boot_notes);
 
  private:
   enum class Attach { kAttached, kFailed, kNoScheduler };
 
-  bool read_plan();
+  void say_hello();
+  Status take_plan();
+  Status read_plan();
+  void wake();
   void watch_children();
   void watch_host();
   void reap();
@@ -63,6 +69,9 @@ class GuestRun {
   SchedulerProcess scheduler_;
   CoreCatcher cores_;
   GuestCommands commands_;
+  Handover handover_;
+  std::vector<std::string> boot_notes_;  // what went wrong in what every test needs
+  bool host_gone_ = false;
   std::unique_ptr<Scenario> scenario_;
   UniqueFd child_signals_;
 

@@ -1,6 +1,6 @@
 // ktstr-init: PID 1 of the test VM.
 //
-// Reads:      /ktstr/plan.bin (GuestPlan) from the initramfs; the kernel's sched_ext state and dump; the outputs of
+// Reads:      its work from the channel, or /ktstr/plan.bin of the initramfs; the kernel's sched_ext state and dump; the outputs of
 //             the scheduler and the payloads; frames of ktstr-probe; commands of the host on the channel.
 // Writes:     events on the channel (event_channel.h), which the host's ktstr-collector reads. Nothing on the console.
 // Trusts:     the plan, after the FlatBuffers verifier; nothing that the scheduler prints.

@@ -1,5 +1,7 @@
 #include "guest/init/mounts.h"
 
+#include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/klog.h>
@@ -12,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "base/small_files.h"
@@ -107,16 +110,42 @@ Status apply_sysctls(const TestSpecT& spec) {
   return {};
 }
 
-std::vector<std::string> apply_kernel_settings(bool verbose_console) {
+std::vector<std::string> apply_kernel_settings() {
   std::vector<std::string> notes;
   // Below 7: everything but debug messages. `quiet` on the command line only silences the boot.
-  if (::klogctl(kSetConsoleLevel, nullptr, verbose_console ? 8 : 7) != 0)
+  if (::klogctl(kSetConsoleLevel, nullptr, 7) != 0)
     notes.push_back(std::string("console loglevel: ") + std::strerror(errno));
   for (const char* name : {"sched_schedstats", "bpf_stats_enabled"}) {
     if (auto status = write_text(std::string("/proc/sys/kernel/") + name, "1"); !status)
       notes.push_back(status.error().message());
   }
   return notes;
+}
+
+Status set_verbose_console() {
+  if (::klogctl(kSetConsoleLevel, nullptr, 8) != 0) return Error::from_errno("console loglevel");
+  return {};
+}
+
+Status set_wall_clock(uint64_t unix_ns) {
+  const timespec now{.tv_sec = static_cast<time_t>(unix_ns / 1'000'000'000),
+                     .tv_nsec = static_cast<long>(unix_ns % 1'000'000'000)};
+  if (::clock_settime(CLOCK_REALTIME, &now) != 0) return Error::from_errno("set the wall clock");
+  return {};
+}
+
+Status stir_random(std::span<const uint8_t> bytes) {
+  UniqueFd device(::open("/dev/urandom", O_RDWR | O_CLOEXEC));
+  if (!device) return Error::from_errno("/dev/urandom");
+  std::vector<uint8_t> raw(sizeof(rand_pool_info) + bytes.size());
+  const rand_pool_info head{.entropy_count = static_cast<int>(bytes.size() * 8),
+                            .buf_size = static_cast<int>(bytes.size())};
+  std::memcpy(raw.data(), &head, sizeof head);
+  std::memcpy(raw.data() + sizeof head, bytes.data(), bytes.size());
+  // Adding alone would show at the next reseed only, a minute later.
+  if (::ioctl(device.get(), RNDADDENTROPY, raw.data()) != 0 || ::ioctl(device.get(), RNDRESEEDCRNG) != 0)
+    return Error::from_errno("random state");
+  return {};
 }
 
 std::vector<std::string> enable_cgroup_controllers() {

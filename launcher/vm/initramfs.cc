@@ -116,12 +116,16 @@ Status Initramfs::put(const std::string& guest_path, Entry entry) {
   }
   for (fs::path parent = fs::path(path).parent_path(); parent != "/"; parent = parent.parent_path()) {
     auto [it, is_new] = entries_.try_emplace(parent.string());
-    if (is_new) it->second.mode = S_IFDIR | 0755;
+    if (is_new) {
+      it->second.mode = S_IFDIR | 0755;
+      it->second.handed_over = handing_over_;
+    }
     if (!S_ISDIR(it->second.mode))
       return Error::invalid("initramfs: " + parent.string() + " is not a directory");
   }
   auto it = entries_.find(path);
   if (it == entries_.end()) {
+    entry.handed_over = handing_over_;
     entries_[path] = std::move(entry);
     return {};
   }
@@ -184,6 +188,14 @@ Status Initramfs::add_test_file(const std::string& guest_path, const std::string
   return {};
 }
 
+Status Initramfs::visit(Part part, const std::function<Status(const File&)>& take) const {
+  for (const auto& [path, entry] : entries_) {
+    if (entry.handed_over != (part == Part::kHandover)) continue;
+    if (auto s = take({path, entry.mode, entry.size, entry.bytes, entry.host_path}); !s) return s;
+  }
+  return {};
+}
+
 std::vector<std::string> Initramfs::paths() const {
   std::vector<std::string> paths;
   for (const auto& [path, entry] : entries_) paths.push_back(path);
@@ -212,6 +224,7 @@ Status Initramfs::write(const std::string& path, InitramfsCompression compressio
   };
   std::unique_ptr<archive_entry, FreeEntry> header(archive_entry_new());
   for (const auto& [name, entry] : entries_) {
+    if (entry.handed_over) continue;
     archive_entry_clear(header.get());
     archive_entry_set_pathname(header.get(), name.c_str() + 1);
     archive_entry_set_mode(header.get(), entry.mode);

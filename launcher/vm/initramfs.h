@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -35,6 +36,20 @@ class Initramfs {
   // A file of a spec's `files`, with what it needs (collect_test_file).
   Status add_test_file(const std::string& guest_path, const std::string& host_path);
 
+  // What is added from here on belongs to one test: write() leaves it out. A path that the archive has already is still taken
+  // with the same content only.
+  void begin_handover() { handing_over_ = true; }
+  enum class Part { kGeneric, kHandover };  // added before and after begin_handover()
+  struct File {
+    const std::string& guest_path;
+    uint32_t mode;                 // with the file type bits
+    uint64_t size;                 // bytes; 0: no regular file
+    const std::string& bytes;      // the content, unless host_path is given; a link's target
+    const std::string& host_path;  // the file with the content; may be empty
+  };
+  // In order of the path, folders before what is in them. Ends with the first error.
+  Status visit(Part part, const std::function<Status(const File&)>& take) const;
+
   // Guest paths so far, sorted.
   std::vector<std::string> paths() const;
   // Content in bytes so far.
@@ -50,9 +65,11 @@ class Initramfs {
     std::string host_path;  // regular file from the host
     uint64_t size = 0;
     uint32_t dev_major = 0, dev_minor = 0;
+    bool handed_over = false;
   };
   Status put(const std::string& guest_path, Entry entry);
 
+  bool handing_over_ = false;
   std::map<std::string, Entry> entries_;  // sorted, so parents come first
 };
 
