@@ -1,5 +1,6 @@
 #include "reporter/boot_record.h"
 
+#include "base/text.h"
 #include "schemas/unpack.h"
 
 namespace ktstr {
@@ -30,6 +31,7 @@ void BootRecord::fold(const EventBuffer& event) {
     case Payload::ConsoleLine:
       return reach(Stage::KernelStarted);
     case Payload::GuestHello:
+      if (!hello) hello_ns = event->stamp()->host_ns();
       hello = unpack<GuestHelloT>(*event.as<GuestHello>());
       return reach(Stage::InitStarted);
     case Payload::StageReached:
@@ -50,6 +52,14 @@ void BootRecord::fold(const EventBuffer& event) {
     default:
       return;
   }
+}
+
+std::string BootRecord::how_it_began() const {
+  if (!started || facts.began_ns == 0) return "";
+  const std::string time =
+      hello_ns > facts.began_ns ? human_ns(hello_ns - facts.began_ns) : "its guest did not answer";
+  if (!facts.template_.empty()) return "template (" + time + ")";
+  return "cold boot (" + time + ")" + (facts.boot_note.empty() ? "" : ": " + facts.boot_note);
 }
 
 }  // namespace ktstr

@@ -15,6 +15,8 @@ namespace ktstr {
 struct BootRecord {
   void fold(const EventBuffer& event);
   bool reached(Stage s) const { return stage >= s; }
+  // "template (120.0 ms)", "cold boot (4.300 s)", with why it had to boot; empty: the log does not say.
+  std::string how_it_began() const;
 
   bool started = false;
   uint8_t attempt = 0;
@@ -26,6 +28,7 @@ struct BootRecord {
   Stage stage = Stage::NotStarted;
   bool workload_started = false, workload_finished = false;  // a guest that gives up finishes without either
   std::optional<GuestHelloT> hello;
+  uint64_t hello_ns = 0;               // Stamp.host_ns of the first
   std::optional<GuestFailedT> failed;  // the first
   std::optional<GuestFinishedT> finished;
   std::optional<CollectorDrainedT> drained;

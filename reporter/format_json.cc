@@ -169,6 +169,7 @@ std::string render_json(const JudgedRun& run) {
     if (r.accelerator)
       out["accelerator"] = {{"name", printable(r.accelerator->name)},
                             {"reason", printable(r.accelerator->reason)}};
+    if (const std::string begun = vm.boot.how_it_began(); !begun.empty()) out["vm"] = printable(begun);
     out["cpus"] = cpu_count(*r.spec);
     out["scenario_ns"] = scenario_ns(model);
     out["stage"] = stage_name(vm.boot.stage);

@@ -88,6 +88,10 @@ void timeline_section(const RunModel& model, Page& page) {
   if (const auto& scheduler = run.spec->scheduler; scheduler && !scheduler->chosen_by.empty())
     page.linef("binary:     {}, named by {}", scheduler->binary, scheduler->chosen_by);
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
+  if (const std::string begun = vm.boot.how_it_began(); !begun.empty()) {
+    const std::string again = model.repro() ? model.repro()->boot.how_it_began() : "";
+    page.linef("vm:         {}{}", begun, again.empty() ? "" : "; repro VM: " + again);
+  }
   if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))
     page.linef("deadlines:  scaled by {:.2f}{}", static_cast<double>(run.time_scale),
                run.host && run.host->speed > 0

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <thread>
 
 #include "base/json.h"
@@ -37,6 +38,25 @@ Result<UniqueFd> connect_once(const std::string& path) {
   return fd;
 }
 
+// send(2), with a descriptor where one is given.
+ssize_t send_part(int socket, std::string_view text, int pass_fd) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (pass_fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(head), &pass_fd, sizeof pass_fd);
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 Result<QmpClient> QmpClient::connect(const std::string& socket_path, int timeout_ms) {
@@ -45,10 +65,7 @@ Result<QmpClient> QmpClient::connect(const std::string& socket_path, int timeout
     auto fd = connect_once(socket_path);
     if (fd) {
       QmpClient client(std::move(*fd), timeout_ms);
-      auto greeting = client.read_message(deadline);
-      if (!greeting) return std::move(greeting).error().within("QMP greeting");
-      auto accepted = client.execute("qmp_capabilities");
-      if (!accepted) return std::move(accepted).error();
+      if (auto s = client.negotiate(deadline); !s) return std::move(s).error();
       return client;
     }
     bool not_yet = errno == ENOENT || errno == ECONNREFUSED;
@@ -56,6 +73,20 @@ Result<QmpClient> QmpClient::connect(const std::string& socket_path, int timeout
     if (now_ms() >= deadline) return Error::timeout("QMP: no QEMU answers on " + socket_path);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+}
+
+Result<QmpClient> QmpClient::over(UniqueFd socket, int timeout_ms) {
+  QmpClient client(std::move(socket), timeout_ms);
+  if (auto s = client.negotiate(now_ms() + timeout_ms); !s) return std::move(s).error();
+  return client;
+}
+
+Status QmpClient::negotiate(long long deadline_ms) {
+  auto greeting = read_message(deadline_ms);
+  if (!greeting) return std::move(greeting).error().within("QMP greeting");
+  auto accepted = execute("qmp_capabilities");
+  if (!accepted) return std::move(accepted).error();
+  return {};
 }
 
 Result<std::string> QmpClient::read_message(long long deadline_ms) {
@@ -82,7 +113,8 @@ Result<std::string> QmpClient::read_message(long long deadline_ms) {
   }
 }
 
-Result<std::string> QmpClient::execute(const std::string& command, const std::string& arguments) {
+Result<std::string> QmpClient::execute(const std::string& command, const std::string& arguments,
+                                       int pass_fd) {
   long long deadline = now_ms() + timeout_ms_;
   json request = {{"execute", command}};
   if (!arguments.empty()) {
@@ -92,7 +124,7 @@ Result<std::string> QmpClient::execute(const std::string& command, const std::st
   }
   std::string text = json_text(request) + "\n";
   for (size_t done = 0; done < text.size();) {
-    ssize_t n = ::send(fd_.get(), text.data() + done, text.size() - done, MSG_NOSIGNAL);
+    ssize_t n = send_part(fd_.get(), std::string_view(text).substr(done), done == 0 ? pass_fd : -1);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error::from_errno("QMP " + command);
     done += static_cast<size_t>(n);

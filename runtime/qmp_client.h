@@ -14,13 +14,17 @@ class QmpClient {
  public:
   // Connects (retrying while the socket is not there yet), reads the greeting, negotiates capabilities.
   static Result<QmpClient> connect(const std::string& socket_path, int timeout_ms);
+  // The same over a socket that is connected already: QEMU has the other end.
+  static Result<QmpClient> over(UniqueFd socket, int timeout_ms);
   QmpClient(QmpClient&&) = default;
   QmpClient& operator=(QmpClient&&) = default;
 
   // {"execute": COMMAND, "arguments": ARGUMENTS}; `arguments` is JSON text of an object, or empty.
   // Returns the text of "return". kInvalid: QEMU answered with an error (its text); kTimeout; kSystem: QEMU
   // is gone.
-  Result<std::string> execute(const std::string& command, const std::string& arguments = "");
+  // `pass_fd`: goes with the command (getfd); -1: none.
+  Result<std::string> execute(const std::string& command, const std::string& arguments = "",
+                              int pass_fd = -1);
 
   // "running", "paused", "internal-error", "guest-panicked", ...
   Result<std::string> query_status();
@@ -39,6 +43,7 @@ class QmpClient {
  private:
   QmpClient(UniqueFd fd, int timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
   Result<std::string> read_message(long long deadline_ms);
+  Status negotiate(long long deadline_ms);
 
   UniqueFd fd_;
   int timeout_ms_;

@@ -97,6 +97,8 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       .add_option("--boot-timeout", options->boot_timeout_s,
                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("--no-template", options->no_template,
+                   "boot every VM instead of restoring it from a template");
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
   return [options] {
     if (auto s = expand_ranges(options->kernels); !s)
@@ -117,6 +119,7 @@ Runner add_repro(CLI::App& command, const Argv& argv) {
   command.add_option("--out", options->run.out, "folder for the new log and report");
   command.add_option("--boot-timeout", options->run.boot_timeout_s, "as in run")
       ->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("--no-template", options->run.no_template, "as in run");
   command.add_flag("-q,--quiet", options->run.quiet, "print no progress");
   return [options] { return repro_command(*options); };
 }
@@ -138,6 +141,13 @@ Runner add_kernel(CLI::App& command, const Argv&) {
     if (clean_cmd->parsed()) return kernel_clean_command(*options);
     return fetch_cmd->parsed() ? kernel_fetch_command(*options) : kernel_list_command(*options);
   };
+}
+
+Runner add_template(CLI::App& command, const Argv&) {
+  command.require_subcommand(1);
+  auto* list_cmd = command.add_subcommand("list", "list the templates, the one used last first");
+  command.add_subcommand("clean", "remove all templates");
+  return [list_cmd] { return list_cmd->parsed() ? template_list_command() : template_clean_command(); };
 }
 
 Runner add_log(CLI::App& command, const Argv&) {
@@ -257,6 +267,7 @@ constexpr Verb kVerbs[] = {
     {"run", "run the tests of spec files", add_run},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
     {"kernel", "fetch and list kernels", add_kernel},
+    {"template", "list and remove the templates that VMs are restored from", add_template},
     {"log", "print the events of a recorded run", add_log},
     {"watch", "print the events of a live run, from the first on", add_watch},
     {"keygen", "make a key for a remote client (and the server's, the first time)", add_keygen},

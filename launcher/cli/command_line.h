@@ -26,6 +26,9 @@ int kernel_clean_command(const KernelCommandOptions& options);
 // --kernel 6.16..7.3: the cached series in between, in the place of the range.
 Status expand_ranges(std::vector<std::string>& kernels);
 
+int template_list_command();
+int template_clean_command();
+
 struct RunCommandOptions {
   std::vector<std::string> specs;
   std::vector<std::string> filters;  // -E: a test that one of them selects
@@ -42,6 +45,7 @@ struct RunCommandOptions {
   uint32_t repro_tries = 0;               // 0: as the spec says
   uint32_t repro_history = 0;             // 0: as the spec says
   bool quiet = false;
+  bool no_template = false;          // every VM boots
   std::vector<std::string> command;  // our argv, for the record
 };
 int run_command(const RunCommandOptions& options);

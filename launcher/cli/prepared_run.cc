@@ -133,6 +133,11 @@ void PreparedRun::catch_signals() {
   ::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of write(2), as a full disk is
   signals_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   env_.signal_fd = signals_.get();
+  if (options_.no_template || env_value("KTSTR_NO_TEMPLATE") == "1") return;
+  auto dir = TemplateStore::default_dir([](const char* name) { return std::getenv(name); });
+  if (!dir) return;  // prepare() would have failed
+  templates_.emplace(VmTemplates::Options{.dir = *dir, .stop_fd = env_.signal_fd, .progress = &progress_});
+  env_.templates = &*templates_;
 }
 
 int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips) {

@@ -12,6 +12,7 @@
 #include "launcher/cli/run_end.h"
 #include "launcher/run/progress.h"
 #include "launcher/run/run_session.h"
+#include "launcher/run/vm_templates.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {
@@ -39,7 +40,7 @@ class PreparedRun {
 
   // QEMU, accelerator, the host's speed and the run's folders: the same for all tests. REQUIRES: env().kernel is set.
   std::optional<Failure> prepare(const std::string& cache_dir);
-  // From here on SIGINT, SIGTERM and SIGHUP arrive through env().signal_fd.
+  // From here on SIGINT, SIGTERM and SIGHUP arrive through env().signal_fd, and VMs may come from templates.
   void catch_signals();
 
   // Prints the last lines of the run; returns the process's exit code.
@@ -53,6 +54,7 @@ class PreparedRun {
   SystemClock clock_;
   Progress progress_;
   RunEnvironment env_;
+  std::optional<VmTemplates> templates_;
   UniqueFd signals_;
 };
 

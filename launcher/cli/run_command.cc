@@ -80,6 +80,7 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
     out.insert(out.end(), {"--topologies", names});
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
+  if (options.no_template) out.push_back("--no-template");
   return out;
 }
 

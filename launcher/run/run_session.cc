@@ -95,6 +95,11 @@ class TestRun {
     return state_wait_.ns() > (interrupted_ ? std::min(limit, kInterruptedLimit) : limit);
   }
   void look_at_waits();
+  DeadlineOptions deadlines() const {
+    DeadlineOptions options{.time_scale = scale_};
+    if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
+    return options;
+  }
   bool reader_is_slow() const;
 
   const TestSpecT& spec_;
@@ -269,21 +274,24 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   stage_wait_.begin(vm_start_);
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the repro VM on ") +
                       env_.kernel.release);
-  auto session = VmSession::boot({.vm = vm,
-                                  .attempt = attempt,
-                                  .spec = &spec_,
-                                  .probe_plan = plan,
-                                  .files = env_.recorded ? &env_.recorded->files : nullptr,
-                                  .run_id = run_id_,
-                                  .program_folder = env_.program_folder,
-                                  .bus_folder = bus_folder_->path(),
-                                  .qemu = env_.qemu,
-                                  .qemu_version = env_.host.qemu,
-                                  .accelerator = env_.accelerator.name,
-                                  .kernel = env_.kernel.path,
-                                  .time_scale = scale_,
-                                  .verbose_console = env_.verbose_console,
-                                  .own_view = env_.own_view});
+  auto session = VmSession::start({.vm = vm,
+                                   .attempt = attempt,
+                                   .spec = &spec_,
+                                   .probe_plan = plan,
+                                   .files = env_.recorded ? &env_.recorded->files : nullptr,
+                                   .run_id = run_id_,
+                                   .program_folder = env_.program_folder,
+                                   .bus_folder = bus_folder_->path(),
+                                   .qemu = env_.qemu,
+                                   .qemu_version = env_.host.qemu,
+                                   .accelerator = env_.accelerator.name,
+                                   .kernel = env_.kernel.path,
+                                   .clock = env_.clock,
+                                   .time_scale = scale_,
+                                   .verbose_console = env_.verbose_console,
+                                   .templates = env_.templates,
+                                   .boot_ns = deadline_after(Stage::NotStarted, spec_, deadlines()).limit_ns,
+                                   .own_view = env_.own_view});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
@@ -294,7 +302,10 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   }
   session_ = std::move(session).value();
   log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " + std::to_string(session_->facts().pid));
-  bus_->publish(VmStartedT(session_->facts()), vm_, attempt_);
+  VmStartedT started(session_->facts());
+  started.began_ns -= bus_->start_ns();
+  if (!started.boot_note.empty()) env_.progress->say("warning: the VM boots: " + started.boot_note);
+  bus_->publish(std::move(started), vm_, attempt_);
   // Only to wake the loop: watch_vm() reads.
   for (int fd : {session_->qemu().pidfd(), session_->qemu().output_fd()}) {
     loop_.watch(fd, EPOLLIN, [](uint32_t) {});
@@ -438,9 +449,7 @@ void TestRun::watch_vm() {
     enter(State::kVmEnded);
     return;
   }
-  DeadlineOptions options{.time_scale = scale_};
-  if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
-  Deadline deadline = deadline_after(stage_, spec_, options);
+  Deadline deadline = deadline_after(stage_, spec_, deadlines());
   bool passed = stage_wait_.ns() > deadline.limit_ns;
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";

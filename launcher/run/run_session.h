@@ -19,6 +19,7 @@
 namespace ktstr {
 
 struct TestSpecT;
+class VmTemplates;
 
 // What all tests of one `ktstr-launch run` share.
 struct RunEnvironment {
@@ -37,6 +38,7 @@ struct RunEnvironment {
   bool verbose_console = false;
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
   std::optional<BusListen> listen;        // for remote clients
+  VmTemplates* templates = nullptr;       // null: every VM boots
   bool embed = false;                     // the log gets all that is needed to repeat the run
   const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
   int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP

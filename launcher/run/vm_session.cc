@@ -1,19 +1,26 @@
 #include "launcher/run/vm_session.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <tuple>
 
+#include "base/log.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/vm/accelerator.h"
+#include "launcher/vm/handover.h"
 #include "launcher/vm/initramfs.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
 #include "schemas/spec_generated.h"
+#include "schemas/vm_files.h"
 
 namespace ktstr {
 namespace {
+
+constexpr size_t kNameOfTemplate = 12;  // digits of its key
 
 std::string pack_plan(const VmRequest& request) {
   GuestPlanT plan;
@@ -30,20 +37,24 @@ std::string pack_plan(const VmRequest& request) {
   return {reinterpret_cast<const char*>(fbb.GetBufferPointer()), fbb.GetSize()};
 }
 
-Status build_initramfs(const VmRequest& request, const std::string& path) {
-  Initramfs archive;
+// What is the same for every test on this kernel: a template of a booted VM depends on nothing else.
+Status add_generic(const VmRequest& request, Initramfs& archive) {
   if (auto s = archive.add_file("/init", request.program_folder + "/ktstr-init", 0755); !s) return s;
   if (auto s = archive.add_file(kGuestProbe, request.program_folder + "/ktstr-probe", 0755); !s) return s;
+  const std::string config = kernel_config_of(request.kernel, request.kernel_release);
+  if (config.empty()) return {};
+  return archive.add_file("/boot/config-" + request.kernel_release, config, 0644);
+}
+
+Status add_test(const VmRequest& request, Initramfs& archive) {
   if (auto s = archive.add_bytes(kGuestPlan, pack_plan(request)); !s) return s;
-  if (const std::string config = kernel_config_of(request.kernel, request.kernel_release); !config.empty())
-    if (auto s = archive.add_file("/boot/config-" + request.kernel_release, config, 0644); !s) return s;
   if (const auto& scheduler = request.spec->scheduler; scheduler && !scheduler->config_path.empty())
     if (auto s = archive.add_bytes(scheduler->config_path, scheduler->config); !s) return s;
   if (request.files && !request.files->empty()) {
     for (const auto& file : *request.files)
       if (!file.guest_path.empty())
         if (auto s = archive.add_file(file.guest_path, file.host_path, file.mode | 0500); !s) return s;
-    return archive.write(path);
+    return {};
   }
   if (const auto& scheduler = request.spec->scheduler)
     if (auto s = archive.add_program(scheduler->guest_path, scheduler->host_path); !s) return s;
@@ -53,20 +64,32 @@ Status build_initramfs(const VmRequest& request, const std::string& path) {
   for (const auto& file : request.spec->files)
     if (auto s = archive.add_test_file(file->guest_path, file->host_path); !s)
       return std::move(s).error().within("files");
-  return archive.write(path);
+  return {};
 }
 
-}  // namespace
+Status write_work(const VmRequest& request, const Initramfs& files, bool restored) {
+  auto entropy = fresh_entropy();
+  if (!entropy) return std::move(entropy).error();
+  return write_handover(files, {.path = request.bus_folder + "/" + handover_file(request.vm),
+                                .restored = restored,
+                                .unix_ns = request.clock->realtime_ns(),
+                                .entropy = std::move(*entropy)});
+}
 
-Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
-  std::string vm_name = request.vm == Vm::Repro ? "repro" : "primary";
-  std::string initrd = request.bus_folder + "/" + vm_name + ".cpio";
-  if (auto s = build_initramfs(request, initrd); !s)
-    return std::move(s).error().within("build the initramfs");
+Result<UniqueFd> connect_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path))
+    return Error::invalid("socket path over 107 bytes: " + path)
+        .with_hint("use a run directory with a shorter path");
+  path.copy(address.sun_path, path.size());
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return Error::from_errno("connect to the collector: " + path);
+  return fd;
+}
 
-  uint64_t memory_mb = request.spec->memory_mb;
-  auto ram = GuestRam::create(memory_mb << 20);
-  if (!ram) return std::move(ram).error();
+QemuOptions qemu_options(const VmRequest& request) {
   QemuOptions options;
   options.qemu = request.qemu;
   std::tie(options.qemu_major, options.qemu_minor) = qemu_version_numbers(request.qemu_version);
@@ -74,24 +97,80 @@ Result<std::unique_ptr<VmSession>> VmSession::boot(const VmRequest& request) {
   options.accelerator = request.accelerator;
   options.topology = *request.spec->topology;
   options.memory_mb = request.spec->memory_mb;
-  options.ram_fd = ram->fd();
   options.kernel = request.kernel;
-  options.initrd = initrd;
-  options.console_socket = request.bus_folder + "/console." + vm_name + ".sock";
-  options.channel_socket = request.bus_folder + "/channel." + vm_name + ".sock";
+  options.initrd = request.bus_folder + "/" + vm_word(request.vm) + ".cpio";
   options.qmp_socket =
-      request.bus_folder + "/qmp." + vm_name + "." + std::to_string(request.attempt) + ".sock";
+      request.bus_folder + "/qmp." + vm_word(request.vm) + "." + std::to_string(request.attempt) + ".sock";
   options.verbose_console = request.verbose_console;
   options.kernel_args = request.spec->kernel_args;
-  options.name = "ktstr-" + vm_name;
-  auto argv = build_qemu_command(options);
-  if (!argv) return std::move(argv).error();
-  auto qemu = QemuProcess::start(*argv, {ram->fd()});
-  if (!qemu) return std::move(qemu).error();
-  std::unique_ptr<VmSession> session(new VmSession(std::move(ram).value(), std::move(qemu).value()));
-  session->facts_ = vm_started_facts(options, *argv);
-  session->facts_.pid = static_cast<uint32_t>(session->qemu_->pid());
-  session->facts_.ram_path = session->ram_.path();
+  options.name = "ktstr-" + vm_word(request.vm);
+  return options;
+}
+
+struct HowItBegan {
+  std::string template_key;  // empty: it boots
+  std::string note;          // why, although a template was wanted
+  uint64_t began_ns = 0;     // CLOCK_MONOTONIC when QEMU was started
+};
+
+Result<RunningVm> restore(const VmRequest& request, const QemuOptions& options, const Initramfs& files,
+                          HowItBegan& how) {
+  if (options.accelerator != "tcg")
+    return Error::unsupported("templates are made under software emulation only");
+  auto found = request.templates->find(options, files, request.boot_ns);
+  if (!found) return std::move(found).error();
+  if (auto s = write_work(request, files, true); !s) return std::move(s).error();
+  how.began_ns = request.clock->monotonic_ns();
+  auto vm = restore_vm(options, found->file);
+  if (!vm) {
+    request.templates->give_up(found->key, vm.error().message());
+    return std::move(vm).error().within("the VM was not restored from its template");
+  }
+  how.template_key = found->key;
+  return vm;
+}
+
+Result<RunningVm> restore_or_boot(const VmRequest& request, const QemuOptions& options,
+                                  const Initramfs& files, HowItBegan& how) {
+  if (request.templates != nullptr) {
+    auto vm = restore(request, options, files, how);
+    if (vm) return vm;
+    how.note = vm.error().message();
+    log_info("the VM boots: " + how.note);
+  }
+  if (auto s = write_work(request, files, false); !s) return std::move(s).error();
+  how.began_ns = request.clock->monotonic_ns();
+  return boot_vm(options);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VmSession>> VmSession::start(const VmRequest& request) {
+  Initramfs files;
+  if (auto s = add_generic(request, files); !s) return std::move(s).error().within("build the initramfs");
+  files.begin_handover();
+  if (auto s = add_test(request, files); !s) return std::move(s).error().within("the files of the VM");
+
+  QemuOptions options = qemu_options(request);
+  // A VM that is restored does not read it, but its QEMU wants it.
+  if (auto s = files.write(options.initrd); !s) return std::move(s).error().within("build the initramfs");
+  // QEMU inherits the connections. A second one may take them over as long as the guest of the first did not run.
+  auto console = connect_to(request.bus_folder + "/" + console_socket(request.vm));
+  if (!console) return std::move(console).error();
+  auto channel = connect_to(request.bus_folder + "/" + channel_socket(request.vm));
+  if (!channel) return std::move(channel).error();
+  options.console_fd = console->get();
+  options.channel_fd = channel->get();
+  HowItBegan how;
+  auto vm = restore_or_boot(request, options, files, how);
+  if (!vm) return std::move(vm).error();
+  std::unique_ptr<VmSession> session(new VmSession(std::move(*vm)));
+  session->facts_ = vm_started_facts(session->vm_.options, session->vm_.argv);
+  session->facts_.pid = static_cast<uint32_t>(session->qemu().pid());
+  session->facts_.ram_path = session->vm_.ram.path();
+  session->facts_.template_ = how.template_key.substr(0, kNameOfTemplate);
+  session->facts_.boot_note = how.note;
+  session->facts_.began_ns = how.began_ns;
   return session;
 }
 

@@ -1,15 +1,17 @@
-// One VM of a test, from initramfs to the end of QEMU.
+// One VM of a test, from its files to the end of QEMU.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "launcher/run/embedded_files.h"
-#include "launcher/vm/guest_ram.h"
-#include "launcher/vm/qemu_process.h"
+#include "launcher/run/vm_templates.h"
+#include "launcher/vm/vm_start.h"
 #include "schemas/probe_generated.h"
 #include "schemas/run_generated.h"
 
@@ -26,30 +28,33 @@ struct VmRequest {
       nullptr;  // programs and libraries from a log; null or empty: from this host
   std::string run_id;
   std::string program_folder;  // ktstr-init and ktstr-probe
-  std::string bus_folder;      // sockets and the initramfs
+  std::string bus_folder;      // sockets, the initramfs, the handover
   std::string qemu;
   std::string qemu_version;  // as HostInfo.qemu
   std::string accelerator;
   std::string kernel;
   std::string kernel_release;
+  const Clock* clock = nullptr;
   double time_scale = 1;
   bool verbose_console = false;
-  bool own_view = false;  // the guest states what it sees itself (GuestView)
+  VmTemplates* templates = nullptr;  // null: it boots
+  uint64_t boot_ns = 0;              // limit of a boot that makes a template
+  bool own_view = false;             // the guest states what it sees itself (GuestView)
 };
 
 class VmSession {
  public:
-  // Builds the initramfs, starts QEMU. REQUIRES: the collector listens; main thread.
-  static Result<std::unique_ptr<VmSession>> boot(const VmRequest& request);
+  // Writes the handover, restores the VM from a template, or boots it. REQUIRES: the collector listens; main thread.
+  static Result<std::unique_ptr<VmSession>> start(const VmRequest& request);
 
+  // began_ns is of CLOCK_MONOTONIC.
   const VmStartedT& facts() const { return facts_; }
-  QemuProcess& qemu() { return *qemu_; }
+  QemuProcess& qemu() { return *vm_.qemu; }
 
  private:
-  VmSession(GuestRam ram, std::unique_ptr<QemuProcess> qemu) : ram_(std::move(ram)), qemu_(std::move(qemu)) {}
+  explicit VmSession(RunningVm vm) : vm_(std::move(vm)) {}
 
-  GuestRam ram_;  // held until the monitor is through with it
-  std::unique_ptr<QemuProcess> qemu_;
+  RunningVm vm_;  // its RAM is held until the monitor is through with it
   VmStartedT facts_;
 };
 

@@ -38,8 +38,6 @@ Status check_options(const QemuOptions& options) {
   if (options.accelerator != "tcg" && options.accelerator != "kvm") {
     return Error::invalid("unknown accelerator \"" + options.accelerator + "\"");
   }
-  if (auto s = check_socket("console", options.console_socket); !s) return s;
-  if (auto s = check_socket("channel", options.channel_socket); !s) return s;
   return check_socket("QMP", options.qmp_socket);
 }
 
@@ -78,18 +76,21 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   add({"-machine", topology->machine, "-accel", kvm ? "kvm" : "tcg,thread=single"});
   add({"-cpu", topology->cpu, "-smp", topology->smp, "-m", topology->memory});
   argv.insert(argv.end(), topology->more.begin(), topology->more.end());
-  if (options.console_socket.empty()) {
-    add({"-chardev", "stdio,id=console,signal=off"});
-  } else {
-    add({"-chardev", "socket,id=console,path=" + options.console_socket});
-  }
+  auto socket = [](const char* id, int fd) {
+    return std::string("socket,id=") + id + ",fd=" + std::to_string(fd);
+  };
+  add({"-chardev",
+       options.console_fd < 0 ? "stdio,id=console,signal=off" : socket("console", options.console_fd)});
   add({"-serial", "chardev:console"});
-  if (!options.channel_socket.empty()) {
-    add({"-chardev", "socket,id=channel,path=" + options.channel_socket});
+  if (options.channel_fd >= 0) {
+    add({"-chardev", socket("channel", options.channel_fd)});
     add({"-device", "virtio-serial-pci"});
     add({"-device", std::string("virtserialport,chardev=channel,name=") + kChannelPortName});
   }
   if (!options.qmp_socket.empty()) add({"-qmp", "unix:" + options.qmp_socket + ",server=on,wait=off"});
+  if (options.control_fd >= 0)
+    add({"-chardev", socket("control", options.control_fd), "-mon", "chardev=control,mode=control"});
+  if (options.incoming) add({"-incoming", "defer"});
   add({"-kernel", options.kernel});
   if (!options.initrd.empty()) add({"-initrd", options.initrd});
   add({"-append", build_kernel_cmdline(options)});
@@ -118,12 +119,19 @@ std::string shell_quote(const std::vector<std::string>& argv) {
 Result<std::string> paste_command(const QemuOptions& options) {
   QemuOptions alone = options;
   alone.ram_fd = -1;
-  alone.console_socket.clear();
-  alone.channel_socket.clear();
+  alone.console_fd = alone.channel_fd = alone.control_fd = -1;
+  alone.incoming = false;
   alone.qmp_socket.clear();
   auto argv = build_qemu_command(alone);
   if (!argv) return std::move(argv).error();
   return shell_quote(*argv);
+}
+
+std::vector<int> inherited_fds(const QemuOptions& options) {
+  std::vector<int> fds;
+  for (int fd : {options.ram_fd, options.console_fd, options.channel_fd, options.control_fd})
+    if (fd >= 0) fds.push_back(fd);
+  return fds;
 }
 
 VmStartedT vm_started_facts(const QemuOptions& options, const std::vector<std::string>& argv) {

@@ -2,8 +2,8 @@
 //
 // Machine: q35, no defaults, no user config, no display, no reboot (a panic ends QEMU). Console: first UART.
 // Event channel: virtserialport `kChannelPortName`. Control: QMP.
-// Console and channel are unix sockets on which the collector listens *before* QEMU starts; on the QMP socket
-// QEMU listens.
+// Console and channel are connected sockets that QEMU inherits: the other end is the collector's, or that of who makes a
+// template. On the QMP socket QEMU listens.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,11 @@ struct QemuOptions {
   int ram_fd = -1;  // memfd of memory_mb MiB that QEMU inherits; -1: QEMU's own memory
   std::string kernel;
   std::string initrd;            // empty: none
-  std::string console_socket;    // collector listens; empty: console on stdio
-  std::string channel_socket;    // collector listens; empty: no channel device
+  int console_fd = -1;           // connected socket; -1: console on stdio
+  int channel_fd = -1;           // connected socket; -1: no channel device
   std::string qmp_socket;        // QEMU listens; empty: no QMP
+  int control_fd = -1;           // connected socket with a QMP of the launcher's own; -1: none
+  bool incoming = false;         // waits for a saved state (migrate-incoming) instead of booting
   bool verbose_console = false;  // kernel messages of every level instead of `quiet`
   bool kaslr = true;
   std::vector<std::string> kernel_args;  // appended to the kernel command line
@@ -49,6 +51,9 @@ std::string shell_quote(const std::vector<std::string>& argv);
 
 // The same VM for a person to paste: console on the terminal, private memory, no sockets.
 Result<std::string> paste_command(const QemuOptions& options);
+
+// The descriptors that QEMU inherits.
+std::vector<int> inherited_fds(const QemuOptions& options);
 
 // Facts of VmStarted that follow from the options: accelerator, cmdline, vcpus, memory_mb, ram_bytes,
 // lowmem_bytes, qmp_path. The caller adds pid and ram_path.

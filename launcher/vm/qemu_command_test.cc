@@ -20,8 +20,8 @@ QemuOptions options() {
   o.kernel = "/k/vmlinuz";
   o.initrd = "/r/initrd";
   o.ram_fd = 5;
-  o.console_socket = "/r/console";
-  o.channel_socket = "/r/channel";
+  o.console_fd = 10;
+  o.channel_fd = 11;
   o.qmp_socket = "/r/qmp";
   return o;
 }
@@ -40,8 +40,8 @@ TEST(QemuCommand, TcgIsAlwaysSingleThreaded) {
 
 TEST(QemuCommand, CarriesConsoleChannelAndControl) {
   auto argv = build_qemu_command(options()).value();
-  EXPECT_THAT(argv, Contains("socket,id=console,path=/r/console"));
-  EXPECT_THAT(argv, Contains("socket,id=channel,path=/r/channel"));
+  EXPECT_THAT(argv, Contains("socket,id=console,fd=10"));
+  EXPECT_THAT(argv, Contains("socket,id=channel,fd=11"));
   EXPECT_THAT(argv, Contains("virtserialport,chardev=channel,name=ktstr.channel"));
   EXPECT_EQ(after(argv, "-qmp"), "unix:/r/qmp,server=on,wait=off");
   EXPECT_THAT(argv, Contains("-no-reboot"));
@@ -66,10 +66,9 @@ TEST(QemuCommand, RefusesWhatQemuWouldMisread) {
     auto argv = build_qemu_command(o);
     return argv.ok() ? std::string("accepted") : argv.error().message();
   };
-  EXPECT_THAT(message([](auto* o) { o->console_socket = "/" + std::string(107, 'x'); }),
-              HasSubstr("over 107"));
-  EXPECT_EQ(message([](auto* o) { o->console_socket = "/" + std::string(106, 'x'); }), "accepted");
-  EXPECT_THAT(message([](auto* o) { o->channel_socket = "/a,b"; }), HasSubstr("comma"));
+  EXPECT_THAT(message([](auto* o) { o->qmp_socket = "/" + std::string(107, 'x'); }), HasSubstr("over 107"));
+  EXPECT_EQ(message([](auto* o) { o->qmp_socket = "/" + std::string(106, 'x'); }), "accepted");
+  EXPECT_THAT(message([](auto* o) { o->qmp_socket = "/a,b"; }), HasSubstr("comma"));
   EXPECT_THAT(message([](auto* o) { o->accelerator = "hax"; }), HasSubstr("hax"));
   EXPECT_THAT(message([](auto* o) { o->kernel = ""; }), HasSubstr("no kernel"));
   EXPECT_THAT(message([](auto* o) { o->topology.cores = 0; }), HasSubstr("topology"));

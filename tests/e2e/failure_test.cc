@@ -46,8 +46,10 @@ TEST(Failure, ASchedulerThatNeverAttachesIsSaidSo) {
 TEST(Failure, ABootThatHangsNamesTheLastStage) {
   Scratch scratch;
   std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_good", .duration_s = 600}));
-  Running run(scratch, launch_argv({"run", spec, "--boot-timeout", "15", "--out", scratch.path() + "/out"}),
-              {"XDG_RUNTIME_DIR=" + scratch.path()});
+  Running run(
+      scratch,
+      launch_argv({"run", spec, "--boot-timeout", "15", "--no-template", "--out", scratch.path() + "/out"}),
+      {"XDG_RUNTIME_DIR=" + scratch.path()});
   // Stop QEMU's process as soon as there is one: from the launcher's side, a guest that hangs while it boots.
   std::vector<std::string> qemu;
   ASSERT_TRUE(wait_until(
