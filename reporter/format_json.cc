@@ -16,6 +16,9 @@ namespace {
 
 using json = Json;
 
+// Grows when a reader of the older form would misread.
+constexpr int kJsonVersion = 1;
+
 json texts(const std::vector<std::string>& lines) {
   json out = json::array();
   for (const std::string& line : lines) out.push_back(printable(line));
@@ -152,13 +155,16 @@ json repro_json(const ReproFinishedT& repro) {
 
 }  // namespace
 
-std::string render_json(const JudgedRun& run) {
+std::string json_fields(const JudgedRun& run) {
   const Judgement& j = run.report->judgement;
   const RunModel& model = *run.model;
-  json out = {{"test", test_name(run)},         {"outcome", outcome_name(j.outcome)},
-              {"exit_code", exit_code(j.code)}, {"summary", printable(j.summary)},
-              {"reason", printable(j.reason)},  {"signature", printable(j.signature)},
-              {"detail", texts(j.detail)},      {"notes", texts(j.notes)}};
+  json out = {{"outcome", outcome_name(j.outcome)},
+              {"exit_code", exit_code(j.code)},
+              {"summary", printable(j.summary)},
+              {"reason", printable(j.reason)},
+              {"signature", printable(j.signature)},
+              {"detail", texts(j.detail)},
+              {"notes", texts(j.notes)}};
   if (model.started()) {
     const VmRecord& vm = model.primary();
     const RunStartedT& r = model.run();
@@ -186,7 +192,38 @@ std::string render_json(const JudgedRun& run) {
                                         {"from_scheduler_start", message.from_scheduler_start}});
     if (model.repro_finished()) out["repro"] = repro_json(*model.repro_finished());
   }
-  return json_text(out) + "\n";
+  const std::string text = json_text(out);
+  return text.substr(1, text.size() - 2);
+}
+
+std::string render_json(const JudgedTest& test) {
+  const RunFacts& last = test.last();
+  OrderedJson head = {{"version", kJsonVersion}, {"test", last.name}, {"status", status_name(test.status())}};
+  if (last.rounds > 1) {
+    head["round"] = last.round;
+    head["rounds"] = last.rounds;
+  }
+  if (test.tries.size() > 1) {
+    head["tries"] = OrderedJson::array();
+    for (const RunFacts& one : test.tries)
+      head["tries"].push_back({{"try", one.try_number},
+                               {"outcome", outcome_name(one.outcome)},
+                               {"exit_code", exit_code(one.code)},
+                               {"summary", one.summary},
+                               {"signature", one.signature},
+                               {"run_id", one.run_id}});
+  }
+  if (test.tries.empty()) {
+    head.update({{"outcome", outcome_name(Outcome::Inconclusive)},
+                 {"exit_code", exit_code(test.code())},
+                 {"summary", "not run"},
+                 {"spec", {{"file", last.file}, {"line", last.line}}},
+                 {"kernel", last.kernel}});
+    return json_text(head) + "\n";
+  }
+  std::string text = json_text(head);
+  text.back() = ',';
+  return text + last.json + "}\n";
 }
 
 }  // namespace ktstr

@@ -7,6 +7,7 @@
 #include "reporter/format.h"
 #include "reporter/sections.h"
 #include "schemas/run_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {
@@ -36,10 +37,11 @@ void folded(std::string_view title, std::string_view body, std::string& out) {
 
 }  // namespace
 
-std::string render_markdown(const JudgedRun& run) {
+std::string markdown_section(const JudgedRun& run) {
   const Judgement& j = run.report->judgement;
   const RunModel& model = *run.model;
-  std::string out = fmt::format("### {}: {}\n\n", outcome_name(j.outcome), code(test_name(run)));
+  std::string out = fmt::format("### {}: {}\n\n", outcome_name(j.outcome),
+                                code(model.started() ? printable(model.spec().name) : "unknown"));
   if (j.outcome == Outcome::Pass)
     return out + code(run.report->text.substr(0, run.report->text.find('\n'))) + "\n\n";
   out += fmt::format("**BUG SUMMARY:** {}\n\n", code(printable(j.summary)));
@@ -67,6 +69,41 @@ std::string render_markdown(const JudgedRun& run) {
     folded(title, line == section.npos ? "" : section.substr(line + 1), out);
     at = end;
   }
+  return out;
+}
+
+std::string render_markdown(std::span<const JudgedTest> tests, size_t limit) {
+  std::string out;
+  if (tests.size() != 1) {
+    out = fmt::format("## ktstr: {}\n\n", count_words(tests));
+    if (!tests.empty()) out += "| status | test | kernel | time | |\n|---|---|---|---|---|\n";
+    size_t rows = 0;
+    for (const JudgedTest& test : tests) {
+      if (out.size() > limit / 2) break;
+      ++rows;
+      uint64_t ns = 0;
+      for (const RunFacts& one : test.tries) ns += one.duration_ns;
+      out += fmt::format("| {} | {} | {} | {:.1f} s | {} |\n", status_name(test.status()),
+                         cell(test.shown_name()), cell(test.last().kernel), static_cast<double>(ns) / 1e9,
+                         test.status() == TestStatus::kPass || test.last().summary.empty()
+                             ? ""
+                             : code(cell(test.last().summary)));
+    }
+    out += '\n';
+    if (rows < tests.size()) out += fmt::format("{} more tests are not shown.\n\n", tests.size() - rows);
+  }
+  size_t left_out = 0;
+  for (const JudgedTest& test : tests) {
+    for (const RunFacts& one : test.tries) {
+      if (tests.size() != 1 && one.outcome == Outcome::Pass) continue;
+      if (tests.size() != 1 && one.outcome == Outcome::Skip) continue;
+      if (out.size() + one.markdown.size() > limit)
+        ++left_out;
+      else
+        out += one.markdown;
+    }
+  }
+  if (left_out > 0) out += fmt::format("{} reports found no room here; the logs hold them.\n", left_out);
   return out;
 }
 

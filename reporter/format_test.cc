@@ -30,12 +30,12 @@ class Formats : public ::testing::Test {
       for (const EventBuffer& event : run->events()) model->fold(event);
       model->finish();
       reports_.push_back(std::make_unique<Report>(make_report(*model)));
-      runs_.push_back({model.get(), reports_.back().get()});
+      runs_.push_back({.tries = {facts_of({model.get(), reports_.back().get()})}, .planned = {}});
     }
   }
   std::vector<std::unique_ptr<RunModel>> models_;
   std::vector<std::unique_ptr<Report>> reports_;
-  std::vector<JudgedRun> runs_;
+  std::vector<JudgedTest> runs_;
 };
 
 TEST_F(Formats, JsonIsOneObjectALine) {

@@ -71,9 +71,9 @@ TEST(HostileEvents, AnyVerifiedEventIsSurvived) {
     EXPECT_TRUE(std::none_of(report.text.begin(), report.text.end(), [](char c) {
       return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
     }));
-    JudgedRun run{&model, &report};
+    JudgedTest test{.tries = {facts_of({&model, &report})}, .planned = {}};
     for (Format format : {Format::kJson, Format::kJunit, Format::kMarkdown, Format::kGithub, Format::kKtap})
-      EXPECT_FALSE(render(format, {&run, 1}).empty());
+      EXPECT_FALSE(render(format, {&test, 1}).empty());
   }
   EXPECT_GT(changed, events.size() * 30);
 }

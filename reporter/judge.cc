@@ -126,6 +126,9 @@ std::string doubt(const RunModel& model) {
   if (!vm.boot.exited) return "the VM's end was not recorded";
   if (const std::string who = lost_evidence(vm); !who.empty())
     return "the collector was lost, so crashes may have gone unseen (" + who + ")";
+  // "--timeout: …": the launcher ended a VM that had done no wrong.
+  if (vm.boot.exited->end == VmEnd::Interrupted && !vm.boot.exited->stderr_tail.empty())
+    return vm.boot.exited->stderr_tail.back();
   if (!vm.boot.finished)
     return fmt::format("the guest did not report its end (last stage: {})", stage_name(vm.boot.stage));
   if (model.spec().scheduler && !vm.scheduler.attached) return "the scheduler was never seen attached";
@@ -220,10 +223,23 @@ void judge_expected(const RunModel& model, Judgement& j) {
   j.reason.clear();
 }
 
+// A test that cannot run here, as the launcher or its own body says.
+void skip(const RunModel& model, const std::string& why, Judgement& j) {
+  const bool allowed = model.switch_value("KTSTR_NO_SKIPS") != "1";
+  set(j, allowed ? ExitCode::kPass : ExitCode::kTestFailed);
+  if (allowed) j.outcome = Outcome::Skip;
+  j.summary = (allowed ? "" : "skipped, which --no-skips fails: ") + why;
+  j.reason = allowed ? why : "skipped";
+}
+
 }  // namespace
 
 Judgement judge(const RunModel& model) {
   Judgement j;
+  if (model.started() && model.skipped()) {
+    skip(model, *model.skipped(), j);
+    return j;
+  }
   j.notes = what_is_missing(model);
   if (!model.started()) {
     j.summary = "the log holds no run";
@@ -273,11 +289,7 @@ Judgement judge(const RunModel& model) {
     return j;
   }
   if (j.kind == FailureKind::kNone && checks.skipped && checks.violated.empty() && !model.interrupted()) {
-    const bool allowed = model.switch_value("KTSTR_NO_SKIPS") != "1";
-    set(j, allowed ? ExitCode::kPass : ExitCode::kTestFailed);
-    if (allowed) j.outcome = Outcome::Skip;
-    j.summary = (allowed ? "" : "skipped, which --no-skips fails: ") + *checks.skipped;
-    j.reason = allowed ? *checks.skipped : "skipped";
+    skip(model, *checks.skipped, j);
     return j;
   }
   if (j.kind == FailureKind::kNone && !model.interrupted()) {

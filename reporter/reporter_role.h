@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reporter/format.h"
+#include "reporter/run_set.h"
 #include "runtime/process.h"
 
 namespace ktstr {
@@ -21,8 +22,28 @@ class ReporterRole : public Role {
   void on_event(const EventBuffer& event, Context& context) override;
 
  private:
-  std::vector<std::string> logs_;  // standalone
+  Status read_lists();
+  // False: one of them could not be written.
+  bool write_documents(const RunSet& set);
+
+  // Standalone.
+  std::vector<std::string> logs_, plans_;
+  std::string log_list_;
   std::string format_ = "text";
+  struct Document {
+    const char* flag;
+    Format format;
+    const char* help;
+    std::string path;
+  };
+  std::vector<Document> documents_ = {
+      {"--junit", Format::kJunit, "with LOG: JUnit XML into this file (-: stdout)", ""},
+      {"--json", Format::kJson, "with LOG: a line a test into this file", ""},
+      {"--ktap", Format::kKtap, "with LOG: kernel TAP into this file", ""},
+      {"--markdown", Format::kMarkdown, "with LOG: Markdown into this file", ""},
+      {"--github", Format::kGithub, "with LOG: GitHub's annotations into this file", ""}};
+  std::string append_markdown_;
+  uint64_t merge_ = 0;
   uint64_t until_ = UINT64_MAX;
   std::string report_file_;  // also write the report there
   RunModel model_;

@@ -82,6 +82,9 @@ bool RunModel::fold(const EventBuffer& event) {
     case Payload::RunInterrupted:
       if (!interrupted_) interrupted_ = event.as<RunInterrupted>()->signal();
       break;
+    case Payload::TestSkipped:
+      skipped_ = event.as<TestSkipped>()->reason()->str();
+      break;
     case Payload::FactsCompleted:
       complete_ = true;
       completion_note_ = str(event.as<FactsCompleted>()->note());

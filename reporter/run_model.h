@@ -43,6 +43,7 @@ class RunModel {
   bool complete() const { return complete_; }
   const std::string& completion_note() const { return completion_note_; }
   std::optional<int> interrupted() const { return interrupted_; }
+  const std::optional<std::string>& skipped() const { return skipped_; }  // it was not run on this host: why
   const VmRecord& primary() const { return *primary_; }
   const VmRecord* repro() const { return repro_.get(); }  // the last try's VM; null: none was started
   const std::vector<HelperExitedT>& lost_helpers() const { return lost_helpers_; }
@@ -69,6 +70,7 @@ class RunModel {
   bool complete_ = false, stopped_here_ = false;
   std::string completion_note_;
   std::optional<int> interrupted_;
+  std::optional<std::string> skipped_;
   std::vector<HelperExitedT> lost_helpers_;
   ClientNotes clients_;
   bool repro_requested_ = false;

@@ -27,9 +27,9 @@ std::string cpus_words(const std::vector<unsigned>& cpus) {
   return fmt::format("{} {}", cpus.size() == 1 ? "CPU" : "CPUs", cpu_list(cpus));
 }
 
-class Explanation {
+class WaitExplanation {
  public:
-  Explanation(const VmRecord& vm, int pid)
+  WaitExplanation(const VmRecord& vm, int pid)
       : vm_(vm),
         pid_(pid),
         wait_(vm.monitor.waits.find(pid)),
@@ -256,6 +256,6 @@ class Explanation {
 
 }  // namespace
 
-WaitCause explain_wait(const VmRecord& vm, int pid) { return Explanation(vm, pid).run(); }
+WaitCause explain_wait(const VmRecord& vm, int pid) { return WaitExplanation(vm, pid).run(); }
 
 }  // namespace ktstr

@@ -87,29 +87,6 @@ Status drain(Client& client) {
   }
 }
 
-int runs_command(bool json) {
-  auto runs = find_live_runs(folder_options());
-  if (json) {
-    auto list = nlohmann::json::array();
-    for (const auto& r : runs)
-      list.push_back({{"run_id", r.run_id},
-                      {"pid", r.pid},
-                      {"log", r.log},
-                      {"bus", r.bus_folder},
-                      {"start_ns", r.start_ns},
-                      {"replay", r.replay},
-                      {"listen", r.listen}});
-    std::printf("%s\n", json_text(list, 2).c_str());
-    return 0;
-  }
-  if (runs.empty()) std::fprintf(stderr, "no run is live\n");
-  for (const auto& r : runs)
-    std::printf("%-40s pid %-8d bus %s  log %s%s%s%s\n", r.run_id.c_str(), r.pid, r.bus_folder.c_str(),
-                r.log.c_str(), r.replay ? "  replay" : "", r.listen.empty() ? "" : "  listens at ",
-                r.listen.c_str());
-  return 0;
-}
-
 namespace {
 
 Result<RunInfo> find_target(const AttachCommandOptions& options) {

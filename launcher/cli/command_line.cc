@@ -9,6 +9,8 @@
 #include "base/result.h"
 #include "base/standard_fds.h"
 #include "base/text.h"
+#include "base/wording.h"
+#include "launcher/cli/command_tables.h"
 #include "launcher/cli/explain_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
@@ -61,6 +63,48 @@ void add_axes(CLI::App& command, std::vector<std::string>& kernels, std::vector<
       "threads per core)");
 }
 
+void add_document_options(CLI::App& command, DocumentOptions& documents) {
+  command.add_option("--junit", documents.junit, "write JUnit XML of all tests to this file (-: stdout)");
+  command.add_option("--json", documents.json, "write JSON to this file, a line a test (docs/formats.md)");
+  command.add_option("--ktap", documents.ktap, "write kernel TAP to this file");
+  command.add_option("--markdown", documents.markdown, "write Markdown to this file");
+}
+
+void add_runner_options(CLI::App& command, RunCommandOptions& options) {
+  command
+      .add_option("-j,--jobs", options.jobs,
+                  "number of tests to run at the same time, or auto: by CPUs, accelerator and memory")
+      ->capture_default_str();
+  auto* retries =
+      command
+          .add_option("--retries", options.retries,
+                      "try a test that failed, or had no verdict, up to N more times; one that then "
+                      "passes is flaky, and passes")
+          ->check(CLI::Range(0u, 99u));
+  auto* repeat =
+      command.add_option("--repeat", options.repeat, "run each test N times and print how often it fails")
+          ->check(CLI::Range(1u, 100'000u))
+          ->excludes(retries);
+  command
+      .add_flag("--until-fail", options.until_fail, "with --repeat: run a test no more once it has failed")
+      ->needs(repeat);
+  command.add_flag("--fail-fast", options.fail_fast, "start no further test once one did not pass");
+  command.add_flag("--failed", options.failed,
+                   "only the tests that did not pass in the last runs in this folder");
+  command
+      .add_option("--timeout", options.timeout_s, "seconds that one test may take, its repro VMs included")
+      ->check(CLI::Range(1.0, 1e6));
+  command
+      .add_option("--slow-timeout", options.slow_s,
+                  "mark a test as slow when it takes so many seconds beyond its own duration")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command.add_option("--shuffle", options.shuffle, "run the tests in the order that this seed gives");
+  command.add_option("--partition", options.partition,
+                     "run one part of the tests: count:K/N (every Nth), hash:K/N (by name)");
+  add_document_options(command, options.documents);
+}
+
 Runner add_run(CLI::App& command, const Argv& argv) {
   auto options = std::make_shared<RunCommandOptions>();
   options->command = argv;
@@ -99,6 +143,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       ->check(CLI::Range(1.0, 86400.0));
   command.add_flag("--no-template", options->no_template,
                    "boot every VM instead of restoring it from a template");
+  add_runner_options(command, *options);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
   return [options] {
     if (auto s = expand_ranges(options->kernels); !s)
@@ -196,9 +241,11 @@ Runner add_show(CLI::App& command, const Argv&) {
 
 Runner add_replay(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ReplayCommandOptions>();
-  command.add_option("LOG", options->log, "events.ktlog")->required();
-  command.add_option("--format", options->format, "text, json, junit, md, github or ktap")
-      ->capture_default_str();
+  command.add_option("LOG", options->logs, "events.ktlog, or folders of runs")->required();
+  add_document_options(command, options->documents);
+  command.add_option(
+      "--format", options->format,
+      "what to print: text (the default without a document), summary, json, junit, md, github, ktap, none");
   command.add_option("--until", options->until, "use only the events up to this number");
   command.add_flag("--bus", options->bus,
                    "publish the events on a bus, for collectors and tools (`runs` lists it)");
@@ -212,6 +259,13 @@ Runner add_replay(CLI::App& command, const Argv&) {
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   return [options] { return replay_command(*options); };
+}
+
+Runner add_merge(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<MergeCommandOptions>();
+  command.add_option("DIR", options->paths, "folders of runs (run --out DIR), or logs")->required();
+  add_document_options(command, options->documents);
+  return [options] { return merge_command(*options); };
 }
 
 Runner add_explain(CLI::App& command, const Argv&) {
@@ -244,7 +298,14 @@ Runner add_pin(CLI::App& command, const Argv&) {
 Runner add_runs(CLI::App& command, const Argv&) {
   auto json = std::make_shared<bool>(false);
   command.add_flag("--json", *json, "as JSON");
-  return [json] { return runs_command(*json); };
+  auto clean = std::make_shared<RunsCleanOptions>();
+  CLI::App* clean_cmd = command.add_subcommand("clean", "remove kept runs");
+  clean_cmd->add_option("--keep", clean->keep, "keep the newest N runs");
+  clean_cmd->add_option("--older", clean->older, "remove only runs that are older: 7d, 12h, 30m");
+  clean_cmd->add_flag("--dry-run", clean->dry_run, "say what would be removed");
+  return [json, clean, clean_cmd] {
+    return clean_cmd->parsed() ? runs_clean_command(*clean) : runs_command(*json);
+  };
 }
 
 Runner add_attach(CLI::App& command, const Argv&) {
@@ -262,6 +323,28 @@ Runner add_attach(CLI::App& command, const Argv&) {
   return [options] { return attach_command(*options); };
 }
 
+Runner add_completions(CLI::App& command, const Argv&) {
+  auto shell = std::make_shared<std::string>();
+  command.add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  return [&command, shell] {
+    std::fputs(completions(*command.get_parent(), *shell).c_str(), stdout);
+    return 0;
+  };
+}
+
+Runner add_man(CLI::App& command, const Argv&) {
+  return [&command] {
+    std::fputs(man_page(*command.get_parent()).c_str(), stdout);
+    return 0;
+  };
+}
+
+Runner add_doctor(CLI::App&, const Argv&) {
+  return [] { return doctor_command(); };
+}
+
 // Every verb: its name, its line in --help, and what adds its options.
 constexpr Verb kVerbs[] = {
     {"run", "run the tests of spec files", add_run},
@@ -277,8 +360,12 @@ constexpr Verb kVerbs[] = {
     {"explain", "say why a scheduler or kernel crashed, from any log or paste", add_explain},
     {"triage", "group the crashes of any number of logs and texts by signature", add_triage},
     {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
-    {"runs", "list live runs", add_runs},
+    {"merge", "print one summary, exit code and documents of several runs, from their logs", add_merge},
+    {"runs", "list live runs and what is kept; runs clean removes kept ones", add_runs},
     {"attach", "add a command's output to a live run", add_attach},
+    {"doctor", "check this host, and print the command that mends each trouble", add_doctor},
+    {"completions", "print a shell's completions: source <(ktstr-launch completions bash)", add_completions},
+    {"man", "print the manual page: ktstr-launch man | man -l -", add_man},
 };
 
 }  // namespace
@@ -319,6 +406,44 @@ FolderOptions folder_options() {
 
 namespace {
 
+// Of this verb and the words that chose it.
+CLI::App* parsed_command(CLI::App& app) {
+  CLI::App* command = &app;
+  for (auto chosen = command->get_subcommands(); !chosen.empty(); chosen = command->get_subcommands())
+    command = chosen.front();
+  return command;
+}
+
+std::vector<std::string> option_names(CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+// A word that is no verb and no option: what was meant. nullopt: the error is another one.
+std::optional<int> unknown_word(CLI::App& app, const Argv& words) {
+  CLI::App* command = parsed_command(app);
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : command->get_subcommands([](const CLI::App*) { return true; }))
+    verbs.push_back(verb->get_name());
+  for (const std::string& word : command->remaining(false)) {
+    if (word == "--") continue;
+    const bool is_option = word.starts_with("-");
+    if (!is_option && verbs.empty()) continue;
+    const std::string name = word.substr(0, word.find('='));
+    const std::string where = command == &app ? "" : command->get_name() + ": ";
+    const std::string meant = closest(name, is_option ? option_names(*command) : verbs);
+    return report_error(
+        Error::invalid(where + "unknown " + (is_option ? "option " : "verb ") + name)
+            .with_hint(meant.empty()
+                           ? words[0] + " " + (command == &app ? "" : command->get_name() + " ") + "--help"
+                           : "did you mean " + meant + "?"),
+        kUsage);
+  }
+  return std::nullopt;
+}
+
 int run_verb(int argc, char** argv) {
   CLI::App app("ktstr: find out why a sched_ext scheduler failed", "ktstr-launch");
   app.set_version_flag("--version", std::string("ktstr ") + kVersion);
@@ -334,6 +459,8 @@ int run_verb(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() != 0)
+      if (auto code = unknown_word(app, words)) return *code;
     return app.exit(e) == 0 ? 0 : kUsage;
   }
   for (const auto& [command, run] : verbs)

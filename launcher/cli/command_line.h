@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,12 @@ Status expand_ranges(std::vector<std::string>& kernels);
 
 int template_list_command();
 int template_clean_command();
+// The documents that are made of a whole run: of all its tests, from their logs. Empty: none of that kind; "-": on stdout.
+struct DocumentOptions {
+  std::string junit, json, ktap, markdown;
+
+  bool any() const { return !junit.empty() || !json.empty() || !ktap.empty() || !markdown.empty(); }
+};
 
 struct RunCommandOptions {
   std::vector<std::string> specs;
@@ -44,6 +51,17 @@ struct RunCommandOptions {
   std::vector<NamedTopology> topologies;  // --topologies
   uint32_t repro_tries = 0;               // 0: as the spec says
   uint32_t repro_history = 0;             // 0: as the spec says
+  std::string jobs = "1";      // a number, or auto
+  uint32_t retries = 0;
+  uint32_t repeat = 1;
+  bool until_fail = false;
+  bool fail_fast = false;
+  bool failed = false;              // only what did not pass in the last runs here
+  double timeout_s = 0;             // of one try of one test; 0: none
+  double slow_s = 60;               // beyond its own duration a test is then marked as slow
+  std::optional<uint64_t> shuffle;  // seed
+  std::string partition;            // count:K/N, hash:K/N
+  DocumentOptions documents;
   bool quiet = false;
   bool no_template = false;          // every VM boots
   std::vector<std::string> command;  // our argv, for the record
@@ -104,16 +122,25 @@ struct ShowCommandOptions {
 int show_command(const ShowCommandOptions& options);
 
 struct ReplayCommandOptions {
-  std::string log;
-  std::string format = "text";
+  std::vector<std::string> logs;  // or folders of runs
+  DocumentOptions documents;
+  std::string format;  // empty: text, or nothing beside documents
   uint64_t until = 0;  // 0: the whole log
   bool bus = false;    // on a live bus, instead of a report
   std::string speed = "1";
   unsigned wait = 0;
   double linger_s = 5;
 };
-// Without `bus`: becomes ktstr-reporter; returns only when that cannot be started.
 int replay_command(const ReplayCommandOptions& options);
+
+// merge DIR…: one summary, exit code and documents of any number of runs, from their logs.
+struct MergeCommandOptions {
+  std::vector<std::string> paths;
+  DocumentOptions documents;
+};
+int merge_command(const MergeCommandOptions& options);
+
+int doctor_command();
 
 struct AttachCommandOptions {
   std::string run;   // run id, part of one, "latest"
@@ -125,6 +152,13 @@ struct AttachCommandOptions {
 };
 int attach_command(const AttachCommandOptions& options);
 int runs_command(bool json);
+
+struct RunsCleanOptions {
+  std::optional<uint64_t> keep;
+  std::string older;
+  bool dry_run = false;
+};
+int runs_clean_command(const RunsCleanOptions& options);
 
 // "error: MESSAGE" and its hint on stderr; returns `code`.
 int report_error(const class Error& error, int code);

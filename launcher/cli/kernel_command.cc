@@ -31,7 +31,7 @@ std::string damage_text(const CachedKernel& kernel) {
 int kernel_fetch_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
-  Progress progress(stderr, ::isatty(2), false);
+  LineProgress progress(stderr, ::isatty(2), false);
   FetchRequest request{.series = options.series,
                        .debuginfo = options.debuginfo,
                        .refresh = options.refresh,
@@ -57,7 +57,7 @@ int kernel_list_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
   if (options.available) {
-    Progress progress(stderr, ::isatty(2), false);
+    LineProgress progress(stderr, ::isatty(2), false);
     auto releases = list_available_kernels(*cache, real_fetch_host(),
                                            [&](const std::string& line) { progress.step(line); });
     progress.clear();

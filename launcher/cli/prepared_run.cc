@@ -64,6 +64,7 @@ PreparedRun::PreparedRun(const RunCommandOptions& options)
   env_.folders = folder_options();
   env_.folders.out = options.out;
   env_.folders.run_id = make_run_id(clock_.realtime_ns(), std::random_device{}());
+  env_.test_limit_ns = static_cast<uint64_t>(options.timeout_s * 1e9);
   env_.boot_limit_ns = static_cast<uint64_t>(options.boot_timeout_s * 1e9);
   env_.command = options.command;
   env_.progress = &progress_;
@@ -140,7 +141,7 @@ void PreparedRun::catch_signals() {
   env_.templates = &*templates_;
 }
 
-int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips) {
+int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, const RunEndOptions& options) {
   // Nothing is left to put in order: a signal ends the wait for a reader of these lines, as it does by default.
   sigset_t mask;
   sigemptyset(&mask);
@@ -150,7 +151,7 @@ int PreparedRun::end(const std::vector<EndedTest>& ended, ExitCode code, bool no
   const bool interrupted = code == ExitCode::kInterrupted || code == ExitCode::kTerminated;
   pollfd out{STDOUT_FILENO, POLLOUT, 0};
   if (interrupted && ::poll(&out, 1, kReaderLimitMs) == 0) return exit_code(code);
-  std::fputs(run_end_text(ended, no_skips).c_str(), stdout);
+  std::fputs(run_end_text(ended, options).c_str(), stdout);
   std::fflush(stdout);
   return exit_code(code);
 }

@@ -44,7 +44,7 @@ class PreparedRun {
   void catch_signals();
 
   // Prints the last lines of the run; returns the process's exit code.
-  static int end(const std::vector<EndedTest>& ended, ExitCode code, bool no_skips);
+  static int end(const std::vector<EndedTest>& ended, ExitCode code, const RunEndOptions& options);
 
  private:
   std::optional<Failure> find_machine(const std::string& cache_dir);
@@ -52,7 +52,7 @@ class PreparedRun {
 
   const RunCommandOptions& options_;
   SystemClock clock_;
-  Progress progress_;
+  LineProgress progress_;
   RunEnvironment env_;
   std::optional<VmTemplates> templates_;
   UniqueFd signals_;

@@ -1,4 +1,5 @@
-// ktstr-launch replay LOG: the report of a recorded run, by the reporter itself; or, with --bus, the run again on a live bus.
+// ktstr-launch replay LOG…|DIR: the reports of recorded runs, and documents of all of them, by the reporter itself; or, with
+// --bus, one run again on a live bus.
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "base/text.h"
 #include "launcher/cli/command_line.h"
+#include "launcher/cli/documents.h"
 #include "launcher/hub/replay_bus.h"
 #include "launcher/run/live_runs.h"
 #include "schemas/exit_code.h"
@@ -44,13 +46,13 @@ UniqueFd stop_signals() {
   return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-int replay_on_bus(const ReplayCommandOptions& options) {
+int replay_on_bus(const ReplayCommandOptions& options, const std::string& recorded) {
   auto speed = parse_speed(options.speed);
   if (!speed) return report_error(speed.error(), kUsage);
-  auto run_id = recorded_run_id(options.log);
+  auto run_id = recorded_run_id(recorded);
   if (!run_id) return report_error(run_id.error(), kUsage);
   std::error_code error;
-  std::string log = std::filesystem::absolute(options.log, error).string();
+  std::string log = std::filesystem::absolute(recorded, error).string();
   UniqueFd signals = stop_signals();
   auto folder = BusFolder::create(folder_options());
   if (!folder) return report_error(folder.error(), kInfra);
@@ -88,18 +90,18 @@ int replay_on_bus(const ReplayCommandOptions& options) {
 }  // namespace
 
 int replay_command(const ReplayCommandOptions& options) {
-  if (options.bus) return replay_on_bus(options);
-  std::vector<std::string> args = {program_folder() + "/ktstr-reporter", options.log, "--format",
-                                   options.format};
-  if (options.until != 0) {
-    args.push_back("--until");
-    args.push_back(std::to_string(options.until));
+  if (options.bus) {
+    if (options.logs.size() == 1) return replay_on_bus(options, options.logs.front());
+    return report_error(Error::invalid("replay --bus takes one log"), kUsage);
   }
-  std::vector<char*> argv;
-  for (auto& arg : args) argv.push_back(arg.data());
-  argv.push_back(nullptr);
-  ::execv(argv[0], argv.data());
-  return report_error(Error::from_errno("start " + args[0]), kInfra);
+  auto files = recorded_files(options.logs);
+  if (!files) return report_error(files.error(), kUsage);
+  auto code = run_reporter(
+      {.files = std::move(*files),
+       .documents = options.documents,
+       .format = options.format.empty() ? (options.documents.any() ? "none" : "text") : options.format,
+       .until = options.until});
+  return code ? *code : report_error(code.error(), kInfra);
 }
 
 }  // namespace ktstr

@@ -70,8 +70,10 @@ int repro_command(const ReproCommandOptions& options) {
   if (!result) return report_error(result.error(), kInfra);
   ExitCode code = result->code;
   std::vector<EndedTest> ended;
-  ended.push_back({.name = recorded->started.spec->name, .result = std::move(*result), .skip = {}});
-  return PreparedRun::end(ended, code, false);
+  EndedTest test{.name = recorded->started.spec->name};
+  test.tries.push_back({.result = std::move(*result)});
+  ended.push_back(std::move(test));
+  return PreparedRun::end(ended, code, {});
 }
 
 }  // namespace ktstr

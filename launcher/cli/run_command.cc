@@ -1,4 +1,4 @@
-// ktstr-launch run: everything is checked before anything boots, then one test after the other.
+// ktstr-launch run: everything is checked before anything boots; then the runner takes the tests (launcher/runner).
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
@@ -10,10 +10,13 @@
 #include <filesystem>
 #include <map>
 #include <random>
+#include <set>
 
 #include "base/text.h"
+#include "base/wording.h"
 #include "bpf/kernel_image.h"
 #include "launcher/cli/builds.h"
+#include "launcher/cli/documents.h"
 #include "launcher/cli/prepared_run.h"
 #include "launcher/cli/run_end.h"
 #include "launcher/cli/run_plan.h"
@@ -21,6 +24,10 @@
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/run_session.h"
+#include "launcher/runner/jobs.h"
+#include "launcher/runner/last_run.h"
+#include "launcher/runner/runner.h"
+#include "launcher/runner/selection.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/host_speed.h"
 #include "schemas/exit_code.h"
@@ -130,11 +137,141 @@ Result<std::optional<BusListen>> listen_address(const RunCommandOptions& options
   return std::optional<BusListen>(BusListen{*address, *keys});
 }
 
+// What the options ask for beside the tests themselves; parsed before anything is built.
+struct RunWishes {
+  uint32_t jobs = 1;  // 0: auto
+  Partition partition;
+};
+
+Result<RunWishes> parse_wishes(const RunCommandOptions& options) {
+  RunWishes wishes;
+  auto jobs = parse_jobs(options.jobs);
+  if (!jobs) return std::move(jobs).error();
+  wishes.jobs = *jobs;
+  if (wishes.jobs != 1 && !options.listen.empty())
+    return Error::invalid("--listen takes one test at a time: its ports can be used once")
+        .with_hint("--jobs 1");
+  if (!options.partition.empty()) {
+    auto partition = parse_partition(options.partition);
+    if (!partition) return std::move(partition).error();
+    wishes.partition = *partition;
+  }
+  return wishes;
+}
+
+TestKey key_of(const TestSpecT& spec) {
+  std::error_code error;
+  const auto path = std::filesystem::absolute(spec.file, error);
+  return {error ? spec.file : path.lexically_normal().string(), spec.name};
+}
+
+std::vector<size_t> select_tests(const TestPlan& plan, const RunCommandOptions& options,
+                                 const Partition& partition, const LastRun& last) {
+  std::vector<size_t> order;
+  std::vector<std::string> names;
+  const std::set<TestKey> failed = options.failed ? last.failed() : std::set<TestKey>();
+  for (size_t i = 0; i < plan.tests.size(); ++i) {
+    const TestSpecT& spec = plan.tests[i].test.spec;
+    if (options.failed && !failed.contains(key_of(spec))) continue;
+    order.push_back(i);
+    names.push_back(spec.name);
+  }
+  std::vector<size_t> out;
+  for (size_t place : select_partition(names, partition)) out.push_back(order[place]);
+  if (options.shuffle) shuffle(out, *options.shuffle);
+  return out;
+}
+
+void remember(const LastRun& last, const TestPlan& plan, const std::vector<size_t>& order,
+              const std::vector<EndedTest>& ended, Progress& progress) {
+  std::map<std::string, bool> passed;  // by name; a test that ran in no round is absent
+  for (const EndedTest& test : ended) {
+    if (!test.skip.empty()) continue;
+    auto [at, is_new] = passed.try_emplace(test.name, true);
+    at->second = at->second && test.code(false) == ExitCode::kPass;
+  }
+  RunVerdicts verdicts;
+  for (size_t i : order) {
+    const PlannedTest& test = plan.tests[i];
+    if (!test.skip.empty()) continue;
+    const auto at = passed.find(test.test.spec.name);
+    (at != passed.end() && at->second ? verdicts.passed : verdicts.not_passed).insert(key_of(test.test.spec));
+  }
+  if (auto s = last.update(verdicts); !s)
+    progress.say("--failed will not know of this run: " + s.error().message());
+}
+
+uint32_t jobs_of(uint32_t asked, const TestPlan& plan, const std::vector<size_t>& order, size_t rounds,
+                 const RunEnvironment& env, Progress& progress) {
+  JobsRequest request{
+      .emulated = env.accelerator.name == "tcg", .most_memory_mb = 0, .runs = 0, .room = host_room()};
+  for (size_t i : order) {
+    const PlannedTest& test = plan.tests[i];
+    if (!test.skip.empty()) continue;
+    request.runs += rounds;
+    const TopologyT& t = *test.test.spec.topology;
+    request.most_vcpus = std::max(request.most_vcpus, t.llcs * t.cores * t.threads);
+    request.most_memory_mb = std::max<uint64_t>(request.most_memory_mb, test.test.spec.memory_mb);
+  }
+  const JobsChoice choice = choose_jobs(request);
+  if (asked == 0) {
+    progress.say("jobs: " + std::to_string(choice.jobs) + " (auto: " + choice.why + ")");
+    return choice.jobs;
+  }
+  if (asked > choice.jobs && asked <= request.runs)
+    progress.say("jobs: " + std::to_string(asked) + ", as asked for; this host has room for " +
+                 std::to_string(choice.jobs) + " (" + choice.why + "): deadlines are longer");
+  return static_cast<uint32_t>(std::min<size_t>(asked, std::max<size_t>(request.runs, 1)));
+}
+
+void say_kernels(const TestPlan& plan, Progress& progress) {
+  for (const KernelInfoT& kernel : plan.kernels) {
+    progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
+    if (kernel_config_of(kernel.path, kernel.release).empty())
+      progress.say("warning: the configuration of kernel " + kernel.release +
+                   " is not known: schedulers that read it (extern … __kconfig) do not load on it");
+    if (!kernel.damaged_kfuncs.empty())
+      progress.say("warning: the BTF of kernel " + kernel.release + " describes " +
+                   kfuncs_text(kernel.damaged_kfuncs) +
+                   " wrongly: schedulers that call one of these do not load on it");
+  }
+}
+
+bool on_github() { return env_value("GITHUB_ACTIONS") == "true"; }
+
+// Documents of the whole run. Their failure spoils a run that passed.
+ExitCode write_documents(const RunCommandOptions& options, RecordedFiles files, ExitCode code) {
+  const bool github = on_github();
+  if (!options.documents.any() && !github) return code;
+  auto made = run_reporter({.files = std::move(files),
+                            .documents = options.documents,
+                            .annotate = github,
+                            .append_markdown = github ? env_value("GITHUB_STEP_SUMMARY") : ""});
+  if (!made) report_error(made.error(), kInfra);
+  const bool failed = !made || *made == kUsage || *made == kInfra;
+  return failed && code == ExitCode::kPass ? ExitCode::kInfrastructure : code;
+}
+
+// What a filter that selects nothing may have meant.
+std::string nearest_test(const std::vector<std::string>& filters, const std::vector<std::string>& names) {
+  for (const std::string& filter : filters) {
+    const size_t open = filter.find("test("), close = filter.find(')', open == filter.npos ? 0 : open);
+    if (open == filter.npos || close == filter.npos) continue;
+    std::string word = filter.substr(open + 5, close - open - 5);
+    if (word.starts_with("=")) word.erase(0, 1);
+    if (const std::string meant = closest(word, names); !meant.empty())
+      return "did you mean test(=" + meant + ")?";
+  }
+  return names.empty() ? "" : "ktstr-launch list names the tests";
+}
+
 }  // namespace
 
 int run_command(const RunCommandOptions& options) {
   Result<Filter> filter = Error::not_found("no filter");
   if (!options.filters.empty()) filter = Filter::parse_any(options.filters);
+  auto wishes = parse_wishes(options);
+  if (!wishes) return report_error(wishes.error(), kUsage);
   auto cache_dir = kernel_cache_dir();
   if (!cache_dir) return report_error(cache_dir.error(), kUsage);
   Planner planner(options, filter ? &*filter : nullptr, *cache_dir);
@@ -146,6 +283,8 @@ int run_command(const RunCommandOptions& options) {
   auto tests = load_tests(options);
   if (!tests) return report_error(tests.error(), kUsage);
   if (!filter && !options.filters.empty()) return report_error(filter.error(), exit_code(ExitCode::kFilter));
+  std::vector<std::string> names;
+  for (const LoadedTest& test : *tests) names.push_back(test.spec.name);
 
   auto listen = listen_address(options);
   if (!listen) return report_error(listen.error(), kUsage);
@@ -156,53 +295,56 @@ int run_command(const RunCommandOptions& options) {
   env.listen = *listen;
   env.embed = options.embed;
   env.rerun_options = rerun_options(options);
+  env.partition = options.partition;
   if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");
   auto plan = planner.plan(std::move(*tests));
   if (!plan) return report_error(plan.error(), kUsage);
   if (plan->tests.empty())
-    return report_error(Error::not_found("no test is selected"), exit_code(ExitCode::kNoTests));
-  env.kernel = plan->kernels[plan->tests.front().kernel];
+    return report_error(
+        Error::not_found("no test is selected").with_hint(nearest_test(options.filters, names)),
+        exit_code(ExitCode::kNoTests));
+  std::error_code no_folder;
+  const LastRun last(folder_options(), std::filesystem::current_path(no_folder).string());
+  const std::vector<size_t> order = select_tests(*plan, options, wishes->partition, last);
+  if (order.empty() && options.failed)
+    return report_error(
+        Error::not_found("no test is selected: of these, none failed in the last runs in this folder"),
+        exit_code(ExitCode::kNoTests));
+  env.kernel = plan->kernels[plan->tests[order.empty() ? 0 : order.front()].kernel];
   if (auto failure = prepared.prepare(*cache_dir)) return report_error(failure->error, failure->code);
-  for (const KernelInfoT& kernel : plan->kernels) {
-    progress.say("kernel " + kernel.release + " (" + kernel.origin + ")");
-    if (kernel_config_of(kernel.path, kernel.release).empty())
-      progress.say("warning: the configuration of kernel " + kernel.release +
-                   " is not known: schedulers that read it (extern … __kconfig) do not load on it");
-    if (!kernel.damaged_kfuncs.empty())
-      progress.say("warning: the BTF of kernel " + kernel.release + " describes " +
-                   kfuncs_text(kernel.damaged_kfuncs) +
-                   " wrongly: schedulers that call one of these do not load on it");
-  }
+  auto plan_file = write_plan(env, *plan, order);
+  if (!plan_file) return report_error(plan_file.error(), kInfra);
+  say_kernels(*plan, progress);
   progress.say(env.accelerator.name + ": " + env.accelerator.reason);
+  if (options.shuffle) progress.say("the order of the tests: --shuffle " + std::to_string(*options.shuffle));
+  if (!options.partition.empty())
+    progress.say("partition " + options.partition + ": " + std::to_string(order.size()) + " of " +
+                 std::to_string(plan->tests.size()) + " tests");
+  env.jobs = jobs_of(wishes->jobs, *plan, order, options.repeat, env, progress);
+  progress.clear();
   prepared.catch_signals();
 
-  std::vector<EndedTest> ended;
-  ExitCode code = ExitCode::kPass;
-  for (const auto& [loaded, kernel, skip] : plan->tests) {
-    const TestSpecT& test = loaded.spec;
-    if (!skip.empty()) {
-      if (options.no_skips) code = merge_exit_codes(code, ExitCode::kTestFailed);
-      ended.push_back({.name = test.name, .result = {}, .skip = skip});
-      continue;
-    }
-    env.kernel = plan->kernels[kernel];
-    auto result = run_test(test, env);
-    if (!result) {
-      report_error(std::move(result).error().within(test.name), kInfra);
-      code = merge_exit_codes(code, ExitCode::kInfrastructure);
-      ended.push_back({.name = test.name, .result = {}, .skip = {}});
-      continue;
-    }
-    code = merge_exit_codes(code, result->code);
-    bool stop = result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated;
-    ended.push_back({.name = test.name, .result = std::move(result).value(), .skip = {}});
-    if (stop) break;
-  }
-  const size_t not_run = plan->tests.size() - ended.size();
-  if (not_run > 0)
-    progress.say(std::to_string(not_run) + " of " + std::to_string(plan->tests.size()) +
+  RunnerResult result = run_tests({.plan = &*plan,
+                                   .order = order,
+                                   .schedule = {.jobs = env.jobs,
+                                                .retries = options.retries,
+                                                .rounds = options.repeat,
+                                                .until_fail = options.until_fail,
+                                                .fail_fast = options.fail_fast},
+                                   .slow_ns = static_cast<uint64_t>(options.slow_s * 1e9),
+                                   .no_skips = options.no_skips,
+                                   .quiet = options.quiet,
+                                   .workflow_groups = on_github()},
+                                  env);
+  remember(last, *plan, order, result.ended, progress);
+  if (result.not_run > 0)
+    progress.say(std::to_string(result.not_run) + " of " + std::to_string(order.size()) +
                  " tests were not run");
-  return PreparedRun::end(ended, code, options.no_skips);
+  const ExitCode code =
+      write_documents(options, {.logs = std::move(result.logs), .plans = {*plan_file}}, result.code);
+  return PreparedRun::end(
+      result.ended, code,
+      {.no_skips = options.no_skips, .repeated = options.repeat > 1, .not_run = result.not_run});
 }
 
 }  // namespace ktstr

@@ -1,20 +1,20 @@
 // The last lines of a run: for each test that did not pass its signature, its files and the exact command
-// that runs it again; what was skipped and why; counts.
+// that runs it again; what was skipped and why; what was slow; failure rates of --repeat; counts.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "launcher/run/run_session.h"
+#include "launcher/runner/ended_test.h"
 
 namespace ktstr {
 
-struct EndedTest {
-  std::string name;
-  RunOutcome result;
-  std::string skip;  // set: it was not run, and why
+struct RunEndOptions {
+  bool no_skips = false;
+  bool repeated = false;  // --repeat
+  size_t not_run = 0;     // tests that were planned and not started
 };
 
-std::string run_end_text(const std::vector<EndedTest>& tests, bool no_skips);
+std::string run_end_text(const std::vector<EndedTest>& tests, const RunEndOptions& options);
 
 }  // namespace ktstr

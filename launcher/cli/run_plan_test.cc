@@ -111,14 +111,15 @@ TEST(SpecFiles, AFolderStandsForItsSpecs) {
 }
 
 EndedTest ended(const std::string& name, ExitCode code, Outcome outcome) {
-  EndedTest test{.name = name, .result = {}, .skip = {}};
-  test.result = {.code = code,
-                 .outcome = outcome,
-                 .log = "/o/" + name + "/l",
-                 .report = "/o/" + name + "/r",
-                 .summary = "what happened",
-                 .rerun = "ktstr-launch run x",
-                 .signature = code == ExitCode::kTestFailed ? "0x401 sig" : ""};
+  EndedTest test{.name = name};
+  RunOutcome r = {.code = code,
+                  .outcome = outcome,
+                  .log = "/o/" + name + "/l",
+                  .report = "/o/" + name + "/r",
+                  .summary = "what happened",
+                  .rerun = "ktstr-launch run x",
+                  .signature = code == ExitCode::kTestFailed ? "0x401 sig" : ""};
+  test.tries.push_back({.result = r});
   return test;
 }
 
@@ -127,18 +128,18 @@ TEST(RunEnd, EachFailureHasSignatureFilesAndRerunCommand) {
                                   ended("bad", ExitCode::kTestFailed, Outcome::Fail),
                                   ended("odd", ExitCode::kInconclusive, Outcome::Inconclusive),
                                   ended("not", ExitCode::kPass, Outcome::Skip),
-                                  {.name = "big", .result = {}, .skip = "needs more"}};
+                                  {.name = "big", .skip = "needs more"}};
   EXPECT_EQ(
-      run_end_text(tests, false),
+      run_end_text(tests, {}),
       "\nFAILED bad: what happened\n  signature: 0x401 sig\n  report: /o/bad/r\n  log: /o/bad/l\n"
       "  rerun: ktstr-launch run x\n"
       "NO VERDICT odd: what happened\n  report: /o/odd/r\n  log: /o/odd/l\n  rerun: ktstr-launch run x\n"
       "SKIPPED not: what happened\nSKIPPED big: needs more\n"
       "1 passed, 1 failed, 1 without a verdict, 2 skipped\n"
       "log: /o/good/l\nlog: /o/not/l\n");
-  EXPECT_THAT(run_end_text(tests, true),
+  EXPECT_THAT(run_end_text(tests, {.no_skips = true}),
               HasSubstr("FAILED big: needs more (--no-skips)\n1 passed, 2 failed"));
-  EXPECT_EQ(run_end_text({ended("bad", ExitCode::kTestFailed, Outcome::Fail)}, false),
+  EXPECT_EQ(run_end_text({ended("bad", ExitCode::kTestFailed, Outcome::Fail)}, {}),
             "report: /o/bad/r\nlog: /o/bad/l\nrerun: ktstr-launch run x\n");
 }
 

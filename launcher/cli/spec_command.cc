@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/wording.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
@@ -80,9 +81,15 @@ int show_command(const ShowCommandOptions& options) {
     }
   }
   if (shown) return 0;
-  for (const auto& test : *tests) names += (names.empty() ? "" : ", ") + test.spec.name;
-  return report_error(Error::not_found("no test is called " + options.test).with_hint("there are: " + names),
-                      exit_code(ExitCode::kNoTests));
+  std::vector<std::string> known;
+  for (const auto& test : *tests) {
+    known.push_back(test.spec.name);
+    names += (names.empty() ? "" : ", ") + test.spec.name;
+  }
+  const std::string meant = closest(options.test, known);
+  return report_error(Error::not_found("no test is called " + options.test)
+                          .with_hint(meant.empty() ? "there are: " + names : "did you mean " + meant + "?"),
+                      kUsage);
 }
 
 }  // namespace ktstr

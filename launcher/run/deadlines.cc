@@ -64,7 +64,10 @@ double time_scale(const HostSpeed& speed) {
   const double cpus = std::max(1u, speed.host_cpus);
   const double by_load = speed.load_1min / cpus;
   const double by_speed = speed.speed > 0 ? 1 / speed.speed : 1;
-  scale *= std::clamp(std::max(by_load, by_speed), 1.0, 8.0);
+  // Our own neighbours start after the load was read and the speed was measured.
+  const double by_jobs = std::max(1u, speed.jobs) * (speed.tcg ? 1.0 : std::max(1u, speed.vcpus)) / cpus;
+  scale *= std::clamp(std::max({by_load, by_speed, speed.jobs > 1 ? by_jobs * std::max(1.0, by_speed) : 1.0}),
+                      1.0, 8.0);
   return scale;
 }
 

@@ -62,6 +62,7 @@ struct HostSpeed {
   bool tcg = true;
   uint32_t vcpus = 4;
   uint32_t host_cpus = 2;
+  uint32_t jobs = 1;     // tests that run at the same time, this one included (--jobs)
   double load_1min = 0;  // of the host, before the run
   double speed = 0;      // of one guest CPU, measured (vm/host_speed.h); 0: not measured
 };

@@ -56,15 +56,20 @@ std::string make_run_id(uint64_t unix_ns, unsigned salt) {
   return id;
 }
 
+std::string state_folder(const FolderOptions& options) {
+  std::string state = options.state_home;
+  if (state.empty() && !options.home.empty()) state = options.home + "/.local/state";
+  return state.empty() ? state : state + "/ktstr";
+}
+
 Result<std::string> make_artifact_folder(const FolderOptions& options) {
   std::string path = options.out;
   if (path.empty()) {
-    std::string state = options.state_home;
-    if (state.empty() && !options.home.empty()) state = options.home + "/.local/state";
+    const std::string state = state_folder(options);
     if (state.empty())
       return Error::invalid("no place for the run's files: neither XDG_STATE_HOME nor HOME is set")
           .with_hint("name a folder with --out DIR");
-    path = state + "/ktstr/runs/" + options.run_id;
+    path = state + "/runs/" + options.run_id;
   }
   if (auto s = make_folders(path); !s) return std::move(s).error();
   std::error_code error;
@@ -77,7 +82,11 @@ Result<std::string> make_test_folder(const std::string& artifacts, const std::st
     std::string path = artifacts + "/" + test_name + (n > 1 ? "-" + std::to_string(n) : "");
     if (fs::exists(path + "/events.ktlog")) continue;
     if (auto s = make_folders(path); !s) return std::move(s).error();
-    return path;
+    // Another test of this run, or another run with the same --out, may look at this moment: who makes the file has the folder.
+    UniqueFd claim(
+        ::open((path + "/diagnostics.log").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (claim) return path;
+    if (errno != EEXIST) return Error::from_errno("create " + path + "/diagnostics.log");
   }
   return Error::exhausted(artifacts + ": 10000 runs of " + test_name + " stand there")
       .with_hint("use a new --out");

@@ -25,9 +25,11 @@ struct FolderOptions {
   std::string run_id;
 };
 
+// $XDG_STATE_HOME/ktstr, ~/.local/state/ktstr; empty: neither is set.
+std::string state_folder(const FolderOptions& options);
 // Creates and returns the run's artifact folder.
 Result<std::string> make_artifact_folder(const FolderOptions& options);
-// Creates and returns a test's folder in it.
+// Creates and returns a test's folder in it. It is nobody else's, however many ask at once.
 Result<std::string> make_test_folder(const std::string& artifacts, const std::string& test_name);
 
 // A private folder for sockets; removed with everything in it by the destructor. Its path is short, since a unix

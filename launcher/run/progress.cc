@@ -11,7 +11,7 @@ constexpr int kReaderLimitMs = 1000;
 
 }  // namespace
 
-void Progress::print(const std::string& text) {
+void PatientOutput::print(const std::string& text) {
   // A reader that let one line wait for so long is not waited for again until it reads.
   pollfd out{::fileno(out_), POLLOUT, 0};
   if (::poll(&out, 1, dropped_ > 0 ? 0 : kReaderLimitMs) == 0) {
@@ -24,21 +24,21 @@ void Progress::print(const std::string& text) {
   std::fflush(out_);
 }
 
-void Progress::step(const std::string& text) {
+void LineProgress::step(const std::string& text) {
   if (quiet_ || text == last_) return;
   last_ = text;
   const std::string safe = printable(text);
   drawn_ = drawn_ || terminal_;
-  print(terminal_ ? "\r\x1b[K" + safe.substr(0, 100) : safe + "\n");
+  out_.print(terminal_ ? "\r\x1b[K" + safe.substr(0, 100) : safe + "\n");
 }
 
-void Progress::say(const std::string& text) {
+void LineProgress::say(const std::string& text) {
   clear();
-  print(printable(text) + "\n");
+  out_.print(printable(text) + "\n");
 }
 
-void Progress::clear() {
-  if (drawn_) print("\r\x1b[K");
+void LineProgress::clear() {
+  if (drawn_) out_.print("\r\x1b[K");
   drawn_ = false;
 }
 

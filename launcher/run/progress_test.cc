@@ -20,7 +20,7 @@ TEST(Progress, AReaderThatDoesNotReadHoldsNobodyUpAndLearnsWhatItMissed) {
   while (write(ends[1], filling.data(), filling.size()) > 0) continue;
   ASSERT_EQ(fcntl(ends[1], F_SETFL, 0), 0);
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(fdopen(ends[1], "w"), &std::fclose);
-  Progress progress(out.get(), /*terminal=*/false, /*quiet=*/false);
+  LineProgress progress(out.get(), /*terminal=*/false, /*quiet=*/false);
   alarm(60);  // a say() that blocks ends the test
   progress.say("first");
   progress.step("second");

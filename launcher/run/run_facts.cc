@@ -8,6 +8,14 @@
 
 namespace ktstr {
 
+std::string run_id_of(const TestSpecT& spec, const RunEnvironment& environment) {
+  const RunPlace& place = environment.place;
+  std::string id = environment.folders.run_id + "/" + spec.name;
+  if (place.rounds > 1) id += ".round" + std::to_string(place.round);
+  if (place.try_number > 1) id += ".try" + std::to_string(place.try_number);
+  return id;
+}
+
 std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environment) {
   if (environment.recorded) return shell_quote(environment.command);
   // Of a C++ test (ktstr/test.h) `file` is its source; what is run is the binary, its body.
@@ -39,6 +47,12 @@ RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment
   hash_programs(*started.spec);
   if (environment.recorded) started.origin = environment.recorded->started.run_id;
   started.files_embedded = environment.embed;
+  started.round = environment.place.round;
+  started.rounds = environment.place.rounds;
+  started.try_number = environment.place.try_number;
+  started.tries = environment.place.tries;
+  started.jobs = environment.jobs;
+  started.partition = environment.partition;
   return started;
 }
 

@@ -8,6 +8,9 @@
 
 namespace ktstr {
 
+// "STAMP/TEST", with the round and the try of a test that has several.
+std::string run_id_of(const TestSpecT& spec, const RunEnvironment& environment);
+
 // For a shell: runs this test again. Of a recorded run it is the command that was given.
 std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environment);
 

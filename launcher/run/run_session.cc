@@ -100,6 +100,7 @@ class TestRun {
     if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
     return options;
   }
+  bool out_of_time() const { return env_.test_limit_ns != 0 && now() - test_start_ > env_.test_limit_ns; }
   bool reader_is_slow() const;
 
   const TestSpecT& spec_;
@@ -112,6 +113,7 @@ class TestRun {
   EventLoop loop_;
   std::vector<Helper> helpers_;
 
+  uint64_t test_start_ = 0;
   State state_ = State::kVmRunning;
   FairWait state_wait_;
   // The VM in hand.
@@ -142,7 +144,8 @@ Status TestRun::begin() {
   auto folder = make_test_folder(env_.artifacts, spec_.name);
   if (!folder) return std::move(folder).error();
   folder_ = *folder;
-  run_id_ = env_.folders.run_id + "/" + spec_.name;
+  run_id_ = run_id_of(spec_, env_);
+  test_start_ = now();
   result_.log = folder_ + "/events.ktlog";
   result_.report = folder_ + "/report.txt";
   log_beside(result_.log);
@@ -174,6 +177,7 @@ Status TestRun::begin() {
   scale_ = time_scale({.tcg = env_.accelerator.name == "tcg",
                        .vcpus = vcpu_count(*spec_.topology),
                        .host_cpus = env_.host.cpus,
+                       .jobs = env_.jobs,
                        .load_1min = env_.load_1min,
                        .speed = static_cast<double>(env_.host.speed)});
 
@@ -454,6 +458,9 @@ void TestRun::watch_vm() {
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
+  if (out_of_time())
+    ended_for_ =
+        "--timeout: the test had run for " + human_ns(env_.test_limit_ns) + ": the launcher ended the VM";
   if (passed || interrupted_ || !ended_for_.empty()) {
     log_info("ending the VM: " + (passed         ? "deadline " + deadline_
                                   : interrupted_ ? "interrupted"
@@ -482,6 +489,9 @@ void TestRun::check_state() {
       return;
     case State::kAwaitAnswer:
       if (interrupted_) return complete_facts("interrupted");
+      if (repro_request_ && out_of_time())
+        return complete_facts("--timeout: the test had run for " + human_ns(env_.test_limit_ns) +
+                              ", no further VM is booted");
       if (repro_request_) {
         ReproRequestedT request = std::move(*repro_request_);
         repro_request_.reset();

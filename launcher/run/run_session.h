@@ -21,6 +21,12 @@ namespace ktstr {
 struct TestSpecT;
 class VmTemplates;
 
+// Which run of a test this is.
+struct RunPlace {
+  uint32_t round = 1, rounds = 1;      // --repeat
+  uint32_t try_number = 1, tries = 1;  // --retries
+};
+
 // What all tests of one `ktstr-launch run` share.
 struct RunEnvironment {
   std::string program_folder;  // our own programs
@@ -32,6 +38,10 @@ struct RunEnvironment {
   HostInfoT host;
   double load_1min = 0;
   uint64_t boot_limit_ns = 0;              // 0: the default (run/deadlines.h)
+  uint64_t test_limit_ns = 0;              // --timeout, of one try of one test; 0: none
+  uint32_t jobs = 1;                       // tests that may run at the same time
+  std::string partition;                   // --partition; empty: all tests
+  RunPlace place;                          // of the run in hand
   std::vector<std::string> command;        // our argv
   std::vector<std::string> rerun_options;  // of the command line, that a rerun of one test needs too
   std::vector<std::pair<std::string, std::string>> environment;  // switches that shape the report

@@ -50,6 +50,53 @@ TEST(Usage, NoSelectedTestHasACodeOfItsOwn) {
   EXPECT_EQ(run.exit_code, 5) << run.err;
 }
 
+TEST(Usage, AnUnknownVerbOptionOrTestNameGetsWhatWasMeant) {
+  Scratch scratch;
+  const std::string spec = scratch.write("spec.toml", spec_text({.name = "steady"}));
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"rnu", spec}, "did you mean run?"},
+      {{"run", "--job", "2", spec}, "did you mean --jobs?"},
+      {{"kernel", "fetsh"}, "did you mean fetch?"},
+      {{"show", "stedy", spec}, "did you mean steady?"}};
+  for (const auto& [args, meant] : cases) {
+    auto run = launch(scratch, args);
+    EXPECT_EQ(run.exit_code, 2) << args[0];
+    EXPECT_NE(run.err.find(meant), std::string::npos) << run.err;
+  }
+  for (const char* bad : {"--jobs=none", "--partition=slice:1/2", "--retries=-1"})
+    EXPECT_EQ(launch(scratch, {"run", bad, spec}).exit_code, 2) << bad;
+  EXPECT_EQ(launch(scratch, {"run", "--repeat", "2", "--retries", "1", spec}).exit_code, 2);
+}
+
+TEST(Usage, DoctorNamesTheCommandThatMendsEachTrouble) {
+  Scratch scratch;
+  auto sick = launch(
+      scratch, {"doctor"},
+      {"XDG_CACHE_HOME=" + scratch.path() + "/cache", "KTSTR_QEMU=/no/qemu", "XDG_STATE_HOME=/proc/no"});
+  EXPECT_EQ(sick.exit_code, 3) << sick.out;
+  for (const char* text : {"BAD   kernels", "ktstr-launch kernel fetch", "BAD   QEMU", "unset KTSTR_QEMU",
+                           "BAD   kept runs", "export XDG_STATE_HOME=", "ok    programs"})
+    EXPECT_NE(sick.out.find(text), std::string::npos) << text << "\n" << sick.out;
+  auto sound = launch(scratch, {"doctor"}, {"XDG_STATE_HOME=" + scratch.path() + "/state"});
+  EXPECT_EQ(sound.exit_code, 0) << sound.out;
+}
+
+// In a real bash, as a person presses the tabulator.
+TEST(Usage, BashCompletesVerbsAndTheirOptions) {
+  Scratch scratch;
+  const std::string script = scratch.write("try.sh", R"(source <("$1" completions bash)
+ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ktstr_launch; echo "${COMPREPLY[@]}"; }
+ask ktstr-launch ru
+ask ktstr-launch run --parti
+ask ktstr-launch kernel fet
+ask ktstr-launch runs clean --ol
+)");
+  auto run =
+      run_captured({.argv = {"bash", script, launch_argv({})[0]}}, std::chrono::milliseconds(60'000), true);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->out, "run runs\n--partition\nfetch\n--older\n");
+}
+
 TEST(Usage, ForeignLogIsOneClearError) {
   Scratch scratch;
   std::string log = scratch.write("events.ktlog", std::string(100, 'x'));

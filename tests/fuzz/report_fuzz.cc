@@ -32,8 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
          "a report steers a terminal");
     rest.remove_prefix(point.length);
   }
-  const JudgedRun run{&model, &report};
+  const JudgedTest test{.tries = {facts_of({&model, &report})}, .planned = {}};
   for (Format format : {Format::kJson, Format::kJunit, Format::kMarkdown, Format::kGithub, Format::kKtap})
-    (void)render(format, {&run, 1});
+    (void)render(format, {&test, 1});
   return 0;
 }
