@@ -83,6 +83,10 @@ TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {
   EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 0.5}), 2 * idle);
   EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 10}), idle);
   EXPECT_LE(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .speed = 1e-9}), 8 * idle);
+  // Neighbours that the load average has not seen: an emulated VM takes one CPU, a KVM VM one for each of its own.
+  EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .jobs = 2}), idle);
+  EXPECT_EQ(time_scale({.tcg = true, .vcpus = 4, .host_cpus = 2, .jobs = 6}), 3 * idle);
+  EXPECT_EQ(time_scale({.tcg = false, .vcpus = 4, .host_cpus = 8, .jobs = 4}), 2);
 }
 
 }  // namespace

@@ -108,12 +108,20 @@ TEST(Runner, ARepeatedTestHasAFailureRateAndStopsWhenItIsToldTo) {
   const std::string spec = payload_spec(scratch, payload_test("bad", "/bin/false") + payload_test("good", "/bin/true"));
   auto run = launch(scratch,
                     {"run", spec, "--repeat", "2", "--until-fail", "--out", scratch.path() + "/out", "--partition", "count:1/1"},
-                    state_of(scratch));
+                    {state_of(scratch)[0], "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY=" + scratch.path() + "/summary.md"});
   EXPECT_EQ(run.exit_code, 1) << run.err;
   EXPECT_NE(run.out.find("good: 0 of 2 rounds failed: 0.0 % (95 % interval: 0.0 to 65.8 %)\n"), std::string::npos) << run.out;
   EXPECT_NE(run.out.find("\n  1 times: payload p: exit code 1"), std::string::npos) << run.out;
   EXPECT_NE(run.out.find("bad: 1 of 1 rounds failed: 100.0 %"), std::string::npos) << run.out;
   EXPECT_TRUE(fs::exists(scratch.path() + "/out/good-2/events.ktlog"));
+  // On GitHub: each report is a group whose lines are no commands, and what failed is annotated.
+  const size_t group = run.out.find("::group::bad (round 1)\n::stop-commands::ktstr");
+  ASSERT_NE(group, std::string::npos) << run.out;
+  const size_t token = run.out.find("ktstr", run.out.find("stop-commands", group));
+  const std::string resume = "::" + run.out.substr(token, run.out.find('\n', token) - token) + "::\n::endgroup::\n";
+  EXPECT_LT(run.out.find("BUG SUMMARY: payload p", group), run.out.find(resume, group)) << run.out;
+  EXPECT_NE(run.out.find("::error file=" + spec + ",line=", run.out.find(resume, group)), std::string::npos) << run.out;
+  EXPECT_NE(read_file(scratch.path() + "/summary.md").find("## ktstr: 2 passed, 1 failed\n"), std::string::npos);
 }
 
 TEST(Runner, APartWithoutTestsIsAPassThatMergeKnowsOf) {
