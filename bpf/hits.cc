@@ -63,6 +63,7 @@ ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t or
   e.comm.assign(hit.comm, ::strnlen(hit.comm, sizeof(hit.comm)));
   e.ordinal = ordinal;
   e.raw_args.assign(hit.raw, hit.raw + std::min<size_t>(target.nargs, KTSTR_MAX_ARGS));
+  e.caller = hit.caller;
   e.retval = hit.when == KTSTR_EXIT ? hit.raw[KTSTR_RETURN] : 0;
   uint32_t at = 0;
   for (size_t i = 0; i < target.values.size() && i < KTSTR_MAX_VALUES; ++i) {

@@ -154,6 +154,7 @@ static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when)
   h->cpu = bpf_get_smp_processor_id();
   h->pid = (__s32)bpf_get_current_pid_tgid();
   h->failed = 0;
+  h->caller = 0;
   bpf_get_current_comm(h->comm, sizeof(h->comm));
 }
 
@@ -181,6 +182,8 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   h->raw[3] = regs->cx;
   h->raw[4] = regs->r8;
   h->raw[5] = regs->r9;
+  // At a function's first instruction the stack's top is where it returns to.
+  if (t->wants_caller && bpf_probe_read_kernel(&h->caller, sizeof(h->caller), (void*)regs->sp)) h->caller = 0;
   finish(h, t, now);
   if (t->wants_exit) {
     struct ktstr_call_key key = {this_task(), target};

@@ -66,9 +66,9 @@ struct ktstr_target {
   ktstr_u32 kind;
   ktstr_u32 nargs;
   ktstr_u32 nvalues;
-  ktstr_u32 subject;    /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
-  ktstr_u32 wants_exit; /* KTSTR_KPROBE: its arguments are kept until it returns */
-  ktstr_u32 unused;
+  ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
+  ktstr_u32 wants_exit;   /* KTSTR_KPROBE: its arguments are kept until it returns */
+  ktstr_u32 wants_caller; /* KTSTR_KPROBE: the address to which it returns is kept */
   struct ktstr_value values[KTSTR_MAX_VALUES];
 };
 
@@ -84,7 +84,8 @@ struct ktstr_hit {
   char comm[KTSTR_COMM];
   ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
   ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES]; /* the slack keeps a masked offset in bounds */
-  ktstr_u8 spare[KTSTR_HIT_BYTES - 704];
+  ktstr_u64 caller; /* where it returns to; 0: not asked for, or not readable */
+  ktstr_u8 spare[KTSTR_HIT_BYTES - 712];
 };
 
 #ifdef __bpf__

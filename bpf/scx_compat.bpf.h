@@ -31,7 +31,9 @@ enum { false, true };
 // Stable kernel ABI values (enum scx_dsq_id_flags, scx_exit_kind, bpf_map_type, task flags).
 #define SCX_DSQ_LOCAL 0x8000000000000002ULL
 #define SCX_DSQ_GLOBAL 0x8000000000000001ULL
+#define SCX_DSQ_LOCAL_ON 0xc000000000000000ULL
 #define SCX_SLICE_DFL 20000000ULL
+#define SCX_MAP_TYPE_HASH 1
 #define SCX_MAP_TYPE_ARRAY 2
 #define SCX_MAP_TYPE_QUEUE 22
 #define SCX_PF_KTHREAD 0x00200000

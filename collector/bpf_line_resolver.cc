@@ -7,6 +7,7 @@
 
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
+#include "scx/bpf_place.h"
 
 namespace ktstr {
 namespace {
@@ -57,17 +58,7 @@ void BpfLineResolver::resolve(std::vector<ChainFrameT>& backtrace) const {
     const Place place = find(*frame, caller);
     if (!place.program) continue;
     caller = place.program;
-    // A frame's offset is a return address: the call is before it.
-    const uint64_t begin = place.function->address, address = begin + frame->offset;
-    const auto& lines = place.program->lines;
-    auto after = std::partition_point(lines.begin(), lines.end(),
-                                      [&](const auto& line) { return line->jited_addr < address; });
-    if (after == lines.begin()) continue;
-    const LineInfoT& line = **std::prev(after);
-    if (line.jited_addr < begin) continue;
-    frame->file = line.file;
-    frame->line = line.line;
-    frame->text = line.text;
+    place_frame(*place.program, *place.function, place.function->address + frame->offset, *frame);
   }
 }
 

@@ -33,7 +33,6 @@ std::string errno_words(int error) {
   return what ? fmt::format("{}, {}", name, what) : std::string(name);
 }
 
-
 std::string number_note(std::string_view message) {
   if (const size_t at = message.find("0xffffffff"); at != message.npos) {
     const size_t end = std::min(message.find_first_not_of("0123456789abcdefx", at), message.size());
@@ -101,6 +100,48 @@ ErrorWords kernel_error(std::string_view message, const std::vector<ChainFrameT>
     return {fmt::format("{} was dispatched twice: already direct-dispatched", name), name};
   }
   return {std::string(message), ""};
+}
+
+std::string_view error_advice(std::string_view message) {
+  constexpr struct {
+    std::string_view words, advice;
+  } kKnown[] = {
+      {" not allowed for ",
+       "before a task goes into a CPU's local DSQ, test that CPU in its cpus_ptr (bpf_cpumask_test_cpu())"},
+      {"cannot move migration disabled",
+       "leave a task whose migration is disabled on its CPU (is_migration_disabled())"},
+      {"already direct-dispatched",
+       "insert a task once for each ops.select_cpu and ops.enqueue: return after the first insert"},
+      {"already had FIFO-enqueued",
+       "use either scx_bpf_dsq_insert() or scx_bpf_dsq_insert_vtime() on one DSQ, never both"},
+      {"already had PRIO-enqueued",
+       "use either scx_bpf_dsq_insert() or scx_bpf_dsq_insert_vtime() on one DSQ, never both"},
+      {"already had PRIQ-enqueued",
+       "use either scx_bpf_dsq_insert() or scx_bpf_dsq_insert_vtime() on one DSQ, never both"},
+      {"cannot use vtime ordering", "built-in DSQs are FIFO: insert into one of your own with a vtime"},
+      {"non-existent DSQ",
+       "create the DSQ (scx_bpf_create_dsq()) in ops.init before a task goes there, and test the id"},
+      {"invalid DSQ ID",
+       "create the DSQ (scx_bpf_create_dsq()) in ops.init before a task goes there, and test the id"},
+      {"dispatch buffer overflow",
+       "dispatch at most ops.dispatch_max_batch tasks in one call (scx_bpf_dispatch_nr_slots())"},
+      {"invalid CPU ",
+       "test a CPU number against scx_bpf_nr_cpu_ids(), and -1 of the pick functions, before it is used"},
+      {"called on a task not being operated on",
+       "call it on the task that the callback was given, or on one that it holds"},
+      {"() failed (-12)",
+       "ENOMEM: raise max_entries of the map that holds an entry for each task, or free entries in "
+       "ops.exit_task"},
+      {"() failed (-7)",
+       "E2BIG: raise max_entries of the map that holds an entry for each task, or free entries in "
+       "ops.exit_task"},
+      {"() failed (-28)",
+       "ENOSPC: raise the size of the map or ring that is full, or free entries in ops.exit_task"},
+      {"() failed (-17)", "EEXIST: it makes something that exists already: a DSQ id, a map's key"},
+  };
+  for (const auto& known : kKnown)
+    if (mentions(message, known.words)) return known.advice;
+  return {};
 }
 
 }  // namespace ktstr

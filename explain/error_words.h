@@ -25,4 +25,7 @@ struct ErrorWords {
 // The sentences in which sched_ext says that a dispatch or a kfunc call was wrong, in words that name the culprit.
 ErrorWords kernel_error(std::string_view message, const std::vector<ChainFrameT>& frames);
 
+// What usually mends such an error; empty: nothing is known.
+std::string_view error_advice(std::string_view message);
+
 }  // namespace ktstr

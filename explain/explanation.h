@@ -43,6 +43,9 @@ Explanation explain(const KernelFaultT& fault, const KernelFaultT* interrupted =
 // Of a refused load: `summary` begins with "did not load: " or "did not attach: ".
 Explanation explain(const LoadFailure& load);
 
+// How a program ended, by its own words: "panicked at main.rs:12: no cell", "cannot open x: No such file".
+std::string user_end_words(const UserEnd& end);
+
 // Most telling first among crashes of one text: what broke off another message before that message, and of several
 // exits for one reason the one whose state is known.
 void order_explanations(std::vector<Explanation>& crashes);

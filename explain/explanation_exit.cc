@@ -1,19 +1,18 @@
-#include "explain/explanation_parts.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/numbers.h"
 #include "explain/error_words.h"
+#include "explain/explanation_parts.h"
 #include "explain/stall_class.h"
 #include "scx/constants.h"
 #include "scx/crash_frames.h"
-#include "scx/trace_frame.h"
 #include "scx/crash_signature.h"
 #include "scx/scx_dump.h"
 #include "scx/scx_words.h"
 #include "scx/stall.h"
+#include "scx/trace_frame.h"
 #include "scx/vocabulary.h"
 
 namespace ktstr {
@@ -82,11 +81,7 @@ void explain_stall(const Incident& in, const CrashDetectedT& crash, Explanation&
   std::string named;
   if (watchdog) {
     facts.watchdog_itself = true;
-    const size_t at = crash.message.find(" for ");
-    std::string_view time =
-        at == std::string::npos ? std::string_view() : std::string_view(crash.message).substr(at + 5);
-    time = time.substr(0, time.find('.'));
-    facts.waited_ns = parse_number(time).value_or(0) * 1'000'000'000;
+    facts.waited_ns = watchdog_silence_ns(crash.message);
     facts.comm.clear();
     facts.pid = 0;
   } else if (crash.stall_task_pid != 0 && !facts.dumped && in.dump) {
@@ -100,8 +95,8 @@ void explain_stall(const Incident& in, const CrashDetectedT& crash, Explanation&
     }
   }
   StallVerdict verdict = classify_stall(facts);
-  out.cls = "stall/" + verdict.name;
-  if (verdict.name == "stall") out.cls = "stall";
+  out.cls = "stall";
+  if (verdict.what != StallClass::kUnknown) out.cls += fmt::format("/{}", stall_class_name(verdict.what));
   out.summary = "stall: " + verdict.sentence;
   out.signature = verdict.signature;
   out.task = facts.comm;
@@ -111,7 +106,7 @@ void explain_stall(const Incident& in, const CrashDetectedT& crash, Explanation&
   for (auto& text : verdict.evidence) out.evidence.push_back(std::move(text));
   out.lacks = std::move(verdict.lacks);
   if (!told) out.lacks.push_back("the exit that the dump belongs to: its kind and its message");
-  out.advice = std::move(verdict.advice);
+  out.advice = stall_advice(verdict.what);
   out.function.clear();
 }
 
@@ -234,6 +229,7 @@ void explain_exit(const Incident& in, Explanation& out) {
     out.evidence.push_back(fmt::format("triggered by {}[{}]{}", crash.task_comm, crash.task_pid,
                                        crash.cpu >= 0 ? fmt::format(" on CPU {}", crash.cpu) : ""));
   if (out.frames.empty()) out.lacks.push_back("the backtrace: which callback it was");
+  if (!by_bpf) out.advice = error_advice(crash.message);
   out.signature = crash_signature(crash);
   if (!inner && !family.empty()) out.signature += " [" + family + "]";
 }

@@ -1,15 +1,14 @@
-#include "explain/explanation_parts.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
 #include "base/text.h"
+#include "explain/explanation_parts.h"
 #include "explain/hang_chain.h"
 #include "scx/crash_frames.h"
-#include "scx/trace_frame.h"
 #include "scx/crash_signature.h"
+#include "scx/trace_frame.h"
 
 namespace ktstr {
 namespace {

@@ -1,9 +1,8 @@
-#include "explain/explanation_parts.h"
-
 #include <fmt/format.h>
 
 #include "base/numbers.h"
 #include "explain/error_words.h"
+#include "explain/explanation_parts.h"
 #include "scx/crash_signature.h"
 #include "scx/load_failure.h"
 
@@ -22,6 +21,33 @@ std::string plain_objection(std::string_view reason) {
   for (size_t at = 0; (at = out.find('R', at)) != std::string::npos; ++at)
     if (at + 1 < out.size() && out[at + 1] == 'N' && (at == 0 || out[at - 1] == ' ')) out[at + 1] = 'n';
   return out;
+}
+
+// What usually mends an objection; empty: nothing is known.
+std::string verifier_advice(std::string_view reason) {
+  constexpr struct {
+    std::string_view words, advice;
+  } kKnown[] = {
+      {"Unreleased reference", "release it on that way out too, early returns included"},
+      {"combined stack size",
+       "512 bytes hold the locals of all nested calls: move large ones into a map, or split the calls"},
+      {"stack depth", "512 bytes are all of a program's stack: move large locals into a map"},
+      {"infinite loop detected",
+       "give the loop a bound that the verifier sees (bpf_for, bpf_repeat, or a counter)"},
+      {"_or_null", "test the pointer for NULL before it is used"},
+      {"map_value_or_null", "test the pointer for NULL before it is used"},
+      {"invalid access to map value", "test the index against the size of the value before it is used"},
+      {"unbounded memory access", "bound the index (if (i >= N) return; or i &= N - 1) before it is used"},
+      {"invalid mem access 'scalar'",
+       "the value is no pointer for the verifier: read it with bpf_core_read() or take it from a kptr"},
+      {"program of this type cannot use helper", "take a helper that struct_ops programs may call"},
+      {"R0 has value", "return a value in the range that the callback allows"},
+      {"sleepable",
+       "the callback may not sleep there: use SEC(\"struct_ops.s/…\") where it may, or another kfunc"},
+  };
+  for (const auto& known : kKnown)
+    if (mentions(reason, known.words)) return std::string(known.advice);
+  return {};
 }
 
 }  // namespace
@@ -93,7 +119,20 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.signature = "load: too large" + (who.empty() ? "" : ": " + who);
       break;
     }
+    case LoadCause::kUnusedProgram:
+      out.cls = "load/unused-program";
+      out.summary = fmt::format(
+          "did not load: program '{}' is a struct_ops program, but no member of the scheduler's "
+          "sched_ext_ops refers to it",
+          load.symbol);
+      out.advice = fmt::format(
+          "set the member that '{}' implements in the SEC(\".struct_ops.link\") variable, or remove it",
+          load.symbol);
+      out.signature = "load: unused struct_ops program " + load.symbol;
+      break;
     case LoadCause::kVerifier:
+      if (!load.taken.empty()) out.evidence.push_back("the reference is taken at " + load.taken);
+      out.advice = verifier_advice(load.reason);
       out.cls = "load/verifier";
       out.summary =
           fmt::format("did not load: {}{}{}", program.empty() ? "the verifier refused a program: " : program,

@@ -10,11 +10,11 @@
 
 namespace ktstr {
 
-void explain_exit(const Incident& in, Explanation& out);     // explanation_exit.cc
-void explain_fault(const Incident& in, Explanation& out);    // explanation_fault.cc
+void explain_exit(const Incident& in, Explanation& out);       // explanation_exit.cc
+void explain_fault(const Incident& in, Explanation& out);      // explanation_fault.cc
 void explain_load(const LoadFailure& load, Explanation& out);  // explanation_load.cc
-void explain_process(const Incident& in, Explanation& out);  // explanation_process.cc
-void explain_header(const Incident& in, Explanation& out);   // explanation_process.cc
+void explain_process(const Incident& in, Explanation& out);    // explanation_process.cc
+void explain_header(const Incident& in, Explanation& out);     // explanation_process.cc
 
 inline std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 inline bool mentions(std::string_view text, std::string_view part) {

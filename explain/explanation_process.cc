@@ -1,11 +1,33 @@
-#include "explain/explanation_parts.h"
-
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "explain/explanation_parts.h"
 #include "scx/crash_signature.h"
 
 namespace ktstr {
+
+std::string user_end_words(const UserEnd& end) {
+  const std::string place = end.file.empty() ? "" : fmt::format(" at {}:{}", base_name(end.file), end.line);
+  const std::string message = end.message.empty() ? "" : ": " + end.message;
+  std::string text;
+  switch (end.kind) {
+    case UserEndKind::kPanic:
+      return fmt::format("panicked{}{}", place, message);
+    case UserEndKind::kAbort:
+    case UserEndKind::kSanitizer:
+      text = fmt::format("{}{}{}", end.what, place, message);
+      return end.function.empty() ? text : fmt::format("{} (in {})", text, end.function);
+    case UserEndKind::kSignal:
+      return fmt::format("killed by {}{}", end.what, message);
+    case UserEndKind::kError:
+      text = end.message;
+      for (const std::string& cause : end.chain) text += ": " + cause;
+      return text;
+    case UserEndKind::kExitWords:
+      return end.what;
+  }
+  return text;
+}
 
 void explain_process(const Incident& in, Explanation& out) {
   if (in.load && !(in.end && in.end->kind == UserEndKind::kPanic && in.load->cause == LoadCause::kErrno)) {
@@ -30,32 +52,12 @@ void explain_process(const Incident& in, Explanation& out) {
   const bool attached = !in.running_ops.empty();
   const std::string head =
       attached ? program + " ended" : "ended before it attached, as far as the text shows";
-  switch (end.kind) {
-    case UserEndKind::kPanic:
-      out.cls = "user/panic";
-      out.summary = fmt::format("{}: panicked at {}: {}", head, place, end.message);
-      break;
-    case UserEndKind::kAbort:
-    case UserEndKind::kSanitizer:
-      out.cls = end.kind == UserEndKind::kAbort ? "user/abort" : "user/sanitizer";
-      out.summary = fmt::format("{}: {}{}{}", head, end.what, place.empty() ? "" : " at " + place,
-                                end.message.empty() ? "" : ": " + end.message);
-      if (!end.function.empty()) out.summary += fmt::format(" (in {})", end.function);
-      break;
-    case UserEndKind::kSignal:
-      out.cls = "user/signal";
-      out.summary = fmt::format("{}: killed by {}{}", end.program.empty() ? head : program, end.what,
-                                end.message.empty() ? "" : ": " + end.message);
-      break;
-    case UserEndKind::kError:
-      out.cls = "user/error";
-      out.summary = fmt::format("{}: {}", head, chain);
-      break;
-    case UserEndKind::kExitWords:
-      out.cls = "user/exit";
-      out.summary = fmt::format("{}: {}", head, end.what);
-      break;
-  }
+  static constexpr std::string_view kClasses[] = {"user/exit",      "user/error", "user/abort",
+                                                  "user/sanitizer", "user/panic", "user/signal"};
+  out.cls = kClasses[static_cast<size_t>(end.kind)];
+  const bool named = end.kind == UserEndKind::kSignal && !end.program.empty();
+  out.summary = fmt::format("{}: {}", named ? program : head, user_end_words(end));
+
   if (!attached) out.lacks.push_back("whether it had attached");
   if (!in.last_words.empty() && end.kind == UserEndKind::kSignal)
     out.evidence.push_back("its last line: " + in.last_words);

@@ -43,16 +43,26 @@ const CpuFact kExt0{0, CpuDoes::kExt, "a[2]", 2}, kExt1{1, CpuDoes::kExt, "b[3]"
     kRt1{1, CpuDoes::kRealTime, "rt[4]", 4};
 
 TEST(StallClass, IsNamedByWhatTheAllowedCpusDo) {
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kUserDsq, {0, 1}, {kIdle0, kExt1})).name, "dsq-not-consumed");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kUserDsq, {1}, {kIdle0, kExt1})).name, "dsq-not-served");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kUserDsq, {1}, {kIdle1, kExt0})).name, "dsq-not-consumed");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kUserDsq, {0, 1}, {kExt0, kExt1})).name, "dsq-busy");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kLocalDsq, {0, 1}, {kExt0, kIdle1})).name, "local-no-kick");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kLocalDsq, {0, 1}, {kIdle0, kExt1})).name, "local-dsq");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kLocalDsq, {1}, {kIdle0, kRt1})).name, "cpu-taken");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kScheduler, {0, 1}, {kIdle0, kRt1})).name, "held-by-scheduler");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kScheduler, {0, 1}, {kExt0, kRt1})).name, "cpu-taken");
-  EXPECT_EQ(classify_stall(waiting(WaitIn::kBypassDsq, {0, 1}, {kExt0, kExt1})).name, "bypass");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kUserDsq, {0, 1}, {kIdle0, kExt1})).what),
+            "dsq-not-consumed");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kUserDsq, {1}, {kIdle0, kExt1})).what),
+            "dsq-not-served");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kUserDsq, {1}, {kIdle1, kExt0})).what),
+            "dsq-not-consumed");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kUserDsq, {0, 1}, {kExt0, kExt1})).what),
+            "dsq-busy");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kLocalDsq, {0, 1}, {kExt0, kIdle1})).what),
+            "local-no-kick");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kLocalDsq, {0, 1}, {kIdle0, kExt1})).what),
+            "local-dsq");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kLocalDsq, {1}, {kIdle0, kRt1})).what),
+            "cpu-taken");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kScheduler, {0, 1}, {kIdle0, kRt1})).what),
+            "held-by-scheduler");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kScheduler, {0, 1}, {kExt0, kRt1})).what),
+            "cpu-taken");
+  EXPECT_EQ(stall_class_name(classify_stall(waiting(WaitIn::kBypassDsq, {0, 1}, {kExt0, kExt1})).what),
+            "bypass");
 }
 
 TEST(StallClass, WithoutFactsNothingIsClaimed) {
@@ -61,9 +71,9 @@ TEST(StallClass, WithoutFactsNothingIsClaimed) {
   f.pid = 9;
   f.waited_ns = 5'000'000'000;
   const StallVerdict verdict = classify_stall(f);
-  EXPECT_EQ(verdict.name, "stall");
+  EXPECT_EQ(verdict.what, StallClass::kUnknown);
   EXPECT_FALSE(verdict.lacks.empty());
-  EXPECT_TRUE(verdict.advice.empty());
+  EXPECT_TRUE(stall_advice(verdict.what).empty());
   EXPECT_EQ(verdict.sentence.find("DSQ"), std::string::npos);
 }
 

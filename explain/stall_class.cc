@@ -73,6 +73,84 @@ std::string dsq_words(const StallFacts& f) {
 
 }  // namespace
 
+std::string_view stall_class_name(StallClass what) {
+  switch (what) {
+    case StallClass::kUnknown:
+      break;
+    case StallClass::kDsqNotConsumed:
+      return "dsq-not-consumed";
+    case StallClass::kDsqNotServed:
+      return "dsq-not-served";
+    case StallClass::kDsqBusy:
+      return "dsq-busy";
+    case StallClass::kDsq:
+      return "dsq";
+    case StallClass::kLocalNoKick:
+      return "local-no-kick";
+    case StallClass::kLocalDsq:
+      return "local-dsq";
+    case StallClass::kNotKicked:
+      return "not-kicked";
+    case StallClass::kHeldByScheduler:
+      return "held-by-scheduler";
+    case StallClass::kOnNoDsq:
+      return "on-no-dsq";
+    case StallClass::kUserHalfAsleep:
+      return "user-half-asleep";
+    case StallClass::kDispatchMovesNothing:
+      return "dispatch-moves-nothing";
+    case StallClass::kStarvedInOrder:
+      return "starved-in-order";
+    case StallClass::kCpuTaken:
+      return "cpu-taken";
+    case StallClass::kTimerStopped:
+      return "timer-stopped";
+    case StallClass::kSlowCallback:
+      return "slow-callback";
+    case StallClass::kWatchdogStarved:
+      return "watchdog-starved";
+    case StallClass::kBypass:
+      return "bypass";
+    case StallClass::kHost:
+      return "host";
+  }
+  return "stall";
+}
+
+std::string_view stall_advice(StallClass what) {
+  switch (what) {
+    case StallClass::kDsqNotConsumed:
+      return "have ops.dispatch of the task's CPUs move from that DSQ, or insert where an allowed CPU looks";
+    case StallClass::kDsqNotServed:
+      return "insert a task that is bound to one CPU where that CPU looks: its local DSQ or its own DSQ";
+    case StallClass::kLocalNoKick:
+      return "kick the CPU (scx_bpf_kick_cpu()) after an insert into its local DSQ from elsewhere";
+    case StallClass::kNotKicked:
+      return "kick an idle CPU (scx_bpf_kick_cpu()) after an insert from elsewhere, or insert where a "
+             "running CPU looks";
+    case StallClass::kHeldByScheduler:
+      return "find the map or list that ops.enqueue put it in, and who takes it out";
+    case StallClass::kUserHalfAsleep:
+      return "wake the user half when a task is handed to it, and let the kernel half place tasks when no "
+             "answer comes";
+    case StallClass::kDispatchMovesNothing:
+      return "look at the conditions under which ops.dispatch returns without moving a task";
+    case StallClass::kStarvedInOrder:
+      return "bound how far a task's vtime may fall behind the others', and charge every task that runs";
+    case StallClass::kCpuTaken:
+      return "requeue what waits on a CPU that a higher class takes (ops.cpu_release(), "
+             "scx_bpf_reenqueue_local())";
+    case StallClass::kTimerStopped:
+      return "start the timer again on every way out of its callback";
+    case StallClass::kSlowCallback:
+      return "bound the work of one call of that callback";
+    case StallClass::kWatchdogStarved:
+      return "serve kernel threads, kworkers above all, as soon as anybody: the watchdog is one of them";
+    default:
+      return "";
+  }
+}
+
 int bound_by_name(std::string_view comm) {
   static constexpr std::string_view kPerCpu[] = {"kworker/",  "ksoftirqd/",   "migration/",   "cpuhp/",
                                                  "rcuc/",     "irq_work/",    "idle_inject/", "rcuop/",
@@ -146,10 +224,9 @@ StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint
 
 StallVerdict classify_stall(const StallFacts& f) {
   StallVerdict v;
-  v.name = "stall";
   const std::string span = f.waited_ns ? secs(f.waited_ns) : "too long";
   if (f.watchdog_itself) {
-    v.name = "watchdog-starved";
+    v.what = StallClass::kWatchdogStarved;
     v.sentence = fmt::format(
         "the watchdog itself was not run for {}: no single task is to blame, every runnable task may be "
         "starved",
@@ -208,15 +285,12 @@ StallVerdict classify_stall(const StallFacts& f) {
 
   const bool taken = target && above_ext(target->does) && !idle;
   if (taken && f.where != WaitIn::kBypassDsq) {
-    v.name = "cpu-taken";
+    v.what = StallClass::kCpuTaken;
     v.sentence = fmt::format("{}; {}, which the scheduler cannot preempt", head, cpu_words(*target));
     if (f.where == WaitIn::kScheduler)
       v.evidence.push_back(
           "the scheduler still holds it (ops_state QUEUED, on no DSQ): nothing moved it to another CPU");
     if (f.where == WaitIn::kLocalDsq) v.evidence.push_back(fmt::format("it is in {}", dsq_words(f)));
-    v.advice =
-        "requeue what waits on a CPU that a higher class takes (ops.cpu_release(), "
-        "scx_bpf_reenqueue_local())";
     v.signature = fmt::format("stall: CPU taken by {} class", target->does == CpuDoes::kRealTime   ? "RT"
                                                               : target->does == CpuDoes::kDeadline ? "DL"
                                                               : target->does == CpuDoes::kStop     ? "stop"
@@ -226,34 +300,29 @@ StallVerdict classify_stall(const StallFacts& f) {
   switch (f.where) {
     case WaitIn::kScheduler:
     case WaitIn::kNoDsq: {
-      v.name = f.where == WaitIn::kScheduler ? "held-by-scheduler" : "on-no-dsq";
+      v.what = f.where == WaitIn::kScheduler ? StallClass::kHeldByScheduler : StallClass::kOnNoDsq;
       v.sentence =
           fmt::format("{}; it is {}{}", head,
                       f.where == WaitIn::kScheduler
                           ? "in the scheduler's hands (QUEUED: enqueued, never dispatched) and on no DSQ"
                           : "on no DSQ, and not marked as queued",
                       idle ? fmt::format(" while CPU {} is idle", idle->cpu) : "");
-      v.advice = f.where == WaitIn::kScheduler
-                     ? "find the map or list that ops.enqueue put it in, and who takes it out"
-                     : "";
       v.signature = f.where == WaitIn::kScheduler ? "stall: QUEUED on no DSQ" : "stall: on no DSQ";
       return v;
     }
     case WaitIn::kLocalDsq: {
       const bool on_idle = target && target->does == CpuDoes::kIdle;
-      v.name = on_idle ? "local-no-kick" : "local-dsq";
+      v.what = on_idle ? StallClass::kLocalNoKick : StallClass::kLocalDsq;
       v.sentence = on_idle ? fmt::format("{}; it lies in {}, CPU {} is idle: the CPU was not kicked", head,
                                          dsq_words(f), target->cpu)
                            : fmt::format("{}; it waits in {}{}", head, dsq_words(f),
                                          target ? " while " + cpu_words(*target) : "");
-      if (on_idle)
-        v.advice = "kick the CPU (scx_bpf_kick_cpu()) after an insert into its local DSQ from elsewhere";
       v.signature = on_idle ? "stall: local DSQ of an idle CPU" : "stall: local DSQ of a busy CPU";
       if (!target) v.signature = "stall: local DSQ";
       return v;
     }
     case WaitIn::kBypassDsq:
-      v.name = "bypass";
+      v.what = StallClass::kBypass;
       v.sentence = fmt::format("{}; it is in the kernel's bypass DSQ{}", head,
                                target ? ", " + cpu_words(*target) : "");
       v.evidence.push_back(
@@ -266,25 +335,21 @@ StallVerdict classify_stall(const StallFacts& f) {
       if (f.in_same_dsq > 1)
         v.evidence.push_back(fmt::format("{} tasks of the text are in {}", f.in_same_dsq, place));
       if (idle) {
-        v.name = "dsq-not-consumed";
+        v.what = StallClass::kDsqNotConsumed;
         v.sentence = fmt::format(
             "{}; it waits in {} while CPU {}, which may run it, is idle: no allowed CPU consumes that DSQ",
             head, place, idle->cpu);
-        v.advice =
-            "have ops.dispatch of the task's CPUs move from that DSQ, or insert where an allowed CPU looks";
         v.signature = "stall: DSQ not consumed by an idle CPU" + kthread;
       } else if (f.allowed.size() == 1) {
-        v.name = "dsq-not-served";
+        v.what = StallClass::kDsqNotServed;
         v.sentence = target
                          ? fmt::format("{}; it waits in {}, which its only CPU did not serve: {}", head,
                                        place, cpu_words(*target))
                          : fmt::format("{}; it waits in {}, which its only CPU did not serve", head, place);
-        v.advice =
-            "insert a task that is bound to one CPU where that CPU looks: its local DSQ or its own DSQ";
         v.signature = target ? "stall: one allowed CPU, DSQ not consumed while it is busy"
                              : "stall: one allowed CPU, DSQ not consumed";
       } else if (shown > 0 && busy == shown) {
-        v.name = "dsq-busy";
+        v.what = StallClass::kDsqBusy;
         v.sentence = fmt::format("{}; it waits in {} while {} busy{}", head,
                                  f.where == WaitIn::kUserDsq ? "shared " + place : place,
                                  shown == 1 && f.cpus.size() == 1
@@ -299,7 +364,7 @@ StallVerdict classify_stall(const StallFacts& f) {
             "last");
         v.signature = "stall: shared DSQ, CPUs busy";
       } else {
-        v.name = "dsq";
+        v.what = StallClass::kDsq;
         v.sentence =
             fmt::format("{}; it waits in {}{}", head, place, target ? " while " + cpu_words(*target) : "");
         v.signature = "stall: DSQ";

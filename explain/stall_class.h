@@ -13,6 +13,31 @@ namespace ktstr {
 
 class ScxDump;
 
+// Named in `explain`, in reports and in docs/explain.md alike.
+enum class StallClass : uint8_t {
+  kUnknown,               // the facts name none
+  kDsqNotConsumed,        // in a DSQ that no CPU on which it may run takes from
+  kDsqNotServed,          // bound to one CPU, which serves others and not that DSQ
+  kDsqBusy,               // in a shared DSQ, and every CPU is busy
+  kDsq,                   // in a DSQ, with nothing that decides
+  kLocalNoKick,           // in the local DSQ of an idle CPU
+  kLocalDsq,              // in the local DSQ of a busy CPU
+  kNotKicked,             // in another DSQ, and an idle CPU that takes from it was never told
+  kHeldByScheduler,       // enqueued, and in no DSQ
+  kOnNoDsq,               // in no DSQ, and not marked as enqueued
+  kUserHalfAsleep,        // held for the scheduler's own process, which did not run
+  kDispatchMovesNothing,  // ops.dispatch is called and moves nothing
+  kStarvedInOrder,        // others of its DSQ always come first
+  kCpuTaken,              // real-time, deadline, stop or fair tasks have the CPU
+  kTimerStopped,          // a BPF timer of the scheduler stopped just before
+  kSlowCallback,          // a callback of the scheduler has the CPUs
+  kWatchdogStarved,       // the watchdog's own worker was not run
+  kBypass,                // the kernel's bypass mode
+  kHost,                  // the host did not run the guest's CPUs
+};
+std::string_view stall_class_name(StallClass what);  // "dsq-not-consumed"; "stall" of kUnknown
+std::string_view stall_advice(StallClass what);      // what usually mends it; empty: nothing is known
+
 enum class WaitIn : uint8_t { kUnknown, kScheduler, kNoDsq, kUserDsq, kGlobalDsq, kLocalDsq, kBypassDsq };
 enum class CpuDoes : uint8_t { kUnknown, kIdle, kExt, kFair, kRealTime, kDeadline, kStop, kOther };
 
@@ -44,11 +69,10 @@ struct StallFacts {
 StallFacts stall_facts(const ScxDump* dump, std::string_view comm, int pid, uint64_t waited_ns);
 
 struct StallVerdict {
-  std::string name;      // "dsq-not-consumed", …; "stall" when the facts decide nothing (docs/explain.md)
+  StallClass what = StallClass::kUnknown;
   std::string sentence;  // "clang[9] not run for 6.7 s; it waits in DSQ 0x0 while …"
   std::vector<std::string> evidence;
   std::vector<std::string> lacks;  // what would decide it, and is not there
-  std::string advice;              // what usually mends it; empty: nothing is known
   std::string signature;           // without numbers and names
 };
 StallVerdict classify_stall(const StallFacts& facts);

@@ -254,8 +254,12 @@ class Render {
 
 }  // namespace
 
-FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits) {
-  return Capture(kernel, limits).run();
+FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits, int scheduler_pid) {
+  FrozenGuest out = Capture(kernel, limits).run();
+  uint64_t now_ns = 0;
+  for (const auto& cpu : out.facts.cpus) now_ns = std::max(now_ns, cpu->rq_clock);
+  out.threads = capture_threads(kernel, scheduler_pid, now_ns);
+  return out;
 }
 
 GuestFrozenT render(FrozenGuest frozen, const KernelLayout& layout, const FreezeLimits& limits) {

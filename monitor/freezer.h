@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "monitor/bpf_maps.h"
+#include "monitor/frozen_threads.h"
 #include "monitor/guest_kernel.h"
 #include "schemas/monitor_generated.h"
 
@@ -50,11 +51,15 @@ struct FrozenGuest {
     std::string note;
   };
   std::vector<Map> maps;
+  std::vector<ThreadCapture> threads;
 };
 
-FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits = {});
+// `scheduler_pid`: of its own process; 0: not known.
+FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits = {}, int scheduler_pid = 0);
 GuestFrozenT render(FrozenGuest frozen, const KernelLayout& layout, const FreezeLimits& limits = {});
 
+// "S", as ps writes a task's state (frozen_queues.cc).
+std::string task_state_letter(uint64_t state);
 // run queues and dispatch queues (frozen_queues.cc)
 void freeze_queues(const GuestKernel& kernel, const FreezeLimits& limits, GuestFrozenT& out);
 

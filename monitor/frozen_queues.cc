@@ -12,8 +12,10 @@ namespace {
 
 constexpr uint32_t kMaxSteps = 1u << 16;  // of one list, cursors and all
 
+}  // namespace
+
 // As ps writes it; in words where ps has no letter (include/linux/sched.h, 6.16 to 7.3: TASK_WAKING, TASK_NEW).
-std::string state_letter(uint64_t state) {
+std::string task_state_letter(uint64_t state) {
   constexpr uint64_t kNoload = 0x400, kUninterruptible = 2;
   if (state == 0) return "R";
   if ((state & (kNoload | kUninterruptible)) == (kNoload | kUninterruptible)) return "I";
@@ -26,6 +28,8 @@ std::string state_letter(uint64_t state) {
     if (state & known.bit) return known.letter;
   return "?";
 }
+
+namespace {
 
 class QueueReader {
  public:
@@ -43,7 +47,7 @@ class QueueReader {
     t->pid = r.pid;
     t->comm = std::string(r.comm.data(), ::strnlen(r.comm.data(), r.comm.size()));
     t->sched_class = r.sched_class;
-    if (const auto state = l_.freeze.task_state.read(memory_, address)) t->state = state_letter(*state);
+    if (const auto state = l_.freeze.task_state.read(memory_, address)) t->state = task_state_letter(*state);
     t->flags = static_cast<uint32_t>(l_.freeze.task_flags.read(memory_, address).value_or(0));
     const auto dsq = l_.task.dsq.read(memory_, address);
     if (dsq && *dsq) t->dsq_id = l_.dsq.id.read(memory_, *dsq).value_or(0);

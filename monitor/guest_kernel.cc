@@ -128,6 +128,11 @@ Status GuestKernel::find_cpus() {
              .watchdog_timeout = symbol("scx_watchdog_timeout"),
              .watchdog_timestamp = symbol("scx_watchdog_timestamp"),
              .jiffies = symbol("jiffies_64"),
+             .init_task = symbol("init_task"),
+             .text_begin = symbol("_stext"),
+             .text_end = symbol("_etext"),
+             .sched_text_begin = symbol("__sched_text_start"),
+             .sched_text_end = symbol("__sched_text_end"),
              .classes = {0, symbol("stop_sched_class"), symbol("dl_sched_class"), symbol("rt_sched_class"),
                          symbol("fair_sched_class"), symbol("ext_sched_class"), symbol("idle_sched_class")}};
   find_tick();

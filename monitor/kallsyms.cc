@@ -1,8 +1,11 @@
 #include "monitor/kallsyms.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <unordered_map>
+
+#include "base/text.h"
 
 namespace ktstr {
 namespace {
@@ -72,6 +75,48 @@ uint64_t address_at(const KallsymsTables& tables, bool relative, uint64_t index,
   return tables.offsets + index * 4 + static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(raw)));
 }
 
+// Calls `each` with every symbol's index and name, without its type letter, until it says false.
+template <typename Each>
+Status each_name(const GuestMemory& memory, const KallsymsTables& tables,
+                 const std::array<std::string, 256>& tokens, uint64_t count, Each each) {
+  ForwardReader reader(memory, tables.names);
+  char name[kMaxName];
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint8_t* byte = reader.take(1);
+    size_t length = byte ? *byte : 0;
+    if (byte && (length & 0x80)) {
+      byte = reader.take(1);
+      if (byte) length = (length & 0x7f) | (static_cast<size_t>(*byte) << 7);
+    }
+    if (!byte) return Error::invalid("kallsyms_names ends after " + std::to_string(i) + " symbols");
+    const uint8_t* numbers = length && length <= 512 ? reader.take(length) : nullptr;
+    if (!numbers) return Error::invalid("kallsyms_names is damaged at symbol " + std::to_string(i));
+    size_t size = 0;
+    for (size_t k = 0; k < length; ++k) {
+      const std::string& token = tokens[numbers[k]];
+      if (size + token.size() > sizeof name) return Error::invalid("kallsyms: an endless name");
+      std::memcpy(name + size, token.data(), token.size());
+      size += token.size();
+    }
+    if (size >= 2 && !each(i, std::string_view(name + 1, size - 1))) break;
+  }
+  return {};
+}
+
+// The table's size, and relative_base as a value instead of its place.
+Result<uint32_t> prepare(const GuestMemory& memory, KallsymsTables& tables) {
+  const auto count = memory.get<uint32_t>(tables.num_syms);
+  if (!count) return Error::invalid("kallsyms_num_syms is not readable");
+  if (*count == 0 || *count > kMaxSymbols)
+    return Error::invalid("kallsyms_num_syms is senseless: " + std::to_string(*count));
+  if (tables.relative_base) {
+    const auto base = memory.pointer(tables.relative_base);
+    if (!base) return Error::invalid("kallsyms_relative_base is not readable");
+    tables.relative_base = *base;
+  }
+  return *count;
+}
+
 }  // namespace
 
 Result<KallsymsTables> KallsymsTables::from(const VmcoreInfo& info) {
@@ -93,18 +138,9 @@ Result<KallsymsTables> KallsymsTables::from(const VmcoreInfo& info) {
 Result<Symbols> decode_kallsyms(const GuestMemory& memory, const KallsymsTables& tables_in,
                                 const std::vector<std::string>& wanted, const Anchor& anchor) {
   KallsymsTables tables = tables_in;
-  const auto count = memory.get<uint32_t>(tables.num_syms);
-  if (!count) return Error::invalid("kallsyms_num_syms is not readable");
-  if (*count == 0 || *count > kMaxSymbols) {
-    return Error::invalid("kallsyms_num_syms is senseless: " + std::to_string(*count));
-  }
-  bool has_base = false;
-  if (tables.relative_base) {
-    const auto base = memory.pointer(tables.relative_base);
-    if (!base) return Error::invalid("kallsyms_relative_base is not readable");
-    tables.relative_base = *base;
-    has_base = true;
-  }
+  const bool has_base = tables.relative_base != 0;
+  const auto count = prepare(memory, tables);
+  if (!count) return count.error();
   auto tokens = read_tokens(memory, tables);
   if (!tokens) return std::move(tokens).error();
 
@@ -112,30 +148,13 @@ Result<Symbols> decode_kallsyms(const GuestMemory& memory, const KallsymsTables&
   for (const std::string& name : wanted) names.emplace(name, &name);
   names.emplace(anchor.name, &anchor.name);
 
-  ForwardReader reader(memory, tables.names);
   std::vector<Match> matches;
-  char name[kMaxName];
-  for (uint64_t i = 0; i < *count; ++i) {
-    const uint8_t* byte = reader.take(1);
-    size_t length = byte ? *byte : 0;
-    if (byte && (length & 0x80)) {
-      byte = reader.take(1);
-      if (byte) length = (length & 0x7f) | (static_cast<size_t>(*byte) << 7);
-    }
-    if (!byte) return Error::invalid("kallsyms_names ends after " + std::to_string(i) + " symbols");
-    const uint8_t* numbers = length && length <= 512 ? reader.take(length) : nullptr;
-    if (!numbers) return Error::invalid("kallsyms_names is damaged at symbol " + std::to_string(i));
-    size_t size = 0;
-    for (size_t k = 0; k < length; ++k) {
-      const std::string& token = (*tokens)[numbers[k]];
-      if (size + token.size() > sizeof name) return Error::invalid("kallsyms: an endless name");
-      std::memcpy(name + size, token.data(), token.size());
-      size += token.size();
-    }
-    if (size < 2) continue;  // the first character is the type letter
-    const auto it = names.find(std::string_view(name + 1, size - 1));
+  const Status walked = each_name(memory, tables, *tokens, *count, [&](uint64_t i, std::string_view name) {
+    const auto it = names.find(name);
     if (it != names.end()) matches.push_back({i, it->second});
-  }
+    return true;
+  });
+  if (!walked) return walked.error();
 
   std::vector<uint32_t> raw(matches.size());
   for (size_t m = 0; m < matches.size(); ++m) {
@@ -147,6 +166,7 @@ Result<Symbols> decode_kallsyms(const GuestMemory& memory, const KallsymsTables&
     if (relative && !has_base) continue;
     Symbols symbols;
     symbols.seen = *count;
+    symbols.relative = relative;
     bool proved = false;
     for (size_t m = 0; m < matches.size(); ++m) {
       const uint64_t address = address_at(tables, relative, matches[m].index, raw[m]);
@@ -158,6 +178,38 @@ Result<Symbols> decode_kallsyms(const GuestMemory& memory, const KallsymsTables&
     if (proved) return symbols;
   }
   return Error::invalid("kallsyms does not agree with VMCOREINFO on " + anchor.name);
+}
+
+std::map<uint64_t, std::string> name_addresses(const GuestMemory& memory, const KallsymsTables& tables_in,
+                                               bool relative, std::vector<uint64_t> addresses) {
+  KallsymsTables tables = tables_in;
+  const auto count = prepare(memory, tables);
+  if (!count) return {};
+  const auto tokens = read_tokens(memory, tables);
+  if (!tokens) return {};
+  auto address = [&](uint64_t index) -> uint64_t {
+    const auto raw = memory.get<uint32_t>(tables.offsets + index * 4);
+    return raw ? address_at(tables, relative, index, *raw) : 0;
+  };
+  // The table is in the order of addresses: the last symbol that is not above.
+  std::sort(addresses.begin(), addresses.end());
+  std::vector<std::pair<uint64_t, uint64_t>> wanted;  // index, address
+  for (const uint64_t at : addresses) {
+    uint64_t low = 0, high = *count;
+    while (low < high) {
+      const uint64_t middle = low + (high - low) / 2;
+      (address(middle) <= at ? low : high) = address(middle) <= at ? middle + 1 : middle;
+    }
+    if (low > 0) wanted.emplace_back(low - 1, at);
+  }
+  std::map<uint64_t, std::string> out;
+  auto next = wanted.begin();
+  (void)each_name(memory, tables, *tokens, *count, [&](uint64_t i, std::string_view name) {
+    for (; next != wanted.end() && next->first <= i; ++next)
+      if (next->first == i) out[next->second] = std::string(name) + "+" + hex(next->second - address(i));
+    return next != wanted.end();
+  });
+  return out;
 }
 
 }  // namespace ktstr

@@ -29,8 +29,9 @@ struct KallsymsTables {
 struct Symbols {
   std::map<std::string, uint64_t, std::less<>> address;
   std::set<std::string, std::less<>>
-      ambiguous;      // several symbols of that name at different places: not in `address`
-  uint64_t seen = 0;  // symbols looked at
+      ambiguous;          // several symbols of that name at different places: not in `address`
+  uint64_t seen = 0;      // symbols looked at
+  bool relative = false;  // addresses are relative to kallsyms_relative_base
 };
 
 // Decodes the wanted names only. `anchor` is a symbol whose address is known (VMCOREINFO's init_top_pgt): it
@@ -42,5 +43,9 @@ struct Anchor {
 };
 Result<Symbols> decode_kallsyms(const GuestMemory& memory, const KallsymsTables& tables,
                                 const std::vector<std::string>& wanted, const Anchor& anchor);
+
+// "NAME+0x1f" for each address that a symbol is below, of a table that decode_kallsyms() proved; `relative` is its.
+std::map<uint64_t, std::string> name_addresses(const GuestMemory& memory, const KallsymsTables& tables,
+                                               bool relative, std::vector<uint64_t> addresses);
 
 }  // namespace ktstr

@@ -194,6 +194,22 @@ ProgramLayout program_layout(LayoutFinder& find, std::vector<std::string>& absen
   return l;
 }
 
+ThreadLayout thread_layout(LayoutFinder& find, const Symbols& symbols) {
+  ThreadLayout l;
+  l.tasks = find.optional("task_struct", "tasks");
+  l.thread_node = find.optional("task_struct", "thread_node");
+  l.tgid = find.optional("task_struct", "tgid");
+  l.stack = find.optional("task_struct", "stack");
+  l.saved_sp = find.optional("task_struct", "thread.sp");
+  l.exec_start = find.optional("task_struct", "se.exec_start");
+  l.parent = find.optional("task_struct", "real_parent");
+  l.on_cpu = find.optional("task_struct", "on_cpu");
+  l.signal = find.optional("task_struct", "signal");
+  l.thread_head = find.optional("signal_struct", "thread_head");
+  l.relative_symbols = symbols.relative;
+  return l;
+}
+
 }  // namespace
 
 std::optional<uint64_t> Field::read(const GuestMemory& memory, uint64_t base) const {
@@ -237,7 +253,12 @@ const std::vector<std::string>& wanted_symbols() {
                                                  "idle_sched_class",
                                                  "map_idr",
                                                  "scx_watchdog_timeout",
-                                                 "scx_watchdog_timestamp"};
+                                                 "scx_watchdog_timestamp",
+                                                 "init_task",
+                                                 "_stext",
+                                                 "_etext",
+                                                 "__sched_text_start",
+                                                 "__sched_text_end"};
   return names;
 }
 
@@ -270,6 +291,7 @@ Result<KernelLayout> build_layout(const BtfView& btf, const Symbols& symbols, ui
   layout.program = program_layout(find, layout.absent);
   layout.freeze = freeze_layout(find);
   layout.map = map_layout(find);
+  layout.threads = thread_layout(find, symbols);
   layout.watchdog = watchdog_layout(find);
   if (!layout.watchdog.of_scheduler && !layout.has("scx_watchdog_timeout"))
     layout.absent.push_back("sched_ext's watchdog timeout");

@@ -115,6 +115,13 @@ struct FreezeLayout {
   std::map<uint64_t, std::string> exit_names;  // enum scx_exit_kind: "error_stall"
 };
 
+// A process's threads and what they sleep in. x86-64: struct inactive_task_frame and pt_regs as they are there.
+struct ThreadLayout {
+  Field tasks, thread_node, tgid, stack, saved_sp, exec_start, parent, on_cpu;  // of task_struct
+  Field signal, thread_head;      // task_struct.signal; signal_struct.thread_head
+  bool relative_symbols = false;  // Symbols.relative
+};
+
 // struct bpf_map and the kinds of map whose values can be found.
 struct MapLayout {
   Field frozen, flags, btf, key_type, value_type, kernel_value_type;  // of bpf_map
@@ -153,6 +160,7 @@ struct KernelLayout {
   DomainLayout domain;
   ProgramLayout program;
   FreezeLayout freeze;
+  ThreadLayout threads;
   MapLayout map;
   WatchdogLayout watchdog;
   uint64_t system_running = 0;  // enum system_states: SYSTEM_RUNNING; 0: not known

@@ -65,6 +65,10 @@ void MonitorRole::on_event(const EventBuffer& event, Context& context) {
     case Payload::StageReached:
       on_stage(vm, event.as<StageReached>()->stage());
       break;
+    case Payload::SchedulerStarted:
+      if (const auto it = watched_.find(vm); it != watched_.end())
+        it->second.session->scheduler_started(static_cast<int>(event.as<SchedulerStarted>()->pid()));
+      break;
     case Payload::VmStarted:
       start(vm, *event.as<VmStarted>(), context);
       break;

@@ -174,12 +174,14 @@ GuestFrozenT MonitorSession::freeze(const std::string& reason) {
   const Status held = hold_ ? hold_->hold() : Status(Error::system(hold_error_));
   const uint64_t begin = seam_.clock->monotonic_ns();
   kernel_->refresh();
-  FrozenGuest frozen = capture(*kernel_);
+  FrozenGuest frozen = capture(*kernel_, {}, scheduler_pid_);
   const Status released = hold_ ? hold_->release() : Status();
   const uint64_t end = seam_.clock->monotonic_ns();
 
+  auto threads = name_threads(*kernel_, std::move(frozen.threads));
   GuestFrozenT fact = render(std::move(frozen), kernel_->layout());
   fact.reason = reason;
+  fact.threads = std::move(threads);
   const uint64_t limit = held ? hold_->limit_ns() : 0;
   if (held && limit != 0 && end - asked >= limit) {
     fact.held_ns = std::max<uint64_t>(limit - std::min(limit, begin - asked), 1);

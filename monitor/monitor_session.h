@@ -64,6 +64,7 @@ class MonitorSession {
   Facts watch();
   // The guest says so.
   void workload_started();
+  void scheduler_started(int pid) { scheduler_pid_ = pid; }
   void workload_finished() { workload_over_ = true; }
   // The VM is gone (or the run ends): MonitorStopped, and MonitorUnavailable before it when it never
   // attached.
@@ -96,6 +97,7 @@ class MonitorSession {
   std::string hold_error_, writer_error_;
   uint64_t workload_start_ns_ = 0;  // 0: not yet
   bool workload_over_ = false;
+  int scheduler_pid_ = 0;  // 0: not told
   std::string last_error_;
   uint64_t retry_ns_;
   uint64_t next_try_ns_ = 0;

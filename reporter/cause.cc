@@ -6,15 +6,19 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "base/wording.h"
+#include "explain/error_words.h"
 #include "explain/explanation.h"
 #include "explain/stall_class.h"
+#include "reporter/crash_place.h"
 #include "reporter/names.h"
 #include "reporter/wait_cause.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/constants.h"
 #include "scx/crash_frames.h"
 #include "scx/stall.h"
 #include "scx/vocabulary.h"
@@ -22,96 +26,66 @@
 namespace ktstr {
 namespace {
 
-// The path it was compiled under is long and says little: the summary has its last part.
-std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
 std::string seconds(uint64_t ns) { return fmt::format("{:.1f} s", static_cast<double>(ns) / 1e9); }
 
 std::string scheduler_name(const RunModel& model) {
   return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
 }
 
-// No frame of the scheduler: the kernel objected to what a callback had left behind.
-std::string kernel_frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
-  const ChainFrameT* place = nullptr;
-  for (const auto& frame : crash.backtrace) {
-    if (!place && frame_noise(frame->function).empty()) place = frame.get();
-    const std::string_view member = callback_called_by(frame->function);
-    if (member.empty()) continue;
-    auto fact = std::find_if(vm.scheduler.callbacks.begin(), vm.scheduler.callbacks.end(),
-                             [&](const CallbackFact& c) { return c.member == member; });
-    std::string who = fact == vm.scheduler.callbacks.end() ? "" : fmt::format(", {}", fact->name);
-    if (!who.empty() && !fact->where.empty()) who += fmt::format(" at {}", file_name(fact->where));
-    return fmt::format(" (in {}, after ops.{}{})", place->function, member, who);
-  }
-  return place ? fmt::format(" (in {})", place->function) : "";
+// Nobody names the tasks that the watchdog's worker waited with: the longest wait that was seen tells where tasks wait.
+void starved_watchdog(const CrashDetectedT& crash, const VmRecord& vm, Cause& cause) {
+  StallFacts facts;
+  facts.watchdog_itself = true;
+  facts.waited_ns = watchdog_silence_ns(crash.message);
+  cause.summary += classify_stall(facts).sentence;
+  cause.advice = stall_advice(StallClass::kWatchdogStarved);
+  const auto wait = vm.monitor.waits.find(0);
+  if (!wait || wait->wait_ns < facts.waited_ns / 2) return;
+  WaitCause seen = explain_wait(vm, wait->pid);
+  cause.summary += fmt::format("; {}[{}] waited longest, {}: {}", wait->comm, wait->pid,
+                               human_ns(wait->wait_ns), seen.summary);
+  cause.evidence = std::move(seen.evidence);
+  if (seen.what != StallClass::kUnknown) cause.advice = stall_advice(seen.what);
 }
 
-// An inlined helper of a header says little: the first frame around it that is in a source file. Null:
-// not needed.
-const ChainFrameT* header_user(const CrashDetectedT& crash, const ChainFrameT* frame) {
-  if (!frame->file.ends_with(".h")) return nullptr;
-  bool inside = false;
-  for (const auto& f : crash.backtrace) {
-    if (inside && (f->tag.empty() || (!f->file.empty() && !f->file.ends_with(".h"))))
-      return f->tag.empty() ? nullptr : f.get();
-    inside = inside || f.get() == frame;
-  }
-  return nullptr;
-}
-
-// " (scx_x.bpf.c:213 in x_charge, called by x_enqueue: text)"
-std::string frame_note(const CrashDetectedT& crash, const VmRecord& vm) {
-  const ChainFrameT* frame = scheduler_frame(crash);
-  if (!frame) return crash.kind == CrashKind::SchedExtExit ? kernel_frame_note(crash, vm) : "";
-  const ChainFrameT* callback = frame;  // the outermost frame of the scheduler's unbroken run of frames
-  auto at = std::find_if(crash.backtrace.begin(), crash.backtrace.end(),
-                         [&](const auto& f) { return f.get() == frame; });
-  for (; at != crash.backtrace.end() && !(*at)->tag.empty(); ++at) callback = at->get();
-  const std::string by = callback->function == frame->function ? "" : ", called by " + callback->function;
-  if (frame->file.empty()) return fmt::format(" (in {}+{:#x}{})", frame->function, frame->offset, by);
-  std::string note = fmt::format(" ({}:{} in {}{}", file_name(frame->file), frame->line, frame->function, by);
-  if (const ChainFrameT* user = header_user(crash, frame))
-    note += fmt::format(", from {}:{} in {}", file_name(user->file), user->line, user->function);
-  std::string_view text = frame->text;
-  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-  if (!text.empty()) note += fmt::format(": {}", text.substr(0, 200));
-  if (text.size() > 200 || text.ends_with(',')) note += " …";  // BTF keeps one line of a longer statement
-  return note + ")";
-}
-
-// Where the kernel was when it fell, not the code that says so. REQUIRES: a backtrace.
-const ChainFrameT& fault_place(const CrashDetectedT& crash) {
-  for (const auto& frame : crash.backtrace)
-    if (!frame->uncertain && frame_noise(frame->function).empty()) return *frame;
-  return *crash.backtrace.front();
-}
-
-std::string stall_summary(const CrashDetectedT& crash, const VmRecord& vm) {
+Cause stall_cause(const RunModel& model, const CrashDetectedT& crash, const VmRecord& vm) {
+  Cause cause{FailureKind::kStall, "", "scheduler aborted: a task was not run"};
   const std::string head = (crash.reason.empty() ? "runnable task stall" : crash.reason) + ": ";
+  cause.summary = head;
+  if (watchdog_silence_ns(crash.message)) {
+    starved_watchdog(crash, vm, cause);
+    return cause;
+  }
   const bool named = !crash.stall_task_comm.empty() || crash.stall_task_pid != 0;
-  std::string text =
-      head + (named ? fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
-                                  crash.stall_ns ? seconds(crash.stall_ns) : "too long")
-                    : crash.message);
+  cause.summary += named
+                       ? fmt::format("{}[{}] was not run for {}", crash.stall_task_comm, crash.stall_task_pid,
+                                     crash.stall_ns ? seconds(crash.stall_ns) : "too long")
+                       : crash.message;
   if (crash.stall_task_pid > 0) {
     // What was seen from outside decides. The dump alone is one moment: it may speak only where nobody saw the wait.
-    const WaitCause seen = explain_wait(vm, crash.stall_task_pid);
+    WaitCause seen = explain_wait(vm, crash.stall_task_pid);
     const ScxDump& dump = vm.scheduler.words.dump();
     const DumpTask* task = dump.find(crash.stall_task_pid);
     const StallFacts facts = stall_facts(&dump, crash.stall_task_comm, crash.stall_task_pid, crash.stall_ns);
-    if (!vm.monitor.waits.find(crash.stall_task_pid) && seen.what == WaitClass::kUnknown && task &&
-        facts.where != WaitIn::kBypassDsq)
-      text = head + classify_stall(facts).sentence + fmt::format(", on CPU {}'s run queue", task->cpu);
-    else
-      text += "; " + seen.summary;
+    if (!vm.monitor.waits.find(crash.stall_task_pid) && seen.what == StallClass::kUnknown && task &&
+        facts.where != WaitIn::kBypassDsq) {
+      const StallVerdict verdict = classify_stall(facts);
+      cause.summary = head + verdict.sentence + fmt::format(", on CPU {}'s run queue", task->cpu);
+      cause.advice = stall_advice(verdict.what);
+      cause.evidence = verdict.evidence;
+    } else {
+      cause.summary += "; " + seen.summary;
+      cause.evidence = std::move(seen.evidence);
+      cause.advice = stall_advice(seen.what);
+    }
   }
-  return scheduler_frame(crash) ? text + frame_note(crash, vm) : text;
+  if (scheduler_frame(crash)) cause.summary += crash_place(model, vm, crash);
+  return cause;
 }
 
 Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetectedT& crash) {
   const std::string what = crash.message.empty() ? "" : ": " + crash.message;
-  std::string frame = frame_note(crash, vm);
+  std::string frame = crash_place(model, vm, crash);
   if (frame.empty() && !crash.backtrace.empty() && crash.kind != CrashKind::SchedExtExit)
     frame = fmt::format(" (in {})", fault_place(crash).function);
   if (!crash.artefact.empty()) {
@@ -139,15 +113,19 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
     case CrashKind::SchedExtExit:
       break;
   }
-  if (is_stall(crash))
-    return {FailureKind::kStall, stall_summary(crash, vm), "scheduler aborted: a task was not run"};
+  if (is_stall(crash) || watchdog_silence_ns(crash.message)) return stall_cause(model, crash, vm);
   std::string head = crash.reason.empty() ? exit_kind_name(crash.exit_kind) : crash.reason;
   if (crash.exit_kind != 0 && !is_scx_error(crash.exit_kind))
     return {
         FailureKind::kSchedulerLeft,
         fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model), head, what, frame),
         "scheduler left during the test"};
-  return {FailureKind::kSchedulerCrash, head + what + frame, "scheduler crashed"};
+  const bool by_kernel = crash.exit_kind == kScxExitError;
+  return {FailureKind::kSchedulerCrash,
+          head + what + number_note(crash.message) + frame,
+          "scheduler crashed",
+          {},
+          by_kernel ? std::string(error_advice(crash.message)) : ""};
 }
 
 // What the kernel said, where no CrashDetected came: a lost collector, a log that ends early.
@@ -160,12 +138,23 @@ std::string load_sentence(const LoadFailure& load) {
   std::string text = load.program.empty()
                          ? load.reason
                          : fmt::format("program '{}' rejected: {}", load.program, load.reason);
-  if (load.where.empty() && load.insn.empty()) return text;
-  text += " (";
-  text += file_name(load.where);
-  if (!load.source.empty()) text += fmt::format("{}{}", load.where.empty() ? "" : ": ", load.source);
-  if (!load.insn.empty()) text += fmt::format("{}at insn {}", load.where.empty() ? "" : "; ", load.insn);
-  return text + ")";
+  // "path/file.c:5: text" without the path
+  auto short_place = [](const std::string& place) {
+    return place.substr(place.substr(0, place.find(": ")).rfind('/') + 1);
+  };
+  if (!load.taken.empty())
+    text += fmt::format("; the reference is taken at {}, and not released", short_place(load.taken));
+  std::string at;
+  auto add = [&](const std::string& more) { at += at.empty() ? more : "; " + more; };
+  if (!load.own.empty()) add("after " + short_place(load.own));
+  std::string line(file_name(load.where));
+  if (!load.source.empty()) line += fmt::format("{}{}", line.empty() ? "" : ": ", load.source);
+  // At a program's exit the verifier stands on its head line, which tells nothing.
+  const bool head_line =
+      !load.own.empty() && load.own.starts_with(load.where.substr(0, load.where.rfind(':')));
+  if (!line.empty() && !head_line) add(load.own.empty() ? line : "inlined there: " + line);
+  if (!load.insn.empty()) add("at insn " + load.insn);
+  return at.empty() ? text : fmt::format("{} ({})", text, at);
 }
 
 std::string ended(const SchedulerExitedT& exit) {
@@ -186,6 +175,26 @@ std::string exit_words(const VmRecord& vm, const ScxExit& exit) {
   return text.empty() ? "" : ": " + text.substr(0, 400);
 }
 
+// "; it panicked at main.rs:12: no cell": the process's own words about its end; else what it said last.
+std::string last_words(const VmRecord& vm) {
+  const auto end = vm.scheduler.user_end.end();
+  if (end && end->kind != UserEndKind::kExitWords && end->kind != UserEndKind::kSignal)
+    return "; it said: " + user_end_words(*end);
+  return vm.scheduler.last_stderr_line.empty() ? "" : "; its last line: " + vm.scheduler.last_stderr_line;
+}
+
+// "std::map<std::string, int>::at" as "std::map<…>::at": names that a compiler writes out say little and are long.
+std::string without_template_arguments(std::string_view name) {
+  std::string out;
+  int depth = 0;
+  for (const char c : name) {
+    if (c == '<' && depth++ == 0) out += "<…>";
+    if (depth == 0) out += c;
+    if (c == '>' && depth > 0) --depth;
+  }
+  return depth == 0 ? out : std::string(name);  // operator<, ->
+}
+
 // ", in abort+0x9 (libc.so.6), from check+0x1b (scx_x)": the innermost frame that has a name, and the
 // scheduler's own that led there.
 std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
@@ -196,8 +205,10 @@ std::string core_frame(const SchedulerExitedT& exit, const VmRecord& vm) {
   std::string text = ", in " + innermost;
   if (vm.scheduler.argv.empty()) return text;
   const std::string module = fmt::format(" ({})", file_name(vm.scheduler.argv.front()));
-  auto own = std::find_if(frames.begin(), frames.end(), [&](const auto& f) { return f.ends_with(module); });
-  if (own != frames.end() && *own != innermost && !own->starts_with("?")) text += ", from " + *own;
+  auto own = std::find_if(frames.begin(), frames.end(), [&](const auto& f) {
+    return f.ends_with(module) && !f.starts_with("?") && !f.starts_with("std::") && !f.starts_with("__");
+  });
+  if (own != frames.end() && *own != innermost) text += ", from " + without_template_arguments(*own);
   return text;
 }
 
@@ -231,16 +242,17 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
   // What the kernel lacks, in words; an objection of the verifier as it stands, with its place.
   const bool told = refused && load->cause != LoadCause::kVerifier && load->cause != LoadCause::kCutLog &&
                     load->cause != LoadCause::kOther && load->cause != LoadCause::kErrno;
-  if (told)
-    return {FailureKind::kLoadFailed, fmt::format("scheduler {} {}", name, explain(*load).summary),
-            "scheduler did not load"};
-  if (refused)
+  if (refused) {
+    Explanation said = explain(*load);
     return {FailureKind::kLoadFailed,
-            fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
-            "scheduler did not load"};
+            told ? fmt::format("scheduler {} {}", name, said.summary)
+                 : fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
+            "scheduler did not load",
+            {},
+            std::move(said.advice)};
+  }
   if (exit && !exit->requested) {
-    std::string words =
-        vm.scheduler.last_stderr_line.empty() ? "" : "; its last line: " + vm.scheduler.last_stderr_line;
+    const std::string words = last_words(vm);
     return {FailureKind::kDiedUnattached,
             fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
                         core_frame(*exit, vm), words),
@@ -287,14 +299,6 @@ Cause vm_cause(const VmRecord& vm) {
 }
 
 }  // namespace
-
-const ChainFrameT* scheduler_frame(const CrashDetectedT& crash) {
-  // A frame with its source first; a trampoline of the scheduler has a tag too, but no line.
-  for (bool need_source : {true, false})
-    for (const auto& frame : crash.backtrace)
-      if (!frame->tag.empty() && (!need_source || !frame->file.empty())) return frame.get();
-  return nullptr;
-}
 
 bool needs_diagnostics(FailureKind kind) {
   return kind != FailureKind::kNone && kind != FailureKind::kWorkload;
@@ -356,10 +360,8 @@ Cause cause_in_the_log(const RunModel& model) {
   }
   if (vm.scheduler.attached && vm.scheduler.exit && !vm.scheduler.exit->requested) {
     const SchedulerExitedT& exit = *vm.scheduler.exit;
-    std::string words = vm.scheduler.last_stderr_line.empty() ||
-                                (exit.signal && exit.signal != SIGABRT)  // an assertion says why
-                            ? ""
-                            : "; its last line: " + vm.scheduler.last_stderr_line;
+    // An assertion or an exception says why; before another signal nothing was said.
+    const std::string words = exit.signal && exit.signal != SIGABRT ? "" : last_words(vm);
     return {FailureKind::kSchedulerDied,
             fmt::format("scheduler {}'s process {}: {}{}{} (the kernel found no fault in it)",
                         scheduler_name(model), exit.signal ? "died" : "ended by itself", ended(exit),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "reporter/run_model.h"
 #include "schemas/crash_generated.h"
@@ -38,6 +39,8 @@ struct Cause {
   FailureKind kind = FailureKind::kNone;
   std::string summary;  // "scx_bpf_error: no such cell (scx_x.bpf.c:213 in x_enqueue: scx_bpf_error(...))"
   std::string reason;   // for the error line: "scheduler crashed", "scheduler did not load"
+  std::vector<std::string> evidence = {};  // what the summary rests on, most telling first
+  std::string advice = {};                 // what usually mends it; empty: nothing is known
 };
 
 // Findings about the VM and the scheduler; not the workload's (see checks.h). What a lost collector did not pass on is no
@@ -49,8 +52,5 @@ std::string lost_evidence(const VmRecord& vm);
 
 // The scheduler or its VM has ended early: `--- diagnostics ---` is printed without RUST_BACKTRACE.
 bool needs_diagnostics(FailureKind kind);
-
-// The scheduler's own innermost frame of a backtrace; null when there is none.
-const ChainFrameT* scheduler_frame(const CrashDetectedT& crash);
 
 }  // namespace ktstr

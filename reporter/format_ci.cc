@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "reporter/format.h"
 #include "schemas/common_generated.h"
+#include "schemas/spec_generated.h"
 
 namespace ktstr {
 namespace {

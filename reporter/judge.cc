@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/text.h"
 #include "reporter/checks.h"
 #include "reporter/kernel_record.h"
 #include "reporter/monitor_checks.h"
 #include "reporter/names.h"
+#include "reporter/slow_callback.h"
+#include "reporter/wait_cause.h"
 #include "schemas/crash_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
@@ -232,6 +235,21 @@ void skip(const RunModel& model, const std::string& why, Judgement& j) {
   j.reason = allowed ? why : "skipped";
 }
 
+// Checks over a workload that ran to its end: a callback that took the CPUs, and the longest wait that was seen.
+std::vector<std::string> who_suffered(const VmRecord& vm) {
+  constexpr uint64_t kLongWait = 200'000'000;  // ns
+  std::vector<std::string> lines;
+  if (!vm.scheduler.attached) return lines;
+  if (const auto slow = slow_callback(vm)) lines.push_back(slow_words(*slow));
+  const auto wait = vm.monitor.waits.find(0);
+  if (!wait || wait->wait_ns < kLongWait) return lines;
+  const WaitCause seen = explain_wait(vm, wait->pid);
+  lines.push_back(fmt::format("longest wait seen: {}[{}], {}: {}", wait->comm, wait->pid,
+                              human_ns(wait->wait_ns), seen.summary));
+  lines.insert(lines.end(), seen.evidence.begin(), seen.evidence.end());
+  return lines;
+}
+
 }  // namespace
 
 Judgement judge(const RunModel& model) {
@@ -250,6 +268,8 @@ Judgement judge(const RunModel& model) {
   j.kind = cause.kind;
   j.summary = cause.summary;
   j.reason = cause.reason;
+  j.evidence = std::move(cause.evidence);
+  j.advice = std::move(cause.advice);
   set(j, code_of(cause.kind));
   if (model.repro_finished() && !model.repro_finished()->signature_primary.empty())
     j.signature = model.repro_finished()->signature_primary;
@@ -276,6 +296,7 @@ Judgement judge(const RunModel& model) {
       j.reason = checks.violated.size() == 1 ? "a check failed"
                                              : fmt::format("{} checks failed", checks.violated.size());
       j.detail = checks.violated;
+      j.evidence = who_suffered(model.primary());
     }
   }
   if (const std::string still = stood_still(model.primary());

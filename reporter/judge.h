@@ -23,8 +23,10 @@ struct Judgement {
   std::string reason;   // of the error line
   std::vector<std::string>
       detail;  // lines below the error line: violated checks, what a pin missed, the access refused
-  std::vector<std::string> notes;  // what is missing, and facts beside the finding
-  std::string signature;           // empty: no crash
+  std::vector<std::string> notes;     // what is missing, and facts beside the finding
+  std::string signature;              // empty: no crash
+  std::vector<std::string> evidence;  // Cause.evidence
+  std::string advice;                 // Cause.advice
 };
 
 Judgement judge(const RunModel& model);

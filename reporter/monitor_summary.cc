@@ -82,6 +82,7 @@ void MonitorSummary::add(LoadAverage& average, const Load& load) {
 std::optional<MonitorSummary::Load> MonitorSummary::fold(const MonitorSample& sample, uint64_t host_ns,
                                                          bool in_workload) {
   ++samples_;
+  if (sample.cpus()) cpus_ = std::max<size_t>(cpus_, sample.cpus()->size());
   cost_ns_ += sample.cost_ns();
   fold_programs(sample.programs());
   fold_maps(sample);

@@ -103,6 +103,7 @@ class MonitorSummary {
   static void add(LoadAverage& average, const Load& load);
 
   uint64_t samples() const { return samples_; }
+  size_t cpus() const { return cpus_; }  // the most that a sample had
   const LoadAverage& load() const { return load_; }
   double seconds() const;  // from the first counted sample to the last
   uint64_t cost_mean_ns() const { return samples_ ? cost_ns_ / samples_ : 0; }
@@ -168,6 +169,7 @@ class MonitorSummary {
   MonitorThresholds thresholds_;
   bool scx_ = true;
   uint64_t samples_ = 0, cost_ns_ = 0;
+  size_t cpus_ = 0;
   uint64_t first_ns_ = 0, last_ns_ = 0;
   bool any_ = false;
   LoadAverage load_;

@@ -1,6 +1,7 @@
 #include "reporter/report.h"
 
 #include "base/text.h"
+#include "reporter/head.h"
 #include "reporter/page.h"
 #include "reporter/sections.h"
 #include "schemas/run_generated.h"
@@ -47,6 +48,8 @@ void failure_head(const RunModel& model, const Judgement& judgement, Page& page)
     page.linef("error: {}", judgement.reason);
   }
   for (const std::string& text : judgement.detail) page.block(text, "  ");
+  if (model.started())
+    for (const std::string& text : head_lines(model, judgement)) page.line("  " + text);
   for (const std::string& text : judgement.notes) page.line("note: " + text);
 }
 

@@ -109,6 +109,9 @@ bool RunModel::fold(const EventBuffer& event) {
     case Payload::ReproFinished:
       repro_finished_ = unpack<ReproFinishedT>(*event.as<ReproFinished>());
       break;
+    case Payload::SignatureKnown:
+      known_ = unpack<SignatureKnownT>(*event.as<SignatureKnown>());
+      break;
     case Payload::ProbeAttached:
       if (event.vm() == Vm::Repro) probes_ = unpack<ProbeAttachedT>(*event.as<ProbeAttached>());
       break;

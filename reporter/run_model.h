@@ -56,6 +56,8 @@ class RunModel {
   const std::optional<ProbeAttachedT>& probes() const { return probes_; }  // of the last try
   const std::optional<ProbeFinishedT>& probes_finished() const { return probes_finished_; }
 
+  const std::optional<SignatureKnownT>& known() const { return known_; }
+
   const PinCorpus& corpus() const { return corpus_; }
   uint64_t events() const { return events_; }
   uint64_t last_seq() const { return last_seq_; }
@@ -78,6 +80,7 @@ class RunModel {
   std::optional<ReproFinishedT> repro_finished_;
   std::optional<ProbeAttachedT> probes_;
   std::optional<ProbeFinishedT> probes_finished_;
+  std::optional<SignatureKnownT> known_;
   PinCorpus corpus_;
   uint64_t events_ = 0, last_seq_ = 0, missing_events_ = 0;
 };

@@ -58,6 +58,7 @@ void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
 void SchedulerRecord::fold_line(const SchedulerLine& line) {
   const std::string_view text = str(line.text());
   if (!attached) load.line(text);
+  user_end.line(text);
   if (!attached && complains_of_kfunc(text) && kfunc_complaints.size() < 8)
     kfunc_complaints.emplace_back(text.substr(0, 2048));
   if (line.stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "explain/user_end.h"
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/guest_generated.h"
@@ -38,6 +39,7 @@ struct SchedulerRecord {
 
   ScxWords words;  // dump, console and scheduler output about the scheduler's end
   LoadFailureScanner load;
+  UserEndScanner user_end;       // its own words about the end of its process
   std::string last_stderr_line;  // of the scheduler: its own complaint
   // Lines from before the attach in which libbpf, the verifier or the scheduler rejects the prototype of a kfunc.
   std::vector<std::string> kfunc_complaints;

@@ -159,9 +159,9 @@ void attribution(const VmRecord& vm, Page& page) {
   if (pid <= 0) return page.line("cause of the wait: could not be evaluated: no sample saw the task waiting");
   const WaitCause cause = explain_wait(vm, pid);
   page.linef("cause of the wait: {}",
-             cause.what == WaitClass::kUnknown ? "the facts name none" : cause.summary);
+             cause.what == StallClass::kUnknown ? "the facts name none" : cause.summary);
   for (const std::string& line : cause.evidence) page.line("  " + line);
-  if (!wait && cause.what == WaitClass::kUnknown) page.line("  no sample saw the task waiting");
+  if (!wait && cause.what == StallClass::kUnknown) page.line("  no sample saw the task waiting");
 }
 
 // One condition as a flag: yes only when it held as long as the threshold says.

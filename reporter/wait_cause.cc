@@ -9,6 +9,8 @@
 #include "base/cpu_list.h"
 #include "base/text.h"
 #include "reporter/sections.h"
+#include "reporter/slow_callback.h"
+#include "reporter/user_threads.h"
 #include "reporter/wait_place.h"
 #include "schemas/monitor_generated.h"
 #include "scx/vocabulary.h"
@@ -18,6 +20,7 @@ namespace {
 
 constexpr uint64_t kFewestSamples = 5;  // fewer prove nothing
 constexpr size_t kMaxQueuesSaid = 6;
+constexpr size_t kMaxThreadsSaid = 4;
 
 bool mostly(uint64_t part, uint64_t whole) { return whole >= kFewestSamples && part * 10 >= whole * 8; }
 
@@ -48,6 +51,8 @@ class WaitExplanation {
     tell_queues();
     tell_maps();
     tell_timers();
+    tell_callbacks();
+    tell_process();
     return std::move(out_);
   }
 
@@ -73,7 +78,7 @@ class WaitExplanation {
     if (dsq_ && *dsq_) taken_ = wait_->taken_from(*dsq_);
   }
 
-  void say(WaitClass what, std::string summary) { out_ = {what, std::move(summary), {}}; }
+  void say(StallClass what, std::string summary) { out_ = {what, std::move(summary), {}}; }
   // Nothing when it may run anywhere, or when it is not known how many CPUs there are.
   std::string only() const {
     const size_t all = wait_ ? wait_->cpus.size() : frozen() ? frozen()->cpus.size() : 0;
@@ -86,32 +91,37 @@ class WaitExplanation {
     std::string waits = fmt::format("{}it waits {}", only(), place_);
     if (task_) waits += fmt::format(", on CPU {}'s run queue", task_->cpu);
     if (task_ && task_->held_by_scheduler()) {
-      say(WaitClass::kHeldByScheduler,
+      const std::string held =
           waits + ": the scheduler holds it (ops_state QUEUED: it was enqueued and never dispatched)" +
-              in_maps());
-      return;
+          in_maps();
+      const std::string asleep = user_half_asleep();
+      return asleep.empty() ? say(StallClass::kHeldByScheduler, held)
+                            : say(StallClass::kUserHalfAsleep, held + "; " + asleep);
     }
-    if (!wait_ || wait_->samples < kFewestSamples) return say(WaitClass::kUnknown, waits);
+    if (!wait_ || wait_->samples < kFewestSamples) return say(StallClass::kUnknown, waits);
     if (seen_ && real_time_.size() == seen_)
-      return say(WaitClass::kRealTime, fmt::format("{}; meanwhile {} ran {}[{}], a real-time task", waits,
-                                                   cpus_words(real_time_), wait_->rt_comm, wait_->rt_pid));
+      return say(StallClass::kCpuTaken, fmt::format("{}; meanwhile {} ran {}[{}], a real-time task", waits,
+                                                    cpus_words(real_time_), wait_->rt_comm, wait_->rt_pid));
     // An idle CPU is the guest's own decision, and a guest in which other tasks were taken from DSQs was run.
     const bool stood = taken_.value_or(0) == 0 && taken_elsewhere() == 0;
     if (idle_.empty() && stood && wait_->span_ns && wait_->host_wait_ns * 2 > wait_->span_ns)
-      return say(WaitClass::kHost, fmt::format("{}; the host did not run the guest's CPUs for {} of {}",
-                                               waits, human_ns(wait_->host_wait_ns), held()));
-    if (!dsq_ || *dsq_ == 0) return say(WaitClass::kUnknown, waits);
+      return say(StallClass::kHost, fmt::format("{}; the host did not run the guest's CPUs for {} of {}",
+                                                waits, human_ns(wait_->host_wait_ns), held()));
+    if (idle_.empty())
+      if (const auto slow = slow_callback(vm_); slow && slow->share >= 0.5)
+        return say(StallClass::kSlowCallback, fmt::format("{}; {}", waits, slow_words(*slow)));
+    if (!dsq_ || *dsq_ == 0) return say(StallClass::kUnknown, waits);
     if (!idle_.empty()) return idle_cpu(waits);
     if (taken_ && *taken_ == 0 && taken_elsewhere() > 0)
       return say(
-          WaitClass::kDsqNotConsumed,
+          StallClass::kDsqNotConsumed,
           fmt::format("{}; nothing was taken from that DSQ for {}, while {} tasks were taken from others",
                       waits, held(), taken_elsewhere()));
     if (taken_ && *taken_ >= kFewestSamples)
       return say(
-          WaitClass::kStarvedInOrder,
+          StallClass::kStarvedInOrder,
           fmt::format("{}; {} other tasks were taken from that DSQ meanwhile{}", waits, *taken_, order()));
-    say(WaitClass::kUnknown, waits);
+    say(StallClass::kUnknown, waits);
   }
 
   // A CPU on which it may run was idle: what kept it from taking the task.
@@ -119,19 +129,19 @@ class WaitExplanation {
     const std::string idle = fmt::format("{}; {} could run it and {} idle for {}", waits, cpus_words(idle_),
                                          idle_.size() == 1 ? "was" : "were", held());
     const std::string stopped = stopped_timer();
-    if (!stopped.empty()) return say(WaitClass::kTimerStopped, fmt::format("{}; {}", idle, stopped));
-    if (!calls_) return say(WaitClass::kUnknown, idle);
+    if (!stopped.empty()) return say(StallClass::kTimerStopped, fmt::format("{}; {}", idle, stopped));
+    if (!calls_) return say(StallClass::kUnknown, idle);
     if (idle_calls_ == 0)
-      return say(WaitClass::kNotKicked,
+      return say(StallClass::kNotKicked,
                  fmt::format("{}: ops.dispatch was not called there, so nobody kicked {}", idle,
                              idle_.size() == 1 ? "it" : "them"));
     if (taken_ && *taken_ == 0) {
       const bool anywhere = taken_elsewhere() > 0;
-      return say(anywhere ? WaitClass::kDsqNotConsumed : WaitClass::kDispatchMovesNothing,
+      return say(anywhere ? StallClass::kDsqNotConsumed : StallClass::kDispatchMovesNothing,
                  fmt::format("{}: ops.dispatch was called {} there and took {}", idle, times(idle_calls_),
                              anywhere ? "nothing from that DSQ" : "nothing from any DSQ"));
     }
-    say(WaitClass::kUnknown,
+    say(StallClass::kUnknown,
         taken_ ? fmt::format("{}: ops.dispatch was called {} there and took {} from that DSQ", idle,
                              times(idle_calls_), *taken_)
                : idle);
@@ -170,6 +180,34 @@ class WaitExplanation {
           text += fmt::format("{} {} ({})", text.empty() ? "; its pid is in map" : ",", map->name,
                               map->type_name);
     return text;
+  }
+
+  // "no thread of the scheduler's process ran meanwhile (…)": it slept for most of the wait, and may be the one to decide.
+  std::string user_half_asleep() const {
+    const GuestFrozenT* f = frozen_threads(vm_);
+    if (!f) return "";
+    const uint64_t waited = f->early && f->early_wait_ns ? f->early_wait_ns : wait_ ? wait_->wait_ns : 0;
+    const uint64_t idle = process_idle_ns(*f);
+    if (waited < kSecond / 2 || idle < waited * 7 / 10) return "";
+    return fmt::format("no thread of the scheduler's process ran meanwhile ({}{})",
+                       thread_words(*f->threads.front()),
+                       f->threads.size() > 1 ? fmt::format("; {} more", f->threads.size() - 1) : "");
+  }
+
+  void tell_process() {
+    const GuestFrozenT* f = frozen_threads(vm_);
+    if (!f) return;
+    std::string text = "the scheduler's process: ";
+    for (size_t i = 0; i < f->threads.size() && i < kMaxThreadsSaid; ++i)
+      text += (i ? "; " : "") + thread_words(*f->threads[i]);
+    if (f->threads.size() > kMaxThreadsSaid)
+      text += fmt::format("; {} more", f->threads.size() - kMaxThreadsSaid);
+    out_.evidence.push_back(text);
+  }
+
+  void tell_callbacks() {
+    if (const auto slow = slow_callback(vm_); slow && out_.what != StallClass::kSlowCallback)
+      out_.evidence.push_back(slow_words(*slow));
   }
 
   // A timer that was due when the wait began, or a little before, and is not armed any more.
@@ -236,7 +274,7 @@ class WaitExplanation {
   }
 
   void tell_timers() {
-    if (out_.what == WaitClass::kTimerStopped) return;
+    if (out_.what == StallClass::kTimerStopped) return;
     if (const std::string text = stopped_timer(); !text.empty()) out_.evidence.push_back(text);
   }
 

@@ -54,7 +54,8 @@ std::unique_ptr<DsqSampleT> dsq(uint64_t id, uint32_t seq, uint32_t depth) {
   return d;
 }
 
-WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& frozen = {}) {
+WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& frozen = {},
+                  const std::vector<std::string>& dump = {}) {
   SyntheticRun run;
   run.boot();
   BpfProgramT program;
@@ -99,6 +100,7 @@ WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& 
   task->cpus = scene.cpus;
   if (frozen) frozen(f);
   run.add(std::move(f));
+  run.dump(dump);
   RunModel model;
   for (const EventBuffer& event : run.events()) model.fold(event);
   return explain_wait(model.primary(), kPid);
@@ -106,7 +108,7 @@ WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& 
 
 TEST(WaitCause, AnIdleCpuThatDispatchesAndTakesNothingFromTheQueue) {
   const WaitCause cause = explain({.dispatch1 = 6, .taken_elsewhere = 40});
-  EXPECT_EQ(cause.what, WaitClass::kDsqNotConsumed);
+  EXPECT_EQ(cause.what, StallClass::kDsqNotConsumed);
   EXPECT_THAT(cause.summary,
               AllOf(HasSubstr("it may run on CPU 1 only"), HasSubstr("in DSQ 0x202"),
                     HasSubstr("ops.dispatch was called 6 times there and took nothing from that DSQ")));
@@ -116,52 +118,52 @@ TEST(WaitCause, AnIdleCpuThatDispatchesAndTakesNothingFromTheQueue) {
 
 TEST(WaitCause, AnIdleCpuThatIsNeverAskedWasNotKicked) {
   const WaitCause cause = explain({.dispatch0 = 300, .taken_elsewhere = 40});
-  EXPECT_EQ(cause.what, WaitClass::kNotKicked);
+  EXPECT_EQ(cause.what, StallClass::kNotKicked);
   EXPECT_THAT(cause.summary, HasSubstr("nobody kicked it"));
 }
 
 TEST(WaitCause, DispatchThatMovesNothingAtAll) {
   const WaitCause cause = explain({.dispatch0 = 300, .dispatch1 = 300, .cpus = "0-1"});
-  EXPECT_EQ(cause.what, WaitClass::kDispatchMovesNothing);
+  EXPECT_EQ(cause.what, StallClass::kDispatchMovesNothing);
   EXPECT_THAT(cause.summary, AllOf(HasSubstr("took nothing from any DSQ"), Not(HasSubstr("only"))));
 }
 
 TEST(WaitCause, BusyCpusThatServeOtherQueues) {
   const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken_elsewhere = 80});
-  EXPECT_EQ(cause.what, WaitClass::kDsqNotConsumed);
+  EXPECT_EQ(cause.what, StallClass::kDsqNotConsumed);
   EXPECT_THAT(cause.summary, HasSubstr("while 80 tasks were taken from others"));
 }
 
 TEST(WaitCause, OthersOfItsQueueComeFirst) {
   const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80});
-  EXPECT_EQ(cause.what, WaitClass::kStarvedInOrder);
+  EXPECT_EQ(cause.what, StallClass::kStarvedInOrder);
   EXPECT_THAT(cause.summary, HasSubstr("80 other tasks were taken from that DSQ"));
 }
 
 TEST(WaitCause, ARealTimeTaskHasTheOnlyCpu) {
   const WaitCause cause = explain({.on_cpu1 = SchedClass::RealTime});
-  EXPECT_EQ(cause.what, WaitClass::kRealTime);
+  EXPECT_EQ(cause.what, StallClass::kCpuTaken);
   EXPECT_THAT(cause.summary, HasSubstr("hog[7], a real-time task"));
 }
 
 // Issue 11: "the host did not run the guest's CPUs", where the next line said that the CPU was idle.
 TEST(WaitCause, AnIdleCpuIsNotTheHostsFault) {
-  EXPECT_NE(explain({.host_wait_ns = 900'000'000}).what, WaitClass::kHost);
-  EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .host_wait_ns = 900'000'000}).what, WaitClass::kHost);
+  EXPECT_NE(explain({.host_wait_ns = 900'000'000}).what, StallClass::kHost);
+  EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .host_wait_ns = 900'000'000}).what, StallClass::kHost);
 }
 
 // A loaded host, under which the guest ran all the same: others were served.
 TEST(WaitCause, AHostUnderLoadIsNotTheCauseWhileOthersAreServed) {
   const WaitCause cause =
       explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80, .host_wait_ns = 900'000'000});
-  EXPECT_EQ(cause.what, WaitClass::kStarvedInOrder);
+  EXPECT_EQ(cause.what, StallClass::kStarvedInOrder);
 }
 
 TEST(WaitCause, TooFewSamplesNameNothing) {
   for (SchedClass runs : {SchedClass::Idle, SchedClass::RealTime, SchedClass::Ext}) {
     const WaitCause cause =
         explain({.on_cpu1 = runs, .taken_elsewhere = 40, .host_wait_ns = 900'000'000, .samples = 4});
-    EXPECT_EQ(cause.what, WaitClass::kUnknown);
+    EXPECT_EQ(cause.what, StallClass::kUnknown);
     EXPECT_THAT(cause.evidence, Contains(HasSubstr("too few")));
   }
 }
@@ -179,11 +181,45 @@ TEST(WaitCause, ATimerThatStoppedJustBefore) {
     };
   };
   const WaitCause cause = explain({.dispatch1 = 6}, timer(1'000'000'000, false));
-  EXPECT_EQ(cause.what, WaitClass::kTimerStopped);
+  EXPECT_EQ(cause.what, StallClass::kTimerStopped);
   EXPECT_THAT(cause.summary, HasSubstr("the BPF timer in map gates stopped 1.000 s before"));
-  EXPECT_NE(explain({.dispatch1 = 6}, timer(1'000'000'000, true)).what, WaitClass::kTimerStopped);
-  EXPECT_NE(explain({.dispatch1 = 6}, timer(15'000'000'000, false)).what, WaitClass::kTimerStopped)
+  EXPECT_NE(explain({.dispatch1 = 6}, timer(1'000'000'000, true)).what, StallClass::kTimerStopped);
+  EXPECT_NE(explain({.dispatch1 = 6}, timer(15'000'000'000, false)).what, StallClass::kTimerStopped)
       << "it stopped long before";
+}
+
+TEST(WaitCause, TasksHeldForAUserHalfThatSleeps) {
+  const auto thread = [](uint64_t ran_ago_ns) {
+    return [=](GuestFrozenT& f) {
+      f.early = true;
+      f.early_wait_ns = 1'000'000'000;
+      f.threads.push_back(std::make_unique<FrozenThreadT>());
+      auto& t = f.threads.back();
+      t->pid = t->tgid = 110;
+      t->comm = "scx_x";
+      t->state = "S";
+      t->ran_ago_ns = ran_ago_ns;
+      t->wait_channel = "futex_do_wait";
+      t->syscall = 202;
+    };
+  };
+  const std::vector<std::string> held = {"R lost[9] -1000ms",
+                                         "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+                                         "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
+  const WaitCause cause = explain({.dsq = 0}, thread(990'000'000), held);
+  EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
+  EXPECT_THAT(
+      cause.summary,
+      HasSubstr("no thread of the scheduler's process ran meanwhile (scx_x[110] sleeps in futex_do_wait "
+                "(futex), ran 990.0 ms ago"));
+  const WaitCause awake = explain({.dsq = 0}, thread(30'000'000), held);
+  EXPECT_EQ(awake.what, StallClass::kHeldByScheduler) << "it ran: it may have looked, and decided otherwise";
+  EXPECT_THAT(awake.evidence,
+              Contains(HasSubstr("the scheduler's process: scx_x[110] sleeps in futex_do_wait")));
+}
+
+TEST(WaitCause, ACallbackThatIsNotSlowIsNotBlamed) {
+  EXPECT_THAT(explain({.dispatch1 = 3}).evidence, Not(Contains(HasSubstr("a call"))));
 }
 
 TEST(WaitCause, AFullMapIsSaid) {

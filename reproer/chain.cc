@@ -5,7 +5,9 @@
 
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"
+#include "scx/constants.h"
 #include "scx/crash_frames.h"
+#include "scx/named_callback.h"
 #include "scx/stall.h"
 
 namespace ktstr {
@@ -157,6 +159,26 @@ void add_alternates(CrashChain* chain, const std::vector<BpfProgramT>& programs,
       return add(c);
 }
 
+// How schedulers hand a task to a DSQ; names of all versions.
+constexpr std::initializer_list<const char*> kInserts = {
+    "scx_bpf_dsq_insert",         "scx_bpf_dsq_insert___v2", "scx_bpf_dsq_insert_vtime",
+    "__scx_bpf_dsq_insert_vtime", "scx_bpf_dispatch",        "scx_bpf_dispatch_vtime",
+    "scx_bpf_dsq_move",           "scx_bpf_dsq_move_vtime",  "scx_bpf_select_cpu_and",
+    "__scx_bpf_select_cpu_and"};
+// What may fail in a callback that returns an error.
+constexpr std::initializer_list<const char*> kFallible = {
+    "scx_bpf_create_dsq",  "bpf_timer_init",      "bpf_timer_start",         "htab_map_update_elem",
+    "bpf_rbtree_add_impl", "scx_bpf_cpuperf_set", "bpf_list_push_back_impl", "scx_bpf_sub_dispatch"};
+
+void add_kfuncs(CrashChain* chain, const KernelHas& has, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (!has(name)) continue;
+    ChainLink link;
+    link.function = name;
+    chain->kfuncs.push_back(std::move(link));
+  }
+}
+
 CrashChain from_backtrace(const CrashDetectedT& crash, const std::vector<BpfProgramT>& programs) {
   CrashChain chain;
   const CrashFrames frames = split_frames(crash);
@@ -204,8 +226,25 @@ CrashChain extract_chain(const CrashDetectedT* crash, const std::vector<BpfProgr
   const bool stall = crash && is_stall(*crash);
   if (crash) {
     chain = from_backtrace(*crash, programs);
+    const auto named = named_callback(crash->message);
+    const bool refused = named && named->error != 0 && crash->exit_kind == kScxExitError;
+    if (refused) {
+      for (const ChainLink& l : chain.links)
+        chain.dropped.emplace_back(l.function, "the way to the callback that returned the error");
+      chain.links.clear();
+      chain.origin = ChainOrigin::kRefusal;
+      add_callback(&chain, programs, named->member.c_str());
+      add_kfuncs(&chain, kernel_has, kFallible);
+      return chain;
+    }
     if (!chain.links.empty() && !stall) {
       add_alternates(&chain, programs, kernel_has);
+      const bool own =
+          std::any_of(chain.links.begin(), chain.links.end(), [](const auto& l) { return l.bpf; });
+      if (!own && crash->kind == CrashKind::SchedExtExit) {
+        if (named) add_callback(&chain, programs, named->member.c_str());
+        add_kfuncs(&chain, kernel_has, kInserts);
+      }
       return chain;
     }
   }

@@ -25,6 +25,7 @@ enum class ChainOrigin {
   kBacktrace,  // what the kernel printed
   kCallbacks,  // no backtrace: the scheduler's callbacks and who calls them in the kernel
   kStall,      // a stalled task: how tasks are queued and dispatched
+  kRefusal,    // a callback returned an error: that callback, and what it called
 };
 
 struct CrashChain {
@@ -32,6 +33,8 @@ struct CrashChain {
   std::vector<ChainLink> links;  // innermost first
   // Other ways by which the kernel gets to the same callbacks: the second crash may come along one of these.
   std::vector<ChainLink> alternates;
+  // Kfuncs through which the scheduler may have done what the kernel objected to: who called them, and where.
+  std::vector<ChainLink> kfuncs;
   std::vector<std::pair<std::string, std::string>> dropped;  // function, why
 };
 

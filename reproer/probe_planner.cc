@@ -148,6 +148,15 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
     plan.targets.push_back(std::move(t));
   };
   uint32_t place = 0;
+  auto add_kfunc = [&](const ChainLink& link) {
+    const size_t before = plan.targets.size();
+    add(link, UINT32_MAX);
+    if (plan.targets.size() == before) return;
+    plan.targets.back()->want_caller = true;
+    // A return probe would replace the address that tells the caller.
+    plan.targets.back()->want_return = chain.origin == ChainOrigin::kRefusal;
+  };
+  for (const ChainLink& link : chain.kfuncs) add_kfunc(link);
   for (const ChainLink& link : chain.links) add(link, place++);
   for (const ChainLink& link : chain.alternates) add(link, UINT32_MAX);
   return plan;

@@ -178,6 +178,7 @@ void Reproer::take(const TryVerdict& verdict) {
   in.trigger = repro_.trigger ? &*repro_.trigger : fault_end ? &*fault_end : nullptr;
   in.attached = repro_.attached ? &*repro_.attached : nullptr;
   in.crash = repro_.crash ? &*repro_.crash : nullptr;
+  in.programs = &repro_.programs;
   in.end_ns = repro_.last_hit_ns();
   Stitched stitched = stitch(in);
   shown_.calls = std::move(stitched.calls);

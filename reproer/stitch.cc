@@ -10,7 +10,9 @@
 #include "reproer/decode.h"
 #include "reproer/value_plan.h"
 #include "schemas/repro_generated.h"
+#include "scx/bpf_place.h"
 #include "scx/crash_frames.h"
+#include "scx/named_callback.h"
 #include "scx/stall.h"
 
 namespace ktstr {
@@ -92,6 +94,7 @@ class Stitcher {
     std::vector<std::unique_ptr<DecodedCallT>> on_path,
         off_path;  // innermost first: a hit bounds those of its callers
     for (const ProbeTargetT* t : in_order()) {
+      if (t->want_caller) continue;
       auto call = std::make_unique<DecodedCallT>();
       call->function = t->function;
       call->kind = t->kind;
@@ -121,9 +124,55 @@ class Stitcher {
         return a->hit != b->hit ? a->hit : a->ns_before > b->ns_before;
       });
     std::reverse(off_path.begin(), off_path.end());
+    for (auto& call : kfunc_calls()) on_path.insert(on_path.begin(), std::move(call));
     drop_repeats(&on_path);
     for (auto& c : on_path) off_path.push_back(std::move(c));
     return off_path;
+  }
+
+  // Calls by which the scheduler made what the kernel objected to: of a callback that returned an error those that failed
+  // with it, else the last one about the task that the message names, or by the task and CPU that were stopped.
+  std::vector<std::unique_ptr<DecodedCallT>> kfunc_calls() {
+    std::vector<std::unique_ptr<DecodedCallT>> calls;
+    if (!in_.trigger || !in_.crash) return calls;
+    const auto named = named_callback(in_.crash->message);
+    const int about = named && named->error ? 0 : named_task(in_.crash->message);
+    const ProbeTargetT* last_target = nullptr;
+    const ProbeHitT* last = nullptr;
+    for (const auto& t : in_.plan->targets) {
+      if (!t->want_caller) continue;
+      const ProbeHitT* newest = nullptr;
+      for (const ProbeHitT* h : targets_[t->id].entries) {
+        if (h->ns > in_.trigger->ns) continue;
+        if (about ? subject_pid(*t, *h) == about : same_task(*h, *in_.trigger)) newest = h;
+      }
+      if (!newest) continue;
+      if (named && named->error) {
+        if (const ProbeHitT* exit = exit_of(*t, *newest);
+            exit && static_cast<int32_t>(exit->retval) == -named->error)
+          calls.push_back(kfunc_call(*t, *newest));
+      } else if (!last || newest->ns > last->ns) {
+        last = newest;
+        last_target = t.get();
+      }
+    }
+    if (last) calls.push_back(kfunc_call(*last_target, *last));
+    return calls;
+  }
+
+  std::unique_ptr<DecodedCallT> kfunc_call(const ProbeTargetT& t, const ProbeHitT& hit) const {
+    auto call = std::make_unique<DecodedCallT>();
+    call->function = t.function;
+    call->kind = t.kind;
+    call->signature = t.signature;
+    call->reason = CallReason::LastCall;
+    fill(t, hit, false, call.get());
+    if (hit.caller && in_.programs) {
+      ChainFrameT from = frame_at(*in_.programs, hit.caller);
+      call->caller = from.function;
+      if (!from.function.empty()) call->from = std::make_unique<ChainFrameT>(std::move(from));
+    }
+    return call;
   }
 
   // The repro VM's backtrace: as the kernel printed it, else the trigger's stack.

@@ -6,17 +6,19 @@
 #include <vector>
 
 #include "schemas/crash_generated.h"
+#include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
 
 namespace ktstr {
 
 struct StitchInputs {
   const ProbePlanT* plan = nullptr;
-  const std::vector<ProbeHitT>* hits = nullptr;  // as they came
-  const ProbeTriggeredT* trigger = nullptr;      // null: the scheduler did not exit
-  const ProbeAttachedT* attached = nullptr;      // null: unknown
-  const CrashDetectedT* crash = nullptr;         // of the repro VM; null: none
-  uint64_t end_ns = 0;                           // without a trigger: "now" of the repro VM
+  const std::vector<ProbeHitT>* hits = nullptr;        // as they came
+  const ProbeTriggeredT* trigger = nullptr;            // null: the scheduler did not exit
+  const ProbeAttachedT* attached = nullptr;            // null: unknown
+  const CrashDetectedT* crash = nullptr;               // of the repro VM; null: none
+  const std::vector<BpfProgramT>* programs = nullptr;  // of the repro VM; null: unknown
+  uint64_t end_ns = 0;                                 // without a trigger: "now" of the repro VM
 };
 
 struct Stitched {

@@ -98,6 +98,9 @@ size_t telling(const std::vector<const ChainFrameT*>& frames, bool scheduler) {
 }  // namespace
 
 std::string normalize_crash_message(std::string_view text) {
+  // Which of the two came first into a DSQ is chance.
+  if (text.ends_with(" already had PRIQ-enqueued tasks"))
+    return normalize_crash_message(text.substr(0, text.size() - 20)) + " FIFO-enqueued tasks";
   std::string out;
   for (size_t i = 0; i < text.size() && out.size() < kMaxMessage;) {
     const char c = text[i];

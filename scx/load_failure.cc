@@ -61,6 +61,8 @@ std::string_view after_jump(std::string_view t) {
   return state_line(rest) || rest.starts_with("may_goto") ? std::string_view() : rest;
 }
 
+std::string file_of(std::string_view where) { return std::string(where.substr(0, where.rfind(':'))); }
+
 std::string clipped(std::string_view t) { return std::string(t.substr(0, 400)); }
 
 // "; if (ret) @ arena.bpf.c:26"
@@ -176,6 +178,10 @@ void LoadFailureScanner::offer(LoadFailure failure) {
 void LoadFailureScanner::begin_log(std::string program) {
   current_ = LoadFailure{};
   current_.program = std::move(program);
+  head_file_.clear();
+  own_.clear();
+  statements_ = 0;
+  calls_.clear();
   in_log_ = true;
   headless_ = log_over_ = followed_ = false;
 }
@@ -188,7 +194,38 @@ void LoadFailureScanner::end_log() {
   classify_objection(current_);
   if (current_.reason.empty() && log_over_) current_.cause = LoadCause::kErrno;
   if (current_.reason.empty()) current_.reason = current_.error;
+  find_reference();
+  // At its exit a program stands on its head line: the statement before tells the way out.
+  const bool at_exit = contains(current_.insn, "(95) exit");
+  if (!own_.empty() && (at_exit || file_of(current_.where) != head_file_)) current_.own = own_;
   offer(current_);
+}
+
+// "24: (85) call bpf_task_from_pid#..." under its statement.
+void LoadFailureScanner::note_call(std::string_view insn) {
+  constexpr size_t kMaxCalls = 8192;
+  const size_t colon = insn.find(": (85)");
+  if (colon == insn.npos || current_.where.empty() || calls_.size() == kMaxCalls) return;
+  const auto number = parse_number<uint32_t>(insn.substr(0, colon));
+  if (!number) return;
+  const std::string place = statement();
+  if (calls_.empty() || calls_.back().first != *number) calls_.emplace_back(*number, place);
+}
+
+// "Unreleased reference id=3 alloc_insn=24": where instruction 24 is.
+void LoadFailureScanner::find_reference() {
+  constexpr std::string_view kAlloc = "alloc_insn=";
+  const size_t at = current_.reason.find(kAlloc);
+  if (at == std::string::npos) return;
+  std::string_view digits = std::string_view(current_.reason).substr(at + kAlloc.size());
+  digits = digits.substr(0, std::min(digits.find_first_not_of("0123456789"), digits.size()));
+  const auto number = parse_number<uint32_t>(digits);
+  for (const auto& [insn, place] : calls_)
+    if (number && insn == *number) current_.taken = place;
+}
+
+std::string LoadFailureScanner::statement() const {
+  return current_.source.empty() ? current_.where : current_.where + ": " + current_.source;
 }
 
 bool LoadFailureScanner::line(std::string_view text) {
@@ -255,6 +292,14 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
                                                    "incompatible", "Error",  "missing"};
   static constexpr std::string_view kHarmless[] = {
       "skipping", "ignor", "falling back", "failed to load object", "BTF object #", "btf: type ["};
+  if (contains(message, "program isn't referenced anywhere")) {
+    LoadFailure unused;
+    unused.cause = LoadCause::kUnusedProgram;
+    unused.program = unused.symbol = quoted(message, 0);
+    unused.reason = clipped(message);
+    offer(std::move(unused));
+    return true;
+  }
   auto says = [&](std::string_view word) { return contains(message, word); };
   if (std::none_of(std::begin(kFailures), std::end(kFailures), says) ||
       std::any_of(std::begin(kHarmless), std::end(kHarmless), says))
@@ -312,9 +357,11 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     log_over_ = true;
   } else if (text.starts_with("; ")) {
     const size_t at = text.rfind(" @ ");
+    if (!head_file_.empty() && file_of(current_.where) == head_file_ && ++statements_ > 1) own_ = statement();
     current_.source = clipped(text.substr(2, at == text.npos ? at : at - 2));
     while (current_.source.ends_with(';') || current_.source.ends_with(' ')) current_.source.pop_back();
     current_.where = at == text.npos ? "" : clipped(text.substr(at + 3));
+    if (head_file_.empty()) head_file_ = file_of(current_.where);
     current_.reason.clear();
     followed_ = false;
   } else if (insn_line(text)) {
@@ -323,6 +370,7 @@ void LoadFailureScanner::verifier_line(std::string_view text) {
     current_.insn = clipped(text.substr(0, text.find(';')));
     while (current_.insn.ends_with(' ')) current_.insn.pop_back();
     current_.reason = clipped(objection);  // else it is after its instruction
+    note_call(text);
     followed_ = false;
   } else if (state_line(text)) {
     // "Validating match_layer() func#1..."; its end: "Func#1 ('match_layer') is safe for any args that match its prototype".

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace ktstr {
 
@@ -27,6 +29,7 @@ enum class LoadCause : uint8_t {
   kTooLarge,         // the verifier gave up after its limit of instructions
   kVerifier,         // another objection of the verifier
   kCutLog,           // a verifier log without its objection
+  kUnusedProgram,    // a struct_ops program that no member of a struct_ops map refers to
 };
 
 struct LoadFailure {
@@ -40,6 +43,11 @@ struct LoadFailure {
   std::string symbol;  // kfunc, member, variable, helper or map
   std::string
       function;  // global function that the verifier was checking; empty: the program itself, or not told
+  // Where `where` is in another file than the program's head (an inline wrapper), or at its exit: the last statement of the
+  // program's own file before it, "file.c:5: text".
+  std::string own;
+  std::string
+      taken;  // where a reference that is not released was taken: "file.c:5: text"; empty: another objection
   std::string error;  // errno of the failed load, as it was printed: "-EACCES"
 };
 
@@ -66,12 +74,20 @@ class LoadFailureScanner {
   void begin_log(std::string program);
   void end_log();
   void verifier_line(std::string_view text);
+  void note_call(std::string_view insn);
+  void find_reference();
+  std::string statement() const;
   void offer(LoadFailure failure);
   bool libbpf_line(std::string_view message);
   bool process_line(std::string_view text);
 
   std::optional<LoadFailure> best_;
   LoadFailure current_;
+  // Of current_: the file of its first statement; the last statement of that file; how many so far.
+  std::string head_file_, own_;
+  size_t statements_ = 0;
+  std::vector<std::pair<uint32_t, std::string>>
+      calls_;                              // of current_: instructions that call, and their "file.c:5: text"
   std::string load_program_, load_error_;  // of "prog 'x': … load failed: ERRNO", before or after its log
   std::string stage_;                      // "load", "attach": what the program says it failed to do
   std::array<std::string, 2> last_;        // lines before, for a log whose beginning is cut off

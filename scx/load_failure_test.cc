@@ -26,6 +26,31 @@ TEST(LoadFailure, RealRefusalsAreCutToTheAccess) {
   }
 }
 
+TEST(LoadFailure, AReferenceThatIsNotReleasedHasThePlaceWhereItIsTaken) {
+  auto failure =
+      scan({"libbpf: prog 'x_enqueue': -- BEGIN PROG LOAD LOG --", "; void BPF_PROG(x_enqueue) @ x.bpf.c:4",
+            "0: (79) r6 = *(u64 *)(r1 +0)", "; owner = bpf_task_from_pid(p->tgid); @ x.bpf.c:5",
+            "4: (85) call bpf_task_from_pid#1234       ; R0_w=ptr_or_null_task_struct(id=3,ref_obj_id=3)",
+            "; if (owner->flags & KTHREAD) { @ x.bpf.c:7", "8: (56) if w1 != 0x0 goto pc+3",
+            "; scx_bpf_dsq_insert(p, dsq_id, slice, enq_flags); @ compat.bpf.h:112",
+            "12: (85) call scx_bpf_dsq_insert#99", "; void BPF_PROG(x_enqueue) @ x.bpf.c:4", "44: (95) exit",
+            "Unreleased reference id=3 alloc_insn=4", "processed 40 insns (limit 1000000)",
+            "-- END PROG LOAD LOG --"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->taken, "x.bpf.c:5: owner = bpf_task_from_pid(p->tgid)");
+  EXPECT_EQ(failure->own, "x.bpf.c:7: if (owner->flags & KTHREAD) {");
+}
+
+TEST(LoadFailure, AStructOpsProgramThatNobodyRefersTo) {
+  auto failure =
+      scan({"libbpf: prog 'x_running': SEC(\"struct_ops\") program isn't referenced anywhere, did you forget "
+            "to use it?",
+            "libbpf: prog 'x_running': failed to load: -22"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->cause, LoadCause::kUnusedProgram);
+  EXPECT_EQ(failure->symbol, "x_running");
+}
+
 TEST(LoadFailure, RelocationThatTheKernelLacks) {
   auto failure =
       scan({"libbpf: prog 'fifo_exit': BPF program load failed: Invalid argument",

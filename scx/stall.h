@@ -23,4 +23,7 @@ struct StalledTask {
 };
 std::optional<StalledTask> parse_stall(std::string_view message);
 
+// "watchdog failed to check in for 3.008s": for how long, in ns; 0: the message says another thing.
+uint64_t watchdog_silence_ns(std::string_view message);
+
 }  // namespace ktstr

@@ -9,6 +9,12 @@ namespace ktstr {
 namespace {
 
 // The reproer asked for kind 1026 alone: such a crash was probed along the watchdog's own frames.
+TEST(Stall, TheWatchdogsOwnSilence) {
+  EXPECT_EQ(watchdog_silence_ns("watchdog failed to check in for 3.008s"), 3'008'000'000u);
+  EXPECT_EQ(watchdog_silence_ns("a[5] failed to run for 3.008s"), 0u);
+  EXPECT_EQ(watchdog_silence_ns("watchdog failed to check in for ever"), 0u);
+}
+
 TEST(IsStall, AStallWhoseDumpWasLostIsAStall) {
   CrashDetectedT crash;
   crash.exit_kind = 0;  // only the dump tells it

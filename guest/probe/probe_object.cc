@@ -139,6 +139,7 @@ Status ProbeObject::write_targets() {
     r.nargs = t.nargs;
     r.subject = t.subject_arg;
     r.wants_exit = t.want_return;
+    r.wants_caller = t.want_caller;
     uint32_t at = 0;
     for (const auto& v : t.values) {
       if (r.nvalues == KTSTR_MAX_VALUES || v->offsets.size() > KTSTR_MAX_HOPS ||

@@ -128,6 +128,10 @@ Runner add_run(CLI::App& command, const Argv& argv) {
   command.add_flag(
       "--embed", options->embed,
       "put scheduler, libraries, payloads, files and spec into the log, for `repro` on another host");
+  command.add_option(
+      "--known", options->known,
+      "folder of earlier runs: the report of a crash says how often it was seen there (the runs kept on "
+      "this machine count always)");
   command.add_option("--keys", options->keys,
                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   command.add_option("--scheduler-dir", options->scheduler_dirs, "search scheduler binaries here too");

@@ -46,6 +46,7 @@ struct RunCommandOptions {
   std::string out;
   std::vector<std::string> scheduler_dirs;
   std::string listen, keys;               // tcp://HOST:PORT for remote clients, and the key folder
+  std::vector<std::string> known;         // folders of earlier runs, to count the same crash in
   bool embed = false;                     // the log holds scheduler, payloads and spec, for `repro` elsewhere
   double boot_timeout_s = 0;              // 0: the default
   std::vector<NamedTopology> topologies;  // --topologies

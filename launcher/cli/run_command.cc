@@ -294,6 +294,7 @@ int run_command(const RunCommandOptions& options) {
   Progress& progress = prepared.progress();
   env.listen = *listen;
   env.embed = options.embed;
+  env.known = options.known;
   env.rerun_options = rerun_options(options);
   env.partition = options.partition;
   if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");

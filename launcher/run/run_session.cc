@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "launcher/run/deadlines.h"
 #include "launcher/run/helpers.h"
+#include "launcher/run/known_signatures.h"
 #include "launcher/run/live_runs.h"
 #include "launcher/run/run_bus.h"
 #include "launcher/run/run_facts.h"
@@ -26,6 +27,7 @@
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
+#include "scx/crash_signature.h"
 #include "scx/vocabulary.h"
 #include "version.h"
 
@@ -71,6 +73,8 @@ class TestRun {
   void enter(State state);
   void turn();
   void on_event(const EventBuffer& event);
+  void on_crash(const CrashDetected& seen);
+  void tell_known();
   void on_stage(Stage stage);
   void on_signal();
   void watch_vm();
@@ -134,6 +138,7 @@ class TestRun {
   std::optional<ReproRequestedT> repro_request_;
   bool repro_answered_ = false;
   std::optional<ExitCode> verdict_;
+  std::string signature_;  // of the primary VM's crash; empty: none
   int interrupted_ = 0;
   int signals_ = 0;
   std::string fatal_;            // the log takes nothing more
@@ -370,6 +375,9 @@ void TestRun::on_event(const EventBuffer& event) {
       repro_request_ = std::move(request);
       break;
     }
+    case Payload::CrashDetected:
+      if (event.vm() == Vm::Primary) on_crash(*event.as<CrashDetected>());
+      break;
     case Payload::ReproDeclined:
     case Payload::ReproFinished:
       repro_answered_ = true;
@@ -383,6 +391,24 @@ void TestRun::on_event(const EventBuffer& event) {
     default:
       break;
   }
+}
+
+// As reporter and reproer choose: a scheduler's exit before a kernel's fault.
+void TestRun::on_crash(const CrashDetected& seen) {
+  if (!signature_.empty() && seen.kind() != CrashKind::SchedExtExit) return;
+  CrashDetectedT crash;
+  seen.UnPackTo(&crash);
+  signature_ = crash_signature(crash);
+}
+
+// A fact of the log, so that a replay says the same.
+void TestRun::tell_known() {
+  if (signature_.empty()) return;
+  std::vector<std::string> roots = env_.known;
+  if (std::string kept = kept_runs(env_.folders); !kept.empty()) roots.push_back(std::move(kept));
+  const std::string folder = result_.log.substr(0, result_.log.rfind('/'));
+  if (auto known = find_known(signature_, roots, folder)) bus_->publish(std::move(*known));
+  if (Status kept = keep_signature(folder, signature_); !kept) log_info(kept.error().message());
 }
 
 void TestRun::on_stage(Stage stage) {
@@ -565,6 +591,7 @@ void TestRun::settle() {
 
 void TestRun::complete_facts(const std::string& note) {
   env_.progress->clear();
+  tell_known();
   FactsCompletedT t;
   t.note = note;
   bus_->publish(std::move(t));

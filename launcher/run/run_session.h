@@ -45,6 +45,7 @@ struct RunEnvironment {
   std::vector<std::string> command;        // our argv
   std::vector<std::string> rerun_options;  // of the command line, that a rerun of one test needs too
   std::vector<std::pair<std::string, std::string>> environment;  // switches that shape the report
+  std::vector<std::string> known;  // folders of earlier runs, besides those kept on this machine
   bool verbose_console = false;
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
   std::optional<BusListen> listen;        // for remote clients

@@ -1,6 +1,7 @@
 // Each kind of mistake that leaves tasks waiting, on a real kernel: the first line says what to mend.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "schemas/monitor_generated.h"
@@ -40,19 +41,30 @@ constexpr Mistake kMistakes[] = {
      "waits in DSQ 0x300.*[0-9]+ other tasks were taken from that DSQ meanwhile", "vtime 1000|vtime is 1000"},
     {"TimerStopped", R"("--fault", "7", "--fail-after", "500")", GROUP("a", "4", "YieldHeavy", ""),
      "waits in DSQ 0x200.*the BPF timer in map gates stopped", "timer not armed, was due"},
+    {"Kworkers", R"("--fault", "9", "--timeout-ms", "2000")", GROUP("a", "6", "YieldHeavy", ""),
+     "waits in DSQ 0x400.*nothing was taken from that DSQ|the watchdog itself was not run for .*waits in DSQ "
+     "0x400",
+     "mend: .*(serve kernel threads|move from that DSQ)"},
 };
 
-class Stall : public testing::TestWithParam<Mistake> {};
+// The scheduler's own process, by name of the fixture.
+constexpr Mistake kUserHalf[] = {
+    {"Sleeps", R"("--fail-after", "300", "--fault", "1", "--timeout-ms", "3000")",
+     GROUP("a", "6", "YieldHeavy", ""),
+     "the scheduler holds it .*; no thread of the scheduler's process ran "
+     "meanwhile "
+     "\\(scx_user_decide\\[[0-9]+\\] sleeps in futex[a-z_]* \\(futex\\)",
+     "the scheduler's process: scx_user_decide.*futex"},
+};
 
-TEST_P(Stall, TheFirstLineSaysWhatToMend) {
-  const Mistake& m = GetParam();
+void check(const Mistake& m, const char* scheduler) {
   Scratch scratch;
   const std::string spec = scratch.write(
       "spec.toml",
-      std::string("[scheduler.starve]\nbinary = \"scx_starve\"\nargs = [") + m.args +
+      std::string("[scheduler.x]\nbinary = \"scx_") + scheduler + "\"\nargs = [" + m.args +
           (std::string(m.args).find("--fail-after") == std::string::npos ? ", \"--fail-after\", \"200\""
                                                                          : "") +
-          "]\n[[test]]\nname = \"t\"\nscheduler = \"starve\"\nllcs = 1\ncores = 4\nthreads = 1\n"
+          "]\n[[test]]\nname = \"t\"\nscheduler = \"x\"\nllcs = 1\ncores = 4\nthreads = 1\n"
           "duration_s = 20\nauto_repro = false\n" +
           m.groups);
   auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
@@ -69,8 +81,59 @@ TEST_P(Stall, TheFirstLineSaysWhatToMend) {
   EXPECT_TRUE(early);
 }
 
+class Stall : public testing::TestWithParam<Mistake> {};
+TEST_P(Stall, TheFirstLineSaysWhatToMend) { check(GetParam(), "starve"); }
+class UserHalfStall : public testing::TestWithParam<Mistake> {};
+TEST_P(UserHalfStall, TheFirstLineSaysWhatItSleepsIn) { check(GetParam(), "user_decides"); }
+
 INSTANTIATE_TEST_SUITE_P(Newest, Stall, testing::ValuesIn(kMistakes),
                          [](const testing::TestParamInfo<Mistake>& m) { return std::string(m.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Newest, UserHalfStall, testing::ValuesIn(kUserHalf),
+                         [](const testing::TestParamInfo<Mistake>& m) { return std::string(m.param.name); });
+
+// Errors that the kernel finds, and what the first ten lines say of the statement.
+struct Slip {
+  const char* name;
+  const char* fault;
+  const char* head;  // regex over the first ten lines
+};
+void PrintTo(const Slip& s, std::ostream* os) { *os << s.name; }
+constexpr Slip kSlips[] = {
+    {"InitReturnsAnError", "1",
+     "ops.init\\(\\) failed \\(-17\\) \\[-17 is EEXIST, File exists\\] \\(returned by slip_init at "
+     "scx_slip.bpf.c:[0-9]+; "
+     "-17 came from scx_bpf_create_dsq\\(dsq_id DSQ 0x200\\), .*make_queues"},
+    {"InitTaskReturnsAnError", "2",
+     "ops.init_task\\(\\) failed \\(-7\\).*\\[-7 is E2BIG, Argument list too long\\] \\(returned by "
+     "slip_init_task at "
+     "scx_slip.bpf.c:[0-9]+; -7 came from .*add_slot"},
+    {"ForeignCpu", "3",
+     "target CPU [0-9] not allowed for a/[0-9].* \\(scx_bpf_dsq_insert\\(dsq_id local DSQ of CPU [0-9]\\) in "
+     "slip_enqueue, after scx_slip.bpf.c:[0-9]+: scx_compat_dsq_insert\\(p, SCX_DSQ_LOCAL_ON"},
+    {"InsertedTwice", "4", "already direct-dispatched \\(in slip_enqueue, after scx_slip.bpf.c:[0-9]+"},
+    {"MixedOrder", "5",
+     "already had (FIFO|PRIQ)-enqueued tasks \\((scx_bpf_dsq_insert|in scx_dispatch_enqueue, after "
+     "ops.enqueue, slip_enqueue)"},
+};
+class KernelFinds : public testing::TestWithParam<Slip> {};
+TEST_P(KernelFinds, TheHeadNamesTheStatement) {
+  const Slip& s = GetParam();
+  Scratch scratch;
+  const std::string spec = scratch.write(
+      "spec.toml", std::string("[scheduler.slip]\nbinary = \"scx_slip\"\nargs = [\"--fault\", \"") + s.fault +
+                       "\"]\n[[test]]\nname = \"t\"\nscheduler = \"slip\"\nllcs = 1\ncores = 4\nthreads = 1\n"
+                       "duration_s = 10\n" GROUP("a", "3", "YieldHeavy", "affinity = \"2\"\n")
+                           GROUP("b", "3", "Bursty", ""));
+  auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  const std::string head = run.out.substr(0, run.out.find("\n\n"));
+  EXPECT_TRUE(std::regex_search(head, std::regex(s.head))) << head;
+  EXPECT_NE(head.find("\n  mend: "), std::string::npos) << head;
+  EXPECT_LE(std::count(head.begin(), head.end(), '\n'), 9) << head;
+}
+INSTANTIATE_TEST_SUITE_P(Newest, KernelFinds, testing::ValuesIn(kSlips),
+                         [](const testing::TestParamInfo<Slip>& s) { return std::string(s.param.name); });
 
 }  // namespace
 }  // namespace ktstr::e2e

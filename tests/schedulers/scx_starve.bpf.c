@@ -7,6 +7,8 @@
 
 #define CPU_DSQ(cpu) (0x200ULL + (__u32)(cpu))
 #define FAIR_DSQ 0x300ULL
+#define KWORKER_DSQ 0x400ULL
+#define PF_WQ_WORKER 0x20
 #define CLOCK_MONOTONIC 1
 #define SCX_ENQ_WAKEUP 1
 
@@ -36,6 +38,16 @@ struct {
   __type(value, __s32);
 } pending SEC(".maps");
 
+// fault 10: what dispatch looks through.
+#define TABLE_SIZE (1 << 18)
+struct {
+  __uint(type, SCX_MAP_TYPE_ARRAY);
+  __uint(max_entries, TABLE_SIZE);
+  __type(key, __u32);
+  __type(value, __u64);
+} table SEC(".maps");
+
+__u64 best;       // fault 10: the greatest value in it
 __u64 credits;    // fault 7: slices that the timer hands out
 __u64 timer_ran;  // how often
 __u64 vtime_now;  // fault 5: should grow, and does not
@@ -51,10 +63,21 @@ void BPF_PROG(starve_enqueue, struct task_struct* p, __u64 enq_flags) {
   const __s32 cpu = scx_bpf_task_cpu(p);
   __s32 pid = p->pid;
 
+  if (config.fault == STARVE_KWORKERS && (p->flags & PF_WQ_WORKER) && stats.enqueued > config.fail_after) {
+    scx_compat_dsq_insert(p, KWORKER_DSQ, SCX_SLICE_DFL, enq_flags);
+    return;
+  }
   if (spared(p)) return fifo_insert(p, enq_flags);
   switch (config.fault) {
     case STARVE_FOREIGN_DSQ:  // the neighbour's queue, whoever may run there
       scx_compat_dsq_insert(p, CPU_DSQ(((__u32)cpu + 1) % (__u32)config.cpus), SCX_SLICE_DFL, enq_flags);
+      return;
+    case STARVE_KWORKERS:
+    case STARVE_SLOW:
+      fifo_insert(p, enq_flags);
+      return;
+    case STARVE_LOCAL:  // and nobody takes it back when the CPU is taken
+      scx_compat_dsq_insert(p, SCX_DSQ_LOCAL, SCX_SLICE_DFL, enq_flags);
       return;
     case STARVE_UNSERVED_DSQ:  // dispatch knows only the first two queues
       scx_compat_dsq_insert(p, CPU_DSQ((__u32)pid % 3), SCX_SLICE_DFL, enq_flags);
@@ -75,8 +98,15 @@ void BPF_PROG(starve_enqueue, struct task_struct* p, __u64 enq_flags) {
   }
 }
 
+static long look_at(__u32 i, void* ctx) {
+  __u64* value = bpf_map_lookup_elem(&table, &i);
+  if (value && *value > best) best = *value;
+  return 0;
+}
+
 SEC("struct_ops/starve_dispatch")
 void BPF_PROG(starve_dispatch, __s32 cpu, struct task_struct* prev) {
+  if (config.fault == STARVE_SLOW && stats.enqueued > config.fail_after) bpf_loop(TABLE_SIZE, look_at, 0, 0);
   bool found = fifo_take();
 
   if (!found && config.fault == STARVE_EMPTY_DISPATCH && scx_bpf_dsq_nr_queued(CPU_DSQ(0)) < 64)
@@ -90,6 +120,8 @@ void BPF_PROG(starve_dispatch, __s32 cpu, struct task_struct* prev) {
     found = scx_compat_dsq_move_to_local(CPU_DSQ(0)) || scx_compat_dsq_move_to_local(CPU_DSQ(1));
   else if (!found && config.fault == STARVE_ORDER)
     found = scx_compat_dsq_move_to_local(FAIR_DSQ);
+  else if (!found && config.fault == STARVE_KWORKERS)
+    found = scx_bpf_dsq_nr_queued(KWORKER_DSQ) >= 64 && scx_compat_dsq_move_to_local(KWORKER_DSQ);
   else if (!found)
     found = scx_compat_dsq_move_to_local(CPU_DSQ(cpu));
   if (found) __sync_fetch_and_add(&stats.dispatched, 1);
@@ -105,7 +137,7 @@ SEC("struct_ops.s/starve_init")
 __s32 BPF_PROG(starve_init) {
   __u32 key = 0;
   struct gate* gate = bpf_map_lookup_elem(&gates, &key);
-  __s32 failed = scx_bpf_create_dsq(SHARED_DSQ, -1) ?: scx_bpf_create_dsq(FAIR_DSQ, -1);
+  __s32 failed = scx_bpf_create_dsq(SHARED_DSQ, -1) ?: scx_bpf_create_dsq(FAIR_DSQ, -1) ?: scx_bpf_create_dsq(KWORKER_DSQ, -1);
 
   for (__u32 cpu = 0; cpu < 64 && cpu < config.cpus + 3 && !failed; ++cpu)
     failed = scx_bpf_create_dsq(CPU_DSQ(cpu), -1);

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <time.h>
 
 #include <cstdio>
@@ -18,6 +19,7 @@ double seconds() {
 }
 
 unsigned long long decisions;
+sem_t work;  // --fault 1: posted by a thread that is not there
 double started, last;
 
 bool decide(bpf_object* object, const scx_config& config) {
@@ -33,6 +35,7 @@ bool decide(bpf_object* object, const scx_config& config) {
     ++decisions;
   }
   const bool gave_up = config.fail_after != 0 && decisions >= config.fail_after;
+  while (gave_up && config.fault != 0) ::sem_wait(&work);  // nobody posts it
   const timespec pause{.tv_sec = 0, .tv_nsec = 50'000'000};
   gave_up ? ::nanosleep(&pause, nullptr) : ::sched_yield();
   return true;
@@ -45,6 +48,7 @@ void tell(double of_last) { std::printf("[user_decides] %llu decisions in %.3f s
 int main(int argc, char** argv) {
   const scx::Option options[] = {
       {"--fail-after", &scx_config::fail_after, 0, "decisions before it makes no more; 0: it goes on"},
+      {"--fault", &scx_config::fault, 0, "1: after --fail-after decisions it sleeps for ever"},
       {"--seconds", &scx_config::seconds, 0, "time after which it ends; 0: none"},
   };
   const int status = scx::run({.name = "user_decides", .options = options, .serve = decide}, argc, argv);

@@ -9,4 +9,8 @@ enum starve_fault {
   STARVE_EMPTY_DISPATCH = 5,  // dispatch waits for a batch that never fills
   STARVE_ORDER = 6,           // in a vtime DSQ others always come first
   STARVE_TIMER = 7,           // dispatch lives on credits of a BPF timer that stops
+  STARVE_LOCAL = 8,           // tasks stay in the local DSQ of a CPU that a real-time task has taken
+  STARVE_KWORKERS =
+      9,             // kworkers, the watchdog's too, wait in a DSQ that is served when 64 of them are there
+  STARVE_SLOW = 10,  // dispatch looks through a large table each time
 };

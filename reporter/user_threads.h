@@ -1,0 +1,20 @@
+// What the scheduler's own process did while tasks waited: its threads as the monitor read them from the paused guest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reporter/vm_record.h"
+
+namespace ktstr {
+
+// "scx_x[110] sleeps in futex_do_wait (futex), ran 4.4 s ago"
+std::string thread_words(const FrozenThreadT& thread);
+
+// The freeze that shows the threads: the early one, else that at the exit; null: none does.
+const GuestFrozenT* frozen_threads(const VmRecord& vm);
+
+// The shortest time since a thread of the process ran; 0: one runs or waits for a CPU, or nothing is known.
+uint64_t process_idle_ns(const GuestFrozenT& frozen);
+
+}  // namespace ktstr
