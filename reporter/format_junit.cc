@@ -55,8 +55,9 @@ void property(const char* name, const std::string& value, std::string& out) {
 void other_try(const RunFacts& one, bool flaky, std::string& out) {
   const std::string element =
       std::string(flaky ? "flaky" : "rerun") + (one.outcome == Outcome::Fail ? "Failure" : "Error");
-  out += fmt::format("      <{} message=\"{}\" type=\"{}\">\n        <stackTrace>{}</stackTrace>\n      </{}>\n", element,
-                     xml(one.summary), xml(one.reason), xml(one.text), element);
+  out +=
+      fmt::format("      <{} message=\"{}\" type=\"{}\">\n        <stackTrace>{}</stackTrace>\n      </{}>\n",
+                  element, xml(one.summary), xml(one.reason), xml(one.text), element);
 }
 
 void test_case(const JudgedTest& test, std::string& out) {
@@ -65,8 +66,8 @@ void test_case(const JudgedTest& test, std::string& out) {
   uint64_t ns = 0;
   for (const RunFacts& one : test.tries) ns += one.duration_ns;
   const std::string file = last.file.empty() ? "" : fmt::format(" file=\"{}\"", xml(last.file));
-  out += fmt::format("    <testcase name=\"{}\" classname=\"{}\"{} time=\"{:.3f}\">\n", xml(test.shown_name()),
-                     xml(last.file.empty() ? "ktstr" : last.file), file, seconds(ns));
+  out += fmt::format("    <testcase name=\"{}\" classname=\"{}\"{} time=\"{:.3f}\">\n",
+                     xml(test.shown_name()), xml(last.file.empty() ? "ktstr" : last.file), file, seconds(ns));
   std::string properties;
   property("status", status_name(status), properties);
   property("signature", last.signature, properties);
@@ -82,7 +83,9 @@ void test_case(const JudgedTest& test, std::string& out) {
     case TestStatus::kFlaky:
       break;
     case TestStatus::kNotRun:
-      out += "      <error message=\"not run\" type=\"not run\">The run that planned this test ended before it.</error>\n";
+      out +=
+          "      <error message=\"not run\" type=\"not run\">The run that planned this test ended before "
+          "it.</error>\n";
       break;
     case TestStatus::kSkip:
       out += fmt::format("      <skipped message=\"{}\"/>\n", xml(last.summary));
@@ -90,12 +93,13 @@ void test_case(const JudgedTest& test, std::string& out) {
     case TestStatus::kFail:
     case TestStatus::kInconclusive: {
       const char* element = status == TestStatus::kFail ? "failure" : "error";
-      out += fmt::format("      <{} message=\"{}\" type=\"{}\">{}</{}>\n", element, xml(last.summary), xml(last.reason),
-                         xml(last.text), element);
+      out += fmt::format("      <{} message=\"{}\" type=\"{}\">{}</{}>\n", element, xml(last.summary),
+                         xml(last.reason), xml(last.text), element);
       break;
     }
   }
-  for (size_t i = 0; i + 1 < test.tries.size(); ++i) other_try(test.tries[i], status == TestStatus::kFlaky, out);
+  for (size_t i = 0; i + 1 < test.tries.size(); ++i)
+    other_try(test.tries[i], status == TestStatus::kFlaky, out);
   out += "    </testcase>\n";
 }
 
@@ -117,8 +121,9 @@ std::string render_junit(std::span<const JudgedTest> tests) {
     test_case(test, cases);
   }
   const std::string when = start == 0 ? "" : fmt::format(" timestamp=\"{}\"", iso_time(start));
-  const std::string counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3f}\"",
-                                         tests.size(), failures, errors, skipped, seconds(ns));
+  const std::string counts =
+      fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3f}\"", tests.size(),
+                  failures, errors, skipped, seconds(ns));
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"ktstr\" {}{}>\n{}"
       "  </testsuite>\n</testsuites>\n",

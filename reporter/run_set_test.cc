@@ -42,13 +42,15 @@ TEST(RunSet, ATestThatPassesAtItsSecondTryIsFlakyInEveryForm) {
   ASSERT_EQ(tests.size(), 2u);
   EXPECT_EQ(tests[0].status(), TestStatus::kFlaky);
   EXPECT_EQ(tests[0].code(), ExitCode::kPass);
-  EXPECT_THAT(render(Format::kSummary, tests),
-              HasSubstr("FLAKY 2/2 a\n  TRY 1 FAILED: it broke\n2 passed, 0 failed, 1 of the passed flaky\n"));
+  EXPECT_THAT(
+      render(Format::kSummary, tests),
+      HasSubstr("FLAKY 2/2 a\n  TRY 1 FAILED: it broke\n2 passed, 0 failed, 1 of the passed flaky\n"));
   const std::string junit = render(Format::kJunit, tests);
   EXPECT_THAT(junit, HasSubstr("tests=\"2\" failures=\"0\" errors=\"0\""));
   EXPECT_THAT(junit, HasSubstr("<flakyFailure message=\"it broke\""));
   EXPECT_THAT(render(Format::kKtap, tests), HasSubstr("ok 1 a # FLAKY passed at try 2\nok 2 b\n"));
-  EXPECT_THAT(render(Format::kGithub, tests), HasSubstr("::warning file=a.toml,line=7,title=ktstr%3A a::flaky: passed at try 2"));
+  EXPECT_THAT(render(Format::kGithub, tests),
+              HasSubstr("::warning file=a.toml,line=7,title=ktstr%3A a::flaky: passed at try 2"));
   EXPECT_THAT(render(Format::kMarkdown, tests), HasSubstr("| flaky | a |"));
   const auto line = nlohmann::json::parse(render_json(tests[0]));
   EXPECT_EQ(line["status"], "flaky");
@@ -94,7 +96,8 @@ TEST(RunSet, AMergeWithAPlannedTestThatNobodyRanIsNotGreen) {
   ASSERT_EQ(tests.size(), 2u);
   EXPECT_EQ(tests[1].status(), TestStatus::kNotRun);
   EXPECT_EQ(tests[1].code(), ExitCode::kInconclusive);
-  EXPECT_THAT(render(Format::kSummary, tests), HasSubstr("NOT RUN b (a.toml:19)\n1 passed, 0 failed, 1 not run\n"));
+  EXPECT_THAT(render(Format::kSummary, tests),
+              HasSubstr("NOT RUN b (a.toml:19)\n1 passed, 0 failed, 1 not run\n"));
   EXPECT_THAT(render(Format::kJunit, tests), HasSubstr("errors=\"1\""));
   EXPECT_THAT(render(Format::kKtap, tests), HasSubstr("not ok 2 b # NOT RUN"));
 }

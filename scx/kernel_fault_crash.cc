@@ -1,7 +1,7 @@
 // What a fault is for the run: a crash or not, and whether the emulator made it.
+#include "schemas/crash_generated.h"
 #include "scx/kernel_fault_parser.h"
 #include "scx/kernel_fault_words.h"
-#include "schemas/crash_generated.h"
 
 namespace ktstr {
 

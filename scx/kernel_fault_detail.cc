@@ -1,6 +1,4 @@
 // What the lines of a fault tell: task, CPU, taint, registers, locks, and what each kind adds.
-#include "scx/kernel_fault_parser.h"
-
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -8,6 +6,7 @@
 #include "base/numbers.h"
 #include "base/text.h"
 #include "schemas/crash_generated.h"
+#include "scx/kernel_fault_parser.h"
 #include "scx/kernel_fault_words.h"
 #include "scx/trace_frame.h"
 
@@ -50,7 +49,8 @@ bool take_taint(std::string_view text, KernelFaultT& fault) {
     const std::string_view word = rest.substr(0, rest.find(' '));
     if (word.empty()) break;
     if (word.size() > 1 || is_digit(word.front())) {
-      if (is_digit(word.front()) && fault_has(word, ".") && fault.kernel.empty()) fault.kernel = clip_word(word, 128);
+      if (is_digit(word.front()) && fault_has(word, ".") && fault.kernel.empty())
+        fault.kernel = clip_word(word, 128);
       break;
     }
     taint += word;
@@ -64,7 +64,8 @@ bool take_taint(std::string_view text, KernelFaultT& fault) {
 std::string_view lock_name(std::string_view text) {
   const size_t close = text.find("){");
   const size_t open = text.find('(');
-  if (close == std::string_view::npos || open == std::string_view::npos || open > close || !fault_has(text, "}"))
+  if (close == std::string_view::npos || open == std::string_view::npos || open > close ||
+      !fault_has(text, "}"))
     return {};
   return text.substr(open + 1, close - open - 1);
 }
@@ -352,11 +353,12 @@ bool KernelFaultParser::take_kind_detail(std::string_view text) {
           fault.task_comm = clip_word(who->comm);
           fault.task_pid = who->pid;
         }
-        fault.message =
-            clip_word(fault.message + "; " + std::string(text.substr(0, text.find(" at addr"))), kMaxFaultMessage);
+        fault.message = clip_word(fault.message + "; " + std::string(text.substr(0, text.find(" at addr"))),
+                                  kMaxFaultMessage);
         return true;
       }
-      if (fault.kind == FaultKind::Kfence && fault_has(text, " at 0x") && fault_has(text, "(in kfence-") && !traced_) {
+      if (fault.kind == FaultKind::Kfence && fault_has(text, " at 0x") && fault_has(text, "(in kfence-") &&
+          !traced_) {
         in_ = In::kTrace;
         return true;
       }

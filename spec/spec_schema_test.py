@@ -47,7 +47,7 @@ DAMAGES = [
     (["test", 0], "name", "../x"),
     (["test", 0], "name", "-x"),
     (["test", 0], "llcs", 1.5),
-    (["test", 0], "cores", 65),
+    (["test", 0], "cores", 256),
     (["test", 0], "auto_repro", 1),
     (["test", 0], "expect_scx_bpf_error_contains", ""),
     (["test", 0], "cgroup", {}),

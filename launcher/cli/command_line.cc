@@ -156,6 +156,41 @@ Runner add_run(CLI::App& command, const Argv& argv) {
   };
 }
 
+Runner add_sweep(CLI::App& command, const Argv& argv) {
+  auto options = std::make_shared<RunCommandOptions>();
+  options->command = argv;
+  options->sweep_s = 2;
+  command
+      .add_option("SPEC", options->specs,
+                  "spec files (TOML) with [scheduler.NAME] blocks; their tests are not run")
+      ->required();
+  command.add_option("-E,--filter", options->filters, "only these cells: test(/^lavd/), kernel(7.2), …")
+      ->allow_extra_args(false);
+  add_axes(command, options->kernels, options->topologies);
+  command.add_option("--duration", options->sweep_s, "seconds that the spinners of each cell run")
+      ->check(CLI::Range(0.5, 3600.0))
+      ->capture_default_str();
+  command.add_flag("--no-build", options->no_build, "as in run");
+  command.add_option("--accel", options->accel, "as in run")->capture_default_str();
+  command.add_option("--out", options->out, "folder for logs and reports");
+  command.add_option("--scheduler-dir", options->scheduler_dirs, "as in run");
+  command.add_option("-j,--jobs", options->jobs, "as in run")->capture_default_str();
+  command.add_option("--retries", options->retries, "as in run")->check(CLI::Range(0u, 99u));
+  command.add_option("--boot-timeout", options->boot_timeout_s, "as in run")->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("--no-template", options->no_template, "as in run");
+  command.add_option("--json", options->sweep_json, "write the table as JSON to this file (-: stdout)");
+  command.add_option("--markdown", options->sweep_markdown, "write the table as Markdown to this file");
+  command.add_option("--junit", options->documents.junit,
+                     "write JUnit XML to this file, a test for each cell");
+  command.add_flag("-q,--quiet", options->quiet, "print no progress");
+  return [options] {
+    if (options->topologies.empty()) options->topologies = {NamedTopology{.cores = 4}};
+    if (auto s = expand_ranges(options->kernels); !s)
+      return report_error(s.error(), exit_code(ExitCode::kUsage));
+    return run_command(*options);
+  };
+}
+
 Runner add_repro(CLI::App& command, const Argv& argv) {
   auto options = std::make_shared<ReproCommandOptions>();
   options->run.command = argv;
@@ -352,6 +387,7 @@ Runner add_doctor(CLI::App&, const Argv&) {
 // Every verb: its name, its line in --help, and what adds its options.
 constexpr Verb kVerbs[] = {
     {"run", "run the tests of spec files", add_run},
+    {"sweep", "try each scheduler of a spec on kernels and topologies: verify, attach, dispatch", add_sweep},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
     {"kernel", "fetch and list kernels", add_kernel},
     {"template", "list and remove the templates that VMs are restored from", add_template},

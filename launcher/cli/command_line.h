@@ -52,7 +52,7 @@ struct RunCommandOptions {
   std::vector<NamedTopology> topologies;  // --topologies
   uint32_t repro_tries = 0;               // 0: as the spec says
   uint32_t repro_history = 0;             // 0: as the spec says
-  std::string jobs = "1";      // a number, or auto
+  std::string jobs = "1";                 // a number, or auto
   uint32_t retries = 0;
   uint32_t repeat = 1;
   bool until_fail = false;
@@ -63,6 +63,8 @@ struct RunCommandOptions {
   std::optional<uint64_t> shuffle;  // seed
   std::string partition;            // count:K/N, hash:K/N
   DocumentOptions documents;
+  double sweep_s = 0;                      // sweep: duration of each cell's workload; 0: no sweep
+  std::string sweep_json, sweep_markdown;  // files for its table; empty: none; "-": stdout
   bool quiet = false;
   bool no_template = false;          // every VM boots
   std::vector<std::string> command;  // our argv, for the record

@@ -70,12 +70,15 @@ std::string bash(const CLI::App& app) {
       "    '') words={} ;;\n{}"
       "  esac\n"
       "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
-      "  [[ $current == -* || -z $path ]] || mapfile -t -O \"${{#COMPREPLY[@]}}\" COMPREPLY < <(compgen -f -- \"$current\")\n"
+      "  [[ $current == -* || -z $path ]] || mapfile -t -O \"${{#COMPREPLY[@]}}\" COMPREPLY < <(compgen -f "
+      "-- \"$current\")\n"
       "}}\n"
       "complete -o filenames -F _ktstr_launch ktstr-launch\n",
       [&] {
         std::string all;
-        each_command(app, "", [&](const std::string& path, const CLI::App&) { all += (all.empty() ? "" : "|") + quoted(path); });
+        each_command(app, "", [&](const std::string& path, const CLI::App&) {
+          all += (all.empty() ? "" : "|") + quoted(path);
+        });
         return all;
       }(),
       quoted(joined(names_of(verbs_of(app))) + " " + joined(flags_of(app))), cases);
@@ -104,11 +107,15 @@ std::string zsh(const CLI::App& app) {
                         (option->get_items_expected_max() > 0 ? ":value:_files" : "")) +
                  " \\\n";
     const auto inner = names_of(verbs_of(*verb));
-    cases += inner.empty() ? "        '*:file:_files'\n" : "        " + quoted("1:verb:(" + joined(inner) + ")") + " '*:file:_files'\n";
+    cases += inner.empty() ? "        '*:file:_files'\n"
+                           : "        " + quoted("1:verb:(" + joined(inner) + ")") + " '*:file:_files'\n";
     cases += "      ;;\n";
   }
-  return "#compdef ktstr-launch\n# ktstr-launch completions zsh\n_ktstr_launch() {\n  local -a verbs\n  verbs=(\n" + verbs +
-         "  )\n  if ((CURRENT == 2)); then\n    _describe verb verbs\n    return\n  fi\n  local verb=$words[2]\n  shift words\n"
+  return "#compdef ktstr-launch\n# ktstr-launch completions zsh\n_ktstr_launch() {\n  local -a verbs\n  "
+         "verbs=(\n" +
+         verbs +
+         "  )\n  if ((CURRENT == 2)); then\n    _describe verb verbs\n    return\n  fi\n  local "
+         "verb=$words[2]\n  shift words\n"
          "  ((--CURRENT))\n  case $verb in\n" +
          cases + "  esac\n}\ncompdef _ktstr_launch ktstr-launch\n";
 }
@@ -116,8 +123,8 @@ std::string zsh(const CLI::App& app) {
 std::string fish(const CLI::App& app) {
   std::string out = "# ktstr-launch completions fish\n";
   for (const CLI::App* verb : verbs_of(app)) {
-    out += fmt::format("complete -c ktstr-launch -n __fish_use_subcommand -f -a {} -d {}\n", quoted(verb->get_name()),
-                       quoted(verb->get_description()));
+    out += fmt::format("complete -c ktstr-launch -n __fish_use_subcommand -f -a {} -d {}\n",
+                       quoted(verb->get_name()), quoted(verb->get_description()));
     const std::string seen = quoted("__fish_seen_subcommand_from " + verb->get_name());
     for (const CLI::App* inner : verbs_of(*verb))
       out += fmt::format("complete -c ktstr-launch -n {} -f -a {} -d {}\n", seen, quoted(inner->get_name()),
@@ -171,8 +178,9 @@ std::string completions(const CLI::App& app, const std::string& shell) {
 }
 
 std::string man_page(const CLI::App& app) {
-  std::string out = fmt::format(".TH KTSTR\\-LAUNCH 1 \"\" \"ktstr {}\" \"ktstr\"\n.SH NAME\nktstr\\-launch \\- {}\n", kVersion,
-                                troff(app.get_description()));
+  std::string out =
+      fmt::format(".TH KTSTR\\-LAUNCH 1 \"\" \"ktstr {}\" \"ktstr\"\n.SH NAME\nktstr\\-launch \\- {}\n",
+                  kVersion, troff(app.get_description()));
   out += ".SH SYNOPSIS\n\\fBktstr\\-launch\\fR VERB [OPTION ...]\n.SH OPTIONS\n";
   options_page(app, out);
   out += ".SH VERBS\n";

@@ -36,7 +36,8 @@ Result<UniqueFd> list_file(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Result<std::string> write_plan(const RunEnvironment& environment, const TestPlan& plan, const std::vector<size_t>& order) {
+Result<std::string> write_plan(const RunEnvironment& environment, const TestPlan& plan,
+                               const std::vector<size_t>& order) {
   OrderedJson tests = OrderedJson::array();
   for (size_t i : order) {
     const TestSpecT& spec = plan.tests[i].test.spec;
@@ -69,11 +70,13 @@ Result<RecordedFiles> recorded_files(const std::vector<std::string>& paths) {
     for (; !error && at != end && found.size() < kMostRecordedFiles; at.increment(error)) {
       std::error_code bad;
       if (!at->is_regular_file(bad)) continue;
-      if (at->path().filename() == "events.ktlog" || is_plan(at->path())) found.push_back(at->path().string());
+      if (at->path().filename() == "events.ktlog" || is_plan(at->path()))
+        found.push_back(at->path().string());
     }
     if (error) return Error::system(path + ": " + error.message());
     if (found.empty())
-      return Error::not_found(path + ": no log below this folder").with_hint("run --out DIR leaves NAME/events.ktlog in DIR");
+      return Error::not_found(path + ": no log below this folder")
+          .with_hint("run --out DIR leaves NAME/events.ktlog in DIR");
     std::sort(found.begin(), found.end());
     for (std::string& file : found)
       if (known.insert(file).second) (is_plan(file) ? out.plans : out.logs).push_back(std::move(file));
@@ -84,8 +87,8 @@ Result<RecordedFiles> recorded_files(const std::vector<std::string>& paths) {
 Result<int> run_reporter(const ReporterRequest& request) {
   auto list = list_file(request.files.logs);
   if (!list) return std::move(list).error();
-  std::vector<std::string> args = {program_folder() + "/ktstr-reporter", "--format", request.format, "--log-list",
-                                   "/proc/self/fd/" + std::to_string(list->get())};
+  std::vector<std::string> args = {program_folder() + "/ktstr-reporter", "--format", request.format,
+                                   "--log-list", "/proc/self/fd/" + std::to_string(list->get())};
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) args.insert(args.end(), {flag, value});
   };
@@ -102,7 +105,8 @@ Result<int> run_reporter(const ReporterRequest& request) {
   if (!reporter) return std::move(reporter).error();
   while (true) {
     if (auto exit = reporter->wait(std::chrono::hours(1)))
-      return exit->signal == 0 ? Result<int>(exit->exit_code) : Error::system("ktstr-reporter: " + exit->to_string());
+      return exit->signal == 0 ? Result<int>(exit->exit_code)
+                               : Error::system("ktstr-reporter: " + exit->to_string());
   }
 }
 

@@ -13,7 +13,8 @@ namespace ktstr {
 struct RunEnvironment;
 
 // What a run is about to do: who reads its logs later can tell what is missing. ARTIFACTS/plan-RUN_ID.json.
-Result<std::string> write_plan(const RunEnvironment& environment, const TestPlan& plan, const std::vector<size_t>& order);
+Result<std::string> write_plan(const RunEnvironment& environment, const TestPlan& plan,
+                               const std::vector<size_t>& order);
 
 struct RecordedFiles {
   std::vector<std::string> logs, plans;
@@ -28,7 +29,7 @@ struct ReporterRequest {
   uint64_t until = 0;           // 0: whole logs
   bool annotate = false;        // GitHub's annotations on stdout
   std::string append_markdown;  // a file to which the Markdown is appended (GITHUB_STEP_SUMMARY)
-  bool merge = false;           // logs of several runs: what was not finished in one and was in another counts once
+  bool merge = false;  // logs of several runs: what was not finished in one and was in another counts once
 };
 // The reporter's exit code, which is the verdict of all logs; an error if it did not run.
 Result<int> run_reporter(const ReporterRequest& request);

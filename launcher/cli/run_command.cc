@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 
+#include "base/small_files.h"
 #include "base/text.h"
 #include "base/wording.h"
 #include "bpf/kernel_image.h"
@@ -21,6 +22,7 @@
 #include "launcher/cli/run_end.h"
 #include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
+#include "launcher/cli/sweep_table.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/run_session.h"
@@ -36,6 +38,7 @@
 #include "schemas/spec_generated.h"
 #include "spec/filter.h"
 #include "spec/spec.h"
+#include "spec/spec_attributes.h"
 
 namespace ktstr {
 namespace {
@@ -63,7 +66,8 @@ Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, boo
   auto tests = load_all_tests(options.specs,
                               {.binaries = with_binaries ? &finder : nullptr,
                                .environment = [](const std::string& name) { return env_value(name.c_str()); },
-                               .topologies = options.topologies});
+                               .topologies = options.topologies,
+                               .sweep_s = options.sweep_s});
   if (!tests) return tests;
   for (auto& [test, settings, skip] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
@@ -85,6 +89,7 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   for (const std::string& folder : options.scheduler_dirs) out.insert(out.end(), {"--scheduler-dir", folder});
   if (std::string names = topology_names(options.topologies); !names.empty())
     out.insert(out.end(), {"--topologies", names});
+  if (options.sweep_s > 0) out.insert(out.end(), {"--duration", to_toml(options.sweep_s)});
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   if (options.no_template) out.push_back("--no-template");
@@ -252,6 +257,32 @@ ExitCode write_documents(const RunCommandOptions& options, RecordedFiles files, 
   return failed && code == ExitCode::kPass ? ExitCode::kInfrastructure : code;
 }
 
+// What a sweep found, from its logs. A log or a file that fails spoils a sweep that passed.
+int print_sweep(const RunCommandOptions& options, const std::vector<std::string>& logs, int code) {
+  std::vector<SweepCell> cells;
+  Status status;
+  for (const std::string& log : logs) {
+    auto cell = read_sweep_cell(log);
+    if (cell)
+      cells.push_back(std::move(*cell));
+    else
+      status = std::move(cell).error();
+  }
+  auto write = [&](const std::string& path, const std::string& text) {
+    if (path.empty()) return;
+    if (path == "-")
+      std::fputs(text.c_str(), stdout);
+    else if (auto s = write_file_atomically(path, text); !s)
+      status = std::move(s);
+  };
+  write("-", "\n" + sweep_text(cells));
+  write(options.sweep_json, sweep_json(cells));
+  write(options.sweep_markdown, sweep_markdown(cells));
+  if (status) return code;
+  report_error(status.error(), kInfra);
+  return code == 0 ? kInfra : code;
+}
+
 // What a filter that selects nothing may have meant.
 std::string nearest_test(const std::vector<std::string>& filters, const std::vector<std::string>& names) {
   for (const std::string& filter : filters) {
@@ -296,6 +327,7 @@ int run_command(const RunCommandOptions& options) {
   env.embed = options.embed;
   env.known = options.known;
   env.rerun_options = rerun_options(options);
+  if (options.sweep_s > 0) env.verb = "sweep";
   env.partition = options.partition;
   if (options.no_skips) env.environment.emplace_back("KTSTR_NO_SKIPS", "1");
   auto plan = planner.plan(std::move(*tests));
@@ -341,11 +373,11 @@ int run_command(const RunCommandOptions& options) {
   if (result.not_run > 0)
     progress.say(std::to_string(result.not_run) + " of " + std::to_string(order.size()) +
                  " tests were not run");
-  const ExitCode code =
-      write_documents(options, {.logs = std::move(result.logs), .plans = {*plan_file}}, result.code);
-  return PreparedRun::end(
+  const ExitCode code = write_documents(options, {.logs = result.logs, .plans = {*plan_file}}, result.code);
+  const int end = PreparedRun::end(
       result.ended, code,
       {.no_skips = options.no_skips, .repeated = options.repeat > 1, .not_run = result.not_run});
+  return options.sweep_s > 0 ? print_sweep(options, result.logs, end) : end;
 }
 
 }  // namespace ktstr

@@ -55,7 +55,8 @@ int runs_command(bool json) {
 
 int runs_clean_command(const RunsCleanOptions& options) {
   if (!options.keep && options.older.empty())
-    return report_error(Error::invalid("runs clean: which runs?").with_hint("--keep N, --older 7d, or both"), kUsage);
+    return report_error(Error::invalid("runs clean: which runs?").with_hint("--keep N, --older 7d, or both"),
+                        kUsage);
   CleanRule rule;
   if (options.keep) rule.keep = *options.keep;
   if (!options.older.empty()) {
@@ -64,7 +65,8 @@ int runs_clean_command(const RunsCleanOptions& options) {
     rule.older_than_s = *age;
   }
   rule.now_unix_s = SystemClock().realtime_ns() / kSecond;
-  for (const LiveRun& run : find_live_runs(folder_options())) rule.live.insert(run.run_id.substr(0, run.run_id.find('/')));
+  for (const LiveRun& run : find_live_runs(folder_options()))
+    rule.live.insert(run.run_id.substr(0, run.run_id.find('/')));
   std::vector<KeptRun> kept = kept_runs(folder_options());
   const std::vector<KeptRun> gone = runs_to_remove(kept, rule);
   int code = 0;

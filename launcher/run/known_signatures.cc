@@ -34,8 +34,8 @@ std::string kept_runs(const FolderOptions& options) {
 }
 
 Status keep_signature(const std::string& folder, const std::string& signature) {
-  return write_file_atomically(folder + "/" + kSignatureFile, signature.substr(0, kMaxSignatureBytes - 1) + "\n",
-                               {.sync = false});
+  return write_file_atomically(folder + "/" + kSignatureFile,
+                               signature.substr(0, kMaxSignatureBytes - 1) + "\n", {.sync = false});
 }
 
 std::optional<SignatureKnownT> find_known(const std::string& signature, const std::vector<std::string>& roots,
@@ -57,7 +57,8 @@ std::optional<SignatureKnownT> find_known(const std::string& signature, const st
       const std::string folder = at->path().parent_path().string();
       if (folder == own_folder || read_text_or(at->path().string(), "") != wanted) continue;
       std::error_code bad;
-      if (const fs::path real = fs::canonical(folder, bad); bad || !counted.insert(real.string()).second) continue;
+      if (const fs::path real = fs::canonical(folder, bad); bad || !counted.insert(real.string()).second)
+        continue;
       ++known.times;
       struct stat info{};
       if (::stat(at->path().c_str(), &info) != 0 || (earliest != 0 && info.st_mtime >= earliest)) continue;

@@ -22,7 +22,8 @@ std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environme
   std::string argument = spec.file;
   for (const auto& payload : spec.payloads)
     if (!spec.body.empty() && payload->name == spec.body) argument = payload->binary;
-  std::vector<std::string> words = {"ktstr-launch", "run", argument, "-E", "test(=" + spec.name + ")"};
+  std::vector<std::string> words = {"ktstr-launch", environment.verb, argument, "-E",
+                                    "test(=" + spec.name + ")"};
   words.insert(words.end(), environment.rerun_options.begin(), environment.rerun_options.end());
   if (spec.scheduler && !spec.scheduler->chosen_by.empty())
     words.insert(words.begin(), {"env", spec.scheduler->chosen_by + "=" + spec.scheduler->binary});

@@ -43,6 +43,7 @@ struct RunEnvironment {
   std::string partition;                   // --partition; empty: all tests
   RunPlace place;                          // of the run in hand
   std::vector<std::string> command;        // our argv
+  std::string verb = "run";                // that makes the tests: run, sweep
   std::vector<std::string> rerun_options;  // of the command line, that a rerun of one test needs too
   std::vector<std::pair<std::string, std::string>> environment;  // switches that shape the report
   std::vector<std::string> known;  // folders of earlier runs, besides those kept on this machine

@@ -76,7 +76,8 @@ std::string repeat_text(const std::vector<EndedTest>& tests) {
     if (rate.undecided > 0) out += fmt::format("; {} more without a verdict", rate.undecided);
     out += "\n";
     std::vector<std::pair<std::string, uint64_t>> causes(sum.causes.begin(), sum.causes.end());
-    std::stable_sort(causes.begin(), causes.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::stable_sort(causes.begin(), causes.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
     for (const auto& [cause, count] : causes) out += fmt::format("  {} times: {}\n", count, printable(cause));
   }
   return out;

@@ -11,7 +11,9 @@ namespace {
 TestTry one_try(ExitCode code, const std::string& summary = "") {
   RunOutcome r;
   r.code = code;
-  r.outcome = code == ExitCode::kPass ? Outcome::Pass : code == ExitCode::kTestFailed ? Outcome::Fail : Outcome::Inconclusive;
+  r.outcome = code == ExitCode::kPass         ? Outcome::Pass
+              : code == ExitCode::kTestFailed ? Outcome::Fail
+                                              : Outcome::Inconclusive;
   r.summary = summary;
   r.log = "/out/t/events.ktlog";
   r.rerun = "ktstr-launch run t";
@@ -39,7 +41,8 @@ TEST(RunEnd, ARepeatedTestHasARateAndItsSignaturesAreCounted) {
     tests.push_back(std::move(test));
   }
   EXPECT_EQ(repeat_text(tests),
-            "t: 7 of 20 rounds failed: 35.0 % (95 % interval: 18.1 to 56.7 %)\n  5 times: 0x401 common\n  2 times: rare\n");
+            "t: 7 of 20 rounds failed: 35.0 % (95 % interval: 18.1 to 56.7 %)\n  5 times: 0x401 common\n  2 "
+            "times: rare\n");
 }
 
 TEST(RunEnd, AFlakyTestPassedAndItsFailedTriesAreShown) {

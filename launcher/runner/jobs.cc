@@ -46,17 +46,20 @@ HostRoom host_room() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const long online = std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN));
-  room.cpus = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)))
-                                                            : static_cast<uint32_t>(online);
+  room.cpus = ::sched_getaffinity(0, sizeof set, &set) == 0
+                  ? static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)))
+                  : static_cast<uint32_t>(online);
   room.memory_mb = meminfo_kb(read_text_or("/proc/meminfo", ""), "MemAvailable") / 1024;
   each_cgroup([&](const std::string& folder) {
     double quota = 0, period = 0;
-    if (std::sscanf(read_text_or(folder + "/cpu.max", "").c_str(), "%lf %lf", &quota, &period) == 2 && period > 0)
+    if (std::sscanf(read_text_or(folder + "/cpu.max", "").c_str(), "%lf %lf", &quota, &period) == 2 &&
+        period > 0)
       room.cpus = std::min(room.cpus, std::max(1u, static_cast<uint32_t>(quota / period + 0.5)));
     const std::string limit = read_text_or(folder + "/memory.max", "max");
     const std::string used = read_text_or(folder + "/memory.current", "");
     if (limit == "max" || used.empty()) return;
-    const uint64_t most = std::strtoull(limit.c_str(), nullptr, 10), have = std::strtoull(used.c_str(), nullptr, 10);
+    const uint64_t most = std::strtoull(limit.c_str(), nullptr, 10),
+                   have = std::strtoull(used.c_str(), nullptr, 10);
     room.memory_mb = std::min(room.memory_mb, (most - std::min(most, have)) >> 20);
   });
   return room;
@@ -73,7 +76,8 @@ JobsChoice choose_jobs(const JobsRequest& request) {
   choice.jobs = static_cast<uint32_t>(std::min({by_cpu, by_memory, runs, uint64_t{kMostJobs}}));
   const std::string cpus = std::to_string(request.room.cpus) + (request.room.cpus == 1 ? " CPU" : " CPUs");
   if (runs < std::min(by_cpu, by_memory))
-    choice.why = runs == 1 ? "there is one test to run" : "there are " + std::to_string(runs) + " tests to run";
+    choice.why =
+        runs == 1 ? "there is one test to run" : "there are " + std::to_string(runs) + " tests to run";
   else if (by_memory < by_cpu)
     choice.why = std::to_string(request.room.memory_mb) + " MB of memory are free, a VM takes up to " +
                  std::to_string(memory);

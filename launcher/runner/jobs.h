@@ -17,10 +17,10 @@ struct HostRoom {
 HostRoom host_room();
 
 struct JobsRequest {
-  bool emulated = true;           // TCG: one VM has one host thread, whatever its vCPUs
-  uint32_t most_vcpus = 1;        // of the tests
+  bool emulated = true;            // TCG: one VM has one host thread, whatever its vCPUs
+  uint32_t most_vcpus = 1;         // of the tests
   uint64_t most_memory_mb = 1024;  // of the tests
-  size_t runs = 1;                // tests times rounds: more jobs than that have nothing to do
+  size_t runs = 1;                 // tests times rounds: more jobs than that have nothing to do
   HostRoom room;
 };
 struct JobsChoice {

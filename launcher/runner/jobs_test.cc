@@ -6,15 +6,21 @@ namespace ktstr {
 namespace {
 
 TEST(Jobs, AnEmulatedVmTakesOneCpuWhateverItsVcpus) {
-  const auto choice = choose_jobs(
-      {.emulated = true, .most_vcpus = 16, .most_memory_mb = 1024, .runs = 9, .room = {.cpus = 4, .memory_mb = 64'000}});
+  const auto choice = choose_jobs({.emulated = true,
+                                   .most_vcpus = 16,
+                                   .most_memory_mb = 1024,
+                                   .runs = 9,
+                                   .room = {.cpus = 4, .memory_mb = 64'000}});
   EXPECT_EQ(choice.jobs, 4u);
   EXPECT_EQ(choice.why, "4 CPUs, and an emulated VM has one host thread");
 }
 
 TEST(Jobs, AKvmVmTakesACpuForEachVcpu) {
-  const auto choice = choose_jobs(
-      {.emulated = false, .most_vcpus = 4, .most_memory_mb = 1024, .runs = 9, .room = {.cpus = 9, .memory_mb = 64'000}});
+  const auto choice = choose_jobs({.emulated = false,
+                                   .most_vcpus = 4,
+                                   .most_memory_mb = 1024,
+                                   .runs = 9,
+                                   .room = {.cpus = 9, .memory_mb = 64'000}});
   EXPECT_EQ(choice.jobs, 2u);
   EXPECT_EQ(choice.why, "9 CPUs, and a VM has up to 4 vCPUs");
   EXPECT_EQ(choose_jobs({.emulated = false, .most_vcpus = 64, .runs = 9, .room = {.cpus = 2}}).jobs, 1u);

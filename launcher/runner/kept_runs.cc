@@ -43,7 +43,8 @@ uint64_t bytes_below(const std::string& folder) {
   for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, error), end;
        !error && at != end; at.increment(error)) {
     struct stat st{};
-    if (::lstat(at->path().c_str(), &st) == 0 && S_ISREG(st.st_mode)) sum += static_cast<uint64_t>(st.st_blocks) * 512;
+    if (::lstat(at->path().c_str(), &st) == 0 && S_ISREG(st.st_mode))
+      sum += static_cast<uint64_t>(st.st_blocks) * 512;
   }
   return sum;
 }
@@ -83,7 +84,8 @@ Result<uint64_t> parse_age(std::string_view text) {
   const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
   const uint64_t factor = unit == "d" ? 86400 : unit == "h" ? 3600 : unit == "m" ? 60 : unit == "s" ? 1 : 0;
   if (error != std::errc() || factor == 0 || number == 0 || number > 1'000'000)
-    return Error::invalid("--older " + std::string(text) + ": not understood").with_hint("a number and a unit: 7d, 12h, 30m, 90s");
+    return Error::invalid("--older " + std::string(text) + ": not understood")
+        .with_hint("a number and a unit: 7d, 12h, 30m, 90s");
   return number * factor;
 }
 

@@ -22,10 +22,10 @@ struct KeptRun {
 std::vector<KeptRun> kept_runs(const FolderOptions& folders);
 
 struct CleanRule {
-  size_t keep = SIZE_MAX;           // the newest ones
-  uint64_t older_than_s = 0;        // 0: by number alone
+  size_t keep = SIZE_MAX;     // the newest ones
+  uint64_t older_than_s = 0;  // 0: by number alone
   uint64_t now_unix_s = 0;
-  std::set<std::string> live;       // ids of runs that go on
+  std::set<std::string> live;  // ids of runs that go on
 };
 // Those that go. With both rules a run must fall under each: neither among the newest `keep` nor younger than `older_than_s`.
 std::vector<KeptRun> runs_to_remove(const std::vector<KeptRun>& newest_first, const CleanRule& rule);

@@ -42,11 +42,14 @@ TEST_F(KeptRuns, AreFoldersWithARunsNameNewestFirst) {
 }
 
 TEST_F(KeptRuns, CleanKeepsTheNewestTheYoungAndTheLive) {
-  for (const char* id : {"20261121-000000-0001", "20261122-000000-0002", "20261123-000000-0003", "20261124-000000-0004"}) add(id);
+  for (const char* id :
+       {"20261121-000000-0001", "20261122-000000-0002", "20261123-000000-0003", "20261124-000000-0004"})
+    add(id);
   const uint64_t now = kept_runs(options_).front().unix_s + 60;  // a minute after the newest
   EXPECT_EQ(removed({.keep = 2}), "20261122-000000-0002 20261121-000000-0001 ");
   EXPECT_EQ(removed({.keep = 2, .live = {"20261121-000000-0001"}}), "20261122-000000-0002 ");
-  EXPECT_EQ(removed({.older_than_s = 2 * 86400, .now_unix_s = now}), "20261122-000000-0002 20261121-000000-0001 ");
+  EXPECT_EQ(removed({.older_than_s = 2 * 86400, .now_unix_s = now}),
+            "20261122-000000-0002 20261121-000000-0001 ");
   EXPECT_EQ(removed({.keep = 3, .older_than_s = 86400, .now_unix_s = now}), "20261121-000000-0001 ");
   EXPECT_EQ(removed({.keep = 0}).size(), 4 * 21u);
 }
@@ -54,13 +57,15 @@ TEST_F(KeptRuns, CleanKeepsTheNewestTheYoungAndTheLive) {
 TEST_F(KeptRuns, AnAgeHasAUnit) {
   EXPECT_EQ(*parse_age("7d"), 7u * 86400);
   EXPECT_EQ(*parse_age("90m"), 5400u);
-  for (const char* bad : {"", "7", "d", "-1d", "0d", "7 d", "99999999999d"}) EXPECT_FALSE(parse_age(bad)) << bad;
+  for (const char* bad : {"", "7", "d", "-1d", "0d", "7 d", "99999999999d"})
+    EXPECT_FALSE(parse_age(bad)) << bad;
 }
 
 TEST_F(KeptRuns, WhatFailedIsKnownInTheFolderWhereItFailed) {
   const LastRun here(options_, "/work/a"), elsewhere(options_, "/work/b");
   EXPECT_TRUE(here.failed().empty());
-  ASSERT_TRUE(here.update({.passed = {{"/s.toml", "good"}}, .not_passed = {{"/s.toml", "bad"}, {"/s.toml", "worse"}}}));
+  ASSERT_TRUE(here.update(
+      {.passed = {{"/s.toml", "good"}}, .not_passed = {{"/s.toml", "bad"}, {"/s.toml", "worse"}}}));
   EXPECT_EQ(here.failed().size(), 2u);
   EXPECT_TRUE(elsewhere.failed().empty());
   // A later run of one of them says nothing of the other.

@@ -35,7 +35,8 @@ Status LastRun::update(const RunVerdicts& verdicts) const {
   for (const auto& [file, name] : failed) list.push_back(Json::array({file, name}));
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
-  return write_file_atomically(path_, json_text(Json{{"folder", here_}, {"not_passed", list}}, 1) + "\n", {.sync = false});
+  return write_file_atomically(path_, json_text(Json{{"folder", here_}, {"not_passed", list}}, 1) + "\n",
+                               {.sync = false});
 }
 
 }  // namespace ktstr

@@ -37,7 +37,9 @@ class Runner {
         env_(env),
         schedule_(runnable(request), request.schedule),
         reports_(request.workflow_groups),
-        board_(stderr, {.terminal = ::isatty(STDERR_FILENO) == 1, .quiet = request.quiet, .columns = terminal_columns()}) {}
+        board_(stderr, {.terminal = ::isatty(STDERR_FILENO) == 1,
+                        .quiet = request.quiet,
+                        .columns = terminal_columns()}) {}
 
   RunnerResult run() {
     tell_skipped();
@@ -76,7 +78,8 @@ class Runner {
   }
 
   std::string shown(const TestRunId& id) const {
-    return request_.schedule.rounds > 1 ? fmt::format("{} (round {})", spec(id).name, id.round) : spec(id).name;
+    return request_.schedule.rounds > 1 ? fmt::format("{} (round {})", spec(id).name, id.round)
+                                        : spec(id).name;
   }
 
   void set_environment(const TestRunId& id) {
@@ -129,13 +132,13 @@ class Runner {
     tries.push_back(std::move(one));
     if (code == ExitCode::kInterrupted || code == ExitCode::kTerminated) schedule_.stop();
     if (schedule_.ended(id, code)) {
-      say(fmt::format("TRY {} {} {}: {}; it is tried again (at most {} more)", id.try_number, end_word(code), shown(id),
-                      summary, request_.schedule.retries + 1 - id.try_number));
+      say(fmt::format("TRY {} {} {}: {}; it is tried again (at most {} more)", id.try_number, end_word(code),
+                      shown(id), summary, request_.schedule.retries + 1 - id.try_number));
       return;
     }
     if (id.try_number > 1)
-      say(fmt::format("TRY {} {} {}{}", id.try_number, code == ExitCode::kPass ? "PASSED" : end_word(code), shown(id),
-                      code == ExitCode::kPass ? ": flaky" : ": " + summary));
+      say(fmt::format("TRY {} {} {}{}", id.try_number, code == ExitCode::kPass ? "PASSED" : end_word(code),
+                      shown(id), code == ExitCode::kPass ? ": flaky" : ": " + summary));
     EndedTest test{.name = spec(id).name, .tries = std::move(tries), .round = id.round};
     tries_.erase({id.test, id.round});
     for (const TestTry& t : test.tries) test.slow = test.slow || t.duration_ns > slow_after(spec(id));
@@ -172,7 +175,8 @@ class Runner {
       const size_t key = ++last_key_;
       const int words = (*process)->words_fd(), errors = (*process)->stderr_fd(), pidfd = (*process)->pidfd();
       live_.emplace(key, Live{.id = *id, .process = std::move(*process), .start_ns = now()});
-      loop_.watch(words, EPOLLIN, [this, key](uint32_t) { hear(key, &TestProcess::read_words, &TestProcess::words_fd); });
+      loop_.watch(words, EPOLLIN,
+                  [this, key](uint32_t) { hear(key, &TestProcess::read_words, &TestProcess::words_fd); });
       loop_.watch(errors, EPOLLIN,
                   [this, key](uint32_t) { hear(key, &TestProcess::read_stderr, &TestProcess::stderr_fd); });
       loop_.watch(pidfd, EPOLLIN, [this, key](uint32_t) { at_end(key); });
@@ -180,12 +184,15 @@ class Runner {
   }
 
   TestProcess::Listener listener(size_t key) {
-    return {.step = [this, key](const std::string& text) { board_.step(key, text, now()); },
-            .say = [this, key](const std::string& text) { board_.say(shown(live_.at(key).id) + ": " + text); },
-            .stderr_line = [this, key](const std::string& text) { board_.say(shown(live_.at(key).id) + ": " + text); }};
+    return {
+        .step = [this, key](const std::string& text) { board_.step(key, text, now()); },
+        .say = [this, key](const std::string& text) { board_.say(shown(live_.at(key).id) + ": " + text); },
+        .stderr_line = [this,
+                        key](const std::string& text) { board_.say(shown(live_.at(key).id) + ": " + text); }};
   }
 
-  void hear(size_t key, bool (TestProcess::*read)(const TestProcess::Listener&), int (TestProcess::*fd)() const) {
+  void hear(size_t key, bool (TestProcess::*read)(const TestProcess::Listener&),
+            int (TestProcess::*fd)() const) {
     auto at = live_.find(key);
     if (at == live_.end()) return;
     TestProcess& process = *at->second.process;
@@ -220,7 +227,8 @@ class Runner {
       interrupted_ = true;
       schedule_.stop();
       for (const auto& [key, live] : live_) live.process->signal(signo);
-      out_.code = merge_exit_codes(out_.code, signo == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated);
+      out_.code =
+          merge_exit_codes(out_.code, signo == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated);
     }
   }
 
@@ -228,7 +236,8 @@ class Runner {
     for (auto& [key, live] : live_) {
       if (live.told_slow || request_.quiet || now() - live.start_ns <= slow_after(spec(live.id))) continue;
       live.told_slow = true;
-      board_.say(fmt::format("SLOW {}: it runs for more than {}", shown(live.id), human_ns(slow_after(spec(live.id)))));
+      board_.say(fmt::format("SLOW {}: it runs for more than {}", shown(live.id),
+                             human_ns(slow_after(spec(live.id)))));
     }
   }
 

@@ -15,7 +15,8 @@ struct RunnerRequest {
   const TestPlan* plan = nullptr;
   std::vector<size_t> order;  // indexes of the plan's tests, in the order of their start; skipped ones too
   ScheduleOptions schedule;
-  uint64_t slow_ns = 60'000'000'000;  // a test that takes longer than its own duration and this is marked as slow
+  uint64_t slow_ns =
+      60'000'000'000;  // a test that takes longer than its own duration and this is marked as slow
   bool no_skips = false;
   bool quiet = false;
   // GitHub's log: each report is a group, and nothing in it is taken for a command of the workflow.

@@ -15,8 +15,8 @@
 namespace ktstr {
 
 struct TestRunId {
-  size_t test = 0;      // index in the plan
-  uint32_t round = 1;   // 1..rounds
+  size_t test = 0;          // index in the plan
+  uint32_t round = 1;       // 1..rounds
   uint32_t try_number = 1;  // 1..retries + 1
 };
 
@@ -24,8 +24,9 @@ struct ScheduleOptions {
   uint32_t jobs = 1;  // runs at the same time
   uint32_t retries = 0;
   uint32_t rounds = 1;
-  bool until_fail = false;  // a test has no further round once one of its rounds failed; those that run already go on
-  bool fail_fast = false;   // nothing new starts once a round did not pass
+  bool until_fail =
+      false;  // a test has no further round once one of its rounds failed; those that run already go on
+  bool fail_fast = false;  // nothing new starts once a round did not pass
 };
 
 class Schedule {

@@ -6,7 +6,9 @@ namespace ktstr {
 namespace {
 
 std::string words(const std::optional<TestRunId>& run) {
-  return run ? std::to_string(run->test) + "." + std::to_string(run->round) + "." + std::to_string(run->try_number) : "-";
+  return run ? std::to_string(run->test) + "." + std::to_string(run->round) + "." +
+                   std::to_string(run->try_number)
+             : "-";
 }
 
 TEST(Schedule, StartsAsManyAsThereAreJobs) {
@@ -30,7 +32,8 @@ TEST(Schedule, TriesAgainWhatFailedOrHadNoVerdictAndNothingElse) {
     EXPECT_FALSE(s.ended(*s.next(), code)) << "the third try is the last";
     EXPECT_EQ(words(s.next()), "1.1.1");
   }
-  for (ExitCode code : {ExitCode::kInfrastructure, ExitCode::kUsage, ExitCode::kInterrupted, ExitCode::kPass}) {
+  for (ExitCode code :
+       {ExitCode::kInfrastructure, ExitCode::kUsage, ExitCode::kInterrupted, ExitCode::kPass}) {
     Schedule s({0}, {.retries = 2});
     EXPECT_FALSE(s.ended(*s.next(), code));
     EXPECT_TRUE(s.done());

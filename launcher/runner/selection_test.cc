@@ -49,7 +49,8 @@ TEST(Partition, ATestStaysInItsHashPartWhenOthersAreAdded) {
 
 // A node of another machine must come to the same parts. The values are of a program of another language.
 TEST(Partition, HashIsTheSameOnEveryMachine) {
-  const std::vector<std::string> names = {"enqueue_crash", "pipes_on_two_llcs", "spin[llcs=2]", "idle", "stall"};
+  const std::vector<std::string> names = {"enqueue_crash", "pipes_on_two_llcs", "spin[llcs=2]", "idle",
+                                          "stall"};
   const uint32_t part_of[] = {3, 1, 3, 2, 3};
   for (uint32_t part = 1; part <= 3; ++part)
     for (size_t i : select_partition(names, {.by = Partition::By::kHash, .part = part, .parts = 3}))
@@ -67,8 +68,8 @@ TEST(Shuffle, ASeedGivesOneOrder) {
 }
 
 TEST(Partition, WhatIsNoPartitionIsRefusedWithTheForm) {
-  for (const char* bad : {"", "count", "count:1", "count:0/2", "count:3/2", "slice:1/2", "hash:1/0", "count:x/2",
-                          "count:1/2x", "count:-1/2", "count:1/99999999999"}) {
+  for (const char* bad : {"", "count", "count:1", "count:0/2", "count:3/2", "slice:1/2", "hash:1/0",
+                          "count:x/2", "count:1/2x", "count:-1/2", "count:1/99999999999"}) {
     auto parsed = parse_partition(bad);
     ASSERT_FALSE(parsed) << bad;
     EXPECT_NE(parsed.error().to_string().find("count:K/N"), std::string::npos) << bad;

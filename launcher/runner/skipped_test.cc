@@ -8,7 +8,8 @@
 
 namespace ktstr {
 
-Result<std::string> record_skipped_test(const TestSpecT& spec, const std::string& reason, const RunEnvironment& environment) {
+Result<std::string> record_skipped_test(const TestSpecT& spec, const std::string& reason,
+                                        const RunEnvironment& environment) {
   auto folder = make_test_folder(environment.artifacts, spec.name);
   if (!folder) return std::move(folder).error();
   const std::string path = *folder + "/events.ktlog";

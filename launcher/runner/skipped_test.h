@@ -9,6 +9,7 @@
 namespace ktstr {
 
 // The log's path.
-Result<std::string> record_skipped_test(const TestSpecT& spec, const std::string& reason, const RunEnvironment& environment);
+Result<std::string> record_skipped_test(const TestSpecT& spec, const std::string& reason,
+                                        const RunEnvironment& environment);
 
 }  // namespace ktstr

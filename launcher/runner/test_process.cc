@@ -60,7 +60,8 @@ Result<RunOutcome> outcome_of(const Json& json) {
 }
 
 // The child's side: from the fork to its end.
-[[noreturn]] void live(const TestSpecT& spec, RunEnvironment& environment, int words, int errors, pid_t parent) {
+[[noreturn]] void live(const TestSpecT& spec, RunEnvironment& environment, int words, int errors,
+                       pid_t parent) {
   ::setsid();  // a Ctrl-C at the terminal comes from the launcher alone
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(127);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -158,8 +159,7 @@ void TestProcess::on_word(std::string_view line, const Listener& listener) {
 }
 
 bool TestProcess::read_words(const Listener& listener) {
-  return take(words_.get(), word_lines_,
-              [&](std::string_view line, bool) { on_word(line, listener); });
+  return take(words_.get(), word_lines_, [&](std::string_view line, bool) { on_word(line, listener); });
 }
 
 bool TestProcess::read_stderr(const Listener& listener) {
@@ -174,7 +174,8 @@ Result<RunOutcome> TestProcess::reap() {
   if (told_) return std::move(*told_);
   if (WIFSIGNALED(status))
     return Error::system("the test's process was killed by signal " + std::to_string(WTERMSIG(status)));
-  return Error::system("the test's process ended without a word, exit code " + std::to_string(WEXITSTATUS(status)));
+  return Error::system("the test's process ended without a word, exit code " +
+                       std::to_string(WEXITSTATUS(status)));
 }
 
 }  // namespace ktstr

@@ -15,7 +15,8 @@ std::string tests(int count, const std::string& work, int seconds) {
   std::string out = "[default]\ncores = 1\nthreads = 1\nnot_starved = false\nmax_gap_ms = 0\nduration_s = " +
                     std::to_string(seconds) + "\n";
   for (int i = 0; i < count; ++i)
-    out += "[[test]]\nname = \"t" + std::to_string(i) + "\"\n  [[test.cgroup]]\n  name = \"g\"\n  workers = 1\n" + work;
+    out += "[[test]]\nname = \"t" + std::to_string(i) +
+           "\"\n  [[test.cgroup]]\n  name = \"g\"\n  workers = 1\n" + work;
   return out;
 }
 
@@ -23,8 +24,8 @@ std::string tests(int count, const std::string& work, int seconds) {
 double seconds_of(const std::string& launch, const Folder& folder, const std::string& spec, int jobs) {
   const std::string out = folder.file("out-" + std::to_string(jobs) + "-" + spec);
   Stopwatch watch;
-  const std::string command = launch + " run " + folder.file(spec) + " -q --jobs " + std::to_string(jobs) + " --out " + out +
-                              " > " + folder.file("said.txt") + " 2>&1";
+  const std::string command = launch + " run " + folder.file(spec) + " -q --jobs " + std::to_string(jobs) +
+                              " --out " + out + " > " + folder.file("said.txt") + " 2>&1";
   const int status = std::system(command.c_str());
   const double seconds = watch.seconds();
   std::printf("%s, --jobs %d: %.1f s\n", spec.c_str(), jobs, seconds);

@@ -25,7 +25,8 @@ class Template : public testing::Test {
     const char* xdg = std::getenv("XDG_CACHE_HOME");
     const char* home = std::getenv("HOME");
     const std::string real =
-        (xdg != nullptr && xdg[0] == '/' ? std::string(xdg) : std::string(home ? home : "") + "/.cache") + "/ktstr";
+        (xdg != nullptr && xdg[0] == '/' ? std::string(xdg) : std::string(home ? home : "") + "/.cache") +
+        "/ktstr";
     fs::create_directories(cache_);
     for (const char* name : {"kernels", "accelerator"})
       if (fs::exists(real + "/" + name)) fs::create_directory_symlink(real + "/" + name, cache_ + "/" + name);
@@ -115,7 +116,8 @@ TEST_F(Template, TwoVmsOfOneTemplateHaveTheirOwnRandomStateAndTheHostsClock) {
   const std::string spec = scratch_.write(
       "spec.toml",
       "[[test]]\nname = \"t\"\nduration_s = 1\n  [[test.payload]]\n  name = \"p\"\n  binary = \"/bin/sh\"\n"
-      "  args = [\"-c\", \"cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id; echo $0; read up rest "
+      "  args = [\"-c\", \"cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id; echo $0; read "
+      "up rest "
       "< /proc/uptime; echo $up; while read k v; do [ $k = btime ] && echo $v; done < /proc/stat\"]\n");
   std::vector<std::vector<std::string>> said;
   for (int i = 0; i < 2; ++i) {
@@ -156,8 +158,8 @@ TEST_F(Template, ADamagedOneIsABootWithAWarningAndAnotherVmHasItsOwn) {
   EXPECT_EQ(str(event<VmStarted>()->template_()), "");
   EXPECT_TRUE(templates().empty()) << "the next run makes a sound one";
 
-  const std::string other =
-      scratch_.write("other.toml", "[[test]]\nname = \"t\"\nduration_s = 0.2\nkernel_args = [\"ktstr.other=1\"]\n");
+  const std::string other = scratch_.write(
+      "other.toml", "[[test]]\nname = \"t\"\nduration_s = 0.2\nkernel_args = [\"ktstr.other=1\"]\n");
   ASSERT_EQ(run({spec}).exit_code, 0);
   ASSERT_EQ(templates().size(), 1u);
   ASSERT_EQ(run({other}).exit_code, 0);
