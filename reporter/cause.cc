@@ -45,7 +45,7 @@ void starved_watchdog(const CrashDetectedT& crash, const VmRecord& vm, Cause& ca
   cause.summary += fmt::format("; {}[{}] waited longest, {}: {}", wait->comm, wait->pid,
                                human_ns(wait->wait_ns), seen.summary);
   cause.evidence = std::move(seen.evidence);
-  if (seen.what != StallClass::kUnknown) cause.advice = stall_advice(seen.what);
+  if (!seen.advice.empty()) cause.advice = std::move(seen.advice);
 }
 
 Cause stall_cause(const RunModel& model, const CrashDetectedT& crash, const VmRecord& vm) {
@@ -76,7 +76,7 @@ Cause stall_cause(const RunModel& model, const CrashDetectedT& crash, const VmRe
     } else {
       cause.summary += "; " + seen.summary;
       cause.evidence = std::move(seen.evidence);
-      cause.advice = stall_advice(seen.what);
+      cause.advice = std::move(seen.advice);
     }
   }
   if (scheduler_frame(crash)) cause.summary += crash_place(model, vm, crash);

@@ -53,6 +53,11 @@ class WaitExplanation {
     tell_timers();
     tell_callbacks();
     tell_process();
+    // Seen from outside, every CPU on which it may run was taken: no requeue helps.
+    out_.advice = out_.what == StallClass::kCpuTaken
+                      ? "no sched_ext scheduler can run it there: bound what the real-time task takes, or "
+                        "let the waiting task run on other CPUs"
+                      : std::string(stall_advice(out_.what));
     return std::move(out_);
   }
 
@@ -78,7 +83,7 @@ class WaitExplanation {
     if (dsq_ && *dsq_) taken_ = wait_->taken_from(*dsq_);
   }
 
-  void say(StallClass what, std::string summary) { out_ = {what, std::move(summary), {}}; }
+  void say(StallClass what, std::string summary) { out_ = {what, std::move(summary), {}, {}}; }
   // Nothing when it may run anywhere, or when it is not known how many CPUs there are.
   std::string only() const {
     const size_t all = wait_ ? wait_->cpus.size() : frozen() ? frozen()->cpus.size() : 0;

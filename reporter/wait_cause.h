@@ -14,6 +14,7 @@ struct WaitCause {
   StallClass what = StallClass::kUnknown;
   std::string summary;                // a clause: "it waits in DSQ 0x202, and CPU 1 took nothing from it"
   std::vector<std::string> evidence;  // lines
+  std::string advice;                 // what usually mends it; empty: nothing is known
 };
 
 // REQUIRES: `pid` > 0.

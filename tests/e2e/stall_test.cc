@@ -41,6 +41,12 @@ constexpr Mistake kMistakes[] = {
      "waits in DSQ 0x300.*[0-9]+ other tasks were taken from that DSQ meanwhile", "vtime 1000|vtime is 1000"},
     {"TimerStopped", R"("--fault", "7", "--fail-after", "500")", GROUP("a", "4", "YieldHeavy", ""),
      "waits in DSQ 0x200.*the BPF timer in map gates stopped", "timer not armed, was due"},
+    {"RealTime", R"("--fault", "8", "--timeout-ms", "2000")",
+     "sysctl = { \"kernel.sched_rt_runtime_us\" = -1 }\n" GROUP(
+         "rt", "1", "CpuSpin", "policy = \"Fifo\"\npriority = 10\naffinity = \"1\"\n")
+         GROUP("b", "4", "YieldHeavy", "affinity = \"1\"\n"),
+     "it may run on CPU 1 only; .*meanwhile CPU 1 ran rt/0\\[[0-9]+\\], a real-time task",
+     "mend: .*bound what the real-time task takes"},
     {"Kworkers", R"("--fault", "9", "--timeout-ms", "2000")", GROUP("a", "6", "YieldHeavy", ""),
      "waits in DSQ 0x400.*nothing was taken from that DSQ|the watchdog itself was not run for .*waits in DSQ "
      "0x400",
