@@ -30,6 +30,7 @@ struct Scene {
   uint64_t dispatch0 = 0, dispatch1 = 0;  // calls in that time
   uint32_t taken = 0, taken_elsewhere = 0;
   uint64_t host_wait_ns = 0;
+  uint64_t dispatch_ns = 0;  // in 20 calls
   int samples = 10;
   std::string cpus = "1";
 };
@@ -37,6 +38,7 @@ struct Scene {
 std::unique_ptr<CpuSampleT> cpu(unsigned number, SchedClass runs) {
   auto c = std::make_unique<CpuSampleT>();
   c->cpu = static_cast<uint16_t>(number);
+  c->rq_clock = 1'000'000;  // 0: not initialised yet
   c->idle = runs == SchedClass::Idle;
   if (c->idle) return c;
   c->curr = std::make_unique<TaskSeenT>();
@@ -83,6 +85,8 @@ WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& 
     auto p = std::make_unique<ProgramSampleT>();
     p->name = "demo_dispatch";
     p->cpu_runs = {100 + scene.dispatch0 * part / whole, 100 + scene.dispatch1 * part / whole};
+    p->run_count = 20 * part / whole;
+    p->run_ns = scene.dispatch_ns * part / whole;
     s.programs.push_back(std::move(p));
     s.vcpus.push_back(std::make_unique<VcpuThreadT>());
     s.vcpus.back()->wait_ns = scene.host_wait_ns * part / whole;
@@ -218,8 +222,15 @@ TEST(WaitCause, TasksHeldForAUserHalfThatSleeps) {
               Contains(HasSubstr("the scheduler's process: scx_x[110] sleeps in futex_do_wait")));
 }
 
-TEST(WaitCause, ACallbackThatIsNotSlowIsNotBlamed) {
-  EXPECT_THAT(explain({.dispatch1 = 3}).evidence, Not(Contains(HasSubstr("a call"))));
+TEST(WaitCause, ACallbackThatHasTheCpus) {
+  Scene busy{.on_cpu1 = SchedClass::Ext, .on_cpu0 = SchedClass::Ext, .dispatch_ns = 1'500'000'000};
+  const WaitCause cause = explain(busy);
+  EXPECT_EQ(cause.what, StallClass::kSlowCallback) << cause.summary;
+  EXPECT_THAT(cause.summary, HasSubstr("ops.dispatch (demo_dispatch) took 75.0 ms a call: 20 calls"));
+  busy.dispatch_ns = 10'000'000;
+  const WaitCause quick = explain(busy);
+  EXPECT_NE(quick.what, StallClass::kSlowCallback);
+  EXPECT_THAT(quick.evidence, Not(Contains(HasSubstr("a call"))));
 }
 
 TEST(WaitCause, AFullMapIsSaid) {
