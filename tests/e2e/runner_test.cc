@@ -55,7 +55,7 @@ TEST(Runner, SideBySideThenOnlyWhatFailedUntilItPasses) {
                     state_of(scratch));
   EXPECT_EQ(run.exit_code, 1) << run.err;
   EXPECT_NE(run.out.find("BUG SUMMARY: payload p: exit code 1"), std::string::npos) << run.out;
-  EXPECT_NE(run.out.find("\nPASS good "), std::string::npos) << run.out;
+  EXPECT_NE(("\n" + run.out).find("\nPASS good "), std::string::npos) << run.out;
   EXPECT_NE(run.out.find("1 passed, 1 failed, 1 skipped\n"), std::string::npos) << run.out;
   const auto tests = lines(scratch.path() + "/tests.json");
   EXPECT_EQ(tests.size(), 3u);
