@@ -71,6 +71,8 @@ struct scx_init_task_args {
   bool fork;
 } SCX_CORE;
 
+struct scx_exit_task_args;
+
 struct sched_ext_ops {
   __s32 (*select_cpu)(struct task_struct*, __s32, __u64);
   void (*enqueue)(struct task_struct*, __u64);
@@ -79,6 +81,7 @@ struct sched_ext_ops {
   void (*stopping)(struct task_struct*, bool);
   __s32 (*init_task)(struct task_struct*, struct scx_init_task_args*);
   void (*enable)(struct task_struct*);
+  void (*exit_task)(struct task_struct*, struct scx_exit_task_args*);
   void (*dump)(struct scx_dump_ctx*);
   void (*dump_task)(struct scx_dump_ctx*, struct task_struct*);
   __s32 (*init)(void);

@@ -200,6 +200,9 @@ void CollectorRole::on_command(const EventBuffer& event) {
   if (!plain_name(name))
     return command_failed(key, name.substr(0, kMaxCommandName),
                           "a command's name has 1 to 64 letters, digits, '_', '-' and '.', not '.' first");
+  if (deterministic_)
+    return command_failed(key, name,
+                          "a deterministic run takes no commands: the host would decide when they come");
   if (live && live->begun) return pass_on(key, event, std::move(bundle));
   if (auto it = sessions_.find(key);
       vm == Vm::Primary && !live && it != sessions_.end() && it->second.carriers[kChannel].seen)
@@ -270,7 +273,9 @@ void CollectorRole::pump_all() {
 
 void CollectorRole::on_event(const EventBuffer& event, Context&) {
   const Key key{event.vm(), event->stamp()->attempt()};
-  if (auto* started = event.as<VmStarted>()) {
+  if (auto* run = event.as<RunStarted>()) {
+    deterministic_ = run->determinism() != nullptr;
+  } else if (auto* started = event.as<VmStarted>()) {
     accelerators_[key] = str(started->accelerator());
     Session& s = session(key);
     s.intake->set_accelerator(accelerators_[key]);

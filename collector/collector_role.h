@@ -77,6 +77,7 @@ class CollectorRole : public Role {
                                       {Vm::Repro, kChannel, {}}}};
   std::map<Key, Session> sessions_;
   std::map<Key, std::string> accelerators_;
+  bool deterministic_ = false;  // what a client asks for would come at a moment that the host decides
   // Commands for a VM that has not come yet.
   struct Held {
     Vm vm;

@@ -90,6 +90,7 @@ void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
            .vcpu_threads = [](uint32_t pid) { return read_vcpu_threads(pid); },
            .open_hold = [](const std::string& path) { return open_qmp_hold(path); },
            .open_writer = open_ram_writer};
+  if (!str(started.gate_path()).empty()) return start_at_gate(vm, started, context);
   const auto period_ns = static_cast<uint64_t>(period_ms_ * 1e6);
   log_info("watching the RAM of the " + vm_name(vm.first, vm.second) + ": " +
            std::string(str(started.ram_path())));
@@ -109,15 +110,61 @@ void MonitorRole::start(VmKey vm, const VmStarted& started, Context& context) {
   });
 }
 
-void MonitorRole::on_stage(VmKey vm, Stage stage) {
+void MonitorRole::start_at_gate(VmKey vm, const VmStarted& started, Context& context) {
+  auto gate = GateWatch::open(std::string(str(started.gate_path())));
+  // The launcher opens the gate for good when we are gone, not before: better a monitor that is missed than a VM that waits.
+  if (!gate) {
+    log_error(gate.error().message());
+    return context.stop(1);
+  }
+  Watched& watched = watched_[vm];
+  watched.gate = std::move(gate).value();
+  watched.clock = std::make_unique<GuestClock>();
+  watched.seam = {.clock = watched.clock.get(),
+                  .open_ram = open_ram_file,
+                  .vcpu_threads = {},
+                  .open_hold = [](const std::string&) -> Result<std::unique_ptr<VmHold>> {
+                    return std::unique_ptr<VmHold>(std::make_unique<GateHold>());
+                  },
+                  .open_writer = open_ram_writer};
+  MonitorSession::Options options{.period_ns = static_cast<uint64_t>(period_ms_ * 1e6)};
+  options.writes = writes_;
+  options.watchdog_timeout_ns = watchdog_timeout_ns_;
+  watched.session = std::make_unique<MonitorSession>(started, watched.seam, layouts_, std::move(options));
+  context.watch(watched.gate->fd(), [this, vm, &context] { at_gate(vm, context); });
+}
+
+void MonitorRole::at_gate(VmKey vm, Context& context) {
   const auto it = watched_.find(vm);
   if (it == watched_.end()) return;
+  Watched& watched = it->second;
+  const auto bell = watched.gate->take();
+  if (!bell) return;
+  watched.clock->set(bell->guest_ns);
+  if (bell->stage >= Stage::WorkloadStarted) watched.session->workload_started();
+  if (bell->stage >= Stage::WorkloadFinished) watched.session->workload_finished();
+  std::vector<MonitorSession::Facts> facts;
+  if (bell->guest_ns >= watched.next_sample_ns) {
+    watched.next_sample_ns = bell->guest_ns + static_cast<uint64_t>(period_ms_ * 1e6);
+    facts.push_back(watched.session->tick());
+  }
+  facts.push_back(watched.session->watch());
+  watched.gate->let_go();
+  for (auto& some : facts) publish(std::move(some), vm, context);
+}
+
+void MonitorRole::on_stage(VmKey vm, Stage stage) {
+  const auto it = watched_.find(vm);
+  if (it == watched_.end() || it->second.gate) return;
   if (stage == Stage::WorkloadStarted) it->second.session->workload_started();
   if (stage >= Stage::WorkloadFinished) it->second.session->workload_finished();
 }
 
 void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& context) {
-  const auto say = [&](auto fact) { context.publish(std::move(fact), vm.first, vm.second); };
+  const auto clock = watched_.find(vm);
+  const uint64_t now =
+      clock != watched_.end() && clock->second.gate ? clock->second.clock->monotonic_ns() : 0;
+  const auto say = [&](auto fact) { context.publish(std::move(fact), vm.first, vm.second, now); };
   if (facts.attached) {
     log_info("attached to the kernel of the " + vm_name(vm.first, vm.second));
     say(std::move(*facts.attached));
@@ -163,9 +210,20 @@ void MonitorRole::stop(VmKey vm, const std::string& reason, Context& context) {
   const auto it = watched_.find(vm);
   if (it == watched_.end()) return;
   log_info(vm_name(vm.first, vm.second) + ": ending: " + reason);
-  context.cancel(it->second.timer);
-  context.cancel(it->second.watch_timer);
-  publish(it->second.session->stop(reason), vm, context);
+  if (it->second.gate) {
+    context.unwatch(it->second.gate->fd());
+  } else {
+    context.cancel(it->second.timer);
+    context.cancel(it->second.watch_timer);
+  }
+  auto last = it->second.session->stop(reason);
+  if (it->second.gate && it->second.gate->leaks() != 0 && last.stopped) {
+    auto leaks = std::make_unique<CounterT>();
+    leaks->name = "standing still";
+    leaks->value = static_cast<int64_t>(it->second.gate->leaks());
+    last.stopped->parts_failed.push_back(std::move(leaks));
+  }
+  publish(std::move(last), vm, context);
   watched_.erase(it);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "monitor/gate_watch.h"
 #include "monitor/monitor_session.h"
 #include "runtime/process.h"
 #include "schemas/run_generated.h"
@@ -32,8 +33,15 @@ class MonitorRole : public Role {
   struct Watched {
     std::unique_ptr<MonitorSession> session;
     int timer = 0, watch_timer = 0;
+    // Of a deterministic VM: it is read only while it stands at its gate, on its own clock.
+    std::unique_ptr<GateWatch> gate;
+    std::unique_ptr<GuestClock> clock;
+    MonitorSeam seam;
+    uint64_t next_sample_ns = 0;
   };
   void start(VmKey vm, const VmStarted& started, Context& context);
+  void start_at_gate(VmKey vm, const VmStarted& started, Context& context);
+  void at_gate(VmKey vm, Context& context);
   void stop(VmKey vm, const std::string& reason, Context& context);
   void publish(MonitorSession::Facts facts, VmKey vm, Context& context);
   void on_stage(VmKey vm, Stage stage);

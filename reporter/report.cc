@@ -35,6 +35,7 @@ void passing_line(const RunModel& model, const Judgement& judgement, Page& page)
   if (sum.workers)
     text += fmt::format("  {} iterations, longest gap {}", sum.iterations, human_ns(sum.gap_ns));
   if (!judgement.summary.empty()) text += "  " + clipped(judgement.summary);
+  if (model.run().determinism) text += "  [" + determinism_words(model) + "]";
   for (const std::string& note : judgement.notes) text += fmt::format("  [{}]", note);
   page.line(text);
 }

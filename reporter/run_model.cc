@@ -33,6 +33,7 @@ RunModel::RunModel() : primary_(std::make_unique<VmRecord>(VmRecord::Options{}))
 void RunModel::start(const RunStarted& started) {
   if (run_) return;  // the first one counts
   run_ = unpack<RunStartedT>(started);
+  if (run_->determinism) order_ = std::make_unique<GuestOrder>();
   primary_ = std::make_unique<VmRecord>(VmRecord::Options{.primary = true,
                                                           .verbose = verbose(),
                                                           .scx = run_->spec->scheduler != nullptr,
@@ -59,6 +60,18 @@ bool RunModel::fold(const EventBuffer& event) {
   ++events_;
   if (event.seq() > last_seq_ + 1) missing_events_ += event.seq() - last_seq_ - 1;
   last_seq_ = event.seq();
+  if (!order_) return fold_in_order(event);
+  stream_.add(event);
+  if (order_->hold(event)) return false;
+  if (event.type() == Payload::VmSettled || event.type() == Payload::FactsCompleted) fold_held();
+  return fold_in_order(event);
+}
+
+void RunModel::fold_held() {
+  for (const EventBuffer& event : order_->take()) fold_in_order(event);
+}
+
+bool RunModel::fold_in_order(const EventBuffer& event) {
   switch (event.type()) {
     case Payload::RunStarted:
       start(*event.as<RunStarted>());
@@ -130,6 +143,10 @@ bool RunModel::fold(const EventBuffer& event) {
 }
 
 void RunModel::finish() {
+  if (order_) {
+    fold_held();
+    stream_hash_ = stream_.hex();
+  }
   primary_->finish();
   if (repro_) repro_->finish();
 }

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "reporter/client_notes.h"
+#include "reporter/guest_order.h"
 #include "reporter/vm_record.h"
+#include "schemas/normalised_stream.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "scx/pin_corpus.h"
@@ -59,12 +61,16 @@ class RunModel {
   const std::optional<SignatureKnownT>& known() const { return known_; }
 
   const PinCorpus& corpus() const { return corpus_; }
+  // Of a deterministic run: SHA-256 of its normalised stream, once finish() was called. Else empty.
+  const std::string& stream_hash() const { return stream_hash_; }
   uint64_t events() const { return events_; }
   uint64_t last_seq() const { return last_seq_; }
   uint64_t missing_events() const { return missing_events_; }  // gaps in seq
 
  private:
   void start(const RunStarted& started);
+  bool fold_in_order(const EventBuffer& event);
+  void fold_held();
   VmRecord& record_for(const EventBuffer& event);
 
   std::optional<RunStartedT> run_;
@@ -82,6 +88,10 @@ class RunModel {
   std::optional<ProbeFinishedT> probes_finished_;
   std::optional<SignatureKnownT> known_;
   PinCorpus corpus_;
+  // Of a deterministic run.
+  std::unique_ptr<GuestOrder> order_;
+  NormalisedStream stream_;
+  std::string stream_hash_;
   uint64_t events_ = 0, last_seq_ = 0, missing_events_ = 0;
 };
 

@@ -72,6 +72,14 @@ uint64_t scenario_ns(const RunModel& model) {
   return end ? static_cast<uint64_t>(std::max<int64_t>(between(workload->start, *end), 0)) : 0;
 }
 
+std::string determinism_words(const RunModel& model) {
+  const DeterminismT& d = *model.run().determinism;
+  std::string text =
+      fmt::format("deterministic, seed {}: stream {}", d.seed, model.stream_hash().substr(0, 12));
+  if (d.seed != 0) text += fmt::format(" (perturbed: {})", d.strategy);
+  return text;
+}
+
 void timeline_section(const RunModel& model, Page& page) {
   const VmRecord& vm = model.primary();
   if (!vm.boot.started) return;
@@ -88,11 +96,14 @@ void timeline_section(const RunModel& model, Page& page) {
   if (const auto& scheduler = run.spec->scheduler; scheduler && !scheduler->chosen_by.empty())
     page.linef("binary:     {}, named by {}", scheduler->binary, scheduler->chosen_by);
   if (run.accelerator) page.linef("machine:    {}: {}", run.accelerator->name, run.accelerator->reason);
-  if (const std::string begun = vm.boot.how_it_began(); !begun.empty()) {
+  if (const std::string begun = vm.boot.how_it_began(); !begun.empty() && !run.determinism) {
     const std::string again = model.repro() ? model.repro()->boot.how_it_began() : "";
     page.linef("vm:         {}{}", begun, again.empty() ? "" : "; repro VM: " + again);
   }
-  if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))
+  if (run.determinism) page.line("course:     " + determinism_words(model));
+  if (run.determinism)
+    page.linef("deadlines:  scaled by {:.2f}, in guest time", static_cast<double>(run.time_scale));
+  else if (run.time_scale != 1.0f || (run.host && run.host->speed > 0))
     page.linef("deadlines:  scaled by {:.2f}{}", static_cast<double>(run.time_scale),
                run.host && run.host->speed > 0
                    ? fmt::format("; this host's speed is {:.2f} ({})", static_cast<double>(run.host->speed),

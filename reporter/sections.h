@@ -27,8 +27,10 @@ void repro_section(const RunModel& model, const Judgement& judgement, Page& page
 void console_section(const RunModel& model, Page& page);
 
 // Shared by sections and the passing line.
-std::string kernel_release(const RunModel& model);   // as the guest says, else as the image says
-std::string scheduler_words(const RunModel& model);  // "demo (scx_demo --fail-after 500)"
+std::string kernel_release(const RunModel& model);
+// Of a deterministic run: "deterministic, seed 7: stream 3f2a09b1c2d3 (perturbed: random)".
+std::string determinism_words(const RunModel& model);  // as the guest says, else as the image says
+std::string scheduler_words(const RunModel& model);    // "demo (scx_demo --fail-after 500)"
 unsigned cpu_count(const TestSpecT& spec);
 // Workload start to its end, or to the scheduler's; 0: it did not start.
 uint64_t scenario_ns(const RunModel& model);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 
 #include "base/small_files.h"
 #include "guest/init/mounts.h"
@@ -63,6 +64,8 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
     fail(Stage::InitStarted, planned.error().message());
     return finish();
   }
+  if (plan_->determinism && (!gate_.open() || !switcher_.start(*plan_->determinism)))
+    note("no right to the ports of a deterministic VM: nothing is sampled, nothing perturbed");
   stage(Stage::PlanRead, plan_->spec->name);
   if (plan_->verbose_console)
     if (auto set = set_verbose_console(); !set) note(set.error().message());
@@ -153,6 +156,8 @@ void GuestRun::prepare() {
     tracer_.poll();
     look_at_state();
     probe_.tick();
+    gate_.pass();
+    switcher_.tick();
   });
   loop_.after_turn([this] { channel_.pump(); });
 }
@@ -215,6 +220,8 @@ GuestRun::Attach GuestRun::attach() {
   }
   seq_before_ = sched_ext_.enable_seq();
   last_state_ = sched_ext_.state();
+  if (plan_->determinism && plan_->determinism->attach_delay_ns != 0)
+    loop_.run_until([] { return false; }, now_ns() + plan_->determinism->attach_delay_ns);
   const uint64_t started = now_ns();
   if (auto status = scheduler_.start(spec, probe_.alive()); !status) {
     fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\": " + status.error().message());
@@ -303,7 +310,8 @@ void GuestRun::run_workload() {
       loop_, channel_, cores_,
       ScenarioOptions{.spec = *plan_->spec,
                       .time_scale = std::max(1.0, static_cast<double>(plan_->time_scale)),
-                      .phase = [this](const std::string& name) { phase(name.c_str()); }});
+                      .phase = [this](const std::string& name) { phase(name.c_str()); },
+                      .before_go = start_pause()});
   if (auto status = scenario_->start(); !status) {
     // A scheduler whose ops.init_task fails refuses every fork, init's own as well.
     fail(Stage::WorkloadStarted, "workload: " + status.error().message(), fork_error());
@@ -315,6 +323,13 @@ void GuestRun::run_workload() {
   scenario_->run([this] { return detached_; });
   scenario_->ask_to_stop();
   stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
+}
+
+std::function<void()> GuestRun::start_pause() {
+  if (!plan_->determinism || plan_->determinism->start_spread_ns == 0) return {};
+  return [this, random = std::minstd_rand(static_cast<uint32_t>(plan_->determinism->seed))]() mutable {
+    loop_.run_until([] { return false; }, now_ns() + random() % plan_->determinism->start_spread_ns);
+  };
 }
 
 // After a detach, waits for the kernel's dump, its console output and the scheduler's output.
@@ -397,6 +412,7 @@ void GuestRun::stage(Stage stage, std::string detail) {
   fact.detail = std::move(detail);
   channel_.send(std::move(fact));
   channel_.pump();  // what follows may be the kernel's end
+  gate_.pass(stage);
 }
 
 void GuestRun::fail(Stage stage, std::string error, int fork_error) {

@@ -1,6 +1,7 @@
 // One run in the VM, from the mounts to power-off: what PID 1 does, in order.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,10 +13,12 @@
 #include "guest/init/event_channel.h"
 #include "guest/init/guest_commands.h"
 #include "guest/init/handover.h"
+#include "guest/init/host_gate.h"
 #include "guest/init/probe_link.h"
 #include "guest/init/scenario.h"
 #include "guest/init/sched_ext_state.h"
 #include "guest/init/scheduler_process.h"
+#include "guest/init/vcpu_switcher.h"
 #include "schemas/plan_generated.h"
 
 namespace ktstr::guest {
@@ -44,6 +47,7 @@ class GuestRun {
   Attach attach();
   Status wait_attached(uint64_t started_ns);
   void run_workload();
+  std::function<void()> start_pause();
   void settle();
   void state_own_view();
   void end_scheduler();
@@ -72,6 +76,8 @@ class GuestRun {
   Handover handover_;
   std::vector<std::string> boot_notes_;  // what went wrong in what every test needs
   bool host_gone_ = false;
+  HostGate gate_;  // open in a deterministic VM
+  VcpuSwitcher switcher_;
   std::unique_ptr<Scenario> scenario_;
   UniqueFd child_signals_;
 

@@ -90,7 +90,7 @@ Status Scenario::start_payload(const PayloadSpecT& spec) {
 }
 
 Status Scenario::start() {
-  if (auto started = workload_.start(); !started) return started;
+  if (auto started = workload_.start(options_.before_go); !started) return started;
   for (const auto& payload : options_.spec.payloads) {
     if (payload->on_demand) continue;
     if (auto started = start_payload(*payload); !started) {

@@ -24,6 +24,7 @@ struct ScenarioOptions {
   const TestSpecT& spec;
   double time_scale = 1;
   std::function<void(const std::string&)> phase;  // tells that a phase has begun
+  std::function<void()> before_go;  // waits before a group of workers starts; empty: all start together
 };
 
 class Scenario {

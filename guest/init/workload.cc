@@ -34,7 +34,7 @@ Status Workload::add_batch(const CgroupSpecT& group, uint32_t step) {
   return {};
 }
 
-Status Workload::start() {
+Status Workload::start(const std::function<void()>& before_go) {
   Status status;
   for (const auto& group : spec_.cgroups) {
     if (status) status = cgroups_.add(group->name, group->cpuset);
@@ -45,7 +45,10 @@ Status Workload::start() {
     return status;
   }
   const uint64_t now = now_ns();
-  for (auto& batch : batches_) batch->go(now);
+  for (auto& batch : batches_) {
+    if (before_go) before_go();
+    batch->go(before_go ? now_ns() : now);
+  }
   return {};
 }
 

@@ -24,9 +24,9 @@ class Workload {
   Workload(EventLoop& loop, const TestSpecT& spec, Cgroups& cgroups, ProgramOf program_of)
       : loop_(loop), spec_(spec), cgroups_(cgroups), program_of_(std::move(program_of)) {}
 
-  // Makes the groups, forks every worker into its group, lets all go at once. An error leaves nothing
-  // running.
-  Status start();
+  // Makes the groups, forks every worker into its group, lets all go at once, or each group after a pause of its own
+  // (`before_go`, may be empty). An error leaves nothing running.
+  Status start(const std::function<void()>& before_go);
   // Asks all workers to end and does not wait for it.
   void ask_to_stop();
   // Kills those that have not ended within `grace_ns`, and waits a fifth of it for them.

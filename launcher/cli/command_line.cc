@@ -12,6 +12,7 @@
 #include "base/wording.h"
 #include "launcher/cli/command_tables.h"
 #include "launcher/cli/explain_command.h"
+#include "launcher/cli/explore_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
 #include "schemas/limits.h"
@@ -149,6 +150,17 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                    "boot every VM instead of restoring it from a template");
   add_runner_options(command, *options);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
+  command.add_flag(
+      "--deterministic", options->deterministic,
+      "same seed, same course: emulated time, nothing of the host enters the guest (docs/determinism.md)");
+  command
+      .add_option("--seed", options->seed,
+                  "with --deterministic: of all random numbers; other than 0 it also perturbs the course")
+      ->needs("--deterministic")
+      ->capture_default_str();
+  command.add_option("--strategy", options->strategy, "with --seed: random or few (docs/determinism.md)")
+      ->needs("--seed")
+      ->capture_default_str();
   return [options] {
     if (auto s = expand_ranges(options->kernels); !s)
       return report_error(s.error(), exit_code(ExitCode::kUsage));
@@ -208,6 +220,23 @@ Runner add_repro(CLI::App& command, const Argv& argv) {
   return [options] { return repro_command(*options); };
 }
 
+Runner add_explore(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<ExploreCommandOptions>();
+  command.add_option("SPEC", options->specs, "test specs (TOML)")->required();
+  command.add_option("-E,--filter", options->filters, "only this test")->allow_extra_args(false);
+  command.add_option("--kernel", options->kernel, "as in run");
+  command.add_option("--scheduler-dir", options->scheduler_dirs, "as in run");
+  command.add_option("--seeds", options->seeds, "a seed or a range of them")->capture_default_str();
+  command.add_option("--strategy", options->strategy, "random or few (docs/determinism.md)")
+      ->capture_default_str();
+  command.add_option("--jobs", options->jobs, "VMs at a time")
+      ->check(CLI::Range(1u, 256u))
+      ->capture_default_str();
+  command.add_flag("--until-fail", options->until_fail, "start no further seed once one has failed");
+  command.add_option("--out", options->out, "folder of the runs")->required();
+  return [options] { return explore_command(*options); };
+}
+
 Runner add_kernel(CLI::App& command, const Argv&) {
   auto options = std::make_shared<KernelCommandOptions>();
   command.require_subcommand(1);
@@ -238,6 +267,9 @@ Runner add_log(CLI::App& command, const Argv&) {
   auto options = std::make_shared<LogCommandOptions>();
   command.add_option("LOG", options->log, "events.ktlog")->required();
   add_print_options(command, options->print);
+  command.add_flag(
+      "--normalised", options->normalised,
+      "a deterministic run's stream, source by source, and its hash: the same text for the same seed");
   return [options] { return log_command(*options); };
 }
 
@@ -389,6 +421,7 @@ constexpr Verb kVerbs[] = {
     {"run", "run the tests of spec files", add_run},
     {"sweep", "try each scheduler of a spec on kernels and topologies: verify, attach, dispatch", add_sweep},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
+    {"explore", "run a test under many seeds, each a deterministic run, and count how it fails", add_explore},
     {"kernel", "fetch and list kernels", add_kernel},
     {"template", "list and remove the templates that VMs are restored from", add_template},
     {"log", "print the events of a recorded run", add_log},

@@ -67,6 +67,9 @@ struct RunCommandOptions {
   std::string sweep_json, sweep_markdown;  // files for its table; empty: none; "-": stdout
   bool quiet = false;
   bool no_template = false;          // every VM boots
+  bool deterministic = false;        // docs/determinism.md
+  uint64_t seed = 0;                 // with deterministic
+  std::string strategy = "random";   // with a seed: how it perturbs
   std::vector<std::string> command;  // our argv, for the record
 };
 int run_command(const RunCommandOptions& options);
@@ -90,6 +93,7 @@ int pin_command(const PinCommandOptions& options);
 
 struct LogCommandOptions {
   std::string log;
+  bool normalised = false;  // the stream and its hash (schemas/normalised_stream.h), instead of the events
   EventPrintOptions print;
 };
 int log_command(const LogCommandOptions& options);

@@ -16,6 +16,7 @@
 #include "launcher/cli/run_end.h"
 #include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
+#include "launcher/deterministic/perturbation.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
 #include "launcher/run/run_session.h"
@@ -83,7 +84,15 @@ void PreparedRun::set_switches() {
 }
 
 std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
-  auto wish = parse_accelerator(options_.accel);
+  if (options_.deterministic) {
+    auto determinism = determinism_for(options_.seed, options_.strategy);
+    if (!determinism) return Failure{std::move(determinism).error(), kUsage};
+    env_.determinism = std::move(determinism).value();
+    if (options_.accel == "kvm")
+      return Failure{Error::invalid("--deterministic needs software emulation: --accel kvm is impossible"),
+                     kUsage};
+  }
+  auto wish = parse_accelerator(env_.determinism ? "tcg" : options_.accel);
   if (!wish) return Failure{std::move(wish).error(), kUsage};
   auto qemu = find_qemu(env_value("KTSTR_QEMU"), env_value("PATH"));
   if (!qemu) return Failure{std::move(qemu).error(), kInfra};
@@ -101,6 +110,11 @@ std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
        .progress = [&](const std::string& line) { env_.progress->step(line); }});
   if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
   env_.accelerator = std::move(accelerator).value();
+  if (env_.determinism) env_.accelerator.reason = "a deterministic run needs it";
+  if (env_.determinism) {
+    env_.host.speed_note = "not measured: a deterministic run does not depend on it";
+    return std::nullopt;
+  }
   double load[1] = {0};
   if (::getloadavg(load, 1) == 1) env_.load_1min = load[0];
   env_.progress->step("measuring how fast this host runs a guest's CPU");

@@ -53,6 +53,7 @@ int repro_command(const ReproCommandOptions& options) {
   PreparedRun prepared(options.run);
   RunEnvironment& env = prepared.env();
   env.recorded = &*recorded;
+  if (recorded->started.determinism) env.determinism = *recorded->started.determinism;
   auto image = kernel_for(wish, *cache_dir);
   if (!image) return report_error(image.error(), kUsage);
   env.kernel = std::move(*image);

@@ -90,6 +90,10 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   if (std::string names = topology_names(options.topologies); !names.empty())
     out.insert(out.end(), {"--topologies", names});
   if (options.sweep_s > 0) out.insert(out.end(), {"--duration", to_toml(options.sweep_s)});
+  if (options.deterministic) {
+    out.insert(out.end(), {"--deterministic", "--seed", std::to_string(options.seed)});
+    if (options.strategy != "random") out.insert(out.end(), {"--strategy", options.strategy});
+  }
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   if (options.no_template) out.push_back("--no-template");

@@ -54,6 +54,7 @@ RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment
   started.tries = environment.place.tries;
   started.jobs = environment.jobs;
   started.partition = environment.partition;
+  if (environment.determinism) started.determinism = std::make_unique<DeterminismT>(*environment.determinism);
   return started;
 }
 

@@ -39,6 +39,9 @@ using std::chrono::milliseconds;
 // How often deadlines are compared with the clock when nothing happens.
 constexpr uint64_t kDeadlineLook = 100 * kMs;
 // How long helpers may take for what needs no guest: far more than they need, even on a loaded host.
+constexpr uint64_t kPumpPeriod = 5 * kMs;  // of a deterministic VM's carriers
+// Deadlines of a deterministic VM are in guest time; on the host they are so many times longer, for a guest that says nothing.
+constexpr uint64_t kHostFactor = 10;
 constexpr uint64_t kSettleLimit = 30 * kSecond;
 constexpr uint64_t kNeverSpokeLimit = 2 * kSecond;
 constexpr uint64_t kAnswerLimit = 180 * kSecond;
@@ -128,6 +131,8 @@ class TestRun {
   uint64_t vm_start_ = 0;
   FairWait stage_wait_;
   uint64_t last_look_ = 0, qemu_stopped_ns_ = 0;
+  uint64_t guest_ns_ = 0,
+           stage_guest_ns_ = 0;  // the guest's clock: the newest that was heard, and at its stage
   Stage stage_ = Stage::NotStarted;
   bool drained_ = false, monitor_stopped_ = false;
   std::string deadline_;  // the one that passed
@@ -179,12 +184,14 @@ Status TestRun::begin() {
                              .listen = env_.listen ? env_.listen->address.events : ""});
       !s)
     return s;
-  scale_ = time_scale({.tcg = env_.accelerator.name == "tcg",
-                       .vcpus = vcpu_count(*spec_.topology),
-                       .host_cpus = env_.host.cpus,
-                       .jobs = env_.jobs,
-                       .load_1min = env_.load_1min,
-                       .speed = static_cast<double>(env_.host.speed)});
+  // Enters the guest: of a deterministic run it must not depend on the host.
+  scale_ = env_.determinism ? time_scale({.vcpus = vcpu_count(*spec_.topology)})
+                            : time_scale({.tcg = env_.accelerator.name == "tcg",
+                                          .vcpus = vcpu_count(*spec_.topology),
+                                          .host_cpus = env_.host.cpus,
+                                          .jobs = env_.jobs,
+                                          .load_1min = env_.load_1min,
+                                          .speed = static_cast<double>(env_.host.speed)});
 
   result_.rerun = rerun_command(spec_, env_);
   RunStartedT started = run_started(spec_, env_);
@@ -193,6 +200,7 @@ Status TestRun::begin() {
   started.rerun = result_.rerun;
   started.time_scale = static_cast<float>(scale_);
   bus_->publish(std::move(started));
+  if (env_.determinism) loop_.every(kPumpPeriod, [] {});  // turn() pumps
   if (env_.recorded) return tell_recorded();
   if (!env_.embed) return {};
   auto embedded = embed_files(spec_, [&](FileEmbeddedT piece) {
@@ -280,6 +288,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   qemu_exit_ = {};
   vm_start_ = last_look_ = now();
   qemu_stopped_ns_ = 0;
+  guest_ns_ = stage_guest_ns_ = 0;
   stage_wait_.begin(vm_start_);
   env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the repro VM on ") +
                       env_.kernel.release);
@@ -298,9 +307,10 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .clock = env_.clock,
                                    .time_scale = scale_,
                                    .verbose_console = env_.verbose_console,
-                                   .templates = env_.templates,
+                                   .templates = env_.determinism ? nullptr : env_.templates,
                                    .boot_ns = deadline_after(Stage::NotStarted, spec_, deadlines()).limit_ns,
-                                   .own_view = env_.own_view});
+                                   .own_view = env_.own_view,
+                                   .determinism = env_.determinism ? &*env_.determinism : nullptr});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
@@ -327,6 +337,7 @@ void TestRun::enter(State state) {
   constexpr const char* kNames[] = {"VM running",      "VM ended",         "settling",
                                     "awaiting answer", "awaiting verdict", "done"};
   log_debug(std::string("state: ") + kNames[static_cast<size_t>(state)]);
+  if (state != State::kVmRunning && session_ && session_->carriers()) session_->carriers()->qemu_ended();
   if (state != State::kVmRunning)
     for (int fd : std::exchange(vm_fds_, {})) loop_.unwatch(fd);
   state_ = state;
@@ -351,11 +362,16 @@ void TestRun::turn() {
   }
   watch_helpers();
   look_at_waits();
+  if (session_ && session_->carriers()) {
+    if (!alive("monitor")) session_->carriers()->abandon_gate();
+    session_->carriers()->pump();
+  }
   watch_vm();
   check_state();
 }
 
 void TestRun::on_event(const EventBuffer& event) {
+  if (current_vm(event)) guest_ns_ = std::max(guest_ns_, event->stamp()->guest_ns());
   switch (event.type()) {
     case Payload::StageReached:
       if (current_vm(event)) on_stage(event.as<StageReached>()->stage());
@@ -416,6 +432,7 @@ void TestRun::on_stage(Stage stage) {
   if (stage <= stage_) return;
   stage_ = stage;
   stage_wait_.next(now());
+  stage_guest_ns_ = guest_ns_;
   env_.progress->step(spec_.name + (vm_ == Vm::Repro ? ": repro VM: " : ": ") + stage_name(stage) + " (" +
                       human_ns(now() - vm_start_) + ")");
 }
@@ -481,6 +498,9 @@ void TestRun::watch_vm() {
   }
   Deadline deadline = deadline_after(stage_, spec_, deadlines());
   bool passed = stage_wait_.ns() > deadline.limit_ns;
+  if (env_.determinism)
+    passed =
+        guest_ns_ - stage_guest_ns_ > deadline.limit_ns || stage_wait_.ns() > kHostFactor * deadline.limit_ns;
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";

@@ -49,11 +49,12 @@ struct RunEnvironment {
   std::vector<std::string> known;  // folders of earlier runs, besides those kept on this machine
   bool verbose_console = false;
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
-  std::optional<BusListen> listen;        // for remote clients
-  VmTemplates* templates = nullptr;       // null: every VM boots
-  bool embed = false;                     // the log gets all that is needed to repeat the run
-  const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
-  int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP
+  std::optional<BusListen> listen;          // for remote clients
+  std::optional<DeterminismT> determinism;  // nothing: a plain run
+  VmTemplates* templates = nullptr;         // null: every VM boots
+  bool embed = false;                       // the log gets all that is needed to repeat the run
+  const RecordedRun* recorded = nullptr;    // its primary VM is not booted again, only the repro VM
+  int signal_fd = -1;                       // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
   const Clock* clock = nullptr;
 };

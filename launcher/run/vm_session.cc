@@ -24,7 +24,8 @@ constexpr size_t kNameOfTemplate = 12;  // digits of its key
 
 std::string pack_plan(const VmRequest& request) {
   GuestPlanT plan;
-  plan.run_id = request.run_id;
+  // What differs from run to run must not enter the guest; the collector stamps the run's id on the events.
+  plan.run_id = request.determinism ? "deterministic" : request.run_id;
   plan.vm = request.vm;
   plan.attempt = request.attempt;
   plan.spec = std::make_unique<TestSpecT>(*request.spec);
@@ -32,6 +33,7 @@ std::string pack_plan(const VmRequest& request) {
   plan.time_scale = static_cast<float>(request.time_scale);
   plan.verbose_console = request.verbose_console;
   plan.own_view = request.own_view;
+  if (request.determinism) plan.determinism = std::make_unique<DeterminismT>(*request.determinism);
   flatbuffers::FlatBufferBuilder fbb;
   FinishGuestPlanBuffer(fbb, GuestPlan::Pack(fbb, &plan));
   return {reinterpret_cast<const char*>(fbb.GetBufferPointer()), fbb.GetSize()};
@@ -143,9 +145,48 @@ Result<RunningVm> restore_or_boot(const VmRequest& request, const QemuOptions& o
   return boot_vm(options);
 }
 
+// Cold, with everything in the initramfs: the host has no other way in.
+Result<RunningVm> boot_deterministic(const VmRequest& request, QemuOptions options, const Initramfs& files,
+                                     std::unique_ptr<DeterministicCarriers>& carriers) {
+  if (auto s = files.write(options.initrd); !s) return std::move(s).error().within("build the initramfs");
+  auto made = DeterministicCarriers::create(request.bus_folder, vm_word(request.vm), request.attempt);
+  if (!made) return std::move(made).error();
+  carriers = std::move(made).value();
+  if (auto s = carriers->connect(request.bus_folder + "/" + console_socket(request.vm),
+                                 request.bus_folder + "/" + channel_socket(request.vm));
+      !s)
+    return std::move(s).error();
+  options.deterministic = DeterministicMachine{.seed = request.determinism->seed,
+                                               .icount_shift = request.determinism->icount_shift,
+                                               .console_file = carriers->console_file(),
+                                               .channel_file = carriers->channel_file(),
+                                               .bell_path = carriers->bell_path(),
+                                               .gate_fd = carriers->gate_fd()};
+  return boot_vm(std::move(options));
+}
+
 }  // namespace
 
+Result<std::unique_ptr<VmSession>> VmSession::start_deterministic(const VmRequest& request) {
+  Initramfs files;
+  if (auto s = add_generic(request, files); !s) return std::move(s).error().within("build the initramfs");
+  if (auto s = add_test(request, files); !s) return std::move(s).error().within("the files of the VM");
+  std::unique_ptr<DeterministicCarriers> carriers;
+  const uint64_t began_ns = request.clock->monotonic_ns();
+  auto vm = boot_deterministic(request, qemu_options(request), files, carriers);
+  if (!vm) return std::move(vm).error();
+  std::unique_ptr<VmSession> session(new VmSession(std::move(*vm)));
+  session->facts_ = vm_started_facts(session->vm_.options, session->vm_.argv);
+  session->facts_.pid = static_cast<uint32_t>(session->qemu().pid());
+  session->facts_.ram_path = session->vm_.ram.path();
+  session->facts_.gate_path = carriers->gate_path();
+  session->facts_.began_ns = began_ns;
+  session->carriers_ = std::move(carriers);
+  return session;
+}
+
 Result<std::unique_ptr<VmSession>> VmSession::start(const VmRequest& request) {
+  if (request.determinism) return start_deterministic(request);
   Initramfs files;
   if (auto s = add_generic(request, files); !s) return std::move(s).error().within("build the initramfs");
   files.begin_handover();

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "launcher/deterministic/carriers.h"
 #include "launcher/run/embedded_files.h"
 #include "launcher/run/vm_templates.h"
 #include "launcher/vm/vm_start.h"
@@ -37,9 +38,10 @@ struct VmRequest {
   const Clock* clock = nullptr;
   double time_scale = 1;
   bool verbose_console = false;
-  VmTemplates* templates = nullptr;  // null: it boots
-  uint64_t boot_ns = 0;              // limit of a boot that makes a template
-  bool own_view = false;             // the guest states what it sees itself (GuestView)
+  VmTemplates* templates = nullptr;           // null: it boots
+  uint64_t boot_ns = 0;                       // limit of a boot that makes a template
+  bool own_view = false;                      // the guest states what it sees itself (GuestView)
+  const DeterminismT* determinism = nullptr;  // null: a plain VM
 };
 
 class VmSession {
@@ -50,10 +52,14 @@ class VmSession {
   // began_ns is of CLOCK_MONOTONIC.
   const VmStartedT& facts() const { return facts_; }
   QemuProcess& qemu() { return *vm_.qemu; }
+  // Of a deterministic VM, else null.
+  DeterministicCarriers* carriers() { return carriers_.get(); }
 
  private:
+  static Result<std::unique_ptr<VmSession>> start_deterministic(const VmRequest& request);
   explicit VmSession(RunningVm vm) : vm_(std::move(vm)) {}
 
+  std::unique_ptr<DeterministicCarriers> carriers_;
   RunningVm vm_;  // its RAM is held until the monitor is through with it
   VmStartedT facts_;
 };

@@ -5,6 +5,7 @@
 #include "launcher/vm/guest_ram.h"
 #include "launcher/vm/topology_args.h"
 #include "schemas/channel_frame.h"
+#include "schemas/gate_ports.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {
@@ -33,11 +34,36 @@ std::string escape_commas(const std::string& value) {
   return out;
 }
 
+std::string hex_port(uint16_t port) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0x%x", port);
+  return text;
+}
+
+std::vector<std::string> deterministic_args(const DeterministicMachine& m) {
+  // Logged after it was written: the bell rings, then the thread of all vCPUs waits at the gate.
+  const std::string bell = "file,path=" + escape_commas(m.bell_path);
+  return {"-icount",  "shift=" + std::to_string(m.icount_shift) + ",sleep=off,align=off",
+          "-rtc",     "clock=vm,base=2026-01-01T00:00:00",
+          "-seed",    std::to_string(m.seed),
+          "-chardev", "file,id=console,path=" + escape_commas(m.console_file),
+          "-serial",  "chardev:console",
+          "-chardev", "file,id=channel,path=" + escape_commas(m.channel_file),
+          "-serial",  "chardev:channel",
+          "-add-fd",  "set=1,fd=" + std::to_string(m.gate_fd),
+          "-chardev", bell + ",id=clock",
+          "-device",  "isa-debugcon,chardev=clock,iobase=" + hex_port(kClockPort),
+          "-chardev", bell + ",id=gate,logfile=/dev/fdset/1,logappend=on",
+          "-device",  "isa-debugcon,chardev=gate,iobase=" + hex_port(kGatePort)};
+}
+
 Status check_options(const QemuOptions& options) {
   if (options.kernel.empty()) return Error::invalid("no kernel image for the VM");
   if (options.accelerator != "tcg" && options.accelerator != "kvm") {
     return Error::invalid("unknown accelerator \"" + options.accelerator + "\"");
   }
+  if (options.deterministic && options.accelerator != "tcg")
+    return Error::invalid("a deterministic VM needs software emulation (tcg)");
   return check_socket("QMP", options.qmp_socket);
 }
 
@@ -47,7 +73,9 @@ std::string build_kernel_cmdline(const QemuOptions& options) {
   std::string line = "console=ttyS0";
   line += options.verbose_console ? " ignore_loglevel" : " quiet";
   for (const char* word : kFastBoot) line += std::string(" ") + word;
-  if (!options.kaslr) line += " nokaslr";
+  // The event channel is the second UART (guest/init/carrier); its count overrides the one above.
+  if (options.deterministic) line += " 8250.nr_uarts=2 ktstr.channel=ttyS1";
+  if (!options.kaslr || options.deterministic) line += " nokaslr";
   for (const auto& word : options.kernel_args) line += " " + word;
   return line;
 }
@@ -79,9 +107,13 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   auto socket = [](const char* id, int fd) {
     return std::string("socket,id=") + id + ",fd=" + std::to_string(fd);
   };
-  add({"-chardev",
-       options.console_fd < 0 ? "stdio,id=console,signal=off" : socket("console", options.console_fd)});
-  add({"-serial", "chardev:console"});
+  if (options.deterministic) {
+    for (std::string& word : deterministic_args(*options.deterministic)) argv.push_back(std::move(word));
+  } else {
+    add({"-chardev",
+         options.console_fd < 0 ? "stdio,id=console,signal=off" : socket("console", options.console_fd)});
+    add({"-serial", "chardev:console"});
+  }
   if (options.channel_fd >= 0) {
     add({"-chardev", socket("channel", options.channel_fd)});
     add({"-device", "virtio-serial-pci"});
@@ -122,6 +154,7 @@ Result<std::string> paste_command(const QemuOptions& options) {
   alone.console_fd = alone.channel_fd = alone.control_fd = -1;
   alone.incoming = false;
   alone.qmp_socket.clear();
+  alone.deterministic.reset();
   auto argv = build_qemu_command(alone);
   if (!argv) return std::move(argv).error();
   return shell_quote(*argv);
@@ -131,6 +164,7 @@ std::vector<int> inherited_fds(const QemuOptions& options) {
   std::vector<int> fds;
   for (int fd : {options.ram_fd, options.console_fd, options.channel_fd, options.control_fd})
     if (fd >= 0) fds.push_back(fd);
+  if (options.deterministic) fds.push_back(options.deterministic->gate_fd);
   return fds;
 }
 

@@ -17,6 +17,16 @@
 
 namespace ktstr {
 
+// A machine whose course is a function of its inputs: guest time follows the executed instructions, and nothing of the host
+// reaches the guest (launcher/deterministic/carriers.h says why its carriers are files).
+struct DeterministicMachine {
+  uint64_t seed = 0;                       // of QEMU's random numbers, which are the guest's entropy
+  unsigned icount_shift = 1;               // an instruction lasts 2^icount_shift ns
+  std::string console_file, channel_file;  // regular files
+  std::string bell_path;                   // FIFO that has a reader
+  int gate_fd = -1;                        // packet pipe that QEMU inherits
+};
+
 struct QemuOptions {
   std::string qemu = "qemu-system-x86_64";
   std::string accelerator = "tcg";  // "tcg" (always thread=single) or "kvm"
@@ -36,7 +46,9 @@ struct QemuOptions {
   std::vector<std::string> qemu_args;    // appended to QEMU's, verbatim
   std::string name = "ktstr";            // -name; shown by ps
   int qemu_major = 7, qemu_minor = 2;    // from qemu_version(); matters with several NUMA nodes
-  bool host_amd = false;                 // KVM only: AMD host; see host_cpu_is_amd()
+  std::optional<DeterministicMachine>
+      deterministic;      // with accelerator "tcg", without console and channel sockets
+  bool host_amd = false;  // KVM only: AMD host; see host_cpu_is_amd()
 };
 
 // kInvalid: bad topology, a missing kernel, an unknown accelerator, a socket path too long for AF_UNIX (107

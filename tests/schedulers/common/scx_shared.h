@@ -7,9 +7,10 @@ struct scx_config {
   __u64 fail_after;  // enqueues that go well before the bug shows
   __u64 dsq_id;      // a DSQ to insert into
   __u64 own_pid;     // the scheduler's own process: never made a victim
-  __u64 fault;       // scx_starve: enum starve_fault; scx_slip: enum slip_fault; scx_user_decides: 1 sleeps
-  __u64 cpus;        // scx_starve, scx_slip: CPUs that it places tasks on
-  __u64 seconds;     // for the user half: ends after that time; 0: when it is told to
+  __u64
+      fault;  // scx_starve: enum starve_fault; scx_slip: enum slip_fault; scx_race: enum race_fault; scx_user_decides: 1 sleeps
+  __u64 cpus;     // scx_starve, scx_slip, scx_race: CPUs that it places tasks on
+  __u64 seconds;  // for the user half: ends after that time; 0: when it is told to
 };
 
 // .bss.stats: counters, updated with atomics by the BPF half.

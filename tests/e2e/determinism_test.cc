@@ -1,0 +1,152 @@
+// Deterministic runs: the same seed gives the same stream and the same report, whatever the host does meanwhile.
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "schemas/event_generated.h"
+#include "schemas/monitor_generated.h"
+#include "schemas/normalised_stream.h"
+#include "tests/e2e/harness.h"
+
+namespace ktstr::e2e {
+namespace {
+
+struct Course {
+  int exit_code = -1;
+  std::string stream;  // SHA-256
+  std::string report;
+  uint64_t samples = 0;
+  std::string not_still;  // what the monitor read from a guest that did not stand still
+};
+
+std::string hash_of(const std::vector<EventBuffer>& log) {
+  NormalisedStream stream;
+  for (const EventBuffer& event : log) {
+    if (event.type() == Payload::FactsCompleted) break;
+    stream.add(event);
+  }
+  return stream.hex();
+}
+
+Course run(const Scratch& scratch, const std::string& spec, const std::string& name,
+           std::vector<std::string> options) {
+  std::vector<std::string> args = {"run", spec, "--out", scratch.path() + "/" + name, "--deterministic"};
+  args.insert(args.end(), options.begin(), options.end());
+  Course course;
+  course.exit_code = launch(scratch, args).exit_code;
+  const std::string folder = scratch.path() + "/" + name + "/t";
+  auto log = read_log(folder + "/events.ktlog");
+  course.stream = hash_of(log);
+  course.report = read_file(folder + "/report.txt");
+  for (const EventBuffer& event : log) {
+    if (event.type() == Payload::MonitorSample) ++course.samples;
+    if (auto* stopped = event.as<MonitorStopped>(); stopped && stopped->parts_failed())
+      for (const auto* part : *stopped->parts_failed()) course.not_still += str(part->name());
+  }
+  return course;
+}
+
+// Two processes that compute: the host is busy.
+class Load {
+ public:
+  explicit Load(const Scratch& scratch) {
+    for (int i = 0; i < 2; ++i)
+      loops_.push_back(std::make_unique<Running>(
+          scratch, std::vector<std::string>{"/bin/sh", "-c", "while :; do :; done"}));
+  }
+  ~Load() {
+    for (auto& loop : loops_) {
+      loop->signal(SIGKILL);
+      loop->finish();
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<Running>> loops_;
+};
+
+// The report names its stream.
+std::string stated_stream(const std::string& report) {
+  std::smatch match;
+  return std::regex_search(report, match, std::regex("deterministic, seed [0-9]+: stream ([0-9a-f]{12})"))
+             ? match[1].str()
+             : "";
+}
+
+void expect_same(const Course& a, const Course& b) {
+  EXPECT_EQ(a.exit_code, b.exit_code);
+  EXPECT_EQ(a.stream, b.stream);
+  EXPECT_EQ(a.report, b.report);
+  EXPECT_EQ(a.not_still + b.not_still, "");
+  EXPECT_GT(a.samples, 0u);
+  EXPECT_EQ(stated_stream(a.report), a.stream.substr(0, 12));
+}
+
+std::string crash_spec(const Scratch& scratch) {
+  return scratch.write("crash.toml", spec_text({.scheduler = "scx_demo",
+                                                .args = "\"--fail-after\", \"200\"",
+                                                .test = "auto_repro = false\n"}));
+}
+
+TEST(Determinism, ACrashIsTheSameOnALoadedHostAndAnotherSeedTakesAnotherCourse) {
+  Scratch scratch;
+  const std::string spec = crash_spec(scratch);
+  const Course first = run(scratch, spec, "first", {});
+  EXPECT_EQ(first.exit_code, 1);
+  {
+    Load load(scratch);
+    expect_same(first, run(scratch, spec, "loaded", {}));
+  }
+  const Course other = run(scratch, spec, "other", {"--seed", "5"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_NE(first.stream, other.stream);
+}
+
+TEST(Determinism, AcceleratorsThatRunOnTheHostsClockAreRefused) {
+  Scratch scratch;
+  auto refused = launch(scratch, {"run", crash_spec(scratch), "--deterministic", "--accel", "kvm"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("--deterministic needs software emulation"), std::string::npos) << refused.err;
+}
+
+// ./ktstr test --long determinism
+struct Case {
+  const char* name;
+  const char* kernel;
+  const char* scheduler;
+  const char* args;
+  const char* test;
+  int exit_code;
+  double duration_s;
+};
+void PrintTo(const Case& c, std::ostream* os) { *os << c.name; }
+
+class DISABLED_LongDeterminism : public testing::TestWithParam<Case> {};
+
+TEST_P(DISABLED_LongDeterminism, ThreeRunsAreTheSameOneOfThemOnALoadedHost) {
+  const Case& c = GetParam();
+  Scratch scratch;
+  const std::string spec = scratch.write(
+      "spec.toml",
+      spec_text({.scheduler = c.scheduler, .args = c.args, .test = c.test, .duration_s = c.duration_s}));
+  const std::vector<std::string> options = {"--kernel", c.kernel, "--seed", "3"};
+  const Course first = run(scratch, spec, "first", options);
+  EXPECT_EQ(first.exit_code, c.exit_code);
+  expect_same(first, run(scratch, spec, "second", options));
+  Load load(scratch);
+  expect_same(first, run(scratch, spec, "loaded", options));
+}
+
+constexpr char kNoRepro[] = "auto_repro = false\n";
+INSTANTIATE_TEST_SUITE_P(All, DISABLED_LongDeterminism,
+                         testing::Values(Case{"Crash_7_3", "7.3", "scx_demo", "", kNoRepro, 1, 3},
+                                         Case{"Crash_6_16", "6.16", "scx_demo", "", kNoRepro, 1, 3},
+                                         Case{"Stall_7_3", "7.3", "scx_stall", "", kNoRepro, 1, 20},
+                                         Case{"Stall_6_16", "6.16", "scx_stall", "", kNoRepro, 1, 20},
+                                         Case{"Pass_7_3", "7.3", "scx_good", "", kNoRepro, 0, 2},
+                                         Case{"Pass_6_16", "6.16", "scx_good", "", kNoRepro, 0, 2},
+                                         Case{"ReproOfACrash_7_3", "7.3", "scx_demo", "", "", 1, 3}),
+                         [](const testing::TestParamInfo<Case>& c) { return std::string(c.param.name); });
+
+}  // namespace
+}  // namespace ktstr::e2e
