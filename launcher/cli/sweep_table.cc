@@ -66,8 +66,8 @@ Row distinct(const std::vector<SweepCell>& cells, Get get) {
 }
 
 // "512", "498..510"; "-": nothing known.
-std::string insns_text(const std::vector<SweepCell>& cells, const std::string& scheduler, const std::string& kernel,
-                       const std::string& program) {
+std::string insns_text(const std::vector<SweepCell>& cells, const std::string& scheduler,
+                       const std::string& kernel, const std::string& program) {
   uint64_t low = UINT64_MAX, high = 0;
   for (const SweepCell& cell : cells) {
     if (cell.scheduler != scheduler || cell.kernel != kernel) continue;
@@ -124,7 +124,9 @@ std::vector<Grid> grids(const std::vector<SweepCell>& cells) {
   return out;
 }
 
-std::string place_of(const SweepCell& cell) { return cell.scheduler + " on " + cell.kernel + ", " + cell.topology; }
+std::string place_of(const SweepCell& cell) {
+  return cell.scheduler + " on " + cell.kernel + ", " + cell.topology;
+}
 
 std::string columns(const std::vector<Row>& rows) {
   std::vector<size_t> width;
@@ -193,12 +195,14 @@ Result<SweepCell> read_sweep_cell(const std::string& log) {
 
 std::string sweep_text(const std::vector<SweepCell>& cells) {
   std::string out;
-  for (const Grid& grid : grids(cells)) out += (out.empty() ? "" : "\n") + grid.title + "\n" + columns(grid.rows);
+  for (const Grid& grid : grids(cells))
+    out += (out.empty() ? "" : "\n") + grid.title + "\n" + columns(grid.rows);
   bool first = true;
   for (const SweepCell& cell : cells) {
     if (cell.passed()) continue;
     if (std::exchange(first, false)) out += "\nnot passed\n";
-    out += "  " + place_of(cell) + ": " + cell.word() + ": " + (cell.skipped.empty() ? cell.cause : cell.skipped) + "\n";
+    out += "  " + place_of(cell) + ": " + cell.word() + ": " +
+           (cell.skipped.empty() ? cell.cause : cell.skipped) + "\n";
   }
   return out;
 }
@@ -217,7 +221,8 @@ std::string sweep_markdown(const std::vector<SweepCell>& cells) {
   }
   for (const SweepCell& cell : cells)
     if (!cell.passed())
-      out += "\n- " + place_of(cell) + ": **" + cell.word() + "**: " + in_cell(cell.skipped.empty() ? cell.cause : cell.skipped);
+      out += "\n- " + place_of(cell) + ": **" + cell.word() +
+             "**: " + in_cell(cell.skipped.empty() ? cell.cause : cell.skipped);
   return out + "\n";
 }
 

@@ -14,14 +14,14 @@ namespace ktstr {
 enum class SweepStep : uint8_t { kUnknown, kPassed, kFailed };
 
 struct SweepCell {
-  std::string scheduler, kernel, topology;  // kernel: its release; topology: "1n2l4c1t"
-  SweepStep verify = SweepStep::kUnknown;   // the kernel took all its programs
-  SweepStep attach = SweepStep::kUnknown;   // sched_ext was enabled, and the workload started
-  SweepStep dispatch = SweepStep::kUnknown; // every spinner, one on each CPU, made progress to the end
+  std::string scheduler, kernel, topology;         // kernel: its release; topology: "1n2l4c1t"
+  SweepStep verify = SweepStep::kUnknown;          // the kernel took all its programs
+  SweepStep attach = SweepStep::kUnknown;          // sched_ext was enabled, and the workload started
+  SweepStep dispatch = SweepStep::kUnknown;        // every spinner, one on each CPU, made progress to the end
   std::map<std::string, uint64_t> verified_insns;  // by struct_ops member, else by program
-  std::string cause;    // first line of what went wrong; empty: all passed
-  std::string skipped;  // why it did not run
-  bool verdict = false;  // the run came to one: pass or fail
+  std::string cause;                               // first line of what went wrong; empty: all passed
+  std::string skipped;                             // why it did not run
+  bool verdict = false;                            // the run came to one: pass or fail
 
   bool passed() const { return dispatch == SweepStep::kPassed; }
   // "ok", or the step that failed: "verify", "attach", "dispatch"; "skipped"; "no verdict".

@@ -120,7 +120,8 @@ TEST(SweepTable, MarkdownAndJson) {
   EXPECT_THAT(sweep_markdown(sample()), HasSubstr("| two | 6.16.1 | attach | - |"));
   EXPECT_THAT(sweep_markdown(sample()), HasSubstr("**attach**: a \\| b"));
   const std::string json = sweep_json(sample());
-  EXPECT_THAT(json, HasSubstr(R"("result":"attach","verify":"passed","attach":"failed","dispatch":"not reached")"));
+  EXPECT_THAT(json,
+              HasSubstr(R"("result":"attach","verify":"passed","attach":"failed","dispatch":"not reached")"));
   EXPECT_THAT(json, HasSubstr(R"("verified_insns":{"dispatch":30,"enqueue":501})"));
 }
 

@@ -13,14 +13,16 @@ using ::testing::HasSubstr;
 
 TEST(Sweep, EveryCellIsTriedAndTheTableSaysWhichStepFailed) {
   Scratch scratch;
-  const std::string spec = scratch.write("spec.toml",
-                                         "[scheduler.good]\nbinary = \"scx_good\"\n"
-                                         "[scheduler.bad]\nbinary = \"scx_demo\"\nargs = [\"--fail-after\", \"50\"]\n"
-                                         "[[test]]\nname = \"not_run\"\nscheduler = \"good\"\nduration_s = 600\n");
+  const std::string spec =
+      scratch.write("spec.toml",
+                    "[scheduler.good]\nbinary = \"scx_good\"\n"
+                    "[scheduler.bad]\nbinary = \"scx_demo\"\nargs = [\"--fail-after\", \"50\"]\n"
+                    "[[test]]\nname = \"not_run\"\nscheduler = \"good\"\nduration_s = 600\n");
   // On two series where two are cached, else on the one there is.
   const bool both = launch(scratch, {"list", spec, "--kernel", "6.16..6.16"}).exit_code == 0;
-  std::vector<std::string> args = {"sweep", spec, "--topologies", "1n2l1c1t", "--duration", "1", "--out",
-                                   scratch.path() + "/out", "--json", scratch.path() + "/sweep.json"};
+  std::vector<std::string> args = {
+      "sweep", spec,    "--topologies",          "1n2l1c1t", "--duration",
+      "1",     "--out", scratch.path() + "/out", "--json",   scratch.path() + "/sweep.json"};
   if (both) args.insert(args.end(), {"--kernel", "6.16", "--kernel", "7.3"});
   const RunOutput run = launch(scratch, args);
   EXPECT_EQ(run.exit_code, 1) << run.out << run.err;
