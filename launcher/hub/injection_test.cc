@@ -201,6 +201,8 @@ struct Case {
   std::vector<int> errors;  // 0: a part only
 };
 
+void PrintTo(const Case& row, std::ostream* out) { *out << row.call; }
+
 class Injection : public testing::TestWithParam<Case> {};
 
 TEST_P(Injection, EachFailsOnceAndNothingIsLostInSilence) {
