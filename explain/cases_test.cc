@@ -158,7 +158,7 @@ const std::vector<Row>& rows() {
        "artefact",
        "swapper/1",
        "scheduler_tick",
-       {"int3", "emulator artefact"},
+       {"int3", "emulator artifact"},
        ""},
       {"39-hung-task-chain-hotplug.txt",
        "hung-task",

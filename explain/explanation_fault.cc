@@ -246,7 +246,7 @@ void explain_fault(const Incident& in, Explanation& out) {
         out.cls = "artefact";
         out.summary = fmt::format(
             "kernel oops: int3{} that no probe had set: a race of kernel text patching, as under emulation; "
-            "an emulator artefact rather than the scheduler's fault",
+            "an emulator artifact rather than the scheduler's fault",
             in_function);
         out.evidence.push_back("int3 is the byte that the kernel patches in while it rewrites its own code");
         out.signature = "artefact: int3 in kernel text";

@@ -1,9 +1,8 @@
-// Each system call of the hub and of its log writer fails once, in each way that it can: full disk, no descriptor, no memory, a
+// System calls of the hub and of its log writer fail once, in each way that they can: full disk, no descriptor, no memory, a
 // signal, a part only. The hub then either goes on and loses nothing, or says why it records no more; the log has whole records.
 // The linker puts __wrap_X in the place of X for the code of ktstr (launcher/CMakeLists.txt); libzmq keeps the real ones.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -78,8 +77,6 @@ ssize_t __wrap_recv(int fd, void* data, size_t size, int flags) {
   const ssize_t n = part("recv", size);
   return n < 0 ? -1 : __real_recv(fd, data, static_cast<size_t>(n), flags);
 }
-int __real_ftruncate(int fd, off_t size);
-int __wrap_ftruncate(int fd, off_t size) { return fails("ftruncate") ? -1 : __real_ftruncate(fd, size); }
 int __real_accept4(int fd, sockaddr* address, socklen_t* size, int flags);
 int __wrap_accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
   return fails("accept4") ? -1 : __real_accept4(fd, address, size, flags);
@@ -104,14 +101,8 @@ int __real_epoll_wait(int poller, epoll_event* events, int count, int timeout);
 int __wrap_epoll_wait(int poller, epoll_event* events, int count, int timeout) {
   return fails("epoll_wait") ? -1 : __real_epoll_wait(poller, events, count, timeout);
 }
-int __real_poll(pollfd* fds, nfds_t count, int timeout);
-int __wrap_poll(pollfd* fds, nfds_t count, int timeout) {
-  return fails("poll") ? -1 : __real_poll(fds, count, timeout);
-}
 int __real_eventfd(unsigned value, int flags);
 int __wrap_eventfd(unsigned value, int flags) { return fails("eventfd") ? -1 : __real_eventfd(value, flags); }
-int __real_dup(int fd);
-int __wrap_dup(int fd) { return fails("dup") ? -1 : __real_dup(fd); }
 int __real_getsockopt(int fd, int level, int name, void* value, socklen_t* size);
 int __wrap_getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
   return fails("getsockopt") ? -1 : __real_getsockopt(fd, level, name, value, size);

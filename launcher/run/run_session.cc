@@ -290,7 +290,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   qemu_stopped_ns_ = 0;
   guest_ns_ = stage_guest_ns_ = 0;
   stage_wait_.begin(vm_start_);
-  env_.progress->step(spec_.name + ": booting " + (vm == Vm::Primary ? "" : "the repro VM on ") +
+  env_.progress->step(spec_.name + ": starting " + (vm == Vm::Primary ? "the VM on " : "the repro VM on ") +
                       env_.kernel.release);
   auto session = VmSession::start({.vm = vm,
                                    .attempt = attempt,

@@ -102,7 +102,7 @@ Result<std::unique_ptr<TestProcess>> TestProcess::start(const TestSpecT& spec, R
   auto errors = make_pipe();
   if (!errors) return std::move(errors).error();
   const pid_t parent = ::getpid();
-  std::fflush(nullptr);  // the child must not print again what stands in a buffer
+  std::fflush(nullptr);  // the child must not print again what is in a buffer
   const pid_t pid = ::fork();
   if (pid < 0) return Error::from_errno("start a test: fork");
   if (pid == 0) live(spec, environment, words->write_end.get(), errors->write_end.get(), parent);

@@ -69,11 +69,13 @@ TEST_P(Hostile, TheHostStaysUpAndTheReportIsHonest) {
   EXPECT_EQ(events.back().type(), Payload::RunFinished);
   const std::string run_id(str(events.front()->run_id()));
   int verdicts = 0;
+  bool finished = false;  // the guest
   for (const EventBuffer& e : events) {
     EXPECT_EQ(str(e->run_id()), run_id);
     if (auto* helper = e.as<HelperExited>()) {
       EXPECT_EQ(helper->signal(), 0) << str(helper->name());
     }
+    finished |= e.type() == Payload::GuestFinished;
     if (e.type() == Payload::Verdict) {
       ++verdicts;
       EXPECT_EQ(str(e->source()), "reporter");
@@ -83,8 +85,12 @@ TEST_P(Hostile, TheHostStaysUpAndTheReportIsHonest) {
   if (how == "text") {
     EXPECT_NE(output.out.find("what this guest says cannot be trusted"), std::string::npos) << output.out;
   }
-  if (how == "frames") {
-    EXPECT_NE(output.out.find("guest channel: "), std::string::npos) << output.out;
+  if (how != "text") {
+    EXPECT_NE(output.out.find("guest channel: "), std::string::npos)
+        << "nothing came of the attack: " << output.out;
+  }
+  if (how == "reset") {
+    EXPECT_FALSE(finished) << "the guest was not reset";
   }
 }
 

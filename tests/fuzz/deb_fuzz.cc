@@ -49,11 +49,12 @@ size_t files_in(const std::string& folder) {
   return count;
 }
 
-std::string scratch_folder() {
-  char name[] = "/tmp/ktstr-fuzz-deb-XXXXXX";
-  must(::mkdtemp(name) != nullptr, "no scratch folder");
-  return name;
-}
+// Empty after each input, removed at the end.
+struct ScratchFolder {
+  ScratchFolder() { must(::mkdtemp(path) != nullptr, "no scratch folder"); }
+  ~ScratchFolder() { ::rmdir(path); }
+  char path[32] = "/tmp/ktstr-fuzz-deb-XXXXXX";
+};
 
 }  // namespace
 
@@ -75,7 +76,8 @@ std::vector<Input> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ktstr;
   using namespace ktstr::fuzz;
-  static const std::string folder = scratch_folder();
+  static const ScratchFolder scratch;
+  const std::string folder = scratch.path;
   UniqueFd file(::memfd_create("deb", MFD_CLOEXEC));
   must(file.valid() && ::write(file.get(), data, size) == static_cast<ssize_t>(size), "no memory file");
   std::vector<DebMember> members{{{kWanted}, folder + "/out"}};
