@@ -4,14 +4,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "bpf/read_plan.h"
 #include "schemas/repro_generated.h"
 
 namespace ktstr::probe {
-
-uint32_t value_bytes(const ValueSpecT& v) {
-  if (v.format == ValueFormat::CString) return KTSTR_VALUE_BYTES;
-  return v.offsets.empty() ? 0 : std::clamp<uint32_t>(v.size, 1, KTSTR_VALUE_BYTES);
-}
 
 // Every CPU has an idle task of its own, and all of them have pid 0.
 static bool by_crashing_task(const ktstr_hit& h, const ktstr_state& s) {
@@ -65,23 +61,18 @@ ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t or
   e.raw_args.assign(hit.raw, hit.raw + std::min<size_t>(target.nargs, KTSTR_MAX_ARGS));
   e.caller = hit.caller;
   e.retval = hit.when == KTSTR_EXIT ? hit.raw[KTSTR_RETURN] : 0;
-  uint32_t at = 0;
-  for (size_t i = 0; i < target.values.size() && i < KTSTR_MAX_VALUES; ++i) {
-    const ValueSpecT& spec = *target.values[i];
-    const uint32_t size = value_bytes(spec);
-    if (spec.offsets.size() > KTSTR_MAX_HOPS || at + size > KTSTR_DATA_BYTES) break;
+  const ReadPlan plan = plan_reads(target);
+  for (size_t i = 0; i < plan.places.size(); ++i) {
+    const ReadPlan::Place& place = plan.places[i];
     auto v = std::make_unique<ProbeValueT>();
     v->index = static_cast<uint16_t>(i);
-    v->failed = hit.failed >> i & 1;
-    if (size == 0) {
-      const uint64_t raw =
-          hit.raw[spec.arg == 255 ? KTSTR_RETURN : std::min<uint32_t>(spec.arg, KTSTR_MAX_ARGS - 1)];
+    if (place.read < 0) {
       v->data.resize(8);
-      std::memcpy(v->data.data(), &raw, 8);
+      std::memcpy(v->data.data(), &hit.raw[place.at], 8);
     } else {
-      v->data.assign(hit.data + at, hit.data + at + size);
+      v->failed = hit.failed >> place.read & 1;
+      v->data.assign(hit.data + place.at, hit.data + place.at + place.bytes);
     }
-    at += size;
     e.values.push_back(std::move(v));
   }
   return e;

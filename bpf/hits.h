@@ -23,11 +23,8 @@ struct Capture {
   uint64_t taken = 0;        // hits in all
   uint64_t overwritten = 0;  // of them no longer in a ring
   uint64_t missed = 0;       // not taken: the kernel skipped a nested probe
-  uint64_t cost_ns = 0;      // per hit, where the kernel counted
+  uint64_t cost_ns = 0;      // per hit, of those that were timed; 0: none was
 };
-
-// Bytes that a value takes in ktstr_hit.data; 0 for an argument that is not followed.
-uint32_t value_bytes(const ValueSpecT& v);
 
 struct Selection {
   size_t of_task = 400;   // newest hits of the crashing task

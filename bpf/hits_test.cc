@@ -80,7 +80,7 @@ TEST(ToEvent, BytesAreCutIntoTheValuesOfThePlan) {
   ktstr_hit h = hit(4, 5, 6, KTSTR_EXIT);
   h.raw[1] = 77;
   h.raw[KTSTR_RETURN] = 3;
-  h.failed = 1u << 2;
+  h.failed = 1u << 0;  // both lie behind one pointer and are read at once
   for (int i = 0; i < 32; ++i) h.data[i] = static_cast<uint8_t>(i);
   std::strcpy(h.comm, "comm");
   ProbeHitT e = to_event(h, t, 12);
@@ -91,7 +91,7 @@ TEST(ToEvent, BytesAreCutIntoTheValuesOfThePlan) {
   ASSERT_EQ(e.values.size(), 4u);
   EXPECT_EQ(e.values[0]->data[0], 77);
   EXPECT_THAT(e.values[1]->data, testing::ElementsAre(0, 1, 2, 3));
-  EXPECT_EQ(e.values[2]->data[0], 4);
+  EXPECT_EQ(e.values[2]->data[0], 8);
   EXPECT_TRUE(e.values[2]->failed);
   EXPECT_EQ(e.values[3]->data[0], 3);
 }

@@ -59,11 +59,12 @@ struct {
   __type(value, struct ktstr_hit);
 } subjects SEC(".maps");
 
-// Arguments of kernel functions that wait for their return.
+// Arguments of kernel functions that wait for their return. Not a hash map: its two calls a hit cost more than the
+// rest of a probe, and only few returns are ever looked at.
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 1);  // raised by the loader
-  __type(key, struct ktstr_call_key);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1 << KTSTR_CALL_BITS);
+  __type(key, __u32);
   __type(value, struct ktstr_call);
 } calls SEC(".maps");
 
@@ -104,7 +105,12 @@ static __always_inline struct ktstr_hit* take_slot(__u32 when) {
   return bpf_map_lookup_elem(&hits, &index);
 }
 
-static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_value* v, __u32 i) {
+static __always_inline struct ktstr_call* call_of(__s32 task, __u32 target) {
+  __u32 place = ((__u32)task * KTSTR_MAX_TARGETS + target) * 2654435761u >> (32 - KTSTR_CALL_BITS);
+  return bpf_map_lookup_elem(&calls, &place);
+}
+
+static __always_inline void read_memory(struct ktstr_hit* h, const struct ktstr_read* v, __u32 i) {
   __u32 arg = v->arg;
   __u32 size = v->size;
   __u32 hops = v->hops;
@@ -113,17 +119,14 @@ static __always_inline void read_value(struct ktstr_hit* h, const struct ktstr_v
 
   if (arg > KTSTR_RETURN) arg = KTSTR_RETURN;
   p = h->raw[arg];
-  if (size > KTSTR_VALUE_BYTES) size = KTSTR_VALUE_BYTES;
+  if (size > KTSTR_READ_BYTES) size = KTSTR_READ_BYTES;
   void* to = h->data + (v->at & (KTSTR_DATA_BYTES - 1));
 #pragma unroll
   for (__u32 k = 0; k < KTSTR_MAX_HOPS - 1; ++k) {
     if (k + 1 < hops) err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)(p + v->offsets[k]));
   }
   __u32 last = hops - 1;
-  if (last < KTSTR_MAX_HOPS)
-    p += v->offsets[last];
-  else if (!v->string)
-    return;  // the argument itself: nothing to read
+  if (last < KTSTR_MAX_HOPS) p += v->offsets[last];
   if (v->string) {
     if (hops) err |= bpf_probe_read_kernel(&p, sizeof(p), (void*)p);
     err |= bpf_probe_read_kernel_str(to, KTSTR_VALUE_BYTES, (void*)p) < 0;
@@ -138,11 +141,11 @@ struct reading {
   const struct ktstr_target* target;
 };
 
-// One turn of bpf_loop: the verifier looks at it once, not once a value. Each clone is verified anew, while the
+// One turn of bpf_loop: the verifier looks at it once, not once a read. Each clone is verified anew, while the
 // scheduler waits.
 static long read_one(__u32 i, struct reading* r) {
   if (i >= KTSTR_MAX_VALUES) return 1;
-  read_value(r->hit, &r->target->values[i], i);
+  read_memory(r->hit, &r->target->reads[i], i);
   return 0;
 }
 
@@ -160,12 +163,19 @@ static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when)
 
 static __always_inline void finish(struct ktstr_hit* h, const struct ktstr_target* t, __u64 now) {
   struct reading r = {h, t};
-  bpf_loop(t->nvalues, read_one, &r, 0);
+  bpf_loop(t->nreads, read_one, &r, 0);
   h->ns = now;
   *(volatile __u64*)&h->seal = ktstr_seal(h);
   if (config.by_subject && t->subject < KTSTR_MAX_ARGS) {
     struct ktstr_subject_key key = {h->raw[t->subject], h->target, h->when};
     bpf_map_update_elem(&subjects, &key, h, BPF_ANY);
+  }
+  if ((now & 63) == 0) {
+    __u32 cpu = h->cpu;
+    struct ktstr_head* head = bpf_map_lookup_elem(&heads, &cpu);
+    if (!head) return;
+    head->timed += 1;
+    head->timed_ns += bpf_ktime_get_ns() - now;
   }
 }
 
@@ -186,8 +196,12 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   if (t->wants_caller && bpf_probe_read_kernel(&h->caller, sizeof(h->caller), (void*)regs->sp)) h->caller = 0;
   finish(h, t, now);
   if (t->wants_exit) {
-    struct ktstr_call_key key = {this_task(), target};
-    bpf_map_update_elem(&calls, &key, h->raw, BPF_ANY);
+    struct ktstr_call* call = call_of(this_task(), target);
+    if (call) {
+      call->pid = this_task();
+      call->target = target;
+      __builtin_memcpy(call->raw, h->raw, sizeof(call->raw));
+    }
   }
   return 0;
 }
@@ -201,19 +215,22 @@ static __always_inline bool wants_return(void) {
 // At the return the registers are gone: the arguments come from the entry. Of a function that calls itself only the
 // innermost call is kept.
 static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
-  __u64 now = bpf_ktime_get_ns();
-  struct ktstr_call_key key = {this_task(), target};
-  struct ktstr_call* call = bpf_map_lookup_elem(&calls, &key);
-  struct ktstr_target* t = call && wants_return() ? bpf_map_lookup_elem(&targets, &target) : 0;
-  struct ktstr_hit* h = t ? take_slot(KTSTR_EXIT) : 0;
+  __s32 task = this_task();
+  struct ktstr_call* call = call_of(task, target);
+  struct ktstr_target* t;
+  struct ktstr_hit* h;
 
-  if (h) {
-    begin(h, target, KTSTR_EXIT);
-    __builtin_memcpy(h->raw, call->raw, sizeof(call->raw));
-    h->raw[KTSTR_RETURN] = regs->ax;
-    finish(h, t, now);
-  }
-  if (call) bpf_map_delete_elem(&calls, &key);
+  if (!call || call->pid != task || call->target != target) return 0;
+  call->pid = 0;  // no task, not even an idle one (this_task)
+  if (!wants_return()) return 0;
+  __u64 now = bpf_ktime_get_ns();
+  t = bpf_map_lookup_elem(&targets, &target);
+  h = t ? take_slot(KTSTR_EXIT) : 0;
+  if (!h) return 0;
+  begin(h, target, KTSTR_EXIT);
+  __builtin_memcpy(h->raw, call->raw, sizeof(call->raw));
+  h->raw[KTSTR_RETURN] = regs->ax;
+  finish(h, t, now);
   return 0;
 }
 

@@ -19,17 +19,18 @@ typedef uint64_t ktstr_u64;
 
 #define KTSTR_MAX_TARGETS 256
 #define KTSTR_MAX_VALUES 32 /* per target */
-#define KTSTR_MAX_HOPS 6    /* offsets of one value */
+#define KTSTR_MAX_HOPS 6    /* offsets of one read */
 #define KTSTR_MAX_ARGS 8
 #define KTSTR_RETURN 8 /* index of the return value in ktstr_hit.raw */
 #define KTSTR_NO_SUBJECT 255
-#define KTSTR_VALUE_BYTES 64 /* of one value */
-#define KTSTR_DATA_BYTES 512 /* of all values of a hit; a power of two */
+#define KTSTR_VALUE_BYTES 64 /* of one value, and of a string */
+#define KTSTR_READ_BYTES 192 /* of one read, which may hold several values */
+#define KTSTR_DATA_BYTES 512 /* every read begins below it; a power of two */
 #define KTSTR_STACK_FRAMES 64
 #define KTSTR_SYMBOL 96
 #define KTSTR_TAIL_HITS 64 /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
-#define KTSTR_MAX_CALLS 4096 /* kernel functions entered and not left yet */
+#define KTSTR_CALL_BITS 12 /* of the table of kernel functions entered and not left yet */
 /* A complete hit in the guest's memory can be recognised without the kernel's help: it
  * starts at a multiple of its size and its seal fits. A host reads the rings of a guest that died with them so. */
 #define KTSTR_SEAL 0x6b74737472686974ull
@@ -52,12 +53,12 @@ enum ktstr_when { KTSTR_ENTRY = 0, KTSTR_EXIT = 1 };
 
 /* Start from raw[arg]; for each offset but the last: p = *(u64 *)(p + offset); read `size` bytes at p + last. A string
  * without offsets is where raw[arg] points to. */
-struct ktstr_value {
+struct ktstr_read {
   ktstr_u8 arg;
-  ktstr_u8 hops; /* offsets used; 0: the argument itself (nothing is read) */
+  ktstr_u8 hops; /* offsets used; only a string may have none */
   ktstr_u8 size;
   ktstr_u8 string; /* the bytes read are a char *: read the text it points to */
-  ktstr_u16 at;    /* place in ktstr_hit.data */
+  ktstr_u16 at;    /* place in ktstr_hit.data, below KTSTR_DATA_BYTES */
   ktstr_u16 unused;
   ktstr_u32 offsets[KTSTR_MAX_HOPS];
 };
@@ -65,11 +66,11 @@ struct ktstr_value {
 struct ktstr_target {
   ktstr_u32 kind;
   ktstr_u32 nargs;
-  ktstr_u32 nvalues;
+  ktstr_u32 nreads;
   ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
   ktstr_u32 wants_exit;   /* KTSTR_KPROBE: its arguments are kept until it returns */
   ktstr_u32 wants_caller; /* KTSTR_KPROBE: the address to which it returns is kept */
-  struct ktstr_value values[KTSTR_MAX_VALUES];
+  struct ktstr_read reads[KTSTR_MAX_VALUES];
 };
 
 struct ktstr_hit {
@@ -79,13 +80,13 @@ struct ktstr_hit {
   ktstr_u32 when;
   ktstr_u32 cpu;
   ktstr_s32 pid;    /* thread id */
-  ktstr_u32 failed; /* bit per value that could not be read */
+  ktstr_u32 failed; /* bit per read that failed; 31: the arguments */
   ktstr_u32 unused;
   char comm[KTSTR_COMM];
   ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
-  ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_VALUE_BYTES]; /* the slack keeps a masked offset in bounds */
+  ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_READ_BYTES]; /* the slack keeps a masked offset in bounds */
   ktstr_u64 caller; /* where it returns to; 0: not asked for, or not readable */
-  ktstr_u8 spare[KTSTR_HIT_BYTES - 712];
+  ktstr_u8 spare[KTSTR_HIT_BYTES - 840];
 };
 
 #ifdef __bpf__
@@ -98,12 +99,10 @@ ktstr_seal(const struct ktstr_hit *h) {
   return KTSTR_SEAL ^ h->ns ^ ((ktstr_u64)h->target << 40) ^ ((ktstr_u64)h->cpu << 8) ^ h->when;
 }
 
-/* A call of a kernel function that has not returned yet. */
-struct ktstr_call_key {
-  ktstr_s32 pid;
-  ktstr_u32 target;
-};
+/* A call of a kernel function that has not returned yet. Two calls that fall on one place leave the later one. */
 struct ktstr_call {
+  ktstr_s32 pid; /* 0: none; CPU n's idle task is -1 - n */
+  ktstr_u32 target;
   ktstr_u64 raw[6];
 };
 
@@ -132,8 +131,11 @@ struct ktstr_state {
   char symbols[KTSTR_STACK_FRAMES][KTSTR_SYMBOL]; /* "NAME+0x1f/0x40" of each; the kernel knows best */
 };
 
-/* Per CPU, its own cache line: hits taken. */
+/* Per CPU, its own cache line. One hit in 64, by its time, is timed itself: the kernel's own statistics of BPF programs
+ * cost more than the probe. */
 struct ktstr_head {
   ktstr_u64 taken;
-  ktstr_u64 unused[7];
+  ktstr_u64 timed;    /* hits */
+  ktstr_u64 timed_ns; /* what they took */
+  ktstr_u64 unused[5];
 };

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "bpf/hits.h"
+#include "bpf/read_plan.h"
 #include "guest/probe/bpf_options.h"
 #include "schemas/probe_generated.h"
 #include "scx/constants.h"
@@ -26,18 +27,6 @@ uint32_t ring_slots(uint32_t cpus) {
   uint32_t slots = 1024;
   while (slots > 64 && size_t{slots} * cpus * sizeof(ktstr_hit) > kRingBudget) slots /= 2;
   return slots;
-}
-
-ktstr_value to_record(const ValueSpecT& v, uint16_t at) {
-  ktstr_value r{};
-  r.arg = v.arg == 255 ? KTSTR_RETURN : v.arg;
-  r.hops = static_cast<uint8_t>(v.offsets.size());
-  r.string = v.format == ValueFormat::CString;
-  r.size =
-      static_cast<uint8_t>(std::clamp<uint32_t>(r.string ? KTSTR_VALUE_BYTES : v.size, 1, KTSTR_VALUE_BYTES));
-  r.at = at;
-  std::copy(v.offsets.begin(), v.offsets.end(), r.offsets);
-  return r;
 }
 
 // The verifier's last line before its statistics.
@@ -83,7 +72,6 @@ Status ProbeObject::load(const Parts& parts) {
   resize("hits", cpus_ * slots_ + KTSTR_TAIL_HITS);
   resize("heads", cpus_);
   if (plan_.keep_by_task) resize("subjects", kSubjects);
-  resize("calls", KTSTR_MAX_CALLS);
   size_t bytes = 0;
   auto* config = static_cast<ktstr_config*>(
       bpf_map__initial_value(bpf_object__find_map_by_name(object_, ".rodata.config"), &bytes));
@@ -140,14 +128,9 @@ Status ProbeObject::write_targets() {
     r.subject = t.subject_arg;
     r.wants_exit = t.want_return;
     r.wants_caller = t.want_caller;
-    uint32_t at = 0;
-    for (const auto& v : t.values) {
-      if (r.nvalues == KTSTR_MAX_VALUES || v->offsets.size() > KTSTR_MAX_HOPS ||
-          at + value_bytes(*v) > KTSTR_DATA_BYTES)
-        break;
-      r.values[r.nvalues++] = to_record(*v, static_cast<uint16_t>(at));
-      at += value_bytes(*v);
-    }
+    const ReadPlan plan = plan_reads(t);
+    r.nreads = static_cast<ktstr_u32>(plan.reads.size());
+    std::copy(plan.reads.begin(), plan.reads.end(), r.reads);
     if (bpf_map_update_elem(fd, &i, &r, BPF_ANY) != 0) return Error::from_errno("write target " + t.function);
   }
   return {};
@@ -161,7 +144,10 @@ Capture ProbeObject::capture(const std::vector<int>& clones) {
   if (!state || !heads || !hits) return c;
   if (!state->complete) const_cast<ktstr_state*>(state)->frozen = 1;
   c.state = *state;
+  uint64_t timed = 0, timed_ns = 0;
   for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+    timed += heads[cpu].timed;
+    timed_ns += heads[cpu].timed_ns;
     c.taken += heads[cpu].taken;
     if (heads[cpu].taken > slots_) c.overwritten += heads[cpu].taken - slots_;
   }
@@ -183,19 +169,15 @@ Capture ProbeObject::capture(const std::vector<int>& clones) {
     }
   }
 
-  uint64_t runs = 0, ns = 0;
   auto count = [&](int fd) {
     bpf_prog_info info{};
     uint32_t length = sizeof(info);
-    if (bpf_prog_get_info_by_fd(fd, &info, &length) != 0) return;
-    runs += info.run_cnt;
-    ns += info.run_time_ns;
-    c.missed += info.recursion_misses;
+    if (bpf_prog_get_info_by_fd(fd, &info, &length) == 0) c.missed += info.recursion_misses;
   };
   for (const char* name : {"on_kernel_multi", "on_kernel_single", "on_return_multi", "on_return_single"})
     if (bpf_program__autoload(program(name))) count(bpf_program__fd(program(name)));
   for (int fd : clones) count(fd);
-  c.cost_ns = runs ? ns / runs : 0;
+  c.cost_ns = timed ? timed_ns / timed : 0;
   return c;
 }
 

@@ -49,7 +49,6 @@ class ProbeSet {
   std::vector<uint8_t> attached_;  // per target
   std::vector<std::string> failed_;
   std::string trigger_;
-  UniqueFd stats_;  // run time statistics stay on while it is open
 };
 
 }  // namespace ktstr::probe
