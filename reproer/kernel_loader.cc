@@ -1,18 +1,34 @@
 #include "reproer/kernel_loader.h"
 
+#include "base/small_files.h"
 #include "bpf/kernel_image.h"
 #include "reproer/kernel_sources.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {
+namespace {
+
+constexpr size_t kMaxBtf = size_t{256} << 20;  // bytes; kernels have 5 to 10 MB
+
+Result<std::vector<uint8_t>> raw_btf(const KernelInfoT& kernel) {
+  if (!kernel.btf_file.empty()) {
+    if (auto bytes = read_binary(kernel.btf_file, kMaxBtf))
+      return std::vector<uint8_t>(bytes->begin(), bytes->end());
+  }
+  auto image = read_kernel_image(kernel.path);
+  if (!image) return std::move(image).error();
+  return std::move(image->btf);
+}
+
+}  // namespace
 
 KernelKnowledge load_kernel(const KernelInfoT& kernel) {
   KernelKnowledge out;
-  auto image = read_kernel_image(kernel.path);
-  if (!image) {
-    out.types_missing = image.error().message();
+  auto btf = raw_btf(kernel);
+  if (!btf) {
+    out.types_missing = btf.error().message();
   } else {
-    auto view = BtfView::from_bytes(image->btf);
+    auto view = BtfView::from_bytes(*btf);
     if (view)
       out.types = std::move(*view);
     else

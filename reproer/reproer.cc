@@ -7,6 +7,7 @@
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/limits.h"
+#include "schemas/monitor_generated.h"
 #include "schemas/repro_generated.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
@@ -58,6 +59,9 @@ std::optional<Reproer::Answer> Reproer::on_event(const EventBuffer& event) {
   if (event.vm() == Vm::Primary) {
     primary_.fold(event);
     corpus_.fold(event);
+    const auto* frozen = event.as<GuestFrozen>();
+    if (frozen && !frozen->early() && run_.spec && run_.spec->auto_repro && !run_.spec->expect_err)
+      (void)kernel();
   }
   if (event.vm() == Vm::Repro && event->stamp()->attempt() == attempt_) repro_.fold(event);
   if (event.type() != Payload::VmSettled) return std::nullopt;
@@ -92,9 +96,14 @@ Reproer::Answer Reproer::on_primary_settled() {
   return request();
 }
 
+const KernelKnowledge& Reproer::kernel() {
+  if (!kernel_) kernel_ = run_.kernel ? load_(*run_.kernel) : KernelKnowledge{};
+  return *kernel_;
+}
+
 Reproer::Answer Reproer::request() {
   if (attempt_ == 0) {
-    KernelKnowledge kernel = run_.kernel ? load_(*run_.kernel) : KernelKnowledge{};
+    const KernelKnowledge& kernel = this->kernel();
     const BtfView* types = kernel.types ? &*kernel.types : nullptr;
     const CrashChain chain =
         extract_chain(primary_.crash ? &*primary_.crash : nullptr, primary_.programs,

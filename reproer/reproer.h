@@ -37,7 +37,7 @@ class Reproer {
  public:
   using Answer = std::variant<ReproRequestedT, ReproDeclinedT, ReproFinishedT>;
 
-  // `load` is called once, when the first plan is made.
+  // `load` is called once, at the first sign of a crash: the VM still ends meanwhile.
   explicit Reproer(LoadKernel load) : load_(std::move(load)) {}
 
   std::optional<Answer> on_event(const EventBuffer& event);
@@ -57,7 +57,10 @@ class Reproer {
   void take(const TryVerdict& verdict);
   std::optional<ProbeTriggeredT> end_of_fault() const;
 
+  const KernelKnowledge& kernel();
+
   LoadKernel load_;
+  std::optional<KernelKnowledge> kernel_;
   RunStartedT run_;
   std::optional<ErrorPin> pin_;  // of an expect_err test
   PinCorpus corpus_;             // the primary's, for the pin

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,14 @@ std::vector<unsigned long> release_numbers(const std::string& release) {
     ++at;
   }
   return numbers;
+}
+
+// Changes when somebody writes the file; an entry's folder may be renamed.
+std::string stamp_of(const std::string& path) {
+  struct stat st{};
+  if (::stat(path.c_str(), &st) != 0) return "";
+  return std::to_string(st.st_size) + " bytes of " + std::to_string(st.st_mtim.tv_sec) + "." +
+         std::to_string(st.st_mtim.tv_nsec);
 }
 
 bool is_entry_name(const std::string& name) {
@@ -99,6 +108,7 @@ Result<CachedKernel> KernelCache::load(const std::string& name) const {
   } else if (auto btf = read_binary(kernel.btf, size_t{256} << 20)) {  // an entry of an older version
     kernel.damaged_kfuncs = damaged_kfuncs({reinterpret_cast<const uint8_t*>(btf->data()), btf->size()});
   }
+  kernel.checked = !text("checked").empty() && text("checked") == stamp_of(kernel.image);
   if (fs::is_regular_file(kernel.dir + "/vmlinux", ec)) kernel.debuginfo = kernel.dir + "/vmlinux";
   return kernel;
 }
@@ -179,9 +189,13 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
   if (!is_entry_name(image->release))
     return Error::invalid("a kernel calls itself \"" + image->release + "\"");
 
-  nlohmann::json json = {{"release", image->release},   {"banner", image->banner},
-                         {"build_id", image->build_id}, {"package", package},
-                         {"fetched", now_utc()},        {"damaged_kfuncs", damaged_kfuncs(image->btf)}};
+  nlohmann::json json = {{"release", image->release},
+                         {"banner", image->banner},
+                         {"build_id", image->build_id},
+                         {"package", package},
+                         {"fetched", now_utc()},
+                         {"damaged_kfuncs", damaged_kfuncs(image->btf)},
+                         {"checked", stamp_of(staging + "/vmlinuz")}};
   std::string text = json_text(json, 2) + "\n";
   std::string_view btf(reinterpret_cast<const char*>(image->btf.data()), image->btf.size());
   if (auto s = write_file_atomically(staging + "/btf", btf, {.sync = false}); !s) return std::move(s).error();
@@ -209,6 +223,13 @@ Result<CachedKernel> KernelCache::install(const std::string& staging, const std:
   }
   if (ec) return Error::system("cannot install " + final_dir + ": " + ec.message());
   return load(image->release);
+}
+
+void KernelCache::remember_checked(const CachedKernel& kernel) const {
+  auto json = parse_json_file(kernel.dir + "/" + kMetadata);
+  if (!json.is_object()) return;
+  json["checked"] = stamp_of(kernel.image);
+  (void)write_file_atomically(kernel.dir + "/" + kMetadata, json_text(json, 2) + "\n", {.sync = false});
 }
 
 Result<CachedKernel> KernelCache::install_debuginfo(const std::string& release,

@@ -33,6 +33,8 @@ struct CachedKernel {
   std::string fetched;   // ISO 8601, UTC
   // kfuncs of sched_ext that its BTF describes wrongly (bpf/kernel_image.h): schedulers that call one do not load.
   std::vector<std::string> damaged_kfuncs;
+  // The image is the one that install() read: what stands here is true of it. False in entries of older versions, too.
+  bool checked = false;
 };
 
 // "7.2" of "7.2.13+deb14-cloud-amd64"; empty if `release` does not start with two numbers.
@@ -57,6 +59,9 @@ class KernelCache {
   // `spec`: empty (newest), a series ("7.2": newest of it) or an exact release. One without damaged kfuncs goes first, but
   // never one of an older series. nullopt: not cached.
   Result<std::optional<CachedKernel>> find(const std::string& spec) const;
+
+  // The entry's image was read now, and what kernel.json and btf say is true of it. Not done where the cache is not writable.
+  void remember_checked(const CachedKernel& kernel) const;
 
   // Held while an entry is made. Waits for another holder; `waiting` is called once if it has to. Removes
   // DIR/.tmp-* that a killed process left. Destroying it unlocks.

@@ -1,7 +1,9 @@
 #include "launcher/kernel/kernel_resolve.h"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "base/small_files.h"
 #include "bpf/kernel_image.h"
 
 namespace ktstr {
@@ -38,10 +40,12 @@ std::string cached_names(const std::vector<CachedKernel>& kernels) {
   return names;
 }
 
+// `btf`: gets the image's raw BTF, unless null.
 Result<ResolvedKernel> from_image(const std::string& path, const std::string& debuginfo,
-                                  const std::string& origin) {
+                                  const std::string& origin, std::vector<uint8_t>* btf = nullptr) {
   auto image = read_kernel_image(path);
   if (!image) return std::move(image).error();
+  if (btf) *btf = image->btf;
   if (!image->bzimage) {
     return Error::invalid("kernel " + path + ": is a bare vmlinux; a VM boots a bzImage")
         .with_hint("give arch/x86/boot/bzImage of the same build, or the source tree that holds both");
@@ -55,7 +59,19 @@ Result<ResolvedKernel> from_image(const std::string& path, const std::string& de
   resolved.info.build_id = image->build_id;
   resolved.info.debuginfo = debuginfo;
   resolved.info.damaged_kfuncs = damaged_kfuncs(image->btf);
-  resolved.btf = std::move(image->btf);
+  return resolved;
+}
+
+ResolvedKernel from_entry(const CachedKernel& kernel, const std::string& origin) {
+  ResolvedKernel resolved;
+  resolved.info.release = kernel.release;
+  resolved.info.banner = kernel.banner;
+  resolved.info.path = absolute(kernel.image);
+  resolved.info.origin = origin;
+  resolved.info.build_id = kernel.build_id;
+  resolved.info.debuginfo = kernel.debuginfo;
+  resolved.info.damaged_kfuncs = kernel.damaged_kfuncs;
+  resolved.info.btf_file = absolute(kernel.btf);
   return resolved;
 }
 
@@ -109,13 +125,23 @@ Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoi
         .with_hint("run `ktstr-launch kernel fetch " + asked.spec + "`");
   }
   const CachedKernel& kernel = **found;
-  auto resolved = from_image(kernel.image, kernel.debuginfo, asked.origin);
+  // To unpack the image takes a quarter of a second, each run.
+  if (kernel.checked) return from_entry(kernel, asked.origin);
+  std::vector<uint8_t> btf;
+  auto resolved = from_image(kernel.image, kernel.debuginfo, asked.origin, &btf);
   if (!resolved) {
     return std::move(resolved)
         .error()
         .within(asked.origin)
         .with_hint("remove " + kernel.dir + " and run `ktstr-launch kernel fetch` again");
   }
+  const auto kept = read_binary(kernel.btf, btf.size());
+  const KernelInfoT& info = resolved->info;
+  if (kept &&
+      std::ranges::equal(*kept, btf, [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; }) &&
+      info.release == kernel.release && info.build_id == kernel.build_id && info.banner == kernel.banner &&
+      info.damaged_kfuncs == kernel.damaged_kfuncs)
+    cache.remember_checked(kernel);
   return resolved;
 }
 

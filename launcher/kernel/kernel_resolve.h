@@ -17,8 +17,7 @@ struct KernelChoice {
 };
 
 struct ResolvedKernel {
-  KernelInfoT info;          // release, banner, path, origin, build_id, debuginfo
-  std::vector<uint8_t> btf;  // raw BTF of the image
+  KernelInfoT info;
 };
 
 // A spec is a path when it holds a '/' or names something that exists; else a cached series or release.

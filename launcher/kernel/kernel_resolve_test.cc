@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 
 #include "bpf/testing/fake_kernel.h"
@@ -44,13 +45,43 @@ TEST_F(KernelResolveTest, FlagBeatsEnvironmentBeatsNewest) {
   ASSERT_TRUE(newest.ok()) << newest.error().to_string();
   EXPECT_EQ(newest->info.release, "7.3.1-a");
   EXPECT_EQ(newest->info.origin, "newest cached");
-  EXPECT_FALSE(newest->btf.empty());
   auto environment = resolve("", "7.2");
   EXPECT_EQ(environment->info.release, "7.2.1-a");
   EXPECT_EQ(environment->info.origin, "KTSTR_KERNEL=7.2");
   auto flag = resolve("7.3", "7.2");
   EXPECT_EQ(flag->info.release, "7.3.1-a");
   EXPECT_EQ(flag->info.origin, "--kernel 7.3");
+}
+
+TEST_F(KernelResolveTest, ACachedImageIsReadAgainOnlyWhenSomebodyWroteIt) {
+  cache("7.3.1-a");
+  ASSERT_TRUE(resolve("7.3").ok());
+  EXPECT_EQ(resolve("7.3")->info.btf_file, std::filesystem::canonical(dir_ / "kernels/7.3.1-a/btf"));
+  write_test_file(dir_ / "kernels/7.3.1-a/vmlinuz", std::string("no kernel any more"));
+  EXPECT_FALSE(resolve("7.3").ok());
+}
+
+TEST_F(KernelResolveTest, AnEntryWhoseImageWasCopiedIsCheckedOnce) {
+  cache("7.3.1-a");
+  const std::string image = dir_ / "kernels/7.3.1-a/vmlinuz";
+  std::filesystem::last_write_time(image,
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  EXPECT_FALSE(cache_.find("7.3").value()->checked);
+  auto resolved = resolve("7.3");
+  ASSERT_TRUE(resolved.ok()) << resolved.error().to_string();
+  EXPECT_EQ(resolved->info.btf_file, "");
+  EXPECT_TRUE(cache_.find("7.3").value()->checked);
+  EXPECT_EQ(resolve("7.3")->info.build_id, resolved->info.build_id);
+}
+
+TEST_F(KernelResolveTest, AnEntryWhoseBtfIsNotTheImagesIsNeverTrusted) {
+  cache("7.3.1-a");
+  const std::string entry = dir_ / "kernels/7.3.1-a";
+  write_test_file(entry + "/btf", std::string("other types"));
+  std::filesystem::last_write_time(entry + "/vmlinuz",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(resolve("7.3").ok());
+  EXPECT_FALSE(cache_.find("7.3").value()->checked);
 }
 
 TEST_F(KernelResolveTest, TheConfigurationIsBesideTheImageOrInItsTree) {

@@ -2,7 +2,7 @@
 // accelerator.
 //
 // Neither the host's clock rate nor its load average tells that: emulation, a busy neighbour and a throttled
-// CPU all show here, in 0.2 s.
+// CPU all show here, in less than 0.1 s.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ struct HostSpeedRequest {
 
 struct HostSpeedFact {
   double speed = 0;  // against the machine that the deadlines were made for: 0.5 is half as fast
-  std::string note;  // "200 M rounds of a guest's loop took 210 ms"
+  std::string note;  // "60 M rounds of a guest's loop took 64 ms"
 };
 
 // Errors: QEMU does not start, or the loop did not end in 20 s. Nothing depends on it but deadlines.
