@@ -40,7 +40,11 @@ TEST(ReadPlan, NeighboursBehindOnePointerAreReadAtOnce) {
 
 TEST(ReadPlan, OtherPointersOtherArgumentsAndStringsAreReadApart) {
   Target t;
-  t.value(0, {8, 0}, 8).value(0, {16, 0}, 8).value(1, {16, 0}, 8).value(0, {8}, 8).value(0, {}, 8, ValueFormat::CString);
+  t.value(0, {8, 0}, 8)
+      .value(0, {16, 0}, 8)
+      .value(1, {16, 0}, 8)
+      .value(0, {8}, 8)
+      .value(0, {}, 8, ValueFormat::CString);
   EXPECT_EQ(plan_reads(t.plan).reads.size(), 5u);
 }
 
