@@ -101,6 +101,10 @@ std::string_view stall_class_name(StallClass what) {
       return "dispatch-moves-nothing";
     case StallClass::kStarvedInOrder:
       return "starved-in-order";
+    case StallClass::kLocalDsqFirst:
+      return "local-dsq-first";
+    case StallClass::kCpuHeld:
+      return "cpu-held";
     case StallClass::kCpuTaken:
       return "cpu-taken";
     case StallClass::kTimerStopped:
@@ -137,6 +141,13 @@ std::string_view stall_advice(StallClass what) {
       return "look at the conditions under which ops.dispatch returns without moving a task";
     case StallClass::kStarvedInOrder:
       return "bound how far a task's vtime may fall behind the others', and charge every task that runs";
+    case StallClass::kLocalDsqFirst:
+      return "what stands in a local DSQ comes before every other DSQ: keep it short, and let ops.dispatch "
+             "choose";
+    case StallClass::kCpuHeld:
+      return "give tasks a finite slice, or preempt the CPU (scx_bpf_kick_cpu() with SCX_KICK_PREEMPT) when "
+             "another "
+             "task waits for it";
     case StallClass::kCpuTaken:
       return "requeue what waits on a CPU that a higher class takes (ops.cpu_release(), "
              "scx_bpf_reenqueue_local())";

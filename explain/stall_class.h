@@ -28,6 +28,8 @@ enum class StallClass : uint8_t {
   kUserHalfAsleep,        // held for the scheduler's own process, which did not run
   kDispatchMovesNothing,  // ops.dispatch is called and moves nothing
   kStarvedInOrder,        // others of its DSQ always come first
+  kLocalDsqFirst,         // ops.dispatch is never called where it may run: the local DSQ there never runs dry
+  kCpuHeld,               // ops.dispatch is never called where it may run: one sched_ext task keeps the CPU
   kCpuTaken,              // real-time, deadline, stop or fair tasks have the CPU
   kTimerStopped,          // a BPF timer of the scheduler stopped just before
   kSlowCallback,          // a callback of the scheduler has the CPUs

@@ -10,11 +10,15 @@ namespace ktstr {
 namespace {
 
 void tally(const CpuSample& cpu, CpuTally& t) {
+  t.local_waiting = cpu.local_dsq_depth() > 0;
   const TaskSeen* curr = cpu.curr();
   if (!curr) {
     ++t.idle;
   } else if (curr->sched_class() == SchedClass::Ext) {
     ++t.ext;
+    t.holder = curr->pid();
+    t.holder_comm = std::string(str(curr->comm()).substr(0, 64));
+    t.held = 1;
   } else if (curr->sched_class() == SchedClass::RealTime || curr->sched_class() == SchedClass::Deadline ||
              curr->sched_class() == SchedClass::Stop) {
     ++t.real_time;
@@ -24,6 +28,20 @@ void tally(const CpuSample& cpu, CpuTally& t) {
 }
 
 }  // namespace
+
+void CpuTally::add(const CpuTally& one) {
+  idle += one.idle;
+  ext += one.ext;
+  real_time += one.real_time;
+  other += one.other;
+  local_waiting += one.local_waiting;
+  if (one.holder == 0) return;
+  if (holder == 0) {
+    holder = one.holder;
+    holder_comm = one.holder_comm;
+  }
+  if (holder == one.holder) held += one.held;
+}
 
 std::optional<uint64_t> Wait::taken_from(uint64_t dsq) const {
   if (!dsqs_first || dsqs_first == dsqs_last) return std::nullopt;
@@ -87,12 +105,7 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
       wait.rt_pid = cpu->curr()->pid();
     }
     if (wait.cpus.size() < tallies.size()) wait.cpus.resize(tallies.size());
-    for (size_t i = 0; i < tallies.size(); ++i) {
-      wait.cpus[i].idle += tallies[i].idle;
-      wait.cpus[i].ext += tallies[i].ext;
-      wait.cpus[i].real_time += tallies[i].real_time;
-      wait.cpus[i].other += tallies[i].other;
-    }
+    for (size_t i = 0; i < tallies.size(); ++i) wait.cpus[i].add(tallies[i]);
     // The kernel's bypass at the abort moves everything: what is seen then is not what the scheduler did.
     if (sample.scx_enabled() && sample.exit_kind() == 0) {
       wait.dsqs_last = look;

@@ -17,7 +17,12 @@ namespace ktstr {
 // Who had a CPU, in samples.
 struct CpuTally {
   uint32_t idle = 0, ext = 0, real_time = 0, other = 0;
+  uint32_t local_waiting = 0;  // samples in which its local DSQ was not empty
+  int holder = 0;              // the first sched_ext task that was seen on it; 0: none
+  std::string holder_comm;
+  uint32_t held = 0;  // samples in which that task had it
   uint32_t samples() const { return idle + ext + real_time + other; }
+  void add(const CpuTally& one);
 };
 
 // Totals at one moment: user DSQs and the global ones by id, programs by name and CPU (full samples only).

@@ -21,6 +21,7 @@ namespace {
 constexpr uint64_t kFewestSamples = 5;  // fewer prove nothing
 constexpr size_t kMaxQueuesSaid = 6;
 constexpr size_t kMaxThreadsSaid = 4;
+constexpr std::string_view kSliceInf = "18446744073709551615";  // SCX_SLICE_INF, as a dump prints it
 
 bool mostly(uint64_t part, uint64_t whole) { return whole >= kFewestSamples && part * 10 >= whole * 8; }
 
@@ -75,6 +76,10 @@ class WaitExplanation {
       ++seen_;
       if (mostly(t.idle, t.samples())) idle_.push_back(cpu);
       if (mostly(t.real_time, t.samples())) real_time_.push_back(cpu);
+      if (mostly(t.local_waiting, t.samples()))
+        filled_.push_back(cpu);
+      else if (mostly(t.held, t.samples()))
+        held_.push_back(cpu);
       if (auto calls = wait_->calls(dispatch_, cpu)) {
         calls_ = calls_.value_or(0) + *calls;
         if (idle_.size() && idle_.back() == cpu) idle_calls_ += *calls;
@@ -117,6 +122,7 @@ class WaitExplanation {
         return say(StallClass::kSlowCallback, fmt::format("{}; {}", waits, slow_words(*slow)));
     if (!dsq_ || *dsq_ == 0) return say(StallClass::kUnknown, waits);
     if (!idle_.empty()) return idle_cpu(waits);
+    if (calls_ && *calls_ == 0 && seen_ && filled_.size() + held_.size() == seen_) return never_asked(waits);
     if (taken_ && *taken_ == 0 && taken_elsewhere() > 0)
       return say(
           StallClass::kDsqNotConsumed,
@@ -152,6 +158,26 @@ class WaitExplanation {
                : idle);
   }
 
+  // Busy CPUs that had no reason to call ops.dispatch, the only one who could take the task from its DSQ.
+  void never_asked(const std::string& waits) {
+    const std::string never = fmt::format("{}; ops.dispatch was not called there for {}", waits, held());
+    if (held_.empty())
+      return say(StallClass::kLocalDsqFirst,
+                 fmt::format("{}, because the local {} of {} {} never empty", never,
+                             filled_.size() == 1 ? "DSQ" : "DSQs", cpus_words(filled_),
+                             filled_.size() == 1 ? "was" : "were"));
+    const unsigned cpu = held_.front();
+    const CpuTally& t = wait_->cpus[cpu];
+    const DumpTask* holder = vm_.scheduler.words.dump().find(t.holder);
+    const bool endless = holder && holder->fields.get("slice") == kSliceInf;
+    say(StallClass::kCpuHeld,
+        fmt::format("{}: {}[{}] has CPU {} in {} of {} samples{}{}", never, t.holder_comm, t.holder, cpu,
+                    t.held, t.samples(), endless ? ", and its slice never ends (SCX_SLICE_INF)" : "",
+                    held_.size() > 1
+                        ? fmt::format("; the same on {}", cpus_words({held_.begin() + 1, held_.end()}))
+                        : ""));
+  }
+
   uint64_t taken_elsewhere() const {
     uint64_t sum = 0;
     if (wait_ && wait_->dsqs_last)
@@ -178,13 +204,19 @@ class WaitExplanation {
   }
 
   std::string in_maps() const {
-    std::string text;
+    std::string text, others;
     if (const GuestFrozenT* f = frozen())
-      for (const auto& map : f->maps)
+      for (const auto& map : f->maps) {
         if (holds_task(*map, pid_))
           text += fmt::format("{} {} ({})", text.empty() ? "; its pid is in map" : ",", map->name,
                               map->type_name);
-    return text;
+        else if ((map->type_name == "queue" || map->type_name == "stack") && map->used >= 0 &&
+                 map->note.empty() && map->entries_left_out == 0)
+          others += fmt::format("{}{} ({}, {} of {} entries)", others.empty() ? "" : ", ", map->name,
+                                map->type_name, map->used, map->max_entries);
+      }
+    // A queue holds the tasks themselves: who is not in it was lost, or never got in.
+    return text.empty() && !others.empty() ? "; its pid is not in map " + others : text;
   }
 
   // "no thread of the scheduler's process ran meanwhile (…)": it slept for most of the wait, and may be the one to decide.
@@ -292,6 +324,7 @@ class WaitExplanation {
   std::vector<unsigned> allowed_;
   size_t seen_ = 0;  // CPUs on which it may run
   std::vector<unsigned> idle_, real_time_;
+  std::vector<unsigned> filled_, held_;  // whose local DSQ was never empty; else: that one sched_ext task has
   std::optional<uint64_t> calls_, taken_;  // of ops.dispatch on those; from its DSQ
   uint64_t idle_calls_ = 0, calls_elsewhere_ = 0;
   WaitCause out_;

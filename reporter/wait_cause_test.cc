@@ -33,6 +33,8 @@ struct Scene {
   uint64_t dispatch_ns = 0;  // in 20 calls
   int samples = 10;
   std::string cpus = "1";
+  uint32_t local_depth1 = 0;  // tasks on CPU 1's local DSQ
+  bool hog_goes = false;      // after the first half, another task has CPU 1
 };
 
 std::unique_ptr<CpuSampleT> cpu(unsigned number, SchedClass runs) {
@@ -73,6 +75,8 @@ WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& 
     s.scx_enabled = true;
     s.cpus.push_back(cpu(0, scene.on_cpu0));
     s.cpus.push_back(cpu(1, scene.on_cpu1));
+    s.cpus.back()->local_dsq_depth = scene.local_depth1;
+    if (scene.hog_goes && i > scene.samples / 2) s.cpus.back()->curr->pid = 8;
     auto& waiter = s.cpus.back()->longest_waiting = std::make_unique<TaskSeenT>();
     waiter->pid = kPid;
     waiter->comm = "lost";
@@ -142,6 +146,33 @@ TEST(WaitCause, OthersOfItsQueueComeFirst) {
   const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80});
   EXPECT_EQ(cause.what, StallClass::kStarvedInOrder);
   EXPECT_THAT(cause.summary, HasSubstr("80 other tasks were taken from that DSQ"));
+}
+
+TEST(WaitCause, ALocalDsqThatNeverRunsDryComesBeforeEveryOther) {
+  const WaitCause cause = explain(
+      {.on_cpu1 = SchedClass::Ext, .dispatch0 = 500, .taken = 100, .local_depth1 = 7, .hog_goes = true});
+  EXPECT_EQ(cause.what, StallClass::kLocalDsqFirst) << cause.summary;
+  EXPECT_THAT(cause.summary,
+              HasSubstr("ops.dispatch was not called there for 900.0 ms, because the local DSQ of CPU 1 "
+                        "was never empty"));
+}
+
+TEST(WaitCause, OneTaskThatNeverGivesTheCpuBack) {
+  const std::vector<std::string> endless = {"CPU 1   : nr_run=2 flags=0x1 cpu_rel=0 ops_qseq=5 pnt_seq=9",
+                                            "          curr=hog[7] class=ext_sched_class",
+                                            " *R hog[7] -40ms",
+                                            "      scx_state/flags=3/0xd dsq_flags=0x0 ops_state/qseq=0/0",
+                                            "      sticky/holding_cpu=-1/-1 dsq_id=(n/a)",
+                                            "      dsq_vtime=0 slice=18446744073709551615 weight=100"};
+  const WaitCause cause = explain({.on_cpu1 = SchedClass::Ext, .dispatch0 = 500}, {}, endless);
+  EXPECT_EQ(cause.what, StallClass::kCpuHeld) << cause.summary;
+  EXPECT_THAT(cause.summary, HasSubstr("hog[7] has CPU 1 in 10 of 10 samples, and its slice never ends"));
+  EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .dispatch0 = 500, .hog_goes = true}).what,
+            StallClass::kUnknown)
+      << "two tasks took turns";
+  EXPECT_NE(explain({.on_cpu1 = SchedClass::Ext, .dispatch0 = 500, .dispatch1 = 3}).what,
+            StallClass::kCpuHeld)
+      << "ops.dispatch was called there";
 }
 
 TEST(WaitCause, ARealTimeTaskHasTheOnlyCpu) {
@@ -220,6 +251,25 @@ TEST(WaitCause, TasksHeldForAUserHalfThatSleeps) {
   EXPECT_EQ(awake.what, StallClass::kHeldByScheduler) << "it ran: it may have looked, and decided otherwise";
   EXPECT_THAT(awake.evidence,
               Contains(HasSubstr("the scheduler's process: scx_x[110] sleeps in futex_do_wait")));
+}
+
+TEST(WaitCause, AHeldTaskThatIsNotInTheQueueWasLost) {
+  const std::vector<std::string> held = {"R lost[9] -1000ms",
+                                         "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+                                         "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
+  const auto queue = [](const char* note) {
+    return [=](GuestFrozenT& f) {
+      f.maps.push_back(std::make_unique<FrozenMapT>());
+      f.maps.back()->name = "waiting";
+      f.maps.back()->type_name = "queue";
+      f.maps.back()->max_entries = 8;
+      f.maps.back()->used = 5;
+      f.maps.back()->note = note;
+    };
+  };
+  EXPECT_THAT(explain({.dsq = 0}, queue(""), held).summary,
+              HasSubstr("its pid is not in map waiting (queue, 5 of 8 entries)"));
+  EXPECT_THAT(explain({.dsq = 0}, queue("cut"), held).summary, Not(HasSubstr("its pid is not in")));
 }
 
 TEST(WaitCause, ACallbackThatHasTheCpus) {

@@ -34,7 +34,8 @@ namespace fs = std::filesystem;
 
 constexpr char kIdleSpec[] =
     "[[test]]\nname = \"idle\"\ncores = 4\nthreads = 1\nmemory_mb = 1024\nduration_s = 1\nmax_gap_ms = 0\n"
-    "not_starved = false\n  [[test.cgroup]]\n  name = \"g\"\n  workers = 1\n  work = \"Bursty\"\n  burst_ms = 1\n"
+    "not_starved = false\n  [[test.cgroup]]\n  name = \"g\"\n  workers = 1\n  work = \"Bursty\"\n  burst_ms "
+    "= 1\n"
     "  pause_ms = 200\n";
 constexpr char kCrashSpec[] =
     "[scheduler.bad]\nbinary = \"scx_bad_dsq\"\n[[test]]\nname = \"crash\"\nscheduler = \"bad\"\ncores = 4\n"
@@ -45,9 +46,9 @@ constexpr char kCrashSpec[] =
 struct Told {
   std::vector<std::string> qemu;
   std::string template_name;
-  double ready = 0;       // QEMU's start to the guest's first word on the bus
-  double wall = 0;        // the whole command
-  double elsewhere = 0;   // of it outside the workloads and the placing of probes
+  double ready = 0;      // QEMU's start to the guest's first word on the bus
+  double wall = 0;       // the whole command
+  double elsewhere = 0;  // of it outside the workloads and the placing of probes
   bool repro = false;
 };
 
@@ -61,8 +62,8 @@ std::optional<Told> run_once(const std::string& launch, const std::string& more,
   const std::string out = folder.file("out");
   fs::remove_all(out);
   Stopwatch watch;
-  const int code = shell(launch + " run " + folder.file(spec + ".toml") + " -q " + more + " --out " + out + " > " +
-                         folder.file("said.txt") + " 2>&1");
+  const int code = shell(launch + " run " + folder.file(spec + ".toml") + " -q " + more + " --out " + out +
+                         " > " + folder.file("said.txt") + " 2>&1");
   Told told;
   told.wall = watch.seconds();
   auto log = LogReader::open(out + "/" + spec + "/events.ktlog");
@@ -84,7 +85,8 @@ std::optional<Told> run_once(const std::string& launch, const std::string& more,
     } else if (const auto* stage = e.as<StageReached>()) {
       if (stage->stage() == Stage::InitStarted && !repro && told.ready == 0) told.ready = now - began;
       if (stage->stage() == Stage::WorkloadStarted) work[repro] = now;
-      if (stage->stage() == Stage::WorkloadFinished && work[repro] > 0) busy += now - work[repro], work[repro] = 0;
+      if (stage->stage() == Stage::WorkloadFinished && work[repro] > 0)
+        busy += now - work[repro], work[repro] = 0;
     } else if (const auto* probes = e.as<ProbeAttached>()) {
       busy += static_cast<double>(probes->attach_ns()) / 1e9;
       told.repro = true;
@@ -103,9 +105,10 @@ std::string word_after(const std::vector<std::string>& words, const std::string&
 
 // Seconds from QEMU's start to the init's line on the serial console; negative: it never came.
 double bare_boot(const std::vector<std::string>& ours, const std::string& initrd) {
-  std::vector<std::string> words = {ours[0],  "-nographic", "-no-reboot", "-accel", word_after(ours, "-accel"),
-                                    "-smp",   "4",          "-m",         "1024",   "-kernel",
-                                    word_after(ours, "-kernel"), "-initrd", initrd, "-append", "console=ttyS0"};
+  std::vector<std::string> words = {
+      ours[0], "-nographic", "-no-reboot",   "-accel",  word_after(ours, "-accel"),  "-smp",
+      "4",     "-m",         "1024",         "-kernel", word_after(ours, "-kernel"), "-initrd",
+      initrd,  "-append",    "console=ttyS0"};
   std::vector<char*> argv;
   for (std::string& w : words) argv.push_back(w.data());
   argv.push_back(nullptr);
@@ -150,7 +153,8 @@ bool use_own_folders(const Folder& folder) {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   const std::string ours = folder.file("cache/ktstr");
-  const std::string users = (cache ? std::string(cache) : std::string(home ? home : "") + "/.cache") + "/ktstr";
+  const std::string users =
+      (cache ? std::string(cache) : std::string(home ? home : "") + "/.cache") + "/ktstr";
   fs::create_directories(ours);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(users, error))
@@ -164,7 +168,8 @@ bool use_own_folders(const Folder& folder) {
 
 int run(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: ktstr_vm_bench KTSTR_LAUNCH SCHEDULER_DIR BARE_INIT [ROUNDS] [RUNS IN A ROW]\n");
+    std::fprintf(stderr,
+                 "usage: ktstr_vm_bench KTSTR_LAUNCH SCHEDULER_DIR BARE_INIT [ROUNDS] [RUNS IN A ROW]\n");
     return 2;
   }
   const std::string launch = argv[1], schedulers = std::string("--scheduler-dir ") + argv[2];
@@ -186,7 +191,7 @@ int run(int argc, char** argv) {
   double bytes = 0;
   for (const auto& entry : fs::directory_iterator(folder.file("cache/ktstr/templates")))
     if (entry.path().extension() == ".ktvm") {
-      struct stat st {};
+      struct stat st{};
       ::stat(entry.path().c_str(), &st);
       bytes = std::max(bytes, static_cast<double>(st.st_blocks) * 512);
     }
@@ -207,10 +212,12 @@ int run(int argc, char** argv) {
       std::printf("FAIL  round %d has no number\n", round + 1);
       return 1;
     }
-    std::printf("round %d: guest ready %.2f s from a template, %.2f s booted, %.2f s bare; a crash and its repro %.2f s (%.2f s "
-                "of it outside workloads and probes), %.2f s (%.2f s) booted\n",
-                round + 1, restored->ready, booted->ready, naked, crash->wall, crash->elsewhere, crash_booted->wall,
-                crash_booted->elsewhere);
+    std::printf(
+        "round %d: guest ready %.2f s from a template, %.2f s booted, %.2f s bare; a crash and its repro "
+        "%.2f s (%.2f s "
+        "of it outside workloads and probes), %.2f s (%.2f s) booted\n",
+        round + 1, restored->ready, booted->ready, naked, crash->wall, crash->elsewhere, crash_booted->wall,
+        crash_booted->elsewhere);
     warm.push_back(restored->ready);
     cold.push_back(booted->ready);
     bare_s.push_back(naked);
