@@ -99,12 +99,14 @@ std::string crash_report(const Explanation& crash, size_t number, size_t of) {
 std::string text_report(const ExplainedText& text) {
   std::string out;
   if (text.crashes.empty()) {
-    line(out,
-         fmt::format(
-             "{}: {} in {} lines{}", text.file,
-             text.anything ? "no crash found" : "nothing of sched_ext and no trouble of a kernel found",
-             text.lines,
-             text.orderly_exits ? fmt::format("; {} schedulers ended in order", text.orderly_exits) : ""));
+    line(out, fmt::format(
+                  "{}: {} in {} lines{}", text.file,
+                  text.anything ? "no crash found" : "nothing of sched_ext and no trouble of a kernel found",
+                  text.lines,
+                  text.orderly_exits ? fmt::format("; {} scheduler{} ended in order", text.orderly_exits,
+                                                   text.orderly_exits == 1 ? "" : "s")
+                                     : ""));
+    for (const std::string& exit : text.orderly) line(out, "  " + exit);
   }
   // The same bug again needs no second report in full.
   std::map<std::string, size_t> seen;
@@ -172,6 +174,7 @@ std::string json_report(const ExplainedText& text) {
     out["crashes"].push_back(std::move(entry));
   }
   out["orderly_exits"] = text.orderly_exits;
+  out["orderly"] = list(text.orderly);
   out["dropped"] = text.dropped;
   out["notes"] = list(text.notes);
   return json_text(out);

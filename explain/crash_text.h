@@ -14,8 +14,9 @@ struct ExplainedText {
   std::vector<Explanation> crashes;  // most telling first (order_explanations)
   uint64_t lines = 0;
   uint64_t orderly_exits = 0;
-  uint64_t dropped = 0;   // crashes beyond what is kept
-  bool anything = false;  // sched_ext or a trouble of a kernel was mentioned
+  std::vector<std::string> orderly;  // the first few of them
+  uint64_t dropped = 0;              // crashes beyond what is kept
+  bool anything = false;             // sched_ext or a trouble of a kernel was mentioned
   std::vector<std::string> notes;
 };
 

@@ -26,6 +26,6 @@ struct ErrorWords {
 ErrorWords kernel_error(std::string_view message, const std::vector<ChainFrameT>& frames);
 
 // What usually mends such an error; empty: nothing is known.
-std::string_view error_advice(std::string_view message);
+std::string error_advice(std::string_view message);
 
 }  // namespace ktstr

@@ -9,6 +9,7 @@
 #include "scx/constants.h"
 #include "scx/crash_frames.h"
 #include "scx/crash_signature.h"
+#include "scx/named_callback.h"
 #include "scx/scx_dump.h"
 #include "scx/scx_words.h"
 #include "scx/stall.h"
@@ -183,11 +184,14 @@ void explain_exit(const Incident& in, Explanation& out) {
       out.function = base_function(frame.function);
       break;
     }
-    if (!out.function.empty() && words.text == plain) {
+    // The message may name the callback itself.
+    const bool named = named_callback(plain).has_value();
+    if (!out.function.empty() && words.text == plain && !named) {
       where = out.function;
       for (const ChainFrameT& frame : out.frames) {
-        const std::string_view member =
-            frame.uncertain ? std::string_view() : callback_called_by(frame.function);
+        if (frame.uncertain) continue;
+        if (is_interrupt(frame.function)) break;  // what it stopped has nothing to do with it
+        const std::string_view member = callback_called_by(frame.function);
         if (member.empty()) continue;
         where += fmt::format(", after ops.{}", member);
         break;
@@ -206,7 +210,7 @@ void explain_exit(const Incident& in, Explanation& out) {
     out.lacks.push_back("the exit's message: what the error was");
   } else {
     out.summary = fmt::format("{}: {}{}", head, words.text, number_note(crash.message));
-    if (words.text != plain) out.evidence.push_back(fmt::format("the kernel's words: {}", plain));
+    if (!mentions(words.text, plain)) out.evidence.push_back(fmt::format("the kernel's words: {}", plain));
   }
   if (!where.empty()) out.summary += fmt::format(" (in {})", where);
   // scx_bpf_error() of any program aborts whichever scheduler runs.
@@ -229,7 +233,13 @@ void explain_exit(const Incident& in, Explanation& out) {
     out.evidence.push_back(fmt::format("triggered by {}[{}]{}", crash.task_comm, crash.task_pid,
                                        crash.cpu >= 0 ? fmt::format(" on CPU {}", crash.cpu) : ""));
   if (out.frames.empty()) out.lacks.push_back("the backtrace: which callback it was");
-  if (!by_bpf) out.advice = error_advice(crash.message);
+  if (!by_bpf) {
+    out.advice = error_advice(crash.message);
+  } else if (out.function.ends_with("cpu_offline") || out.function.ends_with("cpu_online")) {
+    out.advice =
+        "a CPU that goes or comes (suspend, hotplug) is no error: end with scx_bpf_exit() and "
+        "SCX_ECODE_ACT_RESTART, or leave the callback out, so that the kernel does it";
+  }
   out.signature = crash_signature(crash);
   if (!inner && !family.empty()) out.signature += " [" + family + "]";
 }

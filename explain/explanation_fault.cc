@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "explain/error_words.h"
 #include "explain/explanation_parts.h"
 #include "explain/hang_chain.h"
 #include "scx/crash_frames.h"
@@ -99,6 +100,44 @@ FaultPlace fault_place(const KernelFaultT& fault) {
   return place;
 }
 
+// Whose call led to it, when the place itself is no part of sched_ext: the scheduler's innermost function, else sched_ext's.
+struct SchedulerPart {
+  std::string text;      // ", called by cosmos_enqueue"; empty: none
+  std::string function;  // of the scheduler or of sched_ext; empty: the place says it
+};
+SchedulerPart scheduler_part(const std::vector<ChainFrameT>& frames, const FaultPlace& place) {
+  SchedulerPart part;
+  const std::string& at = place.caller.empty() ? place.inner : place.caller;
+  const std::string* own = nullptr;
+  const std::string* kernel = nullptr;
+  for (const ChainFrameT& frame : frames) {
+    if (frame.uncertain) continue;
+    if (!frame.tag.empty() && frame_noise(frame.function).empty() && !own) own = &frame.function;
+    if (frame.tag.empty() && !kernel && mentions(frame.function, "scx_") &&
+        frame_noise(frame.function).empty())
+      kernel = &frame.function;
+  }
+  const bool is_own = mentions(at, "scx") || mentions(at, "sched_ext");
+  if (own && *own != at) {
+    part.text = fmt::format(", called by {}", base_function(*own));
+  } else if (!own && kernel && !is_own) {
+    part.text = fmt::format(", reached from {}", base_function(*kernel));
+  }
+  if (!is_own && !part.text.empty()) part.function = base_function(own ? *own : *kernel);
+  return part;
+}
+
+// "&sb->s_type->i_mutex_key#19": the number of a lock's class differs from boot to boot.
+std::string lock_class(std::string_view lock) {
+  size_t end = lock.rfind('#');
+  if (end == lock.npos || end + 1 == lock.size() ||
+      lock.find_first_not_of("0123456789", end + 1) != lock.npos)
+    end = lock.size();
+  return std::string(lock.substr(0, end));
+}
+
+std::string_view seconds_stuck(std::string_view message) { return number_at(message, "stuck for "); }
+
 std::string on_task(const KernelFaultT& fault) {
   std::string text;
   if (!fault.task_comm.empty()) text = fmt::format("{}[{}]", fault.task_comm, fault.task_pid);
@@ -181,6 +220,15 @@ void explain_fault(const Incident& in, Explanation& out) {
     out.evidence.push_back(fmt::format("scheduler {} was {}", fault.ops_name, fault.ops_state));
   if (fault.cut_head) out.lacks.push_back("its first line: what the kernel found");
   if (out.frames.empty() && fault.tasks.empty()) out.lacks.push_back("its call trace");
+  const SchedulerPart part = scheduler_part(out.frames, place);
+  if (out.file.empty() && !out.function.empty()) {
+    for (const ChainFrameT& frame : out.frames) {
+      if (frame.uncertain || frame.file.empty() || base_function(frame.function) != out.function) continue;
+      out.file = frame.file;
+      out.line = frame.line;
+      break;
+    }
+  }
   bool sched_ext = false;
   for (const ChainFrameT& frame : out.frames)
     sched_ext = sched_ext || (!frame.uncertain && (mentions(frame.function, "scx") || !frame.tag.empty() ||
@@ -232,12 +280,14 @@ void explain_fault(const Incident& in, Explanation& out) {
                                 fault.panic.empty() ? "not fatal" : "then a panic: " + fault.panic,
                                 check ? fmt::format(" in {}{}", place.caller, module) : in_function, source,
                                 check ? fmt::format(", found by {}", place.inner) : "");
+      out.summary += part.text;
       if (!fault.message.empty() && !fault.message.starts_with("WARNING:"))
         out.summary += ": " + fault.message;
       if (fault.panic.empty()) out.evidence.push_back("a WARN: the kernel went on");
       if (!sched_ext) out.evidence.push_back("no function of sched_ext or of a scheduler is in it");
       out.signature =
           "warning: " + (out.function.empty() ? normalize_crash_message(fault.message) : out.function);
+      if (!part.function.empty()) out.signature += " < " + part.function;
       break;
     }
     case FaultKind::Oops:
@@ -255,6 +305,7 @@ void explain_fault(const Incident& in, Explanation& out) {
       out.cls = fault.panic.empty() ? "oops" : "panic";
       out.summary = fmt::format("kernel {}: {}{}{}{}", fault.panic.empty() ? "oops" : "panic", fault.title,
                                 in_function, by, source);
+      out.summary += part.text;
       if (fault.jump_to_null) out.evidence.push_back("the kernel jumped to address 0");
       if (!fault.panic.empty()) out.evidence.push_back("panic: " + fault.panic);
       out.evidence.push_back(fault.message);
@@ -268,12 +319,18 @@ void explain_fault(const Incident& in, Explanation& out) {
       if (const size_t at = what.find("not syncing: "); at != what.npos) what = what.substr(at + 13);
       const bool hard = mentions(lower(what), "hard lockup");
       out.cls = hard ? "hard-lockup" : "panic";
-      out.summary = fmt::format("kernel panic: {}{}{}", what,
+      // The trace begins with the panic's own functions.
+      std::string where;
+      for (const ChainFrameT& frame : out.frames)
+        if (where.empty() && !frame.uncertain && frame_noise(frame.function).empty())
+          where = base_function(frame.function);
+      out.function = where;
+      out.summary = fmt::format("kernel panic: {}{}{}{}", what,
                                 fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
-                                place.inner.empty() || place.inner == "panic" ? ""
-                                : by.empty()                                  ? in_function
-                                                                              : by);
+                                where.empty() ? "" : " in " + where, part.text);
       out.signature = "panic: " + normalize_crash_message(what);
+      // Many bugs have the same last words.
+      if (!where.empty()) out.signature += " @ " + where;
       if (hard) out.signature = "hard lockup";
       break;
     }
@@ -291,15 +348,16 @@ void explain_fault(const Incident& in, Explanation& out) {
       if (!via.empty()) out.function = via;
       if (!mentions(fault.message, fault.title) && !fault.message.empty())
         out.evidence.push_back(fault.message);
-      out.signature =
-          fmt::format("lockdep: {}: {}", fault.title, !fault.lock.empty() ? fault.lock : out.function);
-      if (!fault.lock_held.empty()) out.signature += " under " + fault.lock_held;
+      out.signature = fmt::format("lockdep: {}: {}", fault.title,
+                                  !fault.lock.empty() ? lock_class(fault.lock) : out.function);
+      if (!fault.lock_held.empty()) out.signature += " under " + lock_class(fault.lock_held);
       break;
     }
     case FaultKind::Kasan:
     case FaultKind::Kfence:
       out.cls = fault.kind == FaultKind::Kasan ? "kasan" : "kfence";
-      out.summary = fmt::format("{}: {}{}{}", fault_name(fault.kind), fault.title, in_function, by);
+      out.summary =
+          fmt::format("{}: {}{}{}{}", fault_name(fault.kind), fault.title, in_function, by, part.text);
       out.evidence.push_back(fault.message);
       out.signature = fmt::format("{}: {}: {}", out.cls, fault.title, out.function);
       break;
@@ -350,12 +408,22 @@ void explain_fault(const Incident& in, Explanation& out) {
                 : fault.kind == FaultKind::HardLockup ? "hard-lockup"
                                                       : "workqueue-lockup";
       const std::string fn = out.function;
+      const std::string_view seconds = seconds_stuck(fault.message);
+      std::string cpu = fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "";
+      if (const size_t pool = fault.message.find("pool cpus="); pool != std::string::npos) {
+        const std::string cpus =
+            fault.message.substr(pool + 10, fault.message.find(' ', pool + 10) - pool - 10);
+        cpu = fmt::format(" of CPU{} {}", fault.cpu >= 0 ? "" : "s", cpus);
+      }
       out.summary = fmt::format(
-          "{}{}{}{}", fault_name(fault.kind), fault.cpu >= 0 ? fmt::format(" on CPU {}", fault.cpu) : "",
-          fn.empty() ? "" : " in " + fn,
-          fault.task_comm.empty() ? "" : fmt::format(", task {}[{}]", fault.task_comm, fault.task_pid));
+          "{}{}{}{}{}{}{}", fault_name(fault.kind), cpu,
+          seconds.empty() ? "" : fmt::format(", stuck for {} s", seconds), fn.empty() ? "" : " in " + fn,
+          part.text,
+          fault.task_comm.empty() ? "" : fmt::format(", task {}[{}]", fault.task_comm, fault.task_pid),
+          fault.work.empty() ? "" : fmt::format("; in flight: {}", fault.work));
       if (!fault.panic.empty()) out.summary += "; panic: " + fault.panic;
       out.signature = std::string(fault_name(fault.kind)) + (fn.empty() ? "" : ": " + fn);
+      if (fn.empty() && !fault.work.empty()) out.signature += ": " + fault.work;
       break;
     }
     case FaultKind::OtherBug:

@@ -42,6 +42,32 @@ std::string verifier_advice(std::string_view reason) {
        "the value is no pointer for the verifier: read it with bpf_core_read() or take it from a kptr"},
       {"program of this type cannot use helper", "take a helper that struct_ops programs may call"},
       {"R0 has value", "return a value in the range that the callback allows"},
+      {"At program exit the register R0", "return a value in the range that the callback allows"},
+      {"unbounded min value", "bound the index from both sides, unsigned, before it is used"},
+      {"min value is negative",
+       "make the index unsigned, or test that it is not negative, before it is used"},
+      {"max value is outside", "test the index against the size of what it points into before it is used"},
+      {"!read_ok", "give the variable a value on every way that leads here"},
+      {"invalid indirect read from stack",
+       "give every byte of the buffer a value (= {}) before it is passed"},
+      {"Possibly NULL pointer passed to", "test the pointer for NULL before it is passed"},
+      {"must be referenced or trusted",
+       "pass the callback's own argument or a pointer that is held (bpf_task_acquire(), "
+       "bpf_cgroup_acquire(), "
+       "bpf_task_from_pid())"},
+      {"must be a rcu pointer", "take the pointer inside bpf_rcu_read_lock(), and use it there"},
+      {"access beyond struct",
+       "the pointer has another type than the access: cast it to the type that it has, and read with "
+       "bpf_core_read()"},
+      {"only read is supported",
+       "write through a kfunc or a helper: the verifier lets programs read this type"},
+      {"back-edge", "give the loop a bound that the verifier sees (bpf_for, bpf_repeat, or a counter)"},
+      {"JIT is required", "turn the BPF JIT on: sysctl net.core.bpf_jit_enable=1"},
+      {"calling kernel function",
+       "the kernel lets only some callbacks and program types call it: move the call to one of them"},
+      {"while holding a lock", "release bpf_spin_lock before the call"},
+      {"function calls are not allowed", "release bpf_spin_lock before the call"},
+      {"invalid kernel function call", "use a kernel that has this kfunc, or declare it __weak and test it"},
       {"sleepable",
        "the callback may not sleep there: use SEC(\"struct_ops.s/…\") where it may, or another kfunc"},
   };
@@ -58,6 +84,7 @@ void explain_load(const LoadFailure& load, Explanation& out) {
   const std::string in_place = place.empty() ? "" : fmt::format(" ({})", place);
   const std::string who = !load.function.empty() ? load.function : load.program;
   const std::string file(base_name(load.where.substr(0, load.where.rfind(':'))));
+  const std::string_view did_not = load.attach ? "did not attach: " : "did not load: ";
   out.function = who;
   out.message = load.reason;
   if (const size_t colon = load.where.rfind(':'); colon != std::string::npos) {
@@ -69,14 +96,81 @@ void explain_load(const LoadFailure& load, Explanation& out) {
     case LoadCause::kMissingKfunc:
       out.cls = "load/kfunc";
       out.summary = fmt::format("did not load: {}the kernel has no kfunc '{}'", program, load.symbol);
-      if (mentions(load.reason, "incompatible"))
-        out.summary = fmt::format("did not load: {}the kernel's kfunc '{}' has another prototype", program,
-                                  load.symbol);
       out.advice =
           "use a kernel that has it, or a scheduler of the kernel's age (a kfunc that may be missing is "
           "declared __weak)";
       out.signature = "load: no kfunc " + load.symbol;
       break;
+    case LoadCause::kPrototype:
+      out.cls = "load/kfunc";
+      out.summary = fmt::format(
+          "did not load: {}{} another prototype in the kernel's BTF than in the scheduler", program,
+          load.symbol.empty() ? "the sched_ext kfuncs have" : fmt::format("kfunc '{}' has", load.symbol));
+      out.evidence.push_back(load.reason);
+      out.advice =
+          "the kernel's BTF was made by pahole older than 1.26, which leaves the implicit argument of kfuncs "
+          "in "
+          "their prototypes, or kernel and scheduler are of different ages: rebuild the kernel with a newer "
+          "pahole, or take a scheduler of the kernel's age";
+      out.signature = "load: kfunc prototypes of the kernel's BTF";
+      break;
+    case LoadCause::kNoSchedExt:
+      out.cls = "load/no-sched-ext";
+      out.summary = "did not load: the kernel has no sched_ext (its BTF has no struct sched_ext_ops)";
+      out.advice = "use a kernel with CONFIG_SCHED_CLASS_EXT=y (6.12 or newer), BTF included";
+      out.signature = "load: no sched_ext in the kernel";
+      break;
+    case LoadCause::kMissingType:
+      out.cls = "load/btf-type";
+      out.summary =
+          fmt::format("did not load: {}the kernel's BTF has no {}{}", program,
+                      mentions(load.symbol, "struct ") ? "" : "function or type ",
+                      mentions(load.symbol, "struct ") ? load.symbol : fmt::format("'{}'", load.symbol));
+      out.summary += in_place;
+      out.advice =
+          "the kernel is of another age than the program: test with bpf_core_field_exists() or "
+          "bpf_core_type_exists(), or attach to a function that this kernel has";
+      out.signature = "load: kernel BTF has no " + load.symbol;
+      break;
+    case LoadCause::kMissingSymbol:
+      out.cls = "load/kernel-symbol";
+      out.summary =
+          fmt::format("did not load: {}the kernel tells no address of its symbol '{}'", program, load.symbol);
+      out.advice =
+          "variables are in /proc/kallsyms with CONFIG_KALLSYMS_ALL=y only; else declare the symbol __weak "
+          "and "
+          "test it";
+      out.signature = "load: no kernel symbol " + load.symbol;
+      break;
+    case LoadCause::kNoKconfig:
+      out.cls = "load/no-kconfig";
+      out.summary = "did not load: libbpf finds no configuration of the running kernel (its Kconfig)";
+      out.evidence.push_back(load.reason);
+      out.advice =
+          "it looks for /boot/config-RELEASE and /proc/config.gz: build the kernel with "
+          "CONFIG_IKCONFIG_PROC=y, "
+          "or put its config there; a service may see another /boot";
+      out.signature = "load: no system Kconfig";
+      break;
+    case LoadCause::kProbeAttach: {
+      out.cls = "load/probe-attach";
+      out.summary = fmt::format(
+          "did not attach: {}, which is beside the scheduler's struct_ops{}",
+          load.program.empty() ? "a BPF program of the scheduler's"
+                               : fmt::format("program '{}'", load.program),
+          load.error.empty() ? "" : fmt::format(": {}{}", load.error, number_note("error " + load.error)));
+      if (mentions(load.error, "usy"))
+        out.evidence.push_back(
+            "EBUSY is of this program's attach: it does not mean that another scheduler runs");
+      out.lacks.push_back("which function or event it attaches to");
+      out.advice =
+          "check that the kernel can trace it: CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE, BPF "
+          "trampolines "
+          "(EBUSY, ENOTSUPP), and that the event exists (ENOENT)";
+      out.signature = "load: attach of " +
+                      (load.program.empty() ? std::string("a program beside struct_ops") : load.program);
+      break;
+    }
     case LoadCause::kMissingMember:
       out.cls = "load/member";
       out.summary = fmt::format("did not load: the kernel's sched_ext_ops has no member {}", load.symbol);
@@ -140,6 +234,8 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.signature =
           fmt::format("load: {}{}{}", plain_objection(load.reason), file.empty() ? "" : " @ " + file,
                       load.source.empty() ? "" : ": " + load.source);
+      // Nothing but the program tells where: another one is another bug.
+      if (file.empty() && load.source.empty() && !who.empty()) out.signature += " @ " + who;
       if (load.program.empty()) out.lacks.push_back("the refused program's name");
       break;
     case LoadCause::kCutLog:
@@ -187,9 +283,14 @@ void explain_load(const LoadFailure& load, Explanation& out) {
     case LoadCause::kOther:
       out.cls = "load/other";
       out.summary =
-          fmt::format("did not load: {}{}{}", program, load.reason, number_note("error " + load.reason));
+          fmt::format("{}{}{}{}", did_not, program, load.reason, number_note("error " + load.reason));
       out.lacks.push_back("libbpf's or the verifier's own reason");
-      out.signature = "load: " + (who.empty() ? "" : who + ": ") + plain_objection(load.reason);
+      if (load.attach) {
+        out.lacks.push_back("the kernel's log: sched_ext says there why it refuses a scheduler");
+        out.advice = "see dmesg for a line of sched_ext: of the same moment";
+      }
+      out.signature = (load.attach ? "attach: " : "load: ") + (who.empty() ? "" : who + ": ") +
+                      plain_objection(load.reason);
       break;
   }
 }

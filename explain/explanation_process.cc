@@ -18,7 +18,8 @@ std::string user_end_words(const UserEnd& end) {
       text = fmt::format("{}{}{}", end.what, place, message);
       return end.function.empty() ? text : fmt::format("{} (in {})", text, end.function);
     case UserEndKind::kSignal:
-      return fmt::format("killed by {}{}", end.what, message);
+      return fmt::format("killed by {}{}{}", end.what, message,
+                         end.function.empty() ? "" : fmt::format(" (in {})", end.function) + place);
     case UserEndKind::kError:
       text = end.message;
       for (const std::string& cause : end.chain) text += ": " + cause;
@@ -30,6 +31,7 @@ std::string user_end_words(const UserEnd& end) {
 }
 
 void explain_process(const Incident& in, Explanation& out) {
+  if (!in.before.empty()) out.evidence.push_back("its scheduler had ended in order before: " + in.before);
   if (in.load && !(in.end && in.end->kind == UserEndKind::kPanic && in.load->cause == LoadCause::kErrno)) {
     explain_load(*in.load, out);
     if (in.end && in.end->kind == UserEndKind::kError) {
@@ -66,6 +68,7 @@ void explain_process(const Incident& in, Explanation& out) {
                   end.kind == UserEndKind::kSignal ? end.what + " " + normalize_crash_message(end.program)
                                                    : normalize_crash_message(chain),
                   end.file.empty() ? "" : fmt::format(" @ {}", base_name(end.file)));
+  if (end.kind == UserEndKind::kSignal && !end.function.empty()) out.signature += " @ " + end.function;
 }
 
 void explain_header(const Incident& in, Explanation& out) {

@@ -259,7 +259,278 @@ Call Trace:
   expect_words(e.summary, {"circular", "cpu_hotplug_lock", "scx_fork_rwsem", "scx_enable"});
 }
 
+TEST(Explain, AWarningNamesTheSchedulersPartInIt) {
+  const Explanation own = first(R"(WARNING: CPU: 1 PID: 9 at kernel/sched/ext.c:12 scx_bpf_dsq_insert+0x1/0x2
+CPU: 1 UID: 0 PID: 9 Comm: a b.N3 Kdump: loaded Tainted: G S         OE      6.13.2-0_x #1
+Call Trace:
+ <TASK>
+ ? __warn+0x1/0x2
+ bpf_prog_0123456789abcdef_mine_enqueue+0x1/0x2
+ do_enqueue_task+0x1/0x2
+ </TASK>
+)");
+  expect_words(own.summary, {"in scx_bpf_dsq_insert", "called by mine_enqueue"});
+  EXPECT_EQ(own.task, "a b.N3");
+  EXPECT_EQ(own.kernel, "6.13.2-0_x");
+  const Explanation other = first(R"(sched: Unexpected reschedule of offline CPU#25!
+WARNING: CPU: 9 PID: 1804 at arch/x86/kernel/apic/ipi.c:70 native_smp_send_reschedule+0x2d/0x40
+Call Trace:
+ <TASK>
+ scx_bypass+0x1/0x2
+ scx_disable_workfn+0x1/0x2
+ </TASK>
+)");
+  expect_words(other.summary, {"native_smp_send_reschedule", "reached from scx_bypass"});
+}
+
+TEST(Explain, APanicOnWarnNamesTheWarningsFunction) {
+  auto text = [](const std::string& function) {
+    return "[2025-08-20 20:08:59] [  302.971448] Kernel panic - not syncing: kernel: panic_on_warn set ...\n"
+           "CPU: 1 UID: 0 PID: 81 Comm: a Not tainted 6.16.1 #1\nCall Trace:\n <TASK>\n "
+           "dump_stack_lvl+0x1/0x2\n "
+           "panic+0x1/0x2\n check_panic_on_warn.cold+0x1/0x2\n __warn.cold+0x1/0x2\n ? x+0x1/0x2\n "
+           "report_bug+0x1/0x2\n "
+           "asm_exc_invalid_op+0x1a/0x20\nRIP: 0010:" +
+           function + "+0x3c/0x50\n suspend+0x1/0x2\n </TASK>\n";
+  };
+  const Explanation e = first(text("scx_f"));
+  EXPECT_EQ(e.cls, "panic");
+  EXPECT_EQ(e.function, "scx_f");
+  expect_words(e.summary, {"panic_on_warn", "in scx_f"});
+  EXPECT_NE(e.signature, first(text("scx_g")).signature);
+}
+
+// The same fall as five architectures print it.
+TEST(Explain, EveryArchitecturesOopsHasItsFunction) {
+  for (const char* text : {
+           "BUG: Kernel NULL pointer dereference on read at 0x00000040\nFaulting instruction address: "
+           "0xc0000000001a2f10\n"
+           "Oops: Kernel access of bad area, sig: 7 [#1]\nLE PAGE_SIZE=64K MMU=Radix SMP NR_CPUS=2048 NUMA "
+           "pSeries\n"
+           "CPU: 4 PID: 38 Comm: cpuhp/4 Not tainted 6.12.0 #3\nNIP:  c0000000001a2f10 LR: c0000000001a2ee0 "
+           "CTR: "
+           "c0000000001a2e90\nNIP [c0000000001a2f10] scx_f+0x80/0x190\nLR [c0000000001a2ee0] "
+           "scx_g+0x50/0x190\nCall "
+           "Trace:\n[c000000008d3bb40] [c0000000001a2ee0] scx_g+0x50/0x190 (unreliable)\n[c000000008d3bb90] "
+           "[c000000000184f8c] outer+0x6c/0xb0\n---[ end trace 0000000000000000 ]---\n",
+           "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000118\nOops [#1]\n"
+           "CPU: 2 UID: 0 PID: 38 Comm: cpuhp/4 Not tainted 6.12.0 #7\nepc : scx_f+0x3c/0x118\n ra : "
+           "outer+0x22/0x60\n"
+           "epc : ffffffff800a3c2c ra : ffffffff800a51f2 sp : ff20000000b6bc10\nstatus: 0000000200000100 "
+           "badaddr: "
+           "0000000000000118 cause: 000000000000000d\n[<ffffffff800a3c2c>] "
+           "scx_f+0x3c/0x118\n[<ffffffff800a51f2>] "
+           "outer+0x22/0x60\n---[ end trace 0000000000000000 ]---\n",
+           "Unable to handle kernel pointer dereference in virtual kernel address space\nFailing address: "
+           "0000000000000000 TEID: 0000000000000483\nOops: 0004 ilc:2 [#1] SMP \nCPU: 1 UID: 0 PID: 38 Comm: "
+           "cpuhp/4 Not "
+           "tainted 6.12.0 #12 NONE \nKrnl PSW : 0404e00180000000 0000031c8a0b5c3e (scx_f+0x2e/0x320)\nCall "
+           "Trace:\n "
+           "[<0000031c8a0b5c3e>] scx_f+0x2e/0x320 \n [<0000031c8a0b6a2c>] outer+0x13c/0x2e0 \nLast "
+           "Breaking-Event-Address:\n",
+           "CPU 3 Unable to handle kernel paging request at virtual address 0000000000000030, era == "
+           "90000000002e8b14, ra "
+           "== 90000000002e8af0\nOops[#1]:\nCPU: 3 UID: 0 PID: 38 Comm: cpuhp/4 Not tainted 6.12.0 #41\npc "
+           "90000000002e8b14 ra 90000000002e8af0 tp 9000000108a34000\n   ra: 90000000002e8af0 "
+           "outer+0x60/0x400\n  ERA: "
+           "90000000002e8b14 scx_f+0x84/0x400\nCall Trace:\n[<90000000002e8b14>] "
+           "scx_f+0x84/0x400\n[<90000000002e9f70>] "
+           "outer+0x230/0x5a0\n---[ end trace 0000000000000000 ]---\n",
+           "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000\nMem abort "
+           "info:\n  ESR = "
+           "0x0000000096000004\nInternal error: Oops: 0000000096000004 [#1]  SMP\nCPU: 3 UID: 0 PID: 38 "
+           "Comm: cpuhp/4 Not "
+           "tainted 6.12.0 #41\npstate: 604000c9\npc : scx_f+0x84/0x400\nlr : outer+0x60/0x400\nCall "
+           "trace:\n "
+           "scx_f+0x84/0x400 (P)\n outer+0x230/0x5a0\n---[ end trace 0000000000000000 ]---\n",
+       }) {
+    const auto crashes = explained(text);
+    ASSERT_EQ(crashes.size(), 1u) << text;
+    const Explanation& e = crashes.front();
+    EXPECT_EQ(e.cls, "oops") << text;
+    EXPECT_EQ(e.function, "scx_f") << text;
+    EXPECT_EQ(e.task, "cpuhp/4") << text;
+    EXPECT_EQ(e.kernel, "6.12.0") << text;
+    EXPECT_EQ(e.signature, "oops: scx_f") << text;
+    const bool caller = std::any_of(e.frames.begin(), e.frames.end(),
+                                    [](const ChainFrameT& f) { return f.function == "outer"; });
+    EXPECT_TRUE(caller) << text;
+  }
+}
+
+TEST(Explain, AWorkerPoolIsOfAllItsCpus) {
+  const Explanation e = first(R"(BUG: workqueue lockup - pool cpus=0-3 node=0 flags=0x4 nice=0 stuck for 62s!
+Showing busy workqueues and worker pools:
+workqueue events: flags=0x0
+  pwq 2: cpus=0-3 node=0 flags=0x0 nice=0 active=1 refcnt=2
+    in-flight: 3442:bpf_map_free_deferred
+)");
+  expect_words(e.summary, {"CPUs 0-3", "62 s", "bpf_map_free_deferred"});
+  EXPECT_EQ(e.cpu, -1);
+}
+
+TEST(Explain, LockClassNumbersLeaveTheSignature) {
+  auto text = [](const std::string& lock) {
+    return "WARNING: possible recursive locking detected\n6.12.0 #1 Not tainted\na/16 is trying to acquire "
+           "lock:\nffff "
+           "(&s->lock" +
+           lock + "){+.+.}-{4:4}, at: f+0x1/0x2\nbut task is already holding lock:\nffff (&s->lock" + lock +
+           "){+.+.}-{4:4}, at: g+0x1/0x2\n";
+  };
+  EXPECT_EQ(first(text("#12")).signature, first(text("#7")).signature);
+}
+
+// --- pastes
+
+TEST(Explain, APasteThatLostItsLineBreaksIsReadByItsStamps) {
+  const Explanation e = first(
+      "[22053.942960] BUG: kernel NULL pointer dereference, address: 0000000000000000 [22053.942966] #PF: "
+      "supervisor write "
+      "access in kernel mode [22053.942972] Oops: 0002 [#1] PREEMPT SMP NOPTI\n[22053.942976] CPU: 6 PID: "
+      "3550 Comm: "
+      "sched_ext_ops_h Not tainted 6.7.0 #4 [22053.942981] RIP: 0010:scx_f+0x85/0x610\n");
+  EXPECT_EQ(e.cls, "oops");
+  EXPECT_EQ(e.function, "scx_f");
+  EXPECT_EQ(e.task, "sched_ext_ops_h");
+}
+
+TEST(Explain, WhatVendorsPutBehindTheStampIsNoText) {
+  for (const char* prefix :
+       {"[    3.000000] [pid:0,cpu0,swapper/0]", "[    3.000000] [3:  kworker/3:1:  105] ",
+        "[    3.000000]  (3)[105:kworker/3:1]", "<4>[    3.000000][  T105] "}) {
+    std::string text;
+    for (const char* line :
+         {"BUG: KASAN: slab-out-of-bounds in f+0x48/0x3b8", "Read of size 8 at addr ffff by task a/9",
+          "CPU: 0 UID: 0 PID: 9 Comm: a Not tainted 6.6.89 #1", "Call trace:", " kasan_report+0x90/0xb8",
+          " f+0x48/0x3b8"})
+      text += std::string(prefix) + line + "\n";
+    const Explanation e = first(text);
+    EXPECT_EQ(e.cls, "kasan") << text;
+    EXPECT_EQ(e.function, "f") << text;
+    EXPECT_EQ(e.task, "a") << text;
+  }
+}
+
 // --- programs
+
+TEST(Explain, WhatTheKernelLacksIsNamed) {
+  struct Row {
+    const char* text;
+    const char* cls;
+    std::vector<std::string> words;
+  };
+  const Row rows[] = {
+      {"libbpf: failed to open system Kconfig\nlibbpf: failed to load BPF skeleton 'x': -EINVAL\nError: "
+       "Failed to load BPF "
+       "program\n\nCaused by:\n    Invalid argument (os error 22)\n",
+       "load/no-kconfig",
+       {"configuration of the running kernel"}},
+      {"libbpf: prog 'x_init': -- BEGIN PROG LOAD LOG --\nldimm64 failed to find the address for kernel "
+       "symbol "
+       "'some_var'.\nprocessed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 "
+       "mark_read 0\n-- "
+       "END PROG LOAD LOG --\nlibbpf: prog 'x_init': failed to load: -2\n",
+       "load/kernel-symbol",
+       {"x_init", "some_var"}},
+      {"libbpf: extern (func ksym) 'scx_bpf_f': func_proto [18] incompatible with vmlinux [60]\nlibbpf: "
+       "failed to load BPF "
+       "skeleton 'x': -EINVAL\n",
+       "load/kfunc",
+       {"scx_bpf_f", "prototype"}},
+      {"Error: the running kernel's BTF has malformed scx kfunc prototype(s)\n",
+       "load/kfunc",
+       {"kfuncs", "prototype"}},
+      {"libbpf: struct_ops init_kern x_ops: struct sched_ext_ops is not found in kernel BTF\nlibbpf: failed "
+       "to load object "
+       "'x'\nlibbpf: failed to load BPF skeleton 'x': -2\n",
+       "load/no-sched-ext",
+       {"no sched_ext"}},
+      {"libbpf: prog 'x': failed to find kernel BTF type ID of 'some_function': -3\nlibbpf: failed to load "
+       "BPF skeleton "
+       "'x': -3\n",
+       "load/btf-type",
+       {"some_function"}},
+      {"libbpf: prog 'x_exit': -- BEGIN PROG LOAD LOG --\n; x = ei->kind; @ x.bpf.h:61\n23: <invalid CO-RE "
+       "relocation>\nfailed to resolve CO-RE relocation <byte_off> [33] struct scx_exit_info.kind (0:0 @ "
+       "offset 0)\n"
+       "processed 20 insns (limit 1000000)\n-- END PROG LOAD LOG --\n",
+       "load/btf-type",
+       {"struct scx_exit_info.kind", "x.bpf.h:61"}},
+  };
+  for (const Row& row : rows) {
+    const Explanation e = first(row.text);
+    EXPECT_EQ(e.cls, row.cls) << row.text;
+    expect_words(e.summary, row.words);
+    EXPECT_FALSE(e.advice.empty()) << row.text;
+  }
+}
+
+TEST(Explain, AProbeThatIsBusyIsNoOtherScheduler) {
+  for (const char* text : {"Error: Failed to attach non-struct_ops BPF programs\n\nCaused by:\n    Device or "
+                           "resource busy (os error 16)\n",
+                           "libbpf: prog 'x_probe': failed to attach: -EBUSY\nlibbpf: prog 'x_probe': failed "
+                           "to auto-attach: -EBUSY\n"}) {
+    const Explanation e = first(text);
+    EXPECT_EQ(e.cls, "load/probe-attach");
+    EXPECT_EQ(e.summary.find("another"), std::string::npos) << e.summary;
+  }
+  EXPECT_EQ(first("libbpf: map 'x_ops': failed to auto-attach: -EBUSY\n").cls, "load/busy");
+}
+
+TEST(Explain, AnAttachThatIsRefusedPointsAtTheKernelsLog) {
+  const Explanation e =
+      first("Error: Failed to attach struct ops\n\nCaused by:\n    Invalid argument (os error 22)\n");
+  expect_words(e.summary, {"did not attach", "Invalid argument"});
+  expect_words(e.advice, {"dmesg"});
+}
+
+TEST(Explain, DebuggersSayWhereAProgramFell) {
+  struct Row {
+    const char* text;
+    const char* signal;
+    const char* function;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"           PID: 2291 (scx_x)\n        Signal: 11 (SEGV)\n    Executable: /usr/bin/scx_x\n       "
+            "Message: "
+            "Process 2291 (scx_x) of user 0 dumped core.\n\n                Stack trace of thread 2291:\n    "
+            "            #0  "
+            "0x000055d0a8b1c2f4 _ZN5scx_x9Scheduler3run17h0a1b2c3d4e5f6071E (scx_x + 0x11c2f4)\n             "
+            "   #1  "
+            "0x000055d0a8b1d7aa main (scx_x + 0x11d7aa)\n",
+            "SIGSEGV", "scx_x::Scheduler::run"},
+           {"Thread 1 \"scx_x\" received signal SIGABRT, Aborted.\n#0  0x00007ffff7c969fc in pthread_kill () "
+            "from "
+            "/lib/libc.so.6\n#1  0x00007ffff7c42476 in raise () from /lib/libc.so.6\n#2  0x0000555555561234 "
+            "in "
+            "read_topology (path=0x0) at topology.c:88\n",
+            "SIGABRT", "read_topology"},
+           {"* thread #1, name = 'scx_x', stop reason = signal SIGABRT\n  * frame #0: 0x00007b7dee3df7bb "
+            "ld-musl-x86_64.so.1`__restore_sigs + 10\n    frame #1: 0x00005dc5307f607a scx_x`rust_panic + "
+            "111\n    frame #2: "
+            "0x00005dc530810b83 scx_x`core::cell::panic_already_borrowed::h20c4591625b81293 + 83\n    frame "
+            "#3: "
+            "0x00005dc5306dd214 scx_x`scx_x::alloc::grow::h00c4591625b81293 + 20\n",
+            "SIGABRT", "scx_x::alloc::grow"}}) {
+    const auto crashes = explained(row.text);
+    ASSERT_EQ(crashes.size(), 1u) << row.text;
+    EXPECT_EQ(crashes[0].cls, "user/signal");
+    EXPECT_EQ(crashes[0].function, row.function);
+    expect_words(crashes[0].summary, {"scx_x", row.signal, row.function});
+  }
+  EXPECT_TRUE(
+      explained("Process 12 (steam) of user 1000 dumped core.\n#0 0x00007 f (steam + 0x1)\n").empty());
+}
+
+TEST(Explain, AnOrderlyExitBeforeItIsToldWithAPanic) {
+  const Explanation e = first(
+      "EXIT: unregistered from the main kernel (cpu 7 going offline, exiting scheduler)\n12:03:07 [INFO] "
+      "Unregister "
+      "scx_x\nthread 'main' panicked at src/main.rs:615:74:\nno topology\n");
+  EXPECT_EQ(e.cls, "user/panic");
+  ASSERT_FALSE(e.evidence.empty());
+  expect_words(e.evidence.front(), {"in order", "cpu 7 going offline"});
+}
 
 TEST(Explain, LoadFailuresWeighAllCauses) {
   const Explanation e = first(R"(libbpf: Error in bpf_create_map_xattr(x): -EINVAL. Retrying without BTF.

@@ -21,7 +21,6 @@ constexpr size_t kMaxExits = 64;
 constexpr size_t kBoundary = 5;   // blank lines in a row: the text was put together
 constexpr uint64_t kNear = 2000;  // sources of one exit are not further apart, in lines
 constexpr std::string_view kSchedExt = "sched_ext: ";
-constexpr std::string_view kScheduler = "sched_ext: BPF scheduler \"";
 
 // A line with one of these may belong to a crash; nearly all lines of a log have none.
 const RE2& interesting() {
@@ -36,13 +35,35 @@ const RE2& interesting() {
       "large|"
       "wasn't resolved|use helper|\\[#\\d|Comm: .{0,40}ainted|PANIC: |double "
       "free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
-      "AddressSanitizer|core dumped|Aborted|Segmentation fault|(?:^|[ \\t])\\d+: \\([0-9a-f]{2}\\)|; "
+      "AddressSanitizer|core dumped|dumped core|with signal |stop reason = signal|received signal "
+      "SIG|Signal: \\d|Aborted|Segmentation fault|(?:^|[ \\t])\\d+: \\([0-9a-f]{2}\\)|; "
       "[^@]{1,400} @ \\S+:\\d|Linux version |"
       "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|pc : "
-      "|scx_bpf_error|runtime error \\(|reenqueue limit|rescue bandwidth|"
+      "|scx_bpf_error|runtime error \\(|reenqueue limit|rescue bandwidth|SError Interrupt|Insufficient stack|"
       "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
       RE2::Quiet);
   return *re;
+}
+
+// Where a second stamp of the kernel's begins in a line, "[   12.345678]"; npos: nowhere.
+size_t next_stamp(std::string_view line) {
+  if (line.size() < 32) return std::string_view::npos;
+  const size_t first = line.find('[');
+  for (size_t at = first == 0 ? line.find('[', 1) : std::string_view::npos; at != std::string_view::npos;
+       at = line.find('[', at + 1)) {
+    size_t i = at + 1;
+    while (i < line.size() && line[i] == ' ') ++i;
+    const size_t digits = i;
+    while (i < line.size() && is_digit(line[i])) ++i;
+    if (i == digits || i >= line.size() || line[i] != '.') continue;
+    const size_t fraction = ++i;
+    while (i < line.size() && is_digit(line[i])) ++i;
+    // The text between is what tells it from "[2025-08-20 20:08:59] [  302.971448]".
+    if (i - fraction == 6 && i < line.size() && line[i] == ']' && line[at - 1] == ' ' &&
+        split_stamp(line).guest_ns != 0 && !trim(split_stamp(line.substr(0, at)).text).empty())
+      return at;
+  }
+  return std::string_view::npos;
 }
 
 bool has_part(std::string_view text, std::string_view part) {
@@ -100,6 +121,12 @@ LineRole IncidentScanner::feed(std::string_view raw, Origin origin, std::string_
 
 LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::string_view when, uint64_t number,
                                   bool hit) {
+  // A paste that lost its line breaks: "[ 12.000001] first [ 12.000002] second".
+  if (const size_t next = next_stamp(raw); next != std::string_view::npos) {
+    const LineRole role = process(raw.substr(0, next), origin, when, number, hit);
+    const LineRole rest = process(raw.substr(next), origin, when, number, hit);
+    return rest == LineRole::kSkipped ? role : rest;
+  }
   number_ = number;
   const TextLine line = strip_prefixes(without_escapes(raw, escapes_));
   const Origin from = origin != Origin::kUnknown ? origin : line.origin;
@@ -159,41 +186,30 @@ void IncidentScanner::new_boot(std::string_view release) {
 
 bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
   const std::string_view plain = trim(text);
-  if (plain.starts_with(kScheduler)) {
+  auto open_console = [&](std::string_view ops) {
+    rotate_console();
+    console_ = std::make_unique<RawExit>();
+    console_->line = number_;
+    console_->when = when_;
+    console_->running_ops = ops.substr(0, 128);
+    console_->kernel = kernel_;
+    console_->console = true;
+    console_process_ = line.process;
+  };
+  if (const auto ops = parse_ops_line(plain)) {
     anything_ = true;
-    std::string_view name = plain.substr(kScheduler.size());
-    const size_t quote = name.find('"');
-    const std::string_view rest = quote == std::string_view::npos ? std::string_view() : name.substr(quote);
-    name = name.substr(0, quote);
-    if (rest.starts_with("\" enabled")) {
-      running_ops_ = name.substr(0, 128);
+    if (ops->rest.starts_with("enabled")) {
+      if (!ops->sub) running_ops_ = ops->name.substr(0, 128);
       return true;
     }
-    if (rest.starts_with("\" disabled (")) {
-      rotate_console();
-      console_ = std::make_unique<RawExit>();
-      console_->line = number_;
-      console_->when = when_;
-      console_->running_ops = name.substr(0, 128);
-      console_->kernel = kernel_;
-      console_->console = true;
-      console_process_ = line.process;
-    }
+    if (ops->rest.starts_with("disabled (") || ops->rest.starts_with("errored, disabling"))
+      open_console(ops->name);
   } else if (plain.starts_with(kSchedExt)) {
     anything_ = true;
     const ScxExit* last = console_ ? console_->parser.peek() : nullptr;
     const bool told = last && !last->message.empty();
-    if (!console_ || told) {
-      // The message of an exit whose first line is lost, perhaps; the parser decides.
-      rotate_console();
-      console_ = std::make_unique<RawExit>();
-      console_->line = number_;
-      console_->when = when_;
-      console_->running_ops = running_ops_;
-      console_->kernel = kernel_;
-      console_->console = true;
-      console_process_ = line.process;
-    }
+    // The message of an exit whose first line is lost, perhaps; the parser decides.
+    if (!console_ || told) open_console(running_ops_);
   }
   if (console_) {
     console_->parser.feed(plain, line.monotonic_ns);
@@ -400,7 +416,7 @@ void IncidentScanner::flush_exits() {
     if (raw->told && !raw->exit.is_error() && !orphan) {
       const bool incomplete = raw->exit.known_kind() == 0 && !raw->exit.reason.empty();
       if (!incomplete) {
-        ++orderly_;
+        note_orderly(raw->exit);
         continue;
       }
     }
@@ -413,6 +429,15 @@ void IncidentScanner::flush_exits() {
     out.on_console = raw->console;
     ready_.push_back(std::move(out));
   }
+}
+
+void IncidentScanner::note_orderly(const ScxExit& exit) {
+  constexpr size_t kMaxTexts = 8;
+  ++orderly_;
+  std::string text = exit.reason.empty() ? exit_kind_name(exit.known_kind()) : exit.reason;
+  if (!exit.message.empty()) text += " (" + exit.message.substr(0, 256) + ")";
+  if (!exit.ops_name.empty()) text = exit.ops_name + ": " + text;
+  if (orderly_texts_.size() < kMaxTexts) orderly_texts_.push_back(std::move(text));
 }
 
 // --- a scheduler's own program
@@ -482,6 +507,19 @@ void IncidentScanner::emit_process() {
     after_exit =
         after_exit || (raw && raw->line <= process_first_ && raw->last + kProcessGap >= process_first_);
   const bool consequence = after_exit && !out.load && out.end && out.end->kind <= UserEndKind::kError;
+  auto orderly = [&](const RawExit* raw) {
+    if (!raw || !raw->told || raw->exit.is_error() || raw->line > process_first_ ||
+        raw->line + kProcessGap < process_first_)
+      return;
+    out.before = raw->exit.reason;
+    if (!raw->exit.message.empty()) out.before += " (" + raw->exit.message.substr(0, 256) + ")";
+  };
+  for (const auto& raw : exits_) orderly(raw.get());
+  if (dump_) {
+    if (const ScxExit* exit = dump_->dump->peek_exit();
+        exit && !exit->is_error() && dump_->line <= process_first_)
+      out.before = exit->reason + (exit->message.empty() ? "" : " (" + exit->message.substr(0, 256) + ")");
+  }
   load_ = LoadFailureScanner();
   end_ = UserEndScanner();
   process_first_ = process_last_ = 0;

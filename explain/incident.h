@@ -51,6 +51,8 @@ struct Incident {
   std::optional<LoadFailure> load;
   std::optional<UserEnd> end;
   std::string last_words;  // last line of the program that is none of these
+  std::string
+      before;  // the orderly exit that its scheduler had before: "reason (message)"; empty: none was told
 
   // kHeader
   std::string panic, command;
@@ -72,6 +74,8 @@ class IncidentScanner {
 
   uint64_t lines() const { return lines_; }
   uint64_t orderly_exits() const { return orderly_; }  // of schedulers, without an error
+  // The first few of them: "lavd: unregistered from user space", "…: cpu 7 going offline, exiting scheduler".
+  const std::vector<std::string>& orderly() const { return orderly_texts_; }
   const std::string& kernel() const { return kernel_; }
   // Anything of sched_ext or of a kernel's trouble was in the text.
   bool anything() const { return anything_; }
@@ -79,6 +83,7 @@ class IncidentScanner {
  private:
   struct RawExit;
   LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number, bool hit);
+  void note_orderly(const ScxExit& exit);
   bool kernel_line(const TextLine& line, std::string_view text);
   bool dump_line(const TextLine& line, std::string_view text, bool hit);
   bool process_line(const TextLine& line, std::string_view text, Origin from, bool hit);
@@ -97,6 +102,7 @@ class IncidentScanner {
 
   std::deque<Incident> ready_;
   uint64_t lines_ = 0, orderly_ = 0;
+  std::vector<std::string> orderly_texts_;
   uint64_t active_until_ = 0;
   bool anything_ = false;
   std::array<std::string, 3> recent_;  // lines before, while nothing interests

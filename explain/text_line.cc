@@ -102,6 +102,29 @@ void set_when(TextLine& out, std::string_view when, uint64_t order) {
   }
 }
 
+// What vendors' kernels put behind the stamp: "[pid:0,cpu0,swapper/0]", "[3:  kworker/3:1:  105] ", "(3)[105:kworker/3:1]".
+std::string_view without_vendor(std::string_view text) {
+  Cursor c(text);
+  c.blanks();
+  if (c.take('(')) {
+    if (!c.digits(1, 4) || !c.take(')')) return text;
+    c.blanks();
+  }
+  const std::string_view rest = c.rest();
+  if (!rest.starts_with("[")) return text;
+  const size_t close = rest.find(']');
+  if (close == std::string_view::npos || close > 48) return text;
+  const std::string_view inside = rest.substr(1, close - 1);
+  const bool pid = inside.starts_with("pid:") && inside.find(",cpu") != std::string_view::npos;
+  const size_t colon = inside.find(':');
+  const bool task = colon != std::string_view::npos && colon > 0 && colon < 8 &&
+                    std::all_of(inside.begin(), inside.begin() + static_cast<ptrdiff_t>(colon), is_digit) &&
+                    inside.find_first_of("/:", colon + 1) != std::string_view::npos;
+  const bool mtk = c.at() > 1 && text.find('(') < text.find('[') && colon != std::string_view::npos;
+  if (!pid && !task && !mtk) return text;
+  return rest.substr(close + 1);
+}
+
 // "[   12.345678]", "[   12.345678][  T9]", "[Thu Jan 15 23:28:55 2025]", "[2026-04-17T09:35:14Z INFO  scx_x]"
 bool bracket(std::string_view line, TextLine& out) {
   Cursor c(line);
@@ -125,7 +148,7 @@ bool bracket(std::string_view line, TextLine& out) {
       if ((caller.take('T') || caller.take('C')) && caller.digits(1, 8) && caller.take(']')) c = caller;
     }
     if (c.peek() == ' ') c.skip(1);
-    out.text = c.rest();
+    out.text = without_vendor(c.rest());
     // A stamp at the kernel's own place makes it the kernel's; "host kernel: " may still follow.
     if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
     return true;
@@ -384,6 +407,9 @@ TextLine strip_prefixes(std::string_view line) {
         if (blank != std::string_view::npos && blank <= 5 && inner.find("::") != std::string_view::npos)
           taken = level(inner, out);
       }
+    } else if (inner.starts_with("#012") || inner.starts_with("#011")) {
+      out.text = inner.substr(4);  // rsyslog's line feed and tab
+      taken = true;
     } else {
       taken = ftrace(inner, out);
     }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "explain/text_line.h"
+#include "scx/scx_exit_parser.h"
 #include "scx/trace_frame.h"
 
 namespace ktstr {
@@ -132,7 +133,8 @@ bool is_reversed(std::string_view head) {
       if (lower_then_upper) backward += 4;
     };
     auto disabled = [](const std::string& t) {
-      return t.starts_with("sched_ext: BPF scheduler \"") && t.find("disabled (") != t.npos;
+      const auto ops = parse_ops_line(t);
+      return ops && (ops->rest.starts_with("disabled (") || ops->rest.starts_with("errored, "));
     };
     auto message = [](const std::string& t) {
       return t.starts_with("sched_ext: ") && !t.starts_with("sched_ext: BPF");

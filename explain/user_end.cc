@@ -1,6 +1,9 @@
 #include "explain/user_end.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "base/numbers.h"
@@ -82,6 +85,44 @@ std::optional<UserEnd> signal_line(std::string_view text) {
   return end;
 }
 
+// "_ZN8scx_lavd9Scheduler3run17h0a1b2c3d4e5f6071E" as scx_lavd::Scheduler::run.
+std::string plain_symbol(std::string_view symbol) {
+  std::string name(symbol.substr(0, kMaxText));
+  if (name.starts_with("_Z")) {
+    int status = 0;
+    if (char* text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status)) {
+      name.assign(std::string_view(text).substr(0, kMaxText));
+      std::free(text);
+    }
+  }
+  name = name.substr(0, name.find('('));
+  // Rust's hash of the crate's build.
+  if (const size_t hash = name.rfind("::h"); hash != std::string::npos && name.size() - hash >= 19)
+    name.resize(hash);
+  return name;
+}
+
+// How a program got to its own end: the C library's, Rust's and the debugger's functions.
+bool ending_function(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"abort",           "raise",
+                                                "__abort",         "gsignal",
+                                                "__pthread_kill",  "pthread_kill",
+                                                "__restore_sigs",  "kill",
+                                                "tgkill",          "__assert_",
+                                                "__libc_message",  "malloc_printerr",
+                                                "__fortify_fail",  "__stack_chk_fail",
+                                                "__GI_",           "std::terminate",
+                                                "__cxxabiv1",      "__cxa_throw",
+                                                "std::panicking",  "std::sys",
+                                                "core::panicking", "core::result",
+                                                "core::option",    "core::cell",
+                                                "rust_panic",      "rust_begin_unwind",
+                                                "__rust_",         "_start",
+                                                "__libc_start"};
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](std::string_view n) { return name.starts_with(n); });
+}
+
 }  // namespace
 
 void UserEndScanner::offer(UserEnd end) {
@@ -126,13 +167,97 @@ bool UserEndScanner::line(std::string_view text) {
       }
       break;
     }
+    case Expect::kStack:
+      if (stack_line(line)) {
+        if (++lines_ < 64) expect_ = Expect::kStack;
+        return true;
+      }
+      break;
     case Expect::kNothing:
       break;
   }
   return starts(line);
 }
 
+// systemd-coredump: "Process 22917 (scx_lavd) of user 0 dumped core.", "… terminated abnormally with signal 11/SEGV";
+// gdb: "Thread 1 "scx_lavd" received signal SIGSEGV", "Program terminated with signal SIGABRT"; lldb: "* thread #1, name =
+// 'scx_rusty', stop reason = signal SIGABRT".
+bool UserEndScanner::core_line(std::string_view line) {
+  auto name_of = [](std::string_view signal) {
+    return (signal.starts_with("SIG") ? "" : "SIG") +
+           std::string(signal.substr(
+               0, std::min(signal.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), signal.size())));
+  };
+  if (line.starts_with("Signal: ")) {
+    const std::string_view name = behind(line, "(");
+    if (!name.empty()) signal_ = name_of(name);
+    return false;
+  }
+  UserEnd end;
+  end.kind = UserEndKind::kSignal;
+  if (const size_t process = line.find("Process ");
+      process != std::string_view::npos && (in(line, "dumped core") || in(line, "with signal "))) {
+    const std::string_view name = behind(line.substr(process), "(");
+    end.program = cut_text(name.substr(0, name.find(')')));
+    if (const std::string_view signal = behind(behind(line, "with signal "), "/"); !signal.empty())
+      signal_ = name_of(signal);
+    end.what = signal_.empty() ? "a signal" : signal_;
+    if (!scheduler_name(end.program)) return false;
+  } else if (const std::string_view reason = behind(line, "stop reason = signal "); !reason.empty()) {
+    const std::string_view name = behind(line, "name = '");
+    end.program = cut_text(name.substr(0, name.find('\'')));
+    end.what = name_of(reason);
+    if (!scheduler_name(end.program)) return false;
+  } else {
+    std::string_view signal = behind(line, " received signal ");
+    if (signal.empty()) signal = behind(line, "terminated with signal ");
+    if (!signal.starts_with("SIG")) return false;
+    const std::string_view name = behind(line, "\"");
+    end.program = cut_text(name.substr(0, name.find('"')));
+    end.what = name_of(signal);
+    if (!end.program.empty() && !scheduler_name(end.program)) return false;
+  }
+  const bool known = best_ && best_->kind == UserEndKind::kSignal;
+  if (known && best_->function.empty()) {
+    if (best_->program.empty()) best_->program = end.program;
+    if (best_->what == "a signal" || best_->what.empty()) best_->what = end.what;
+  } else if (!known) {
+    offer(std::move(end));
+  }
+  expect_ = Expect::kStack;
+  lines_ = 0;
+  return true;
+}
+
+// "#0  0x000055d0a8b1c2f4 function (module + 0x11c2f4)", "#0  0x00007 in function (args) at file.c:12",
+// "* frame #0: 0x0000 module`function + 10", "frame #6: scx_x`main at main.rs:9:5".
+bool UserEndScanner::stack_line(std::string_view line) {
+  if (line.empty() || line.starts_with("Stack trace of thread") || in(line, "Executable: ") ||
+      line.starts_with("Module "))
+    return true;
+  if (line.starts_with("* ")) line = trim(line.substr(2));
+  if (line.starts_with("frame #")) line.remove_prefix(6);
+  if (!line.starts_with("#") || line.size() < 3 || !is_digit(line[1])) return in(line, "Message: ");
+  std::string_view rest = line.substr(std::min(line.find_first_not_of("0123456789", 1), line.size()));
+  if (rest.starts_with(":")) rest.remove_prefix(1);
+  rest = trim(rest);
+  if (rest.starts_with("0x")) rest = trim(rest.substr(std::min(rest.find(' '), rest.size())));
+  if (rest.starts_with("in ")) rest = trim(rest.substr(3));
+  if (const size_t module = rest.find('`'); module != std::string_view::npos && module < rest.find(' '))
+    rest = rest.substr(module + 1);
+  if (!best_ || best_->kind != UserEndKind::kSignal) return true;
+  const std::string name = plain_symbol(rest.substr(0, rest.find(' ')));
+  if (name.starts_with("core::panicking::panic_") && best_->message.empty())
+    best_->message = "a Rust panic: " + name.substr(23);
+  if (!best_->function.empty() || name.empty() || name == "n/a" || name == "??" || ending_function(name))
+    return true;
+  best_->function = name;
+  if (const std::string_view at = behind(rest, " at "); !at.empty()) take_place(at, *best_);
+  return true;
+}
+
 bool UserEndScanner::starts(std::string_view line) {
+  if (core_line(line)) return true;
   UserEnd end;
   if (const std::string_view at = behind(line, "panicked at "); !at.empty() && in(line, "thread '")) {
     end.kind = UserEndKind::kPanic;

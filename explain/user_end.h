@@ -1,5 +1,5 @@
 // How a program ended, by what it printed itself: Rust panics and error chains, C++ and glibc aborts, assertions,
-// sanitizers; and what the kernel and systemd say of its signal.
+// sanitizers; and what the kernel, systemd and the debuggers (coredumpctl, gdb, lldb) say of its signal and its stack.
 #pragma once
 
 #include <cstdint>
@@ -39,13 +39,16 @@ class UserEndScanner {
   std::optional<UserEnd> end() const { return best_; }
 
  private:
-  enum class Expect { kNothing, kPanicText, kWhat, kCauses };
+  enum class Expect { kNothing, kPanicText, kWhat, kCauses, kStack };
   void offer(UserEnd end);
   bool starts(std::string_view text);
+  bool core_line(std::string_view line);
+  bool stack_line(std::string_view line);
 
   std::optional<UserEnd> best_;
   Expect expect_ = Expect::kNothing;
   unsigned lines_ = 0;  // of what is expected
+  std::string signal_;  // coredumpctl's "Signal: 11 (SEGV)"
 };
 
 }  // namespace ktstr

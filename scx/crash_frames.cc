@@ -101,6 +101,17 @@ constexpr Rule kRules[] = {
     {Match::kPrefix, "__hrtimer_run_queues", kIrq},
     {Match::kPrefix, "__flush_smp_call_function_queue", kIrq},
     {Match::kPrefix, "flush_smp_call_function_queue", kIrq},
+    {Match::kExact, "update_process_times", kIrq},
+    {Match::kPrefix, "tick_sched_", kIrq},
+    {Match::kPrefix, "tick_nohz_", kIrq},
+    {Match::kExact, "timer_interrupt", kIrq},
+    {Match::kExact, "__timer_interrupt", kIrq},
+    {Match::kPrefix, "decrementer_common", kIrq},
+    {Match::kPrefix, "restore_check_irq_replay", kIrq},
+    {Match::kPrefix, "system_call_", kEntry},
+    {Match::kPrefix, "handle_exception", kEntry},
+    {Match::kPrefix, "ret_from_exception", kEntry},
+    {Match::kPrefix, "ret_from_kernel_", kEntry},
     {Match::kExact, "kthread", kThread},
     {Match::kExact, "worker_thread", kThread},
     {Match::kExact, "process_one_work", kThread},
@@ -131,6 +142,7 @@ constexpr Rule kRules[] = {
     {Match::kPrefix, "handle_bug", kOops},
     {Match::kPrefix, "report_bug", kOops},
     {Match::kPrefix, "__warn", kOops},
+    {Match::kExact, "check_panic_on_warn", kOops},
     {Match::kPrefix, "nmi_", kOops},
     {Match::kPrefix, "default_do_nmi", kOops},
     {Match::kPrefix, "end_repeat_nmi", kOops},
@@ -139,6 +151,8 @@ constexpr Rule kRules[] = {
     {Match::kPrefix, "rcu_dump_cpu_stacks", kOops},
     {Match::kPrefix, "print_cpu_stall", kOops},
     {Match::kPrefix, "rcu_sched_clock_irq", kOops},
+    {Match::kExact, "rcu_check_callbacks", kOops},
+    {Match::kExact, "sched_show_task", kOops},
     {Match::kPrefix, "die_kernel_fault", kOops},
     {Match::kPrefix, "__do_kernel_fault", kOops},
     {Match::kPrefix, "do_mem_abort", kOops},
@@ -199,8 +213,7 @@ std::string_view callback_called_by(std::string_view function) {
                                     {"balance_one", "dispatch"},          {"balance_scx", "dispatch"},
                                     {"do_pick_task_scx", "dispatch"},     {"pick_task_scx", "dispatch"},
                                     {"finish_dispatch", "dispatch"},      {"flush_dispatch_buf", "dispatch"},
-                                    {"select_task_rq_scx", "select_cpu"}, {"scx_init_task", "init_task"},
-                                    {"scx_enable_workfn", "init"},        {"scx_root_enable_workfn", "init"}};
+                                    {"select_task_rq_scx", "select_cpu"}, {"scx_init_task", "init_task"}};
   function = base_function(function);
   for (const Call& call : kCalls)
     if (function == call.function) return call.callback;

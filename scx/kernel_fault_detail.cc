@@ -32,7 +32,8 @@ void take_comm(std::string_view text, KernelFaultT& fault) {
   if (at == std::string_view::npos) return;
   const std::string_view comm = text.substr(at + 6);
   size_t end = std::string_view::npos;
-  for (std::string_view mark : {" Not tainted", " Tainted: "}) end = std::min(end, comm.find(mark));
+  for (std::string_view mark : {" Not tainted", " Tainted: ", " Kdump: loaded"})
+    end = std::min(end, comm.find(mark));
   fault.task_comm = clip_word(trim(comm.substr(0, end)));
 }
 
@@ -48,11 +49,14 @@ bool take_taint(std::string_view text, KernelFaultT& fault) {
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
     const std::string_view word = rest.substr(0, rest.find(' '));
     if (word.empty()) break;
-    if (word.size() > 1 || is_digit(word.front())) {
-      if (is_digit(word.front()) && fault_has(word, ".") && fault.kernel.empty())
-        fault.kernel = clip_word(word, 128);
+    if (is_digit(word.front())) {
+      if (fault_has(word, ".") && fault.kernel.empty()) fault.kernel = clip_word(word, 128);
       break;
     }
+    // "G S         OE": one letter a flag, at its own place.
+    if (word.size() > 20 ||
+        !std::all_of(word.begin(), word.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
+      break;
     taint += word;
     rest.remove_prefix(word.size());
   }
@@ -105,66 +109,20 @@ bool KernelFaultParser::take_detail(std::string_view text) {
       return true;
     }
   }
-  for (std::string_view known : {"Hardware name:",
-                                 "Modules linked in:",
-                                 "Code: ",
-                                 "Tainted: [",
-                                 "#PF:",
-                                 "PGD ",
-                                 "RSP: ",
-                                 "RAX: ",
-                                 "RDX: ",
-                                 "RBP: ",
-                                 "R10: ",
-                                 "R13: ",
-                                 "FS: ",
-                                 "CS: ",
-                                 "CR2: ",
-                                 "DR0: ",
-                                 "DR3: ",
-                                 "PKRU: ",
-                                 "CR0: ",
-                                 "lr : ",
-                                 "sp : ",
-                                 "pstate: ",
-                                 "Mem abort info:",
-                                 "ESR = ",
-                                 "EC = ",
-                                 "SET = ",
-                                 "EA = ",
-                                 "FSC = ",
-                                 "Data abort info:",
-                                 "ISV = ",
-                                 "CM = ",
-                                 "GCS = ",
-                                 "swapper pgtable",
-                                 "irq event stamp",
-                                 "hardirqs last ",
-                                 "softirqs last ",
-                                 "stack backtrace:",
-                                 "other info that",
-                                 "which lock already",
-                                 "the existing dependency",
-                                 "Possible unsafe locking",
-                                 "*** DEADLOCK ***",
-                                 "CPU0 ",
-                                 "----",
-                                 "lock(",
-                                 "-> #",
-                                 "rcu_scheduler_active",
-                                 "{",
-                                 "x29:",
-                                 "x28:",
-                                 "x26:",
-                                 "x23:",
-                                 "x20:",
-                                 "x17:",
-                                 "x14:",
-                                 "x11:",
-                                 "x8 :",
-                                 "x5 :",
-                                 "x2 :",
-                                 "user pgtable"})
+  for (std::string_view known :
+       {"Hardware name:", "Modules linked in:", "Code: ", "Tainted: [", "#PF:", "PGD ",
+        "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "FS: ", "CS: ", "CR2: ", "DR0: ", "DR3: ",
+        "PKRU: ", "CR0: ", "lr : ", "sp : ", "pstate: ", "Mem abort info:", "ESR = ", "EC = ", "SET = ",
+        "EA = ", "FSC = ", "Data abort info:", "ISV = ", "CM = ", "GCS = ", "swapper pgtable",
+        "irq event stamp", "hardirqs last ", "softirqs last ", "stack backtrace:", "other info that",
+        "which lock already", "the existing dependency", "Possible unsafe locking", "*** DEADLOCK ***",
+        "CPU0 ", "----", "lock(", "-> #", "rcu_scheduler_active", "{", "x29:", "x28:", "x26:", "x23:", "x20:",
+        "x17:", "x14:", "x11:", "x8 :", "x5 :", "x2 :", "user pgtable",
+        // riscv, powerpc, s390, loongarch
+        "ra : ", "epc : ", "gp : ", "t0 : ", "s2 : ", "a0 : ", "status: ", "Faulting instruction address",
+        "LE PAGE_SIZE=", "BE PAGE_SIZE=", "NIP: ", "REGS: ", "MSR: ", "CFAR: ", "GPR", "LR [",
+        "Failing address:", "Fault in ", "AS:", "R:0 T:1", "Krnl ", "Last Breaking-Event", "pc 9",
+        "ra: ", "CRMD: ", "PRMD: ", "EUEN: ", "ECFG: ", "ESTAT: ", "BADV: ", "PRID: "})
     if (text.starts_with(known)) return true;
   return false;
 }
@@ -224,6 +182,15 @@ bool KernelFaultParser::take_register(std::string_view text) {
     where = text.substr(10);
   } else if (text.starts_with("pc : ")) {
     where = text.substr(5);
+  } else if (text.starts_with("epc : ") && text.find('+') != std::string_view::npos) {
+    where = text.substr(6);  // riscv; the next line has the address alone
+  } else if (text.starts_with("NIP [")) {
+    where = trim(text.substr(std::min(text.find(']') + 1, text.size())));  // powerpc
+  } else if (text.starts_with("ERA: ")) {
+    where = trim(text.substr(std::min(text.find(' ', 5), text.size())));  // loongarch
+  } else if (text.starts_with("Krnl PSW : ")) {
+    where = text.substr(std::min(text.find('(') + 1, text.size()));  // s390
+    where = where.substr(0, where.find(')'));
   } else if (text.starts_with("RIP: ")) {
     return true;  // user space
   } else {
@@ -329,10 +296,14 @@ bool KernelFaultParser::take_lock_line(std::string_view text) {
   if (fault.kind != FaultKind::Lockdep) return in_locks_;
   if (traps_follow_ && fault.lock.empty()) {
     fault.lock = clip_word(name);
-    if (const size_t at = text.find("at: "); at != std::string_view::npos)
-      if (auto frame = parse_trace_frame(text.substr(at + 4)); frame && fault.function.empty())
+    if (const size_t at = text.find("at: "); at != std::string_view::npos) {
+      const std::string_view where =
+          text.substr(at + 4, std::min(text.find(" but task", at), text.size()) - at - 4);
+      if (auto frame = parse_trace_frame(where); frame && fault.function.empty())
         fault.function = frame->function;
+    }
     traps_follow_ = false;
+    held_follows_ = fault_has(text, "already holding");  // a paste without line breaks
   } else if (held_follows_ && fault.lock_held.empty()) {
     fault.lock_held = clip_word(name);
     held_follows_ = false;
@@ -418,6 +389,18 @@ bool KernelFaultParser::take_kind_detail(std::string_view text) {
       }
       if (text.starts_with("Showing all locks held")) return in_locks_ = true;
       return text.starts_with("\"echo 0 >");
+    case FaultKind::WorkqueueLockup:
+      // "    in-flight: 3442:bpf_map_free_deferred, 12:other"
+      if (text.starts_with("in-flight: ")) {
+        std::string_view work = text.substr(11);
+        if (const size_t colon = work.find(':'); colon != std::string_view::npos)
+          work = work.substr(colon + 1);
+        if (fault.work.empty()) fault.work = clip_word(work.substr(0, work.find_first_of(" ,")), 128);
+        return true;
+      }
+      return text.starts_with("Showing busy workqueues") || text.starts_with("workqueue ") ||
+             text.starts_with("pwq ") || text.starts_with("pending: ") || text.starts_with("pool ") ||
+             text.starts_with("Showing backtraces of running workers");
     case FaultKind::RcuStall: {
       std::string_view rest = text;
       if (rest.starts_with("rcu: ")) rest = trim(rest.substr(5));

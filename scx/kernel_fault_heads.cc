@@ -88,8 +88,14 @@ std::optional<FaultHead> warning(std::string_view rest) {
     set_function(head, place);
     return head;
   }
-  for (std::string_view known : kLockdep)
-    if (low.starts_with(known)) return of(FaultKind::Lockdep, title_of(rest));
+  for (std::string_view known : kLockdep) {
+    if (!low.starts_with(known)) continue;
+    // A paste without line breaks: the kernel's release follows.
+    constexpr std::string_view kDetected = " detected ";
+    if (const size_t end = rest.find(kDetected); end != rest.npos)
+      rest = rest.substr(0, end + kDetected.size() - 1);
+    return of(FaultKind::Lockdep, title_of(rest));
+  }
   // "[cond] FILE:LINE at FUNCTION, CPU#N: COMM/PID": parts may be missing.
   size_t at = std::string_view::npos;
   for (size_t i = rest.find("at "); i != std::string_view::npos; i = rest.find("at ", i + 1)) {
@@ -166,7 +172,9 @@ std::optional<FaultHead> bug(std::string_view rest, std::string_view whole) {
     FaultHead head = of(FaultKind::WorkqueueLockup, "workqueue lockup");
     head.seconds = static_cast<uint32_t>(
         std::min<uint64_t>(leading_number(after(rest, "stuck for ")).value_or(0), UINT32_MAX));
-    set_cpu(head, after(rest, "cpus="));
+    // "pool cpus=3 node=0", "pool cpus=0-7": of one CPU or of several.
+    const std::string_view cpus = word(after(rest, "cpus="));
+    if (!cpus.empty() && std::all_of(cpus.begin(), cpus.end(), is_digit)) set_cpu(head, cpus);
     return head;
   }
   if (rest.starts_with("scheduling while atomic")) {
@@ -186,11 +194,14 @@ std::optional<FaultHead> bug(std::string_view rest, std::string_view whole) {
     return head;
   }
   if (rest.starts_with("MAX_") || rest.starts_with("key ")) return of(FaultKind::Lockdep, title_of(rest));
-  if (rest.starts_with("kernel NULL pointer") || rest.starts_with("unable to handle kernel NULL"))
+  // powerpc begins with capitals: "Kernel NULL pointer dereference on read at 0x00000040".
+  const std::string low = lower(rest.substr(0, 48));
+  if (low.starts_with("kernel null pointer") || low.starts_with("unable to handle kernel null"))
     return of(FaultKind::Oops, "NULL pointer dereference");
-  if (rest.starts_with("unable to handle page fault") || rest.starts_with("unable to handle kernel paging"))
+  if (low.starts_with("unable to handle page fault") || low.starts_with("unable to handle kernel paging") ||
+      low.starts_with("unable to handle kernel data access"))
     return of(FaultKind::Oops, "page fault");
-  if (rest.starts_with("unable to handle"))
+  if (low.starts_with("unable to handle"))
     return of(FaultKind::Oops, title_of(rest.substr(0, rest.find(" at "))));
   if (rest.find("stack guard page") != std::string_view::npos) return of(FaultKind::Oops, "stack overflow");
   if (rest.starts_with("using ") && rest.find("preemptible") != std::string_view::npos) {
@@ -208,9 +219,33 @@ std::optional<FaultHead> bug(std::string_view rest, std::string_view whole) {
 
 // die()'s line: "TEXT: 0002 [#1] SMP NOPTI"; arm64: "Internal error: TEXT: 0000000096000004 [#1]". nullopt: none.
 std::optional<FaultHead> die_line(std::string_view text) {
+  // riscv: "Oops [#1]", "Oops - illegal instruction [#1]", "Kernel BUG [#1]"; loongarch: "Oops[#1]:".
+  for (std::string_view bare : {"Oops [#", "Oops[#", "Oops - ", "Kernel BUG [#"}) {
+    if (!text.starts_with(bare)) continue;
+    const size_t number_at = text.find("[#");
+    if (number_at == std::string_view::npos || !leading_number(text.substr(number_at + 2))) break;
+    if (text.find(": ") < number_at) break;
+    std::string_view what = trim(text.substr(0, number_at));
+    if (what.starts_with("Oops - ")) what.remove_prefix(7);
+    FaultHead head = of(what == "Kernel BUG" ? FaultKind::KernelBug : FaultKind::Oops,
+                        what == "Oops" ? "" : title_of(what));
+    head.follows = head.title.empty();
+    return head;
+  }
   const size_t mark = text.find(" [#");
   if (mark == std::string_view::npos) return std::nullopt;
   const auto number = leading_number(text.substr(mark + 3));
+  // powerpc: "Oops: Kernel access of bad area, sig: 11 [#1]"; s390: "Oops: 0004 ilc:2 [#1] SMP".
+  const size_t detail = std::min(text.find(", sig: "), text.find(" ilc:"));
+  if (number && text.starts_with("Oops: ") && detail < mark) {
+    FaultHead head = of(FaultKind::Oops, "");
+    if (text[detail] == ',') {
+      const std::string_view what = text.substr(6, detail - 6);
+      if (what != "Kernel access of bad area") head.title = title_of(what);
+    }
+    head.follows = head.title.empty();
+    return head;
+  }
   const size_t colon = text.rfind(": ", mark);
   if (!number || colon == std::string_view::npos) return std::nullopt;
   const std::string_view code = text.substr(colon + 2, mark - colon - 2);
@@ -261,18 +296,24 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
         return of(FaultKind::OtherBug, title_of(after(text, "ainted): ")));
       break;
     case '[':
-      if (text.starts_with("[ BUG: ")) {
-        std::string_view title = text.substr(7);
+      // Before 4.11 all of lockdep's first lines had brackets.
+      for (std::string_view lead : {"[ BUG: ", "[ INFO: "}) {
+        if (!text.starts_with(lead)) continue;
+        const std::string_view title = text.substr(lead.size());
         return of(FaultKind::Lockdep, title_of(title.substr(0, title.find(" ]"))));
       }
       break;
     case 'I': {
       if (text.starts_with("Internal error: ")) return die_line(text);
+      if (text.starts_with("Insufficient stack space to handle exception"))
+        return of(FaultKind::Oops, "stack overflow");
       if (!text.starts_with("INFO: ")) break;
       const std::string_view rest = text.substr(6);
       if (rest.starts_with("task ")) return hung_task(rest);
       if (rest.starts_with("rcu") && rest.find("stall") != std::string_view::npos) {
         FaultHead head = of(FaultKind::RcuStall, "RCU stall");
+        // Of old: "INFO: rcu_sched self-detected stall on CPU { 2}  (t=21001 jiffies …".
+        if (const std::string_view cpu = trim(after(rest, "{")); !cpu.empty()) set_cpu(head, cpu);
         return head;
       }
       if (rest.starts_with("trying to register non-static key") || rest.starts_with("possible "))
@@ -318,9 +359,23 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
         set_function(head, word(after(text, " at ")));
         return head;
       }
+      // loongarch: "CPU 3 Unable to handle kernel paging request at virtual address …, era == …"
+      if (const size_t unable = text.find(" Unable to handle kernel ");
+          text.starts_with("CPU ") && unable != std::string_view::npos && unable < 12) {
+        auto head = parse_fault_head(text.substr(unable + 1));
+        if (head) set_cpu(*head, text.substr(4));
+        return head;
+      }
       if (text.starts_with("CPU") && text.find(": Watchdog detected hard LOCKUP") != std::string_view::npos) {
         FaultHead head = of(FaultKind::HardLockup, "hard lockup");
         set_cpu(head, text.substr(3));
+        return head;
+      }
+      break;
+    case 'S':
+      if (text.starts_with("SError Interrupt on CPU")) {
+        FaultHead head = of(FaultKind::Oops, "SError interrupt");
+        set_cpu(head, text.substr(23));
         return head;
       }
       break;
@@ -330,7 +385,7 @@ std::optional<FaultHead> parse_fault_head(std::string_view text) {
     default:
       break;
   }
-  if (text.find(" [#") == std::string_view::npos || is_user_fault(text)) return std::nullopt;
+  if (text.find("[#") == std::string_view::npos || is_user_fault(text)) return std::nullopt;
   return die_line(text);
 }
 

@@ -19,7 +19,12 @@ constexpr uint64_t kApartNs = 20'000'000'000;  // later lines belong to another 
 
 void KernelFaultParser::feed(std::string_view text, uint64_t guest_ns) {
   ++line_;
-  const std::string_view line = trim(text);
+  std::string_view line = trim(text);
+  // A paste without line breaks: "====…==== WARNING: possible circular locking dependency detected"
+  if (line.size() > 16 && (line.front() == '=' || line.front() == '-')) {
+    const size_t rule = std::min(line.find_first_not_of(line.front()), line.size());
+    if (rule >= 16 && rule < line.size() && line[rule] == ' ') line = trim(line.substr(rule));
+  }
   if (open_ && guest_ns != 0 && last_ns_ != 0 &&
       (guest_ns > last_ns_ + kApartNs || guest_ns + kApartNs < last_ns_))
     close();
@@ -266,6 +271,11 @@ bool KernelFaultParser::take_trace(std::string_view text) {
   }
   if (auto frame = parse_trace_frame(text)) {
     place(std::move(*frame));
+    return true;
+  }
+  // panic_on_warn: where the warning was is inside the panic's trace.
+  if (open_->fault.kind == FaultKind::Panic && text.starts_with("RIP: 0010:")) {
+    if (auto frame = parse_trace_frame(text.substr(10))) place(std::move(*frame));
     return true;
   }
   // Registers of the interrupted context are inside a trace; anything else ends it.

@@ -104,6 +104,15 @@ void classify_objection(LoadFailure& f) {
     f.symbol = f.symbol.substr(0, f.symbol.find('#'));
   } else if (r.starts_with("BPF program is too large") || contains(r, "is too complex")) {
     f.cause = LoadCause::kTooLarge;
+  } else if (contains(r, "failed to find the address for kernel symbol")) {
+    f.cause = LoadCause::kMissingSymbol;
+    f.symbol = quoted(r, 0);
+  } else if (constexpr std::string_view kRelocation = "failed to resolve CO-RE relocation <";
+             r.starts_with(kRelocation)) {
+    // "… <byte_off> [33] struct scx_exit_info.kind (0:0 @ offset 0)"
+    const size_t type = r.find("] ");
+    f.cause = LoadCause::kMissingType;
+    if (type != r.npos) f.symbol = r.substr(type + 2, r.find(" (", type) - type - 2);
   }
 }
 
@@ -307,8 +316,20 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
   LoadFailure failure;
   failure.reason = clipped(message);
   failure.symbol = quoted(message, 0);
+  failure.attach = contains(message, "attach");
   if (message.starts_with("extern (func ksym)")) {
-    failure.cause = LoadCause::kMissingKfunc;
+    failure.cause = contains(message, "incompatible") ? LoadCause::kPrototype : LoadCause::kMissingKfunc;
+  } else if (message.starts_with("failed to open system Kconfig")) {
+    failure.cause = LoadCause::kNoKconfig;
+  } else if (contains(message, "sched_ext_ops is not found in kernel BTF")) {
+    failure.cause = LoadCause::kNoSchedExt;
+  } else if (constexpr std::string_view kTypeId = "failed to find kernel BTF type ID of ";
+             contains(message, kTypeId)) {
+    failure.cause = LoadCause::kMissingType;
+    failure.symbol = quoted(message, message.find(kTypeId));
+    if (message.starts_with("prog '")) failure.program = quoted(message, 0);
+  } else if (message.starts_with("extern ") && contains(message, "kallsyms")) {
+    failure.cause = LoadCause::kMissingSymbol;
   } else if (message.starts_with("extern ")) {
     failure.cause = LoadCause::kMissingVariable;
   } else if (const size_t member = message.find("Cannot find member "); member != message.npos) {
@@ -320,7 +341,11 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
     failure.symbol.clear();
   } else if (message.starts_with("map '") && contains(message, "create")) {
     failure.cause = LoadCause::kMap;
-  } else if (contains(message, "attach")) {
+  } else if (failure.attach && message.starts_with("prog '")) {
+    failure.cause = LoadCause::kProbeAttach;
+    failure.program = failure.symbol;
+    failure.error = clipped(message.substr(message.rfind(' ') + 1));
+  } else if (failure.attach) {
     failure.cause = cause_of_errno(errno_of(message), true);
   } else if (message.starts_with("failed to load BPF skeleton")) {
     failure.cause = cause_of_errno(errno_of(message), false);
@@ -335,11 +360,18 @@ bool LoadFailureScanner::process_line(std::string_view text) {
   const bool failed = contains(text, "ailed to ") || contains(text, "rror");
   if (failed && (contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") ||
                  contains(text, "struct ops") || contains(text, "struct_ops"))) {
-    stage_ = contains(text, "attach") ? "attach" : "load";
+    // "Failed to attach non-struct_ops BPF programs": the scheduler itself was not reached.
+    stage_ = !contains(text, "attach") ? "load" : contains(text, "non-struct_ops") ? "probe" : "attach";
   }
   LoadFailure failure;
   failure.reason = clipped(text.substr(std::min(text.find_first_not_of(" \t"), text.size())));
-  if (contains(text, "attach_struct_ops") && contains(text, "returned NULL")) {
+  failure.attach = !stage_.empty() && stage_ != "load";
+  if (contains(text, "malformed scx kfunc prototype")) {
+    failure.cause = LoadCause::kPrototype;
+  } else if (stage_ == "probe" && (contains(text, "(os error ") || (failed && errno_of(text) != 0))) {
+    failure.cause = LoadCause::kProbeAttach;
+    failure.error = failure.reason;
+  } else if (contains(text, "attach_struct_ops") && contains(text, "returned NULL")) {
     failure.cause = LoadCause::kAttachNull;
   } else if (!stage_.empty() && (contains(text, "(os error ") || (failed && errno_of(text) != 0))) {
     failure.cause = cause_of_errno(errno_of(text), stage_ == "attach");

@@ -30,6 +30,12 @@ enum class LoadCause : uint8_t {
   kVerifier,         // another objection of the verifier
   kCutLog,           // a verifier log without its objection
   kUnusedProgram,    // a struct_ops program that no member of a struct_ops map refers to
+  kPrototype,        // a kfunc whose prototype in the kernel's BTF is another one
+  kNoSchedExt,       // the kernel's BTF has no sched_ext_ops
+  kMissingType,      // a function or type that a program attaches to or relocates against
+  kMissingSymbol,    // a kernel symbol without an address in kallsyms
+  kNoKconfig,        // libbpf cannot read the kernel's configuration
+  kProbeAttach,      // a program beside the struct_ops map (fentry, tracepoint, perf) could not be attached
 };
 
 struct LoadFailure {
@@ -48,7 +54,8 @@ struct LoadFailure {
   std::string own;
   std::string
       taken;  // where a reference that is not released was taken: "file.c:5: text"; empty: another objection
-  std::string error;  // errno of the failed load, as it was printed: "-EACCES"
+  std::string error;    // errno of the failed load, as it was printed: "-EACCES"
+  bool attach = false;  // it was loaded: the attach failed
 };
 
 // Fed every line of the scheduler's log; keeps a few strings.

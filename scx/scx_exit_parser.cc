@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/numbers.h"
+#include "base/text.h"
 #include "scx/trace_frame.h"
 #include "scx/vocabulary.h"
 
@@ -13,7 +14,8 @@ constexpr size_t kMaxExits = 16;
 constexpr size_t kMaxExitMessage = 4096;
 constexpr std::string_view kTriggered = " triggered exit kind ";
 constexpr std::string_view kOnCpu = " on CPU ";
-constexpr std::string_view kDisabled = "sched_ext: BPF scheduler \"";
+constexpr std::string_view kSchedExt = "sched_ext: ";
+constexpr std::string_view kDisabled = "disabled (";
 
 // "REASON (MESSAGE)", "REASON": the message may hold parentheses, a reason never does.
 void split_reason(std::string_view text, ScxExit& exit) {
@@ -34,6 +36,23 @@ const ScxExit* first_error(const std::vector<ScxExit>& exits) {
 std::optional<ScxExit> copy_of(const ScxExit* exit) { return exit ? std::optional(*exit) : std::nullopt; }
 
 }  // namespace
+
+std::optional<OpsLine> parse_ops_line(std::string_view text) {
+  constexpr std::string_view kRoot = "sched_ext: BPF scheduler \"", kSub = "sched_ext: BPF sub-scheduler \"";
+  OpsLine out;
+  if (text.starts_with(kRoot)) {
+    text.remove_prefix(kRoot.size());
+  } else if (text.starts_with(kSub)) {
+    text.remove_prefix(kSub.size());
+    out.sub = true;
+  } else {
+    return std::nullopt;
+  }
+  const size_t quote = text.find('"');
+  out.name = text.substr(0, quote);
+  if (quote != std::string_view::npos) out.rest = trim(text.substr(quote + 1));
+  return out;
+}
 
 uint64_t ScxExit::known_kind() const { return kind != 0 ? kind : exit_kind_of(reason); }
 
@@ -109,7 +128,13 @@ bool ScxExitParser::take_header(std::string_view line, const DumpContext& contex
   } else if (context.pid == exit.pid) {
     exit.cpu = context.cpu;  // the dump is taken where the trigger was
   }
-  if (previous_.ends_with(": root")) exit.ops_name = previous_.substr(0, previous_.size() - 6);
+  // "NAME: root", "NAME: sub1-4242 /some/cgroup"
+  if (previous_.ends_with(": root")) {
+    exit.ops_name = previous_.substr(0, previous_.size() - 6);
+  } else if (const size_t sub = previous_.find(": sub");
+             sub != std::string::npos && sub + 5 < previous_.size() && is_digit(previous_[sub + 5])) {
+    exit.ops_name = previous_.substr(0, sub);
+  }
   exits_.push_back(std::move(exit));
   expect_ = Expect::kReason;
   return true;
@@ -135,21 +160,34 @@ std::optional<ScxExit> ScxExitParser::result() const { return copy_of(peek()); }
 const ScxExit* ScxExitParser::peek() const { return first_error(exits_); }
 
 void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
-  if (line.starts_with(kDisabled)) {
-    open_ = false;
-    const std::string_view rest = line.substr(kDisabled.size());
-    const size_t quote = rest.find("\" disabled (");
-    if (quote == std::string_view::npos || !rest.ends_with(")") || exits_.size() >= kMaxExits) return;
+  if (const auto ops = parse_ops_line(line)) {
+    open_ = errored_ = false;
+    const bool disabled = ops->rest.starts_with(kDisabled);
+    const bool errored = ops->rest.starts_with("errored, disabling");
+    if ((!disabled && !errored) || exits_.size() >= kMaxExits) return;
     ScxExit exit;
-    exit.ops_name = rest.substr(0, quote);
-    exit.reason = rest.substr(quote + 12, rest.size() - quote - 13);
+    exit.ops_name = ops->name;
     exit.guest_ns = guest_ns;
+    if (disabled) {
+      exit.reason = ops->rest.substr(kDisabled.size());
+      if (exit.reason.ends_with(")")) {
+        exit.reason.pop_back();
+      } else if (exit.reason = exit_reason_of(exit.reason); exit.reason.empty()) {
+        return;  // cut off where several reasons could go on
+      }
+    }
     exits_.push_back(std::move(exit));
     open_ = true;
+    errored_ = errored;
     return;
   }
   if (!open_) return take_orphan(line, guest_ns);
   ScxExit& exit = exits_.back();
+  if (errored_ && line.starts_with(kSchedExt)) {
+    errored_ = false;
+    split_reason(line.substr(kSchedExt.size()), exit);
+    return;
+  }
   const std::string message_start = "sched_ext: " + exit.ops_name + ": ";
   if (line.starts_with(message_start)) {
     exit.message = line.substr(message_start.size(), kMaxExitMessage);
@@ -162,7 +200,6 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
 
 // "sched_ext: NAME: MESSAGE" whose line before is lost. Only the message of an exit has frames below it.
 void ScxConsoleParser::take_orphan(std::string_view line, uint64_t guest_ns) {
-  constexpr std::string_view kSchedExt = "sched_ext: ";
   if (line.starts_with(kSchedExt)) {
     const std::string_view rest = line.substr(kSchedExt.size());
     const size_t colon = rest.find(": ");

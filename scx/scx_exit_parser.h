@@ -59,8 +59,17 @@ class ScxExitParser {
   std::vector<ScxExit> exits_;
 };
 
+// `sched_ext: BPF scheduler "NAME" REST`; 7.3 has "sub-scheduler" too. Names point into the text.
+struct OpsLine {
+  std::string_view name;
+  std::string_view
+      rest;  // "enabled", "disabled (runtime error)", "errored, disabling"; empty: the line is cut off
+  bool sub = false;
+};
+std::optional<OpsLine> parse_ops_line(std::string_view text);
+
 // Console lines less their stamp: `sched_ext: BPF scheduler "NAME" disabled (REASON)`, `sched_ext: NAME:
-// MESSAGE`, frames.
+// MESSAGE`, frames. Before 6.12: `… "NAME" errored, disabling`, `sched_ext: REASON (MESSAGE)`, frames.
 class ScxConsoleParser {
  public:
   void feed(std::string_view line, uint64_t guest_ns);
@@ -70,7 +79,8 @@ class ScxConsoleParser {
  private:
   void take_orphan(std::string_view line, uint64_t guest_ns);
 
-  bool open_ = false;  // lines of the last exit may still come
+  bool open_ = false;     // lines of the last exit may still come
+  bool errored_ = false;  // the next line tells reason and message of the last exit
   std::optional<ScxExit> orphan_;
   std::vector<ScxExit> exits_;
 };

@@ -77,6 +77,8 @@ bool take_rest(std::string_view rest, ChainFrameT& frame, bool symbol_only) {
     } else if (word.starts_with("[")) {
       const size_t close = rest.find(']');  // "[module buildid]"
       if (!word.ends_with("]") && close != std::string_view::npos) rest.remove_prefix(close + 1);
+    } else if (word == "(unreliable)") {
+      frame.uncertain = true;  // powerpc's "? "
     } else if (word.size() <= 8 && word.starts_with("(") && word.ends_with(")")) {
       continue;  // arm64: where the frame was found
     } else if (!source && take_source(word, frame)) {
@@ -121,10 +123,14 @@ std::optional<ChainFrameT> parse_trace_frame(std::string_view text) {
   text = trim(text);
   if (text.starts_with("#")) return parse_crash_frame(text);
   ChainFrameT frame;
-  if (text.starts_with("[<")) {  // "[<ffffffff811061a6>] name+0x1/0x2"
-    const size_t close = text.find(">]");
+  // "[<ffffffff811061a6>] name+0x1/0x2"; powerpc: "[c000000008d3bb40] [c0000000001a2ee0] name+0x1/0x2 (unreliable)"
+  for (int i = 0; i < 2 && text.starts_with("["); ++i) {
+    const size_t close = text.find(']');
     if (close == std::string_view::npos) return std::nullopt;
-    text = trim(text.substr(close + 2));
+    std::string_view address = text.substr(1, close - 1);
+    if (address.starts_with("<") && address.ends_with(">")) address = address.substr(1, address.size() - 2);
+    if (address.size() < 8 || !is_hex(address)) return std::nullopt;
+    text = trim(text.substr(close + 1));
   }
   if (text.starts_with("? ")) {
     frame.uncertain = true;

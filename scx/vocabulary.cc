@@ -44,6 +44,17 @@ uint64_t exit_kind_of(std::string_view reason) {
   return 0;
 }
 
+std::string exit_reason_of(std::string_view beginning) {
+  while (beginning.ends_with('>') || beginning.ends_with('.')) beginning.remove_suffix(1);
+  std::string_view found;
+  for (const ExitKind& known : kExitKinds) {
+    if (beginning.empty() || !known.reason.starts_with(beginning)) continue;
+    if (!found.empty()) return {};
+    found = known.reason;
+  }
+  return std::string(found);
+}
+
 std::string dsq_name(uint64_t id) {
   if ((id & kScxDsqLocalOn) == kScxDsqLocalOn) return of_cpu("local DSQ", id & kScxDsqCpuMask);
   switch (id) {

@@ -18,6 +18,8 @@ enum class Vm : uint8_t;
 std::string exit_kind_name(uint64_t kind);
 // The other way: 0 for a reason that is not known.
 uint64_t exit_kind_of(std::string_view reason);
+// The reason that begins so, of a line that is cut off ("runnable ta", "runnable ta>"); empty: none, or several.
+std::string exit_reason_of(std::string_view beginning);
 
 // "DSQ 0x100", "global DSQ", "local DSQ of CPU 3", "local DSQ", "bypass DSQ", "no DSQ".
 std::string dsq_name(uint64_t id);

@@ -41,6 +41,7 @@ class Explainer {
     out_.file = std::move(file);
     out_.lines = scanner_.lines();
     out_.orderly_exits = scanner_.orderly_exits();
+    out_.orderly = scanner_.orderly();
     out_.anything = scanner_.anything();
     order_explanations(out_.crashes);
     return std::move(out_);
