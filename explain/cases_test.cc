@@ -407,10 +407,39 @@ TEST(Cases, WhoPrintedTheLinesChangesNothing) {
     const std::string plain = signature_of(row.file.substr(0, row.file.find('-')));
     for (const char* prefix :
          {"Sep 23 13:02:57 host1 kernel: ", "Sep 23 13:02:57 host1 bash[12]: ", "[Tue Sep 23 13:02:57 2025] ",
-          "2025-09-23T13:02:57.123456+02:00 host1 kernel: "}) {
+          "2025-09-23T13:02:57.123456+02:00 host1 kernel: ", "[  +0.000010] ",
+          "<4>1 2026-03-04T22:57:02.000001Z host1 kernel - - - ",
+          "03-04 22:57:02.123     0     0 W kernel  : ", "4,123,700000001,-;",
+          "2026-03-04T22:57:02,000010+01:00 ", "2026-03-04T22:57:02.0000001Z ", "> > ",
+          "kern.log:", "host1  | "}) {
       const auto crashes = explained(prefixed(case_text(row.file), prefix));
       ASSERT_FALSE(crashes.empty()) << row.file << " " << prefix;
       EXPECT_EQ(crashes.front().signature, plain) << row.file << " " << prefix;
+    }
+  }
+}
+
+TEST(Cases, NumbersBlankLinesAndFencesChangeNothing) {
+  for (const Row& row : rows()) {
+    const std::string plain = signature_of(row.file.substr(0, row.file.find('-')));
+    std::string counted, searched, doubled, trailing;
+    std::istringstream in(case_text(row.file));
+    int n = 0;
+    for (std::string line; std::getline(in, line);) {
+      ++n;
+      counted += "   " + std::to_string(n) + "\t" + line + "\n";
+      // grep -n -A: the lines after the one that was found have other separators.
+      const std::string separator = n % 3 ? "-" : ":";
+      searched += "kern.log" + separator + std::to_string(n) + separator + line + "\n";
+      doubled += line + "\n\n";
+      trailing += line + "  \n";
+    }
+    const std::string fenced =
+        "It happens at night:\n\n```dmesg\n" + case_text(row.file) + "\n```\n\nAny idea why it does?\n";
+    for (const std::string& changed : {counted, searched, doubled, trailing, fenced}) {
+      const auto crashes = explained(changed);
+      ASSERT_FALSE(crashes.empty()) << row.file << "\n" << changed.substr(0, 400);
+      EXPECT_EQ(crashes.front().signature, plain) << row.file << "\n" << changed.substr(0, 400);
     }
   }
 }

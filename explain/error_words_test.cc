@@ -43,7 +43,10 @@ const std::vector<Message>& messages() {
        {"migration-disabled cow", "on CPU 1", "CPU 2's local DSQ"},
        "is_migration_disabled",
        "cow"},
-      {"SCX_DSQ_LOCAL[_ON] target CPU 2 not allowed for cow[7]", {"cow", "CPU 2", "not allowed"}, "cpus_ptr", "cow"},
+      {"SCX_DSQ_LOCAL[_ON] target CPU 2 not allowed for cow[7]",
+       {"cow", "CPU 2", "not allowed"},
+       "cpus_ptr",
+       "cow"},
       {"SCX_DSQ_LOCAL[_ON] verdict target cpu 2 not allowed for cow[7]",  // 6.12
        {"cow", "CPU 2", "not allowed"},
        "cpus_ptr",
@@ -108,7 +111,9 @@ const std::vector<Message>& messages() {
       {"ops.init_task() set task->scx.disallow for cow[7] during fork", {"disallow"}, "args->fork"},
       {"non-root ops.init_task() set task->scx.disallow for cow[7]", {"disallow"}, "root scheduler"},
       {"SCX_OPS_ENQ_LAST requires ops.enqueue() to be implemented", {"SCX_OPS_ENQ_LAST"}, "implement"},
-      {"SCX_OPS_BUILTIN_IDLE_PER_NODE requires CPU idle selection enabled", {"PER_NODE"}, "KEEP_BUILTIN_IDLE"},
+      {"SCX_OPS_BUILTIN_IDLE_PER_NODE requires CPU idle selection enabled",
+       {"PER_NODE"},
+       "KEEP_BUILTIN_IDLE"},
       {"SCX_OPS_TID_TO_TASK requires root scheduler to enable it", {"root"}, "root scheduler"},
       {"scx_bpf_cid_override: shard_start not increasing at [2]", {"map of CPUs to cids"}, ""},
       {"cid 3 assigned to multiple cpus", {"map of CPUs to cids"}, ""},
@@ -142,11 +147,12 @@ TEST(ErrorWords, EveryMessageOfTheKernelIsExplainedInEachOfItsForms) {
   for (const Message& row : messages()) {
     const std::string message = row.message;
     const std::string frames = "   a_check+0x1/0x2\n";
-    const Explanation console = only("[    1.000001] sched_ext: BPF scheduler \"mine\" disabled (runtime error)\n"
-                                     "[    1.000002] sched_ext: mine: " +
-                                     message + "\n[    1.000003] " + frames);
-    const Explanation dump = only("mine: root\nhen[9] triggered exit kind 1024 on CPU 3:\n  runtime error (" + message +
-                                  ")\n\nBacktrace:\n" + frames + "\nCPU states\n----------\n");
+    const Explanation console = only(
+        "[    1.000001] sched_ext: BPF scheduler \"mine\" disabled (runtime error)\n"
+        "[    1.000002] sched_ext: mine: " +
+        message + "\n[    1.000003] " + frames);
+    const Explanation dump = only("mine: root\nhen[9] triggered exit kind 1024 on CPU 3:\n  runtime error (" +
+                                  message + ")\n\nBacktrace:\n" + frames + "\nCPU states\n----------\n");
     const Explanation printed = only("EXIT: runtime error (" + message + ")\n");
     for (const Explanation& e : {console, dump, printed}) {
       EXPECT_EQ(e.cls, "error/runtime") << message;
@@ -175,8 +181,9 @@ TEST(ErrorWords, TwoMessagesAreTwoBugs) {
     const bool known = std::find(seen.begin(), seen.end(), signature) != seen.end();
     const std::string_view message = row.message;
     const bool variant = message.find("PRIQ") != message.npos || message.starts_with("invalid CPU 99 from") ||
-                         message.starts_with("kfunc with mask 0x8") || message.find("(-17)") != message.npos ||
-                         message.find("(-28)") != message.npos || message.find("(-7)") != message.npos;
+                         message.starts_with("kfunc with mask 0x8") ||
+                         message.find("(-17)") != message.npos || message.find("(-28)") != message.npos ||
+                         message.find("(-7)") != message.npos;
     EXPECT_EQ(known, variant) << message << ": " << signature;
     seen.push_back(signature);
   }
@@ -201,8 +208,9 @@ TEST(ErrorWords, EachExitKindIsACrashOrNone) {
                                            {1028, "rescue bandwidth overload", true}}) {
     const std::string reason = row.reason;
     for (const char* who : {"scheduler", "sub-scheduler"}) {
-      const std::string console = std::string("[    1.000001] sched_ext: BPF ") + who + " \"mine\" disabled (" +
-                                  reason + ")\n[    1.000002] sched_ext: mine: some words\n";
+      const std::string console = std::string("[    1.000001] sched_ext: BPF ") + who +
+                                  " \"mine\" disabled (" + reason +
+                                  ")\n[    1.000002] sched_ext: mine: some words\n";
       EXPECT_EQ(!explained(console).empty(), row.crash) << console;
     }
     const std::string dump = "hen[9] triggered exit kind " + std::to_string(row.kind) + ":\n  " + reason +
@@ -232,15 +240,18 @@ TEST(ErrorWords, KernelsBefore612HaveAFormOfTheirOwn) {
 TEST(ErrorWords, ACutLineStillTellsItsKind) {
   // A pager cuts lines with '>'.
   const Explanation e = only(
-      "Jan 11 22:17:59 host1 kernel: sched_ext: BPF scheduler \"mine_1.0_x86_64_unknown_linux_gnu\" disabled (runtime er>\n"
-      "Jan 11 22:17:59 host1 kernel: sched_ext: mine_1.0_x86_64_unknown_linux_gnu: dispatch buffer overflow\n");
+      "Jan 11 22:17:59 host1 kernel: sched_ext: BPF scheduler \"mine_1.0_x86_64_unknown_linux_gnu\" disabled "
+      "(runtime er>\n"
+      "Jan 11 22:17:59 host1 kernel: sched_ext: mine_1.0_x86_64_unknown_linux_gnu: dispatch buffer "
+      "overflow\n");
   EXPECT_EQ(e.cls, "error/runtime");
   EXPECT_EQ(e.message, "dispatch buffer overflow");
 }
 
 TEST(ErrorWords, ASubSchedulersDumpNamesIt) {
   const Explanation e = only(
-      "child: sub1-4242 /some/cgroup\nhen[9] triggered exit kind 1024 on CPU 3:\n  runtime error (dispatch buffer "
+      "child: sub1-4242 /some/cgroup\nhen[9] triggered exit kind 1024 on CPU 3:\n  runtime error (dispatch "
+      "buffer "
       "overflow)\n\nBacktrace:\n  f+0x1/0x2\n");
   EXPECT_EQ(e.ops, "child");
 }

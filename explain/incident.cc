@@ -132,6 +132,10 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
   const Origin from = origin != Origin::kUnknown ? origin : line.origin;
   when_ = !when.empty() ? when : line.when;
   const std::string_view text = line.text;
+  if (line.fence) {  // what the program said is over
+    load_.cut();
+    end_.stop();
+  }
   blank_run_ = text.empty() ? blank_run_ + 1 : 0;
   if (blank_run_ == kBoundary) boundary();
   LineRole role = from == Origin::kProcess ? LineRole::kProcess : LineRole::kKernel;

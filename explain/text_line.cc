@@ -122,7 +122,7 @@ std::string_view without_vendor(std::string_view text) {
                     inside.find_first_of("/:", colon + 1) != std::string_view::npos;
   const bool mtk = c.at() > 1 && text.find('(') < text.find('[') && colon != std::string_view::npos;
   if (!pid && !task && !mtk) return text;
-  return rest.substr(close + 1);
+  return rest.substr(close + 1 + (rest.substr(close + 1).starts_with(" ") && task ? 1 : 0));
 }
 
 // "[   12.345678]", "[   12.345678][  T9]", "[Thu Jan 15 23:28:55 2025]", "[2026-04-17T09:35:14Z INFO  scx_x]"
@@ -131,6 +131,14 @@ bool bracket(std::string_view line, TextLine& out) {
   if (!c.take('[')) return false;
   c.blanks();
   uint64_t seconds = 0, us = 0;
+  if (c.peek() == '+') {  // dmesg -d: "[  +0.000010]"
+    c.skip(1);
+    if (!c.digits(1, 10) || !c.take('.') || !c.digits(3, 9) || !c.take(']')) return false;
+    if (c.peek() == ' ') c.skip(1);
+    out.text = without_vendor(c.rest());
+    if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
+    return true;
+  }
   if (const Cursor start = c; c.digits(1, 10, &seconds) && c.take('.')) {
     const size_t begin = c.at();
     uint64_t fraction = 0;
@@ -198,8 +206,9 @@ bool bracket(std::string_view line, TextLine& out) {
   return true;
 }
 
-// After a date: "host kernel: ", "kernel: ", "host bash[1052]: ". True when there was a name.
-bool take_names(std::string_view rest, TextLine& out) {
+// After a date: "host kernel: ", "kernel: ", "host bash[1052]: ". True when there was a name. `sure`: the date is one that
+// loggers put before a host; else only the kernel and a process with a number are names ("Backtrace:" is none).
+bool take_names(std::string_view rest, TextLine& out, bool sure) {
   std::string_view left = rest;
   for (int words = 0; words < 3; ++words) {
     left.remove_prefix(std::min(left.find_first_not_of(' '), left.size()));
@@ -213,7 +222,10 @@ bool take_names(std::string_view rest, TextLine& out) {
                c == '.' || c == '@' || c == '/' || c == '(' || c == ')';
       });
       if (!unit || name == "libbpf" || name == "sched_ext" || name == "BUG" || name == "WARNING" ||
-          name == "Oops" || name == "rcu" || name == "watchdog" || name == "INFO" || name == "Error")
+          name == "Oops" || name == "rcu" || name == "watchdog" || name == "INFO" || name == "Error" ||
+          std::all_of(name.begin(), name.end(), is_digit))
+        return false;
+      if (!sure && name != "kernel" && !(name.ends_with(']') && is_digit(name[name.size() - 2])))
         return false;
       out.process = name;
       out.origin = name == "kernel" ? Origin::kKernel : Origin::kProcess;
@@ -237,14 +249,14 @@ bool syslog(std::string_view line, TextLine& out) {
     if (full.peek() != ' ') return false;
     std::string_view rest = full.rest().substr(1);
     const size_t blank = rest.find(' ');  // the zone
-    if (blank == std::string_view::npos || !take_names(rest.substr(blank), out)) return false;
+    if (blank == std::string_view::npos || !take_names(rest.substr(blank), out, true)) return false;
     return true;
   }
   if (!c.digits(1, 2, &day) || c.peek() != ' ') return false;
   c.blanks();
   if (!take_time(c, time) || c.peek() != ' ') return false;
   set_when(out, line.substr(0, c.at()), month ? (month * 31 + day) * 86'400'000'000 + time : 0);
-  if (!take_names(c.rest(), out)) out.text = c.rest().substr(1);
+  if (!take_names(c.rest(), out, true)) out.text = c.rest().substr(1);
   return true;
 }
 
@@ -265,7 +277,8 @@ bool level(std::string_view text, TextLine& out) {
   }
   if (rest.empty() || rest.front() != ' ') return false;
   rest.remove_prefix(1);
-  out.origin = Origin::kProcess;
+  if (out.origin == Origin::kUnknown)
+    out.origin = Origin::kProcess;  // who printed the whole line is known else
   out.level = true;
   if (!square) {
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
@@ -290,6 +303,56 @@ bool level(std::string_view text, TextLine& out) {
 bool numeric(std::string_view line, TextLine& out) {
   Cursor c(line);
   uint64_t us = 0;
+  // /dev/kmsg: "4,123,700000001,-;text"
+  if (Cursor kmsg = c; kmsg.digits(1, 4) && kmsg.take(',') && kmsg.digits(1, 12) && kmsg.take(',') &&
+                       kmsg.digits(1, 16, &us) && kmsg.take(',')) {
+    const size_t end = line.find(';', kmsg.at());
+    if (end != std::string_view::npos && end < kmsg.at() + 32) {
+      out.monotonic_ns = us * 1000;
+      set_when(out, line.substr(0, kmsg.at() - 1).substr(line.find(',', line.find(',') + 1) + 1), us + 1);
+      out.origin = Origin::kKernel;
+      out.text = line.substr(end + 1);
+      return true;
+    }
+  }
+  // RFC 5424, less its "<4>": "1 2026-03-04T22:57:02.000Z host app procid msgid - text"
+  if (Cursor version = c;
+      version.take('1') && version.take(' ') && take_iso(version, us) && version.peek() == ' ') {
+    const size_t stamp_end = version.at();
+    std::string_view rest = version.rest();
+    std::string_view fields[5];  // host, app, procid, msgid, structured data
+    for (std::string_view& field : fields) {
+      if (!rest.starts_with(" ")) return false;
+      rest.remove_prefix(1);
+      const size_t close = rest.starts_with("[") ? rest.find(']') : std::string_view::npos;
+      field = rest.substr(0, close == std::string_view::npos ? rest.find(' ') : close + 1);
+      rest.remove_prefix(field.size());
+    }
+    set_when(out, line.substr(2, stamp_end - 2), us);
+    out.process = fields[1];
+    out.origin = fields[1] == "kernel" ? Origin::kKernel : Origin::kProcess;
+    out.text = rest.starts_with(" ") ? rest.substr(1) : rest;
+    return true;
+  }
+  // logcat: "03-04 22:57:02.000     0     0 W tag: text"
+  uint64_t month = 0, day = 0;
+  if (Cursor logcat = c; logcat.digits(2, 2, &month) && logcat.take('-') && logcat.digits(2, 2, &day) &&
+                         logcat.take(' ') && take_time(logcat, us)) {
+    const size_t stamp_end = logcat.at();
+    logcat.blanks();
+    if (!logcat.digits(1, 7)) return false;
+    logcat.blanks();
+    if (!logcat.digits(1, 7)) return false;
+    logcat.blanks();
+    const size_t colon = line.find(':', logcat.at());
+    if (std::string_view("VDIWEF").find(logcat.peek()) == std::string_view::npos ||
+        colon == std::string_view::npos || colon > logcat.at() + 40)
+      return false;
+    set_when(out, line.substr(0, stamp_end), (month * 31 + day) * 86'400'000'000 + us);
+    out.text = line.substr(colon + 1);
+    if (out.text.starts_with(" ")) out.text.remove_prefix(1);
+    return true;
+  }
   if (Cursor iso = c; take_iso(iso, us)) {
     if (iso.peek() != ' ' && !iso.done()) return false;
     set_when(out, line.substr(0, iso.at()), us);
@@ -297,7 +360,7 @@ bool numeric(std::string_view line, TextLine& out) {
     if (level(out.text, out)) return true;
     if (out.text.starts_with(" ")) out.text.remove_prefix(1);
     if (out.text.starts_with("[")) return true;  // another stamp
-    take_names(out.text, out);
+    take_names(out.text, out, false);
     return true;
   }
   if (Cursor time = c; take_time(time, us)) {
@@ -310,7 +373,7 @@ bool numeric(std::string_view line, TextLine& out) {
   if (!c.digits(9, 11, &seconds) || !c.take('.') || !c.digits(6, 6, &fraction) || c.peek() != ' ')
     return false;
   set_when(out, line.substr(0, c.at()), seconds * 1'000'000 + fraction);
-  return take_names(c.rest(), out);
+  return take_names(c.rest(), out, true);
 }
 
 // dmesg -x: "kern  :info  : [    0.000000] text"
@@ -356,7 +419,7 @@ std::string_view without_escapes(std::string_view line, std::string& buffer) {
 TextLine strip_prefixes(std::string_view line) {
   TextLine out;
   out.text = line;
-  for (int round = 0; round < 6; ++round) {
+  for (int round = 0; round < 8; ++round) {
     const std::string_view text = out.text;
     if (text.empty()) break;
     // Blanks before a stamp are not the text's own.
@@ -368,6 +431,10 @@ TextLine strip_prefixes(std::string_view line) {
     if (c == '[') {
       taken = bracket(inner, out);
       if (!taken) taken = level(inner, out);
+      if (const std::string_view rest = without_vendor(inner); !taken && rest.size() != inner.size()) {
+        out.text = rest;
+        taken = true;
+      }
     } else if (is_digit(c)) {
       taken = numeric(inner, out);
     } else if (c == '<' && inner.size() > 2 && is_digit(inner[1])) {
@@ -376,8 +443,11 @@ TextLine strip_prefixes(std::string_view line) {
         out.text = inner.substr(close + 1);
         taken = true;
       }
-    } else if (c == '>' && round == 0 && (inner.size() == 1 || inner[1] == ' ')) {
-      out.text = inner.substr(std::min<size_t>(2, inner.size()));
+    } else if (c == '<' && (inner.starts_with("<pre>") || inner.starts_with("<code>"))) {
+      out.text = inner.substr(inner.find('>') + 1);
+      taken = true;
+    } else if (c == '>') {  // a quote of mail or Markdown
+      out.text = inner.substr(inner.size() > 1 && inner[1] == ' ' ? 2 : 1);
       taken = true;
     } else if (std::isalpha(static_cast<unsigned char>(c)) || (c & 0x80)) {
       taken = facility(inner, out);
@@ -397,7 +467,7 @@ TextLine strip_prefixes(std::string_view line) {
           if (colon != std::string_view::npos && colon < 64 &&
               second.substr(0, colon).find(' ') == std::string_view::npos &&
               (second.starts_with("kernel: ") || second.substr(0, colon).ends_with("]")))
-            taken = take_names(inner, out);
+            taken = take_names(inner, out, true);
         }
       }
       if (!taken) taken = ftrace(inner, out);
@@ -415,6 +485,12 @@ TextLine strip_prefixes(std::string_view line) {
     }
     if (!taken) break;
   }
+  for (std::string_view tag : {"</pre>", "</code>"})
+    if (out.text.ends_with(tag)) out.text.remove_suffix(tag.size());
+  while (out.text.ends_with(' ') || out.text.ends_with('\t')) out.text.remove_suffix(1);
+  const std::string_view plain = trim(out.text);
+  out.fence = plain.starts_with("```") || plain.starts_with("~~~") || plain == "</details>";
+  if (out.fence) out.text = {};
   return out;
 }
 

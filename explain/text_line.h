@@ -14,6 +14,7 @@ struct TextLine {
   std::string_view when;     // the stamp as it stands in the line: "Sep 23 13:02:57"; empty: none
   std::string_view process;  // "bash[1052]"; empty: not told
   Origin origin = Origin::kUnknown;
+  bool fence = false;         // of Markdown: a quoted text begins or ends
   bool level = false;         // a log crate's level stood before it: the line begins a message of its own
   uint64_t monotonic_ns = 0;  // of the kernel's own stamp; 0: none
   uint64_t order = 0;         // grows with the stamp, in us of whatever clock; 0: none that can be compared

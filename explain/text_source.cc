@@ -114,7 +114,7 @@ struct Mapping {
 
 }  // namespace
 
-bool is_reversed(std::string_view head) {
+bool is_reversed(std::string_view head, TextShape shape) {
   int forward = 0, backward = 0, panic = 0, registers = 0, log = 0, insn_up = 0, insn_down = 0;
   uint64_t insn = UINT64_MAX;
   uint64_t last = 0;
@@ -122,8 +122,10 @@ bool is_reversed(std::string_view head) {
   size_t lines = 0;
   while (!head.empty() && ++lines < 2000) {
     const size_t end = head.find('\n');
-    const TextLine line = strip_prefixes(without_escapes(less_return(head.substr(0, end)), escapes));
+    const auto shaped = shape.line(less_return(head.substr(0, end)));
     head.remove_prefix(end == std::string_view::npos ? head.size() : end + 1);
+    if (!shaped) continue;
+    const TextLine line = strip_prefixes(without_escapes(*shaped, escapes));
     if (line.order != 0 && last != 0 && line.order != last) ++(line.order > last ? forward : backward);
     if (line.order != 0) last = line.order;
     const std::string text(trim(line.text));
@@ -177,15 +179,21 @@ bool is_reversed(std::string_view head) {
       if (later_one && state == 1) forward += 4;
       if (first_one || later_one) state = state == 0 ? (first_one ? 1 : 2) : 3;
     };
-    order(has(text, "panicked at "), text.starts_with("note: run with "), panic);
+    order(has(text, "panicked at "),
+          text.starts_with("note: run with ") || text == "stack backtrace:" || text == "Stack backtrace:",
+          panic);
     order(text.starts_with("CPU: ") && has(text, " Comm: "),
           text.starts_with("RIP: 0010:") || text.starts_with("pc : "), registers);
     order(has(text, "-- BEGIN PROG LOAD LOG"), log_end(text), log);
     // Numbers of the verifier's instructions grow.
-    size_t digits = 0;
+    // So do those of a debugger's frames: "#1  0x…".
+    const size_t frame_number = text.starts_with("#") ? 1 : text.starts_with("frame #") ? 7 : 0;
+    size_t digits = frame_number;
     while (digits < text.size() && is_digit(text[digits])) ++digits;
-    if (digits > 0 && digits < 7 && text.substr(digits).starts_with(": (")) {
-      const uint64_t number = std::strtoull(text.c_str(), nullptr, 10);
+    const std::string after = text.substr(std::min(digits, text.size()));
+    if (digits > frame_number && digits < frame_number + 7 &&
+        (frame_number ? after.starts_with(" ") || after.starts_with(": 0x") : after.starts_with(": ("))) {
+      const uint64_t number = std::strtoull(text.c_str() + frame_number, nullptr, 10);
       if (insn != UINT64_MAX && number != insn) ++(number > insn ? insn_up : insn_down);
       insn = number;
     }
@@ -199,8 +207,12 @@ bool is_reversed(std::string_view head) {
   return backward > 0 && backward > 2 * forward;
 }
 
-Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
+Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line) {
   TextStats stats;
+  TextShape shape;
+  const OnLine on_line = [&](std::string_view line) {
+    if (const auto shaped = shape.line(line)) on_plain_line(*shaped);
+  };
   UniqueFd file;
   int fd = STDIN_FILENO;
   if (path != "-") {
@@ -237,7 +249,8 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
     return Error::invalid(path + ": is no text");
 
   if (!packed) {
-    stats.reversed = is_reversed(head);
+    shape = TextShape::of(head);
+    stats.reversed = is_reversed(head, shape);
     if (stats.reversed && regular) {
       stats.bytes = static_cast<uint64_t>(info.st_size);
       if (auto read = file_backwards(fd, stats.bytes, on_line); !read)
@@ -297,7 +310,10 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_line) {
     }
     if (*got == 0) break;
     const std::string_view text(block.data(), *got);
-    if (first) stats.reversed = is_reversed(text.substr(0, kHead));
+    if (first) {
+      shape = TextShape::of(text.substr(0, kHead));
+      stats.reversed = is_reversed(text.substr(0, kHead), shape);
+    }
     stats.bytes += text.size();
     if (!stats.reversed) {
       lines.feed(text);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "explain/text_shape.h"
 
 namespace ktstr {
 
@@ -28,6 +29,6 @@ inline constexpr size_t kMaxHeld = 64u << 20;
 Result<TextStats> read_text(const std::string& path, const std::function<void(std::string_view)>& on_line);
 
 // Whether the newest line is the first one, by stamps and by what follows what in the kernel's messages.
-bool is_reversed(std::string_view head);
+bool is_reversed(std::string_view head, TextShape shape = {});
 
 }  // namespace ktstr

@@ -12,6 +12,37 @@
 namespace ktstr {
 namespace {
 
+std::vector<std::string> shaped(const std::string& text) {
+  TextShape shape = TextShape::of(text);
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);)
+    if (const auto less = shape.line(line)) out.emplace_back(*less);
+  return out;
+}
+
+TEST(TextShape, NamesAndNumbersAreTakenOffOnlyWhereThatMakesTheTextReadable) {
+  const std::string trace = "Call Trace:\n <TASK>\n f+0x1/0x2\n g+0x3/0x4\n </TASK>\n";
+  for (const char* name : {"kern.log:", "host1  | ", "/var/log/kern.log-"}) {
+    std::string text;
+    std::istringstream in(trace);
+    for (std::string line; std::getline(in, line);) text += name + line + "\n";
+    EXPECT_EQ(shaped(text)[2], " f+0x1/0x2") << text;
+  }
+  EXPECT_EQ(shaped("1\tCall Trace:\n2\t <TASK>\n3\t f+0x1/0x2\n")[2], " f+0x1/0x2");
+  // The verifier's instructions have numbers of their own; libbpf's lines have a name of their own.
+  EXPECT_EQ(shaped("0: R1=ctx() R10=fp0\n0: (bf) r6 = r1\n1: (b7) r1 = 0\n")[1], "0: (bf) r6 = r1");
+  EXPECT_EQ(shaped("libbpf: prog 'x': a\nlibbpf: prog 'x': b\nlibbpf: prog 'x': c\n")[1],
+            "libbpf: prog 'x': b");
+  EXPECT_EQ(shaped("one\ntwo\n").size(), 2u);
+}
+
+TEST(TextShape, BlankLinesBetweenAllLinesAreNone) {
+  EXPECT_EQ(shaped("a\n\nb\n\nc\n\nd\n\n\n\ne\n\n"),
+            (std::vector<std::string>{"a", "b", "c", "d", "", "", "e"}));
+  EXPECT_EQ(shaped("a\n\nb\nc\nd\n\n").size(), 6u);
+}
+
 TEST(TextLine, PrefixesOfEveryLogger) {
   struct Row {
     const char* line;
@@ -45,6 +76,20 @@ TEST(TextLine, PrefixesOfEveryLogger) {
       {"[ BUG: Invalid wait context ]", "[ BUG: Invalid wait context ]", Origin::kUnknown},
       {"  R clang[12] -6673ms", "  R clang[12] -6673ms", Origin::kUnknown},
       {"12: (85) call pc+40", "12: (85) call pc+40", Origin::kUnknown},
+      {"[  +0.000012] text", "text", Origin::kKernel},
+      {"<4>1 2026-03-04T22:57:02.000001Z host1 kernel - - - text", "text", Origin::kKernel},
+      {"1 2026-03-04T22:57:02Z host1 scx_x 12 - [meta a=\"b\"] text", "text", Origin::kProcess},
+      {"03-04 22:57:02.123     0     0 W         : text", "text", Origin::kUnknown},
+      {"4,123,700000001,-;text", "text", Origin::kKernel},
+      {"[    3.000000] [pid:0,cpu0,swapper/0]text", "text", Origin::kKernel},
+      {"[    3.000000] [3:  kworker/3:1:  105] text", "text", Origin::kKernel},
+      {"[    3.000000]  (3)[105:kworker/3:1]text", "text", Origin::kKernel},
+      {"2026-03-04T22:57:02,000010+01:00 Backtrace:", "Backtrace:", Origin::kUnknown},
+      {"2026-03-04T22:57:02,000010+01:00 12: (85) call pc+40", "12: (85) call pc+40", Origin::kUnknown},
+      {"> > quoted twice", "quoted twice", Origin::kUnknown},
+      {"<pre>[   12.345678] text</pre>", "text", Origin::kKernel},
+      {"Mar 26 20:52:22 host1 kernel: #012but task is", "but task is", Origin::kKernel},
+      {"text  ", "text", Origin::kUnknown},
   };
   for (const Row& row : rows) {
     const TextLine line = strip_prefixes(row.line);

@@ -34,6 +34,7 @@ class UserEndScanner {
  public:
   // True: the line is part of a program's end.
   bool line(std::string_view text);
+  void stop() { expect_ = Expect::kNothing; }
   bool expects_more() const { return expect_ != Expect::kNothing; }
   // The most telling one.
   std::optional<UserEnd> end() const { return best_; }

@@ -110,6 +110,7 @@ void ScxExitParser::feed(std::string_view line, const DumpContext& context) {
 }
 
 bool ScxExitParser::take_header(std::string_view line, const DumpContext& context) {
+  while (line.ends_with(' ') || line.ends_with('\t')) line.remove_suffix(1);
   const size_t at = line.find(kTriggered);
   if (at == std::string_view::npos || !line.ends_with(":")) return false;
   auto task = parse_task_name(trim(line.substr(0, at)));

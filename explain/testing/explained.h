@@ -10,6 +10,7 @@
 
 #include "explain/explanation.h"
 #include "explain/journal.h"
+#include "explain/text_shape.h"
 
 namespace ktstr::testing {
 
@@ -19,10 +20,11 @@ inline std::vector<Explanation> explained(const std::string& text) {
   const JournalDecoder::OnText on_text = [&](std::string_view line, Origin origin, std::string_view when) {
     scanner.feed(line, origin, when);
   };
+  TextShape shape = TextShape::of(text);
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
     while (line.ends_with('\r')) line.pop_back();
-    journal.feed(line, on_text);
+    if (const auto shaped = shape.line(line)) journal.feed(*shaped, on_text);
   }
   journal.finish(on_text);
   scanner.finish();
