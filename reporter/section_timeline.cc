@@ -23,6 +23,18 @@ std::string topology(const TestSpecT& spec) {
 
 std::string offset(int64_t ns) { return fmt::format("{:+.3f} s", static_cast<double>(ns) / 1e9); }
 
+// What the command line put on top of the spec: this VM is not the one that the spec describes.
+std::string added_words(const RunStartedT& run) {
+  std::string text;
+  auto add = [&](const char* option, const std::vector<std::string>& words) {
+    if (!words.empty())
+      text += fmt::format("{}{} {}", text.empty() ? "" : "; ", option, fmt::join(words, " "));
+  };
+  add("--qemu-arg", run.qemu_args);
+  add("--kernel-arg", run.kernel_args);
+  return text;
+}
+
 void phases(const VmRecord& vm, Page& page) {
   const auto& all = vm.timeline.phases();
   if (all.empty()) return;
@@ -100,6 +112,7 @@ void timeline_section(const RunModel& model, Page& page) {
     const std::string again = model.repro() ? model.repro()->boot.how_it_began() : "";
     page.linef("vm:         {}{}", begun, again.empty() ? "" : "; repro VM: " + again);
   }
+  if (const std::string words = added_words(run); !words.empty()) page.line("added:      " + words);
   if (run.determinism) page.line("course:     " + determinism_words(model));
   if (run.determinism)
     page.linef("deadlines:  scaled by {:.2f}, in guest time", static_cast<double>(run.time_scale));

@@ -90,6 +90,7 @@ bool guest_may_send(Payload type) {
     case Payload::CheckReported:
     case Payload::GuestView:
     case Payload::GuestCommandExited:
+    case Payload::GuestFileSent:
     case Payload::ProbeAttached:
     case Payload::ProbeHit:
     case Payload::ProbeTriggered:
@@ -107,7 +108,8 @@ bool is_own_source(std::string_view source) {
 bool source_may_state(std::string_view source, Payload type) {
   // What an extra collector says is shown, and changes no verdict.
   return is_own_source(source) || type == Payload::CollectorLine || type == Payload::ClientJoined ||
-         type == Payload::GuestCommandRequested || type == Payload::ProducerHeld;
+         type == Payload::GuestCommandRequested || type == Payload::ProducerHeld ||
+         type == Payload::MetricsDeclared;
 }
 
 }  // namespace ktstr

@@ -8,7 +8,8 @@ namespace ktstr {
 inline constexpr char kGuestPlan[] = "/ktstr/plan.bin";  // GuestPlan
 // More than any plan takes: who reads one refuses a larger file.
 inline constexpr size_t kMaxGuestPlan = 16u << 20;
-inline constexpr char kGuestProbe[] = "/ktstr/probe";  // the program ktstr-probe
+inline constexpr char kGuestProbe[] = "/ktstr/probe";        // the program ktstr-probe
+inline constexpr char kGuestBusybox[] = "/usr/bin/busybox";  // of a shell
 // Folders, with the slash at the end.
 inline constexpr char kGuestSchedulers[] = "/ktstr/sched/";
 inline constexpr char kGuestPayloads[] = "/ktstr/payload/";  // NAME/PROGRAM

@@ -1,4 +1,4 @@
-// Bounds of what a user may ask of auto-repro. The spec's attributes, the command line, ktstr-reproer and
+// Bounds that several rooms share. What a user may ask of auto-repro: the spec's attributes, the command line, ktstr-reproer and
 // ktstr-probe take them from here. Named test: Limits.ReproHistoryHasOneBound in spec/spec_test.cc.
 #pragma once
 
@@ -10,5 +10,14 @@ namespace ktstr {
 inline constexpr uint32_t kMaxReproTries = 100;
 // Calls of each probed function that are kept and shown, from 1.
 inline constexpr uint32_t kMaxReproHistory = 64;
+
+// Files that `attach --guest --fetch` brings out: bytes of one, bytes of a piece, files of one command.
+inline constexpr uint64_t kMaxFetchedFile = 64u << 20;
+inline constexpr uint32_t kFetchPiece = 256u << 10;
+inline constexpr uint32_t kMaxFetched = 16;
+
+// `shell`: bytes of one message, and bytes of input that may be on their way to the guest (schemas/shell.fbs).
+inline constexpr uint32_t kShellPiece = 32u << 10;
+inline constexpr uint32_t kShellWindow = 64u << 10;
 
 }  // namespace ktstr

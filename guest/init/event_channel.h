@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,7 +31,7 @@ class EventChannel {
     head.guest_ns = guest_ns;
     send_payload(make_event(head, std::move(fact)).bytes());
   }
-  // A finished event from ktstr-probe, passed on as it is.
+  // A finished event from ktstr-probe, or a message of the shell, passed on as it is.
   void send_payload(std::span<const uint8_t> event);
 
   // Writes what goes without waiting.
@@ -48,7 +49,11 @@ class EventChannel {
     return open;
   }
 
+  // Gets the messages for a shell, from take_input().
+  void on_shell(std::function<void(const ShellMessage&)> take) { input_.on_shell(std::move(take)); }
+
   bool idle() const { return queue_.size() == sent_; }
+  size_t queued() const { return queue_.size() - sent_; }  // bytes that the host has not taken
   uint64_t frames() const { return frames_; }
   uint64_t dropped() const { return dropped_; }
 

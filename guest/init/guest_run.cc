@@ -73,6 +73,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
     fail(Stage::PlanRead, set.error().message());
     return finish();
   }
+  if (plan_->shell) return run_shell();
   const Attach result = attach();
   // A scheduler that was disabled before the workload could start gets no workload.
   if (result != Attach::kFailed && !detached_) run_workload();
@@ -85,6 +86,20 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
   if (plan_->own_view) state_own_view();
   end_scheduler();
   end_probe();
+  finish();
+}
+
+// Without a limit: a person ends it, or its command does. A person may want to know why the scheduler did not attach; a command
+// was meant for the VM with its scheduler.
+void GuestRun::run_shell() {
+  if (attach() != Attach::kFailed || plan_->shell->terminal) {
+    shell_ = std::make_unique<GuestShell>(loop_, channel_);
+    channel_.on_shell([this](const ShellMessage& message) { shell_->on_message(message); });
+    shell_->start(*plan_->shell);
+    loop_.run_until([this] { return shell_->over() || host_gone_; }, UINT64_MAX);
+  }
+  channel_.pump();
+  end_scheduler();
   finish();
 }
 
@@ -202,7 +217,7 @@ void GuestRun::reap() {
       scheduler_.on_end(status);
     } else if (pid == probe_.pid()) {
       probe_.on_end(status);
-    } else if (commands_.on_end(pid, status)) {
+    } else if (commands_.on_end(pid, status) || (shell_ && shell_->on_end(pid, status))) {
       continue;
     } else if (scenario_) {
       scenario_->on_end(pid, status, usage);
@@ -214,7 +229,7 @@ GuestRun::Attach GuestRun::attach() {
   if (!plan_->spec->scheduler) return Attach::kNoScheduler;
   const SchedulerSpecT& spec = *plan_->spec->scheduler;
   phase("attach");
-  if (probe_.start(scaled(kProbeHangNs))) {
+  if (!plan_->shell && probe_.start(scaled(kProbeHangNs))) {
     auto ready = [this] { return probe_.kernel_probes_placed() || !probe_.alive(); };
     if (!loop_.run_until(ready, now_ns() + scaled(kProbeReadyNs))) probe_.give_up("did not get ready");
   }

@@ -18,6 +18,7 @@
 #include "guest/init/scenario.h"
 #include "guest/init/sched_ext_state.h"
 #include "guest/init/scheduler_process.h"
+#include "guest/init/shell.h"
 #include "guest/init/vcpu_switcher.h"
 #include "schemas/plan_generated.h"
 
@@ -46,6 +47,7 @@ class GuestRun {
   void prepare();
   Attach attach();
   Status wait_attached(uint64_t started_ns);
+  void run_shell();
   void run_workload();
   std::function<void()> start_pause();
   void settle();
@@ -79,6 +81,7 @@ class GuestRun {
   HostGate gate_;  // open in a deterministic VM
   VcpuSwitcher switcher_;
   std::unique_ptr<Scenario> scenario_;
+  std::unique_ptr<GuestShell> shell_;  // instead of a scenario
   UniqueFd child_signals_;
 
   uint64_t seq_before_ = 0;   // enable_seq before the scheduler started

@@ -1,12 +1,15 @@
-// What the host sends over the event channel: frames of commands, and the acknowledgement of GuestFinished. Bytes in,
-// events out.
+// What the host sends over the event channel: frames of commands, the acknowledgement of GuestFinished, messages for a shell.
+// Bytes in, events out.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "schemas/envelope.h"
 #include "schemas/frame_codec.h"
+#include "schemas/shell_message.h"
 
 namespace ktstr::guest {
 
@@ -16,6 +19,9 @@ inline constexpr uint8_t kHostGoodbye = 'K';
 class HostInput {
  public:
   void feed(std::span<const uint8_t> bytes) { decoder_.feed(bytes); }
+
+  // Gets the messages for a shell, from next().
+  void on_shell(std::function<void(const ShellMessage&)> take) { shell_ = std::move(take); }
 
   // The next event from the host. Empty: more bytes are needed, or the host said goodbye. What is damaged is
   // left out.
@@ -27,6 +33,10 @@ class HostInput {
         goodbye_ = true;
         break;
       }
+      if (const auto* message = as_shell_message(*payload)) {
+        if (shell_) shell_(*message);
+        continue;
+      }
       if (auto event = EventBuffer::from_bytes(*payload)) return std::move(event).value();
     }
     return std::nullopt;
@@ -36,6 +46,7 @@ class HostInput {
 
  private:
   FrameDecoder decoder_;
+  std::function<void(const ShellMessage&)> shell_;
   bool goodbye_ = false;
 };
 

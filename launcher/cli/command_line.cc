@@ -13,6 +13,7 @@
 #include "launcher/cli/command_tables.h"
 #include "launcher/cli/explain_command.h"
 #include "launcher/cli/explore_command.h"
+#include "launcher/cli/shell_command.h"
 #include "launcher/run/folders.h"
 #include "schemas/exit_code.h"
 #include "schemas/limits.h"
@@ -69,6 +70,19 @@ void add_document_options(CLI::App& command, DocumentOptions& documents) {
   command.add_option("--json", documents.json, "write JSON to this file, a line a test (docs/formats.md)");
   command.add_option("--ktap", documents.ktap, "write kernel TAP to this file");
   command.add_option("--markdown", documents.markdown, "write Markdown to this file");
+}
+
+// Ways out, for what no attribute says.
+void add_raw_options(CLI::App& command, RunCommandOptions& options) {
+  command
+      .add_option("--qemu-arg", options.qemu_args,
+                  "one more word for QEMU's command line; repeat it for each word (--qemu-arg=-device "
+                  "--qemu-arg=pvpanic). The report names it")
+      ->allow_extra_args(false);
+  command
+      .add_option("--kernel-arg", options.kernel_args,
+                  "one more word for the kernel's command line; repeat it. The report names it")
+      ->allow_extra_args(false);
 }
 
 void add_runner_options(CLI::App& command, RunCommandOptions& options) {
@@ -148,6 +162,7 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       ->check(CLI::Range(1.0, 86400.0));
   command.add_flag("--no-template", options->no_template,
                    "boot every VM instead of restoring it from a template");
+  add_raw_options(command, *options);
   add_runner_options(command, *options);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
   command.add_flag(
@@ -201,6 +216,37 @@ Runner add_sweep(CLI::App& command, const Argv& argv) {
       return report_error(s.error(), exit_code(ExitCode::kUsage));
     return run_command(*options);
   };
+}
+
+Runner add_shell(CLI::App& command, const Argv& argv) {
+  auto options = std::make_shared<ShellCommandOptions>();
+  RunCommandOptions& run = options->run;
+  run.command = argv;
+  command.add_option("TEST", options->test, "the test whose VM it is (default: a plain VM)");
+  command.add_option("SPEC", run.specs, "the specs that hold it (TOML), folders of them, test binaries");
+  command.add_option("--exec", options->command,
+                     "run this command with sh -c instead of a terminal: its output, errors and exit code");
+  command.add_flag("--with-scheduler", options->with_scheduler, "start the test's scheduler first");
+  command
+      .add_option(
+          "--with", options->bring,
+          "program or file of this host that the VM gets, at its own path, with its libraries; repeat it")
+      ->allow_extra_args(false);
+  command.add_option("--kernel", run.kernels, "as in run")->expected(1);
+  command.add_option(
+      "--topology", options->topology,
+      "1n2l4c1t: NUMA nodes, LLCs, cores per LLC, threads per core (default: the test's, or 4 cores)");
+  command.add_option("--memory", options->memory_mb, "MiB (default: the test's, or 1024)")
+      ->check(CLI::Range(256u, 65536u));
+  command.add_option("--accel", run.accel, "as in run")->capture_default_str();
+  command.add_option("--out", run.out, "folder for console.txt and scheduler.txt (default: not kept)");
+  command.add_option("--scheduler-dir", run.scheduler_dirs, "as in run");
+  command.add_option("--boot-timeout", run.boot_timeout_s, "as in run")->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("--no-build", run.no_build, "as in run");
+  command.add_flag("--no-template", run.no_template, "as in run");
+  add_raw_options(command, run);
+  command.add_flag("-q,--quiet", run.quiet, "print no progress");
+  return [options] { return shell_command(*options); };
 }
 
 Runner add_repro(CLI::App& command, const Argv& argv) {
@@ -420,6 +466,7 @@ Runner add_doctor(CLI::App&, const Argv&) {
 constexpr Verb kVerbs[] = {
     {"run", "run the tests of spec files", add_run},
     {"sweep", "try each scheduler of a spec on kernels and topologies: verify, attach, dispatch", add_sweep},
+    {"shell", "a terminal in a test's VM, or one command in it (--exec)", add_shell},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
     {"explore", "run a test under many seeds, each a deterministic run, and count how it fails", add_explore},
     {"kernel", "fetch and list kernels", add_kernel},

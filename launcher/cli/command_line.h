@@ -66,11 +66,12 @@ struct RunCommandOptions {
   double sweep_s = 0;                      // sweep: duration of each cell's workload; 0: no sweep
   std::string sweep_json, sweep_markdown;  // files for its table; empty: none; "-": stdout
   bool quiet = false;
-  bool no_template = false;          // every VM boots
-  bool deterministic = false;        // docs/determinism.md
-  uint64_t seed = 0;                 // with deterministic
-  std::string strategy = "random";   // with a seed: how it perturbs
-  std::vector<std::string> command;  // our argv, for the record
+  bool no_template = false;                         // every VM boots
+  bool deterministic = false;                       // docs/determinism.md
+  uint64_t seed = 0;                                // with deterministic
+  std::string strategy = "random";                  // with a seed: how it perturbs
+  std::vector<std::string> qemu_args, kernel_args;  // added to the command lines of QEMU and of the kernel
+  std::vector<std::string> command;                 // our argv, for the record
 };
 int run_command(const RunCommandOptions& options);
 

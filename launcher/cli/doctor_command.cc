@@ -14,6 +14,7 @@
 #include "launcher/runner/jobs.h"
 #include "launcher/runner/kept_runs.h"
 #include "launcher/vm/accelerator.h"
+#include "launcher/vm/program_files.h"
 #include "schemas/exit_code.h"
 
 namespace ktstr {
@@ -122,6 +123,9 @@ void look_at_machine(Doctor& doctor, const std::string& cache, const KernelInfoT
         "QEMU", version.error().message(),
         env_value("KTSTR_QEMU").empty() ? "sudo apt-get install qemu-system-x86" : "unset KTSTR_QEMU");
   doctor.good("QEMU", *version + " (" + *qemu + ")");
+  if (find_program("busybox", env_value("PATH")).empty())
+    doctor.poor("busybox", "is not there: no shell in a VM (ktstr-launch shell)",
+                "sudo apt-get install busybox-static");
   if (kernel.path.empty()) return;
   auto accelerator = choose_accelerator(
       {.wish = AcceleratorWish::kAuto,

@@ -37,19 +37,6 @@ constexpr size_t kPiece = 256 << 10;
 constexpr uint64_t kMaxFiles = 128u << 20;  // they take up the guest's memory
 constexpr size_t kMaxName = 64;
 
-// The program that a shell would find; empty: none.
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0 ? name : "";
-  std::string path = env_value("PATH");
-  for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find(':', begin), path.size());
-    const std::string candidate = path.substr(begin, end - begin) + "/" + name;
-    if (end > begin && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-    begin = end + 1;
-  }
-  return "";
-}
-
 // One file as FileEmbedded frames.
 Status append_file(const ProgramFile& file, const EventHead& head, std::ofstream& bundle) {
   std::ifstream in(file.host_path, std::ios::binary);
@@ -169,7 +156,8 @@ int attach_in_guest(const AttachCommandOptions& options, Client& client) {
   // What is not on the host may be in the guest: /ktstr/sched/…, a payload. Nothing can be brought to a VM on
   // another machine.
   const bool remote = !client.run().endpoint.empty();
-  if (const std::string program = remote ? "" : find_program(options.command[0]); !program.empty()) {
+  if (const std::string program = remote ? "" : find_program(options.command[0], env_value("PATH"));
+      !program.empty()) {
     request.argv[0] = kGuestCommands + name + "/" + fs::path(program).filename().string();
     EventHead head{.run_id = client.run().run_id, .source = name};
     if (auto s =

@@ -83,7 +83,7 @@ void PreparedRun::set_switches() {
   env_.own_view = env_value("KTSTR_OWN_VIEW") == "1";
 }
 
-std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
+std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir, bool measure) {
   if (options_.deterministic) {
     auto determinism = determinism_for(options_.seed, options_.strategy);
     if (!determinism) return Failure{std::move(determinism).error(), kUsage};
@@ -117,6 +117,7 @@ std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
   }
   double load[1] = {0};
   if (::getloadavg(load, 1) == 1) env_.load_1min = load[0];
+  if (!measure) return std::nullopt;
   env_.progress->step("measuring how fast this host runs a guest's CPU");
   auto speed =
       measure_host_speed({.qemu = env_.qemu, .accelerator = env_.accelerator.name, .folder = folder});
@@ -125,8 +126,15 @@ std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir) {
   return std::nullopt;
 }
 
+std::optional<Failure> PreparedRun::prepare_machine(const std::string& cache_dir, bool measure) {
+  auto failure = find_machine(cache_dir, measure);
+  progress_.clear();
+  if (!failure) BusFolder::sweep(env_.folders);
+  return failure;
+}
+
 std::optional<Failure> PreparedRun::prepare(const std::string& cache_dir) {
-  auto failure = find_machine(cache_dir);
+  auto failure = find_machine(cache_dir, true);
   if (failure) {
     progress_.clear();
     return failure;

@@ -14,6 +14,7 @@
 #include "launcher/run/run_session.h"
 #include "launcher/run/vm_templates.h"
 #include "schemas/run_generated.h"
+#include "spec/spec.h"
 
 namespace ktstr {
 
@@ -28,6 +29,9 @@ Result<KernelInfoT> kernel_for(const std::string& wish, const std::string& cache
 // This host: CPUs, memory, kernel.
 HostInfoT host_info(const std::string& qemu_version_text);
 
+// The tests that the options name. `with_binaries`: programs and files are looked for, and one that is missing is an error.
+Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, bool with_binaries = true);
+
 // A run of `ktstr-launch run` or `repro` in this process. Its parts live as long as it does: it is neither copied nor moved.
 class PreparedRun {
  public:
@@ -40,6 +44,8 @@ class PreparedRun {
 
   // QEMU, accelerator, the host's speed and the run's folders: the same for all tests. REQUIRES: env().kernel is set.
   std::optional<Failure> prepare(const std::string& cache_dir);
+  // QEMU and accelerator alone; `measure`: the host's speed, too.
+  std::optional<Failure> prepare_machine(const std::string& cache_dir, bool measure);
   // From here on SIGINT, SIGTERM and SIGHUP arrive through env().signal_fd, and VMs may come from templates.
   void catch_signals();
 
@@ -47,7 +53,7 @@ class PreparedRun {
   static int end(const std::vector<EndedTest>& ended, ExitCode code, const RunEndOptions& options);
 
  private:
-  std::optional<Failure> find_machine(const std::string& cache_dir);
+  std::optional<Failure> find_machine(const std::string& cache_dir, bool measure);
   void set_switches();
 
   const RunCommandOptions& options_;

@@ -57,8 +57,9 @@ void pass_on_environment(SchedulerSpecT& scheduler) {
   }
 }
 
-// `with_binaries`: programs and files are looked for, and one that is missing is an error.
-Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, bool with_binaries = true) {
+}  // namespace
+
+Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, bool with_binaries) {
   BinarySearchDirs dirs{.scheduler_dirs = options.scheduler_dirs,
                         .build_schedulers_dir = program_folder() + "/../schedulers",
                         .path = env_value("PATH")};
@@ -72,12 +73,15 @@ Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, boo
   for (auto& [test, settings, skip] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
     if (options.repro_history) test.probe_history = options.repro_history;
+    test.kernel_args.insert(test.kernel_args.end(), options.kernel_args.begin(), options.kernel_args.end());
     if (test.scheduler) pass_on_environment(*test.scheduler);
     if (auto& s = test.scheduler; s && s->guest_path.empty())
       s->guest_path = kGuestSchedulers + std::filesystem::path(s->host_path).filename().string();
   }
   return tests;
 }
+
+namespace {
 
 // The options that shape a test: the command that reruns a test repeats them.
 std::vector<std::string> rerun_options(const RunCommandOptions& options) {
@@ -97,6 +101,8 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   if (options.no_template) out.push_back("--no-template");
+  for (const std::string& word : options.qemu_args) out.push_back("--qemu-arg=" + word);
+  for (const std::string& word : options.kernel_args) out.push_back("--kernel-arg=" + word);
   return out;
 }
 
@@ -329,6 +335,8 @@ int run_command(const RunCommandOptions& options) {
   Progress& progress = prepared.progress();
   env.listen = *listen;
   env.embed = options.embed;
+  env.qemu_args = options.qemu_args;
+  env.kernel_args = options.kernel_args;
   env.known = options.known;
   env.rerun_options = rerun_options(options);
   if (options.sweep_s > 0) env.verb = "sweep";

@@ -53,6 +53,8 @@ RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment
   started.try_number = environment.place.try_number;
   started.tries = environment.place.tries;
   started.jobs = environment.jobs;
+  started.qemu_args = environment.qemu_args;
+  started.kernel_args = environment.kernel_args;
   started.partition = environment.partition;
   if (environment.determinism) started.determinism = std::make_unique<DeterminismT>(*environment.determinism);
   return started;

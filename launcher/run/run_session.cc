@@ -304,13 +304,15 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .qemu_version = env_.host.qemu,
                                    .accelerator = env_.accelerator.name,
                                    .kernel = env_.kernel.path,
+                                   .kernel_release = env_.kernel.release,
                                    .clock = env_.clock,
                                    .time_scale = scale_,
                                    .verbose_console = env_.verbose_console,
                                    .templates = env_.determinism ? nullptr : env_.templates,
                                    .boot_ns = deadline_after(Stage::NotStarted, spec_, deadlines()).limit_ns,
                                    .own_view = env_.own_view,
-                                   .determinism = env_.determinism ? &*env_.determinism : nullptr});
+                                   .determinism = env_.determinism ? &*env_.determinism : nullptr,
+                                   .qemu_args = env_.qemu_args});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);

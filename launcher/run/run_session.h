@@ -52,9 +52,11 @@ struct RunEnvironment {
   std::optional<BusListen> listen;          // for remote clients
   std::optional<DeterminismT> determinism;  // nothing: a plain run
   VmTemplates* templates = nullptr;         // null: every VM boots
-  bool embed = false;                       // the log gets all that is needed to repeat the run
-  const RecordedRun* recorded = nullptr;    // its primary VM is not booted again, only the repro VM
-  int signal_fd = -1;                       // signalfd with SIGINT, SIGTERM, SIGHUP
+  std::vector<std::string> qemu_args,
+      kernel_args;     // --qemu-arg, --kernel-arg; the latter are in the tests' specs already
+  bool embed = false;  // the log gets all that is needed to repeat the run
+  const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
+  int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
   const Clock* clock = nullptr;
 };

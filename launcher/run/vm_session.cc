@@ -29,6 +29,8 @@ std::string pack_plan(const VmRequest& request) {
   plan.vm = request.vm;
   plan.attempt = request.attempt;
   plan.spec = std::make_unique<TestSpecT>(*request.spec);
+  if (!request.start_scheduler) plan.spec->scheduler.reset();
+  if (request.shell) plan.shell = std::make_unique<ShellPlanT>(*request.shell);
   if (request.probe_plan) plan.probe_plan = std::make_unique<ProbePlanT>(*request.probe_plan);
   plan.time_scale = static_cast<float>(request.time_scale);
   plan.verbose_console = request.verbose_console;
@@ -66,6 +68,8 @@ Status add_test(const VmRequest& request, Initramfs& archive) {
   for (const auto& file : request.spec->files)
     if (auto s = archive.add_test_file(file->guest_path, file->host_path); !s)
       return std::move(s).error().within("files");
+  for (const auto& [guest_path, host_path] : request.programs)
+    if (auto s = archive.add_test_file(guest_path, host_path); !s) return s;
   return {};
 }
 
@@ -105,6 +109,7 @@ QemuOptions qemu_options(const VmRequest& request) {
       request.bus_folder + "/qmp." + vm_word(request.vm) + "." + std::to_string(request.attempt) + ".sock";
   options.verbose_console = request.verbose_console;
   options.kernel_args = request.spec->kernel_args;
+  options.qemu_args = request.qemu_args;
   options.name = "ktstr-" + vm_word(request.vm);
   return options;
 }
@@ -196,12 +201,19 @@ Result<std::unique_ptr<VmSession>> VmSession::start(const VmRequest& request) {
   // A VM that is restored does not read it, but its QEMU wants it.
   if (auto s = files.write(options.initrd); !s) return std::move(s).error().within("build the initramfs");
   // QEMU inherits the connections. A second one may take them over as long as the guest of the first did not run.
-  auto console = connect_to(request.bus_folder + "/" + console_socket(request.vm));
-  if (!console) return std::move(console).error();
-  auto channel = connect_to(request.bus_folder + "/" + channel_socket(request.vm));
-  if (!channel) return std::move(channel).error();
-  options.console_fd = console->get();
-  options.channel_fd = channel->get();
+  options.console_fd = request.console_fd;
+  options.channel_fd = request.channel_fd;
+  UniqueFd console, channel;
+  if (request.console_fd < 0 || request.channel_fd < 0) {
+    auto to_console = connect_to(request.bus_folder + "/" + console_socket(request.vm));
+    if (!to_console) return std::move(to_console).error();
+    auto to_channel = connect_to(request.bus_folder + "/" + channel_socket(request.vm));
+    if (!to_channel) return std::move(to_channel).error();
+    console = std::move(*to_console);
+    channel = std::move(*to_channel);
+    options.console_fd = console.get();
+    options.channel_fd = channel.get();
+  }
   HowItBegan how;
   auto vm = restore_or_boot(request, options, files, how);
   if (!vm) return std::move(vm).error();

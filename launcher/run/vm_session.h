@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "launcher/run/embedded_files.h"
 #include "launcher/run/vm_templates.h"
 #include "launcher/vm/vm_start.h"
+#include "schemas/plan_generated.h"
 #include "schemas/probe_generated.h"
 #include "schemas/run_generated.h"
 
@@ -42,6 +44,13 @@ struct VmRequest {
   uint64_t boot_ns = 0;                       // limit of a boot that makes a template
   bool own_view = false;                      // the guest states what it sees itself (GuestView)
   const DeterminismT* determinism = nullptr;  // null: a plain VM
+  std::vector<std::string> qemu_args;         // --qemu-arg
+
+  // A shell instead of a test (launcher/shell).
+  const ShellPlanT* shell = nullptr;
+  bool start_scheduler = true;  // else its program is in the VM, and nobody starts it
+  std::vector<std::pair<std::string, std::string>> programs;  // also in the VM: guest path, host path
+  int console_fd = -1, channel_fd = -1;  // connected sockets; -1: the collector's are connected to
 };
 
 class VmSession {

@@ -36,4 +36,7 @@ Result<std::vector<ProgramFile>> collect_test_file(const std::string& host_path,
                                                    const std::string& guest_path,
                                                    const ProgramSearch& search = {});
 
+// The program that a shell would find; `path`: as $PATH. Empty: none.
+std::string find_program(const std::string& name, const std::string& path);
+
 }  // namespace ktstr
