@@ -95,10 +95,12 @@ void explain_load(const LoadFailure& load, Explanation& out) {
   switch (load.cause) {
     case LoadCause::kMissingKfunc:
       out.cls = "load/kfunc";
-      out.summary = fmt::format("did not load: {}the kernel has no kfunc '{}'", program, load.symbol);
+      out.summary =
+          fmt::format("did not load: {}the kernel has no kfunc '{}' of that prototype", program, load.symbol);
       out.advice =
-          "use a kernel that has it, or a scheduler of the kernel's age (a kfunc that may be missing is "
-          "declared __weak)";
+          "use a kernel that has it, or a scheduler of the kernel's age (test a __weak one before the call); "
+          "where the "
+          "kernel has it, compare the declaration: a struct that is only declared matches no kernel type";
       out.signature = "load: no kfunc " + load.symbol;
       break;
     case LoadCause::kPrototype:
@@ -248,6 +250,17 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.signature =
           fmt::format("load: cut log: {}{}{}", who, file.empty() ? "" : (who.empty() ? "" : " @ ") + file,
                       load.source.empty() ? "" : ": " + load.source);
+      break;
+    case LoadCause::kAttachTooBig:
+      // bpf_scx_init_member() in kernel/sched/ext.c, 6.12 to 7.3.
+      out.cls = "load/ops-limit";
+      out.summary =
+          "did not attach: a number in the scheduler's sched_ext_ops is above the kernel's limit (E2BIG): "
+          "timeout_ms may "
+          "be 30000 at most, dispatch_max_batch 2147483647";
+      out.evidence.push_back(load.reason);
+      out.advice = "lower timeout_ms, or dispatch_max_batch";
+      out.signature = "load: attach refused, E2BIG";
       break;
     case LoadCause::kBusy:
     case LoadCause::kAttachNull:

@@ -552,6 +552,31 @@ Caused by:
   EXPECT_EQ(first("libbpf: failed to load BPF skeleton 'x': -EPERM\n").cls, "load/permission");
 }
 
+TEST(Explain, AnAttachRefusedWithE2bigNamesTheLimits) {
+  for (const char* text :
+       {"Error: cannot attach the scheduler: Argument list too long\n",
+        "libbpf: Failed to attach struct_ops x_ops: -E2BIG\nError: Failed to attach struct ops\n",
+        "Error: Failed to attach struct ops\n\nCaused by:\n    Argument list too long (os error 7)\n"}) {
+    const Explanation e = first(text);
+    EXPECT_EQ(e.cls, "load/ops-limit") << text;
+    expect_words(e.summary, {"timeout_ms", "30000"});
+  }
+}
+
+// The rest of a verifier's log that is too long for whoever kept it.
+TEST(Explain, AVerifierLogThatEndsInE2bigIsOfAProgramThatIsTooLarge) {
+  const Explanation e = first(R"(libbpf: prog 'x_dispatch': BPF program load failed: Argument list too long
+libbpf: prog 'x_dispatch': -- BEGIN PROG LOAD LOG --
+0: R1=ctx() R10=fp0
+; for (__u64 j = 0; j < total; ++j) @ x.bpf.c:14
+16: (af) r2 ^= r1                     ; R1=2989 R2=scalar()
+17: (07) r1 += 1                      ; R1=2990
+)");
+  EXPECT_EQ(e.cls, "load/too-large");
+  expect_words(e.summary, {"x_dispatch", "too large"});
+  expect_words(e.evidence.empty() ? "" : e.evidence.front() + e.evidence.back(), {"x.bpf.c:14"});
+}
+
 TEST(Explain, EndsOfPrograms) {
   struct Row {
     const char* text;

@@ -16,18 +16,38 @@ constexpr std::string_view kSeparators = ":-|\t ";
 
 // A line that says what it is: a stamp, a frame, or the beginning of something that crashes print.
 bool readable(std::string_view raw) {
-  static constexpr std::string_view kStarts[] = {
-      "Call Trace:", "Call trace:",  "Backtrace:", "CPU states",  "CPU: ",      "CPU ",        "RIP: ",
-      "RSP: ",       "Code: ",       "Hardware ",  "Modules ",    "Sched_ext: ", "sched_ext: ", "libbpf: ",
-      "WARNING: ",   "BUG: ",        "Oops",       "INFO: ",      "kernel BUG",  "Kernel panic", "task:",
-      "<TASK>",      "</TASK>",      "scx_state",  "sticky/",     "dsq_vtime=",  "cpus=",       "curr=",
-      "DEBUG DUMP",  "Error: ",      "Caused by:", "thread '",    "note: run",   "EXIT: ",      "-- END PROG",
-      "processed ",  "---[ end",     "------------[ cut", "; ",   "pc : ",       "lr : ",       "stack backtrace:", "rcu: ",
-      "workqueue ", "pwq ", "-> #", "but task is ", "which lock ", "=====", "frame #", "* frame #", "[ BUG: ", "[ INFO: "};
+  static constexpr std::string_view kStarts[] = {"Call Trace:",  "Call trace:",
+                                                 "Backtrace:",   "CPU states",
+                                                 "CPU: ",        "CPU ",
+                                                 "RIP: ",        "RSP: ",
+                                                 "Code: ",       "Hardware ",
+                                                 "Modules ",     "Sched_ext: ",
+                                                 "sched_ext: ",  "libbpf: ",
+                                                 "WARNING: ",    "BUG: ",
+                                                 "Oops",         "INFO: ",
+                                                 "kernel BUG",   "Kernel panic",
+                                                 "task:",        "<TASK>",
+                                                 "</TASK>",      "scx_state",
+                                                 "sticky/",      "dsq_vtime=",
+                                                 "cpus=",        "curr=",
+                                                 "DEBUG DUMP",   "Error: ",
+                                                 "Caused by:",   "thread '",
+                                                 "note: run",    "EXIT: ",
+                                                 "-- END PROG",  "processed ",
+                                                 "---[ end",     "------------[ cut",
+                                                 "; ",           "pc : ",
+                                                 "lr : ",        "stack backtrace:",
+                                                 "rcu: ",        "workqueue ",
+                                                 "pwq ",         "-> #",
+                                                 "but task is ", "which lock ",
+                                                 "=====",        "frame #",
+                                                 "* frame #",    "[ BUG: ",
+                                                 "[ INFO: "};
   const TextLine line = strip_prefixes(raw);
   const std::string_view text = trim(line.text);
   if (!line.when.empty() || !line.process.empty()) return true;
-  if (std::any_of(std::begin(kStarts), std::end(kStarts), [&](std::string_view s) { return text.starts_with(s); }))
+  if (std::any_of(std::begin(kStarts), std::end(kStarts),
+                  [&](std::string_view s) { return text.starts_with(s); }))
     return true;
   if (text.find(" triggered exit kind ") != text.npos || parse_trace_frame(text)) return true;
   const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());

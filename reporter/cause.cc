@@ -247,7 +247,7 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
     return {FailureKind::kLoadFailed,
             told ? fmt::format("scheduler {} {}", name, said.summary)
                  : fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
-            "scheduler did not load",
+            load->attach ? "scheduler did not attach" : "scheduler did not load",
             {},
             std::move(said.advice)};
   }

@@ -1,6 +1,7 @@
 #include "scx/load_failure.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <utility>
 
@@ -128,6 +129,7 @@ int weight(LoadCause cause) {
     case LoadCause::kAttachNull:
       return 4;
     case LoadCause::kBusy:
+    case LoadCause::kAttachTooBig:
     case LoadCause::kMap:
       return 5;
     case LoadCause::kCutLog:
@@ -146,6 +148,7 @@ int errno_of(std::string_view text) {
     int number;
   };
   static constexpr Known kKnown[] = {{"EPERM", "Operation not permitted", 1},
+                                     {"E2BIG", "Argument list too long", E2BIG},
                                      {"EBUSY", "Device or resource busy", 16},
                                      {"EOPNOTSUPP", "Operation not supported", 95},
                                      {"ENOTSUPP", "Unknown error 524", 524}};
@@ -166,6 +169,8 @@ int errno_of(std::string_view text) {
 
 LoadCause cause_of_errno(int error, bool attach) {
   switch (error) {
+    case E2BIG:
+      return attach ? LoadCause::kAttachTooBig : LoadCause::kErrno;
     case 1:
       return LoadCause::kPermission;
     case 16:
@@ -202,6 +207,8 @@ void LoadFailureScanner::end_log() {
     current_.error = load_error_;
   classify_objection(current_);
   if (current_.reason.empty() && log_over_) current_.cause = LoadCause::kErrno;
+  // The verifier's log is cut off before its last words, but nothing else of a load ends with E2BIG.
+  if (current_.reason.empty() && errno_of(current_.error) == E2BIG) current_.cause = LoadCause::kTooLarge;
   if (current_.reason.empty()) current_.reason = current_.error;
   find_reference();
   // At its exit a program stands on its head line: the statement before tells the way out.
@@ -357,8 +364,10 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
 
 // What the scheduler's own program says: "Error: Failed to load BPF program", then "Operation not supported (os error 95)".
 bool LoadFailureScanner::process_line(std::string_view text) {
-  const bool failed = contains(text, "ailed to ") || contains(text, "rror");
-  if (failed && (contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") ||
+  const bool failed = contains(text, "ailed to ") || contains(text, "rror") || contains(text, "annot ") ||
+                      contains(text, "ould not ") || contains(text, "nable to ");
+  const bool attaches = contains(text, "attach") && contains(text, "scheduler");
+  if (failed && (attaches || contains(text, "BPF") || contains(text, "bpf") || contains(text, "skel") ||
                  contains(text, "struct ops") || contains(text, "struct_ops"))) {
     // "Failed to attach non-struct_ops BPF programs": the scheduler itself was not reached.
     stage_ = !contains(text, "attach") ? "load" : contains(text, "non-struct_ops") ? "probe" : "attach";

@@ -20,6 +20,7 @@ enum class LoadCause : uint8_t {
   kPermission,    // EPERM
   kNotSupported,  // EOPNOTSUPP, and no reason for it
   kBusy,          // attach: EBUSY, another scheduler
+  kAttachTooBig,  // attach: E2BIG, a member of sched_ext_ops is above the kernel's limit
   kAttachNull,    // attach returned NULL, and no errno
   kNoBtf,         // the kernel has no BTF
   kMissingKfunc,

@@ -30,7 +30,14 @@ void OutputReader::drain(bool last) {
   // Bounded: a surviving child of the program may write without end.
   for (int i = 0; i < 1024 && pipe_ && read_some(); ++i) {
   }
-  if (last) splitter_.flush([this](std::string_view text, bool truncated) { take_line(text, truncated); });
+  if (!last) return;
+  splitter_.flush([this](std::string_view text, bool truncated) { take_line(text, truncated); });
+  let_go();
+}
+
+void OutputReader::let_go() {
+  for (const Line& line : over_) on_line_(line.text, line.truncated, line.guest_ns);
+  over_.clear();
 }
 
 void OutputReader::take_line(std::string_view text, bool truncated) {
@@ -38,9 +45,13 @@ void OutputReader::take_line(std::string_view text, bool truncated) {
   if (second != second_) {
     second_ = second;
     lines_this_second_ = 0;
+    let_go();
   }
   if (text.find_first_not_of(" \t") != std::string_view::npos) last_line_ = text.substr(0, 300);
   if (++lines_this_second_ > lines_per_second_) {
+    over_.push_back({std::string(text), truncated, last_byte_ns_});
+    if (over_.size() <= kLastLines) return;
+    over_.pop_front();
     ++dropped_;
     return;
   }
@@ -51,6 +62,7 @@ void OutputReader::close() {
   if (!pipe_) return;
   loop_.unwatch(pipe_.get());
   pipe_.reset();
+  let_go();
 }
 
 }  // namespace ktstr::guest

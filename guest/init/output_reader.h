@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -34,10 +35,17 @@ class OutputReader {
   const std::string& last_line() const { return last_line_; }  // last one that was not blank
 
  private:
-  // A program that floods its output keeps running, at its own pace; what is above the rate is dropped and
-  // counted.
+  // A program that floods its output keeps running, at its own pace; what is above the rate is dropped and counted, but for
+  // the last lines of a flood: a verifier's log ends with its objection.
+  static constexpr size_t kLastLines = 40;
+  struct Line {
+    std::string text;
+    bool truncated = false;
+    uint64_t guest_ns = 0;
+  };
 
   bool read_some();
+  void let_go();
   void take_line(std::string_view text, bool truncated);
   void close();
 
@@ -50,6 +58,7 @@ class OutputReader {
   uint64_t last_byte_ns_ = 0;
   uint64_t second_ = 0, lines_this_second_ = 0;
   uint64_t dropped_ = 0;
+  std::deque<Line> over_;  // the newest lines above the rate
 };
 
 }  // namespace ktstr::guest

@@ -111,8 +111,7 @@ void GuestShell::become_shell(const std::vector<std::string>& argv, const ShellP
   for (int signo = 1; signo < NSIG; ++signo) ::signal(signo, SIG_DFL);
   ::setsid();
   if (plan.terminal) ::ioctl(shells[0].get(), TIOCSCTTY, 0);
-  for (size_t i = 0; i < shells.size(); ++i)
-    ::dup2(shells[plan.terminal ? 0 : i].get(), static_cast<int>(i));
+  for (size_t i = 0; i < shells.size(); ++i) ::dup2(shells[plan.terminal ? 0 : i].get(), static_cast<int>(i));
   std::vector<const char*> words;
   for (const std::string& word : argv) words.push_back(word.c_str());
   words.push_back(nullptr);

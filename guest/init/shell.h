@@ -35,9 +35,10 @@ class GuestShell {
   bool over() const { return over_; }
 
  private:
-  static constexpr size_t kLongQueue = 256u << 10;   // bytes in the channel: no more is taken from the shell
-  static constexpr size_t kShortQueue = 64u << 10;   // … until no more than this is left
-  static constexpr size_t kLastWords = 1u << 20;     // taken after its end; somebody that it left behind may write for ever
+  static constexpr size_t kLongQueue = 256u << 10;  // bytes in the channel: no more is taken from the shell
+  static constexpr size_t kShortQueue = 64u << 10;  // … until no more than this is left
+  static constexpr size_t kLastWords =
+      1u << 20;  // taken after its end; somebody that it left behind may write for ever
 
   Status spawn(const ShellPlanT& plan);
   Status make_terminal(const ShellPlanT& plan, std::array<UniqueFd, 3>& shells);

@@ -71,7 +71,9 @@ class GuestShellTest : public testing::Test {
         },
         now_ns() + 20 * kSecond);
   }
-  void until_over() { ASSERT_TRUE(until([this] { return exited_.has_value(); })) << out_ << err_; }
+  void until_over() {
+    ASSERT_TRUE(until([this] { return exited_.has_value(); })) << out_ << err_;
+  }
   void listen() {
     decoder_.feed(wire_);
     wire_.clear();
@@ -152,10 +154,14 @@ TEST_F(GuestShellTest, ATerminalHasItsSizeAndJobControl) {
 
 TEST_F(GuestShellTest, CtrlCEndsTheForegroundJobAndNotTheShell) {
   start("", true);
-  // Its own words tell that it has the terminal.
+  // Their own words tell who has the terminal: a shell that takes it back forgets what was typed before.
+  input("PS1='re''ady '\n");
+  ASSERT_TRUE(until([this] { return out_.find("ready ") != std::string::npos; })) << out_;
   input("sh -c 'echo r\"\"uns; sleep 1000'\n");
   ASSERT_TRUE(until([this] { return out_.find("runs") != std::string::npos; })) << out_;
+  const size_t before = out_.size();
   input("\x03");
+  ASSERT_TRUE(until([&] { return out_.find("ready ", before) != std::string::npos; })) << out_;
   input("echo ended with $?\n");
   ASSERT_TRUE(until([this] { return out_.find("ended with 130") != std::string::npos; })) << out_;
   input("exit\n");

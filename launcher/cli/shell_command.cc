@@ -86,10 +86,9 @@ Result<LoadedTest> choose(const ShellCommandOptions& options) {
     if (!test) return std::move(test).error();
     TestPlan plan;
     plan.tests.push_back({.test = std::move(*test), .kernel = 0, .skip = {}});
-    if (auto built = run_builds(builds_of(plan),
-                                [](const std::string& text) {
-                                  std::fprintf(stderr, "%s\n", printable(text).c_str());
-                                });
+    if (auto built = run_builds(
+            builds_of(plan),
+            [](const std::string& text) { std::fprintf(stderr, "%s\n", printable(text).c_str()); });
         !built)
       return std::move(built).error();
   }
@@ -112,8 +111,7 @@ Result<std::vector<std::pair<std::string, std::string>>> programs(const ShellCom
     std::string path = find_program(wanted, env_value("PATH"));
     std::error_code ec;
     if (path.empty() && std::filesystem::is_regular_file(wanted, ec)) path = wanted;
-    if (path.empty())
-      return Error::not_found("--with " + wanted + ": no such program or file on this host");
+    if (path.empty()) return Error::not_found("--with " + wanted + ": no such program or file on this host");
     out.emplace_back(std::filesystem::absolute(path, ec).lexically_normal().string(), path);
   }
   return out;
@@ -157,7 +155,9 @@ int shell_command(const ShellCommandOptions& options) {
   run.quiet = run.quiet || !terminal;
   PreparedRun prepared(run);
   RunEnvironment& env = prepared.env();
-  const std::string wish = !spec.kernel.empty() ? spec.kernel : run.kernels.empty() ? "" : run.kernels.front();
+  const std::string wish = !spec.kernel.empty()  ? spec.kernel
+                           : run.kernels.empty() ? ""
+                                                 : run.kernels.front();
   auto kernel = kernel_for(wish, *cache_dir);
   if (!kernel) return report_error(kernel.error(), kUsage);
   env.kernel = std::move(*kernel);
@@ -180,31 +180,31 @@ int shell_command(const ShellCommandOptions& options) {
   const uint64_t boot_ns = deadline_after(Stage::NotStarted, spec, deadlines).limit_ns;
   const uint64_t attach_ns = options.with_scheduler ? spec.attach_timeout_ns : 0;
   const ShellPlanT plan = shell_plan(options, *test, terminal);
-  auto code = run_shell({.vm = {.spec = &spec,
-                                .run_id = env.folders.run_id,
-                                .program_folder = env.program_folder,
-                                .bus_folder = folder->path(),
-                                .qemu = env.qemu,
-                                .qemu_version = env.host.qemu,
-                                .accelerator = env.accelerator.name,
-                                .kernel = env.kernel.path,
-                                .kernel_release = env.kernel.release,
-                                .clock = env.clock,
-                                .time_scale = scale,
-                                .verbose_console = env.verbose_console,
-                                .templates = env.templates,
-                                .boot_ns = boot_ns,
-                                .qemu_args = run.qemu_args,
-                                .shell = &plan,
-                                .start_scheduler = options.with_scheduler,
-                                .programs = std::move(*bring)},
-                         .terminal = terminal,
-                         .greeting = greeting(spec, env),
-                         .out = run.out,
-                         .start_limit_ns =
-                             boot_ns + static_cast<uint64_t>(static_cast<double>(attach_ns) * scale),
-                         .signal_fd = env.signal_fd,
-                         .progress = env.progress});
+  auto code =
+      run_shell({.vm = {.spec = &spec,
+                        .run_id = env.folders.run_id,
+                        .program_folder = env.program_folder,
+                        .bus_folder = folder->path(),
+                        .qemu = env.qemu,
+                        .qemu_version = env.host.qemu,
+                        .accelerator = env.accelerator.name,
+                        .kernel = env.kernel.path,
+                        .kernel_release = env.kernel.release,
+                        .clock = env.clock,
+                        .time_scale = scale,
+                        .verbose_console = env.verbose_console,
+                        .templates = env.templates,
+                        .boot_ns = boot_ns,
+                        .qemu_args = run.qemu_args,
+                        .shell = &plan,
+                        .start_scheduler = options.with_scheduler,
+                        .programs = std::move(*bring)},
+                 .terminal = terminal,
+                 .greeting = greeting(spec, env),
+                 .out = run.out,
+                 .start_limit_ns = boot_ns + static_cast<uint64_t>(static_cast<double>(attach_ns) * scale),
+                 .signal_fd = env.signal_fd,
+                 .progress = env.progress});
   prepared.progress().clear();
   return code ? *code : report_error(code.error(), kInfra);
 }

@@ -33,12 +33,13 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
-constexpr size_t kShownLines = 40;  // a call trace and what led to it; of the console, and of the scheduler, when something went wrong
-constexpr size_t kMuchOutput = 256u << 10;       // that the user has not taken: the guest waits
-constexpr uint64_t kEndLimit = 15 * kSecond;     // for the scheduler's end, scaled
-constexpr uint64_t kMaxKeptFile = 256u << 20;    // of console.txt and of scheduler.txt
-constexpr uint8_t kGoodbye[] = {'K'};            // guest/init/host_input.h
-constexpr int kBrokenPipe = 128 + SIGPIPE;       // as a program ends whose reader has gone
+constexpr size_t kShownLines =
+    40;  // a call trace and what led to it; of the console, and of the scheduler, when something went wrong
+constexpr size_t kMuchOutput = 256u << 10;     // that the user has not taken: the guest waits
+constexpr uint64_t kEndLimit = 15 * kSecond;   // for the scheduler's end, scaled
+constexpr uint64_t kMaxKeptFile = 256u << 20;  // of console.txt and of scheduler.txt
+constexpr uint8_t kGoodbye[] = {'K'};          // guest/init/host_input.h
+constexpr int kBrokenPipe = 128 + SIGPIPE;     // as a program ends whose reader has gone
 // Puts in order what a program that was cut off may have left: alternate screen, hidden cursor, colours, mouse, pasting.
 constexpr char kSaneScreen[] = "\033[?1049l\033[?25h\033[0m\033[?1000l\033[?1006l\033[?2004l\r\n";
 
@@ -144,15 +145,15 @@ class ShellRun {
   size_t sent_ = 0;  // bytes of it
 
   uint64_t began_ns_ = 0;
-  bool listening_ = true;       // the channel is read
-  bool started_ = false;        // the shell
-  bool input_ends_ = false;     // nothing more comes from the user
-  bool can_wait_ = true;        // for the user's input
-  size_t on_the_way_ = 0;       // bytes of input that the shell has not taken
+  bool listening_ = true;    // the channel is read
+  bool started_ = false;     // the shell
+  bool input_ends_ = false;  // nothing more comes from the user
+  bool can_wait_ = true;     // for the user's input
+  size_t on_the_way_ = 0;    // bytes of input that the shell has not taken
   std::string guest_failure_;
-  std::optional<int> ended_;    // the shell: its code
+  std::optional<int> ended_;  // the shell: its code
   uint64_t ended_ns_ = 0;
-  bool finished_ = false;       // GuestFinished has come
+  bool finished_ = false;  // GuestFinished has come
   bool qemu_ended_ = false;
   QemuExit qemu_exit_;
 
@@ -222,9 +223,10 @@ bool ShellRun::turn() {
   watch_channel();
   if (failure_ || done_) return true;
   const size_t waiting = outputs_[0].pending() + outputs_[1].pending();
-  const bool scheduler_over = !with_scheduler() || finished_ || qemu_ended_ ||
-                              now() - ended_ns_ > static_cast<uint64_t>(static_cast<double>(kEndLimit) *
-                                                                        std::max(options_.vm.time_scale, 1.0));
+  const bool scheduler_over =
+      !with_scheduler() || finished_ || qemu_ended_ ||
+      now() - ended_ns_ >
+          static_cast<uint64_t>(static_cast<double>(kEndLimit) * std::max(options_.vm.time_scale, 1.0));
   if (ended_ && waiting == 0 && scheduler_over) {
     code_ = *ended_;
     return true;
@@ -319,7 +321,8 @@ void ShellRun::on_event(const EventBuffer& event) {
     guest_failure_ = printable(str(failed->error()).substr(0, kMaxLine));
     if (options_.terminal) tell(guest_failure_);
   } else if (const auto* attached = event.as<SchedulerAttached>()) {
-    if (options_.terminal) tell("scheduler " + printable(str(attached->ops_name()).substr(0, 128)) + " attached");
+    if (options_.terminal)
+      tell("scheduler " + printable(str(attached->ops_name()).substr(0, 128)) + " attached");
   } else if (event.as<SchedulerDetached>() != nullptr) {
     if (!ended_) tell("the scheduler is not enabled any more" + scheduler_lines_.last());
   } else if (event.as<GuestFinished>() != nullptr) {
@@ -442,7 +445,8 @@ bool ShellRun::refill() {
 
 void ShellRun::write_channel() {
   while (channel_ && refill()) {
-    const ssize_t n = ::send(channel_.get(), to_guest_.data() + sent_, to_guest_.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t n =
+        ::send(channel_.get(), to_guest_.data() + sent_, to_guest_.size() - sent_, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return;  // full, or QEMU has gone, which its process tells
     sent_ += static_cast<size_t>(n);

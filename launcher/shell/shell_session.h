@@ -12,12 +12,12 @@
 namespace ktstr {
 
 struct ShellOptions {
-  VmRequest vm;          // its carriers are made here
-  bool terminal = true;  // stdin is the user's terminal
-  std::string greeting;  // with a terminal: a line before the shell
-  std::string out;       // folder for console.txt and scheduler.txt; empty: not kept
+  VmRequest vm;                 // its carriers are made here
+  bool terminal = true;         // stdin is the user's terminal
+  std::string greeting;         // with a terminal: a line before the shell
+  std::string out;              // folder for console.txt and scheduler.txt; empty: not kept
   uint64_t start_limit_ns = 0;  // from QEMU's start to the shell's
-  int signal_fd = -1;    // SIGINT, SIGTERM, SIGHUP
+  int signal_fd = -1;           // SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;
 };
 

@@ -23,8 +23,8 @@ UserOutput::UserOutput(int fd) : fd_(fd) {
   file_ = S_ISREG(st.st_mode);  // never waits, and has a position that a second opening would not have
   socket_ = S_ISSOCK(st.st_mode);
   if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)) return;
-  own_ = UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(),
-                         O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  own_ = UniqueFd(
+      ::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 int64_t UserOutput::write_some(std::span<const uint8_t> bytes) {
@@ -46,7 +46,8 @@ Status UserOutput::pump() {
     if (n < 0 && errno == EAGAIN) break;
     if (n < 0) {
       closed_ = true;
-      if (errno != EPIPE) status = Error::from_errno(fd_ == STDERR_FILENO ? "write to stderr" : "write to stdout");
+      if (errno != EPIPE)
+        status = Error::from_errno(fd_ == STDERR_FILENO ? "write to stderr" : "write to stdout");
       break;
     }
     done += static_cast<size_t>(n);

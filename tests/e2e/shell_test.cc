@@ -87,7 +87,8 @@ class User {
   int finish() {
     if (over_) return code_;
     int status = 0;
-    over_ = wait_until([&] { return read(), ::waitpid(pid_, &status, WNOHANG) == pid_; }, milliseconds(60'000));
+    over_ =
+        wait_until([&] { return read(), ::waitpid(pid_, &status, WNOHANG) == pid_; }, milliseconds(60'000));
     read();
     return code_ = !over_ ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
@@ -95,7 +96,8 @@ class User {
  private:
   void read() {
     char chunk[4096];
-    for (pollfd ready{master_.get(), POLLIN, 0}; ::poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0;) {
+    for (pollfd ready{master_.get(), POLLIN, 0};
+         ::poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0;) {
       const ssize_t n = ::read(master_.get(), chunk, sizeof chunk);
       if (n <= 0) return;
       screen_.append(chunk, static_cast<size_t>(n));
@@ -113,7 +115,8 @@ class User {
 
 // QEMU's process, the launcher's child.
 pid_t qemu_of(pid_t launcher) {
-  std::ifstream children("/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) + "/children");
+  std::ifstream children("/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) +
+                         "/children");
   pid_t pid = -1, last = -1;
   while (children >> pid) last = pid;
   return last;
@@ -122,14 +125,16 @@ pid_t qemu_of(pid_t launcher) {
 TEST(Shell, ACommandHasItsOutputsAndItsExitCodeAndNothingElse) {
   Scratch scratch;
   const std::string path = scratch.write("spec.toml", spec());
-  auto plain = launch(scratch, {"shell", "t", path, "--exec",
-                                "cat /sys/kernel/sched_ext/state; nproc; ls /ktstr/sched; echo trouble >&2; exit 7"});
+  auto plain =
+      launch(scratch, {"shell", "t", path, "--exec",
+                       "cat /sys/kernel/sched_ext/state; nproc; ls /ktstr/sched; echo trouble >&2; exit 7"});
   EXPECT_EQ(plain.exit_code, 7);
   EXPECT_EQ(plain.out, "disabled\n2\nscx_demo\n");
   EXPECT_EQ(plain.err, "trouble\n");
 
-  auto scheduled = launch(scratch, {"shell", "t", path, "--with-scheduler", "--out", scratch.path() + "/kept", "--exec",
-                                    "cat /sys/kernel/sched_ext/state /sys/kernel/sched_ext/root/ops"});
+  auto scheduled =
+      launch(scratch, {"shell", "t", path, "--with-scheduler", "--out", scratch.path() + "/kept", "--exec",
+                       "cat /sys/kernel/sched_ext/state /sys/kernel/sched_ext/root/ops"});
   EXPECT_EQ(scheduled.exit_code, 0) << scheduled.err;
   EXPECT_EQ(scheduled.out, "enabled\ndemo\n");
   EXPECT_EQ(scheduled.err, "");
@@ -153,15 +158,17 @@ TEST(Shell, InputAndOutputPassByteForByte) {
 
 TEST(Shell, AReaderThatGoesAwayEndsTheVm) {
   Scratch scratch;
-  Running run(scratch, {"/bin/bash", "-c",
-                        KTSTR_BIN "/ktstr-launch shell --exec yes </dev/null | head -n 3; echo ${PIPESTATUS[0]}"});
+  Running run(scratch,
+              {"/bin/bash", "-c",
+               KTSTR_BIN "/ktstr-launch shell --exec yes </dev/null | head -n 3; echo ${PIPESTATUS[0]}"});
   auto output = run.finish();
   EXPECT_EQ(output.out, "y\ny\ny\n141\n") << output.err;
 }
 
 TEST(Shell, AVmThatDiesIsAnErrorWithTheKernelsLastLines) {
   Scratch scratch;
-  auto died = launch(scratch, {"shell", "--exec", "echo before; sleep 0.2; echo c >/proc/sysrq-trigger; sleep 100"});
+  auto died =
+      launch(scratch, {"shell", "--exec", "echo before; sleep 0.2; echo c >/proc/sysrq-trigger; sleep 100"});
   EXPECT_EQ(died.exit_code, 3);
   EXPECT_EQ(died.out, "before\n");
   EXPECT_NE(died.err.find("the VM ended before its shell did"), std::string::npos) << died.err;
@@ -199,14 +206,16 @@ TEST(Shell, WrongWordsAreToldApartFromTheGuestsCodes) {
 
 TEST(Shell, AddedWordsAndProgramsReachTheVm) {
   Scratch scratch;
-  auto run = launch(scratch, {"shell", "--kernel-arg", "ktstr.hello=1", "--qemu-arg=-smbios",
-                              "--qemu-arg=type=1,serial=from-the-command-line", "--topology", "1n1l2c1t", "--memory",
-                              "512", "--with", "date", "--exec",
-                              "grep -o ktstr.hello=1 /proc/cmdline; cat /sys/class/dmi/id/product_serial; nproc; "
-                              "/usr/bin/date --version | head -1"});
+  auto run =
+      launch(scratch, {"shell", "--kernel-arg", "ktstr.hello=1", "--qemu-arg=-smbios",
+                       "--qemu-arg=type=1,serial=from-the-command-line", "--topology", "1n1l2c1t", "--memory",
+                       "512", "--with", "date", "--exec",
+                       "grep -o ktstr.hello=1 /proc/cmdline; cat /sys/class/dmi/id/product_serial; nproc; "
+                       "/usr/bin/date --version | head -1"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out.substr(0, run.out.find("date")), "ktstr.hello=1\nfrom-the-command-line\n2\n");
-  EXPECT_NE(run.out.find("GNU coreutils"), std::string::npos) << "this host's date, not busybox's: " << run.out;
+  EXPECT_NE(run.out.find("GNU coreutils"), std::string::npos)
+      << "this host's date, not busybox's: " << run.out;
 }
 
 TEST(Shell, AUserWorksAtATerminalAndGetsItBackAsItWas) {
