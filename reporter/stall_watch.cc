@@ -16,9 +16,7 @@ void tally(const CpuSample& cpu, CpuTally& t) {
     ++t.idle;
   } else if (curr->sched_class() == SchedClass::Ext) {
     ++t.ext;
-    t.holder = curr->pid();
-    t.holder_comm = std::string(str(curr->comm()).substr(0, 64));
-    t.held = 1;
+    t.ext_tasks[0] = {curr->pid(), std::string(str(curr->comm()).substr(0, 64)), 1};
   } else if (curr->sched_class() == SchedClass::RealTime || curr->sched_class() == SchedClass::Deadline ||
              curr->sched_class() == SchedClass::Stop) {
     ++t.real_time;
@@ -35,12 +33,18 @@ void CpuTally::add(const CpuTally& one) {
   real_time += one.real_time;
   other += one.other;
   local_waiting += one.local_waiting;
-  if (one.holder == 0) return;
-  if (holder == 0) {
-    holder = one.holder;
-    holder_comm = one.holder_comm;
+  for (const Holder& seen : one.ext_tasks) {
+    if (seen.pid == 0) return;
+    const auto place =
+        std::ranges::find_if(ext_tasks, [&](const Holder& h) { return h.pid == seen.pid || h.pid == 0; });
+    if (place == ext_tasks.end()) continue;
+    if (place->pid == 0) *place = {seen.pid, seen.comm, 0};
+    place->samples += seen.samples;
   }
-  if (holder == one.holder) held += one.held;
+}
+
+const CpuTally::Holder& CpuTally::most() const {
+  return *std::ranges::max_element(ext_tasks, {}, &Holder::samples);
 }
 
 std::optional<uint64_t> Wait::taken_from(uint64_t dsq) const {
@@ -79,7 +83,14 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
     Open& open = open_[cpu->cpu()];
     const TaskSeen* waiter = cpu->longest_waiting();
     // The kernel's count starts again when the task has run.
-    bool goes_on = waiter && open.wait.pid == waiter->pid() && waiter->wait_ns() >= open.wait.wait_ns;
+    // One that has waited as long as the one before waited beside it all the time: what was seen counts for it, too.
+    const bool goes_on = waiter && open.wait.pid && waiter->wait_ns() >= open.wait.wait_ns;
+    if (goes_on && open.wait.pid != waiter->pid()) {
+      keep(open.wait);
+      open.wait.pid = waiter->pid();
+      open.wait.comm = std::string(str(waiter->comm()).substr(0, 64));
+      open.wait.dsq_id = waiter->dsq_id();
+    }
     if (!goes_on) {
       if (open.wait.pid) keep(open.wait);
       open = {};

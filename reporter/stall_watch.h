@@ -3,6 +3,7 @@
 // said by wait_cause.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,13 +17,17 @@ namespace ktstr {
 
 // Who had a CPU, in samples.
 struct CpuTally {
+  struct Holder {
+    int pid = 0;  // 0: none
+    std::string comm;
+    uint32_t samples = 0;
+  };
   uint32_t idle = 0, ext = 0, real_time = 0, other = 0;
-  uint32_t local_waiting = 0;  // samples in which its local DSQ was not empty
-  int holder = 0;              // the first sched_ext task that was seen on it; 0: none
-  std::string holder_comm;
-  uint32_t held = 0;  // samples in which that task had it
+  uint32_t local_waiting = 0;       // samples in which its local DSQ was not empty
+  std::array<Holder, 4> ext_tasks;  // the first sched_ext tasks that were seen on it
   uint32_t samples() const { return idle + ext + real_time + other; }
   void add(const CpuTally& one);
+  const Holder& most() const;  // of ext_tasks
 };
 
 // Totals at one moment: user DSQs and the global ones by id, programs by name and CPU (full samples only).

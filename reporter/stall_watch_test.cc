@@ -50,6 +50,16 @@ TEST(StallWatch, TheSchedulerLetsItWait) {
   EXPECT_EQ(3u, wait->cpu);
 }
 
+TEST(StallWatch, ATaskThatWaitedAsLongAsTheOneBeforeHasItsSamples) {
+  auto wait = watch({{125, 50}, {125, 150}, {126, 250}, {125, 350}}).find(126);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(3u, wait->samples);
+  wait = watch({{125, 50}, {125, 150}, {126, 250}, {125, 350}}).find(125);
+  EXPECT_EQ(4u, wait->samples);
+  EXPECT_EQ(350'000'000u, wait->wait_ns);
+  EXPECT_EQ(1u, watch({{125, 50}, {125, 150}, {126, 20}}).find(126)->samples) << "it began to wait only now";
+}
+
 TEST(StallWatch, ARealTimeTaskHadTheCpu) {
   auto wait =
       watch({{125, 50, SchedClass::RealTime}, {125, 150, SchedClass::RealTime}, {125, 250}}).find(125);

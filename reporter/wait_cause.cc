@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/cpu_list.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "reporter/sections.h"
 #include "reporter/slow_callback.h"
@@ -78,7 +79,7 @@ class WaitExplanation {
       if (mostly(t.real_time, t.samples())) real_time_.push_back(cpu);
       if (mostly(t.local_waiting, t.samples()))
         filled_.push_back(cpu);
-      else if (mostly(t.held, t.samples()))
+      else if (mostly(t.most().samples, t.samples()))
         held_.push_back(cpu);
       if (auto calls = wait_->calls(dispatch_, cpu)) {
         calls_ = calls_.value_or(0) + *calls;
@@ -122,7 +123,7 @@ class WaitExplanation {
         return say(StallClass::kSlowCallback, fmt::format("{}; {}", waits, slow_words(*slow)));
     if (!dsq_ || *dsq_ == 0) return say(StallClass::kUnknown, waits);
     if (!idle_.empty()) return idle_cpu(waits);
-    if (calls_ && *calls_ == 0 && seen_ && filled_.size() + held_.size() == seen_) return never_asked(waits);
+    if (rarely_asked() && filled_.size() + held_.size() == seen_) return never_asked(waits);
     if (taken_ && *taken_ == 0 && taken_elsewhere() > 0)
       return say(
           StallClass::kDsqNotConsumed,
@@ -130,7 +131,7 @@ class WaitExplanation {
                       waits, held(), taken_elsewhere()));
     if (taken_ && *taken_ >= kFewestSamples)
       return say(
-          StallClass::kStarvedInOrder,
+          ordered() ? StallClass::kStarvedInOrder : StallClass::kUnknown,
           fmt::format("{}; {} other tasks were taken from that DSQ meanwhile{}", waits, *taken_, order()));
     say(StallClass::kUnknown, waits);
   }
@@ -158,9 +159,17 @@ class WaitExplanation {
                : idle);
   }
 
+  // With slices of 20 ms a busy CPU calls ops.dispatch fifty times a second.
+  bool rarely_asked() const {
+    return seen_ && calls_ && (*calls_ == 0 || wait_->span_ns / *calls_ * seen_ >= kSecond / 2);
+  }
+
   // Busy CPUs that had no reason to call ops.dispatch, the only one who could take the task from its DSQ.
   void never_asked(const std::string& waits) {
-    const std::string never = fmt::format("{}; ops.dispatch was not called there for {}", waits, held());
+    const std::string never =
+        *calls_ == 0
+            ? fmt::format("{}; ops.dispatch was not called there for {}", waits, held())
+            : fmt::format("{}; ops.dispatch was called only {} there in {}", waits, times(*calls_), held());
     if (held_.empty())
       return say(StallClass::kLocalDsqFirst,
                  fmt::format("{}, because the local {} of {} {} never empty", never,
@@ -168,11 +177,12 @@ class WaitExplanation {
                              filled_.size() == 1 ? "was" : "were"));
     const unsigned cpu = held_.front();
     const CpuTally& t = wait_->cpus[cpu];
-    const DumpTask* holder = vm_.scheduler.words.dump().find(t.holder);
+    const CpuTally::Holder& most = t.most();
+    const DumpTask* holder = vm_.scheduler.words.dump().find(most.pid);
     const bool endless = holder && holder->fields.get("slice") == kSliceInf;
     say(StallClass::kCpuHeld,
-        fmt::format("{}: {}[{}] has CPU {} in {} of {} samples{}{}", never, t.holder_comm, t.holder, cpu,
-                    t.held, t.samples(), endless ? ", and its slice never ends (SCX_SLICE_INF)" : "",
+        fmt::format("{}: {}[{}] has CPU {} in {} of {} samples{}{}", never, most.comm, most.pid, cpu,
+                    most.samples, t.samples(), endless ? ", and its slice never ends (SCX_SLICE_INF)" : "",
                     held_.size() > 1
                         ? fmt::format("; the same on {}", cpus_words({held_.begin() + 1, held_.end()}))
                         : ""));
@@ -184,6 +194,12 @@ class WaitExplanation {
       for (const auto& [id, now] : wait_->dsqs_last->dsqs)
         if (!dsq_ || id != *dsq_) sum += wait_->taken_from(id).value_or(0);
     return sum;
+  }
+
+  // The task's DSQ is sorted by vtime (SCX_TASK_DSQ_ON_PRIQ, or other vtimes in it).
+  bool ordered() const {
+    const auto flags = task_ ? parse_number<uint32_t>(task_->fields.get("dsq_flags"), 16) : std::nullopt;
+    return (flags && *flags & 1) || !order().empty();
   }
 
   // ", vtime 1000; the first in it has 0": of a DSQ that is sorted by vtime.

@@ -39,7 +39,7 @@ void close_all_but(int a, int b) {
   ::syscall(SYS_close_range, high + 1, ~0u, 0);
 }
 
-[[noreturn]] void worker_main(const std::string& name, const WorkerSetup& setup) {
+[[noreturn]] void worker_main(const WorkerSetup& setup) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -49,7 +49,6 @@ void close_all_but(int a, int b) {
   ::signal(SIGPIPE, SIG_IGN);  // a peer that ended first
   ::signal(SIGTERM, SIG_IGN);  // for the body that started it (ktstr/test.h), not for it
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_NAME, name.c_str());
   if (!setup.function) close_all_but(setup.pipe_in, setup.pipe_out);
   run_worker(setup);
   ::_exit(0);
@@ -152,8 +151,13 @@ void WorkerBatch::make_groups() {
 
 Status WorkerBatch::fork_member(Member& member, int folder, const WorkerProgram* program) {
   const std::string name = (group_.name.substr(0, 10) + "/" + std::to_string(member.index)).substr(0, 15);
+  // A child takes its parent's name over. One that is never run could not set its own, and would be told as init.
+  char own[16] = {};
+  ::prctl(PR_GET_NAME, own);
+  ::prctl(PR_SET_NAME, name.c_str());
   pid_t pid = fork_into(folder);
-  if (pid == 0) program ? program_main(member.setup, *program) : worker_main(name, member.setup);
+  if (pid != 0) ::prctl(PR_SET_NAME, own);
+  if (pid == 0) program ? program_main(member.setup, *program) : worker_main(member.setup);
   if (pid < 0) return Error::from_errno("fork worker " + name + " into its cgroup");
   member.pid = pid;
   return apply_policy(member);

@@ -51,6 +51,15 @@ constexpr Mistake kMistakes[] = {
      "waits in DSQ 0x400.*nothing was taken from that DSQ|the watchdog itself was not run for .*waits in DSQ "
      "0x400",
      "mend: .*(serve kernel threads|move from that DSQ)"},
+    {"EndlessSlices", R"("--fault", "11", "--fail-after", "1", "--timeout-ms", "5000")",
+     GROUP("a", "8", "CpuSpin", ""),
+     "waits in DSQ 0x100.*ops.dispatch was (not called there|called only) .*: a/[0-9]\\[[0-9]+\\] has CPU "
+     "[0-9] in "
+     ".*SCX_SLICE_INF",
+     "mend: .*finite slice"},
+    {"FullLocalDsq", R"("--fault", "12")", GROUP("a", "6", "CpuSpin", ""),
+     "it may run on CPU 0 only; it waits in DSQ 0x100.*because the local DSQ of CPU 0 was never empty",
+     "ops.dispatch was called 0 times on CPU 0"},
 };
 
 // The scheduler's own process, by name of the fixture.
@@ -80,6 +89,7 @@ void check(const Mistake& m, const char* scheduler) {
   EXPECT_TRUE(std::regex_search(first, std::regex(m.summary))) << first;
   EXPECT_TRUE(std::regex_search(run.out, std::regex(m.evidence))) << run.out;
   EXPECT_EQ(first.find("the host did not run"), std::string::npos) << first;
+  EXPECT_EQ(first.find("init["), std::string::npos) << "a worker that never ran has its name, too: " << first;
   // The queues were read while the task waited, not only after the kernel had moved it.
   bool early = false;
   for (const EventBuffer& event : read_log(scratch.path() + "/out/t/events.ktlog"))

@@ -76,6 +76,12 @@ void BPF_PROG(starve_enqueue, struct task_struct* p, __u64 enq_flags) {
     case STARVE_SLOW:
       fifo_insert(p, enq_flags);
       return;
+    case STARVE_ENDLESS:
+      scx_compat_dsq_insert(p, SHARED_DSQ, SCX_SLICE_INF, enq_flags);
+      return;
+    case STARVE_FULL_LOCAL:
+      scx_compat_dsq_insert(p, SCX_DSQ_LOCAL_ON | 0, SCX_SLICE_DFL, enq_flags);
+      return;
     case STARVE_LOCAL:  // and nobody takes it back when the CPU is taken
       scx_compat_dsq_insert(p, SCX_DSQ_LOCAL, SCX_SLICE_DFL, enq_flags);
       return;

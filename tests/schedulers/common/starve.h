@@ -13,4 +13,6 @@ enum starve_fault {
   STARVE_KWORKERS =
       9,             // kworkers, the watchdog's too, wait in a DSQ that is served when 64 of them are there
   STARVE_SLOW = 10,  // dispatch looks through a large table each time
+  STARVE_ENDLESS = 11,     // slices that never end: who has a CPU keeps it
+  STARVE_FULL_LOCAL = 12,  // all tasks go to CPU 0's local DSQ: the scheduler is never asked there again
 };
