@@ -283,6 +283,25 @@ Call Trace:
   expect_words(other.summary, {"native_smp_send_reschedule", "reached from scx_bypass"});
 }
 
+TEST(Explain, AWarningWhoseHeadAndRegistersAreCutOffIsReadFromItsTrace) {
+  const std::string trace =
+      "Code: eb 42 0f 1f 44\nRSP: 0018:ffffb23e619479e8 EFLAGS: 00010046\nCall Trace:\n <TASK>\n ? "
+      "__warn+0xd5/0x1d0\n ? "
+      "scx_f+0x178/0x240\n ? report_bug+0x144/0x1f0\n ? scx_f+0x178/0x240\n ? handle_bug+0x6a/0x90\n ? "
+      "asm_exc_invalid_op+0x1a/0x20\n ? scx_f+0x178/0x240\n scx_outer+0x1/0x2\n bpf_scx_reg+0x1/0x2\n "
+      "</TASK>\n---[ end trace "
+      "0000000000000000 ]---\n";
+  for (const std::string& text : {trace, "RIP: 0010:scx_f+0x178/0x240\n" + trace}) {
+    const auto crashes = explained(text);
+    ASSERT_EQ(crashes.size(), 1u) << text;
+    EXPECT_EQ(crashes[0].cls, "warning") << text;
+    EXPECT_EQ(crashes[0].function, "scx_f") << text;
+    expect_words(crashes[0].summary, {"not fatal", "scx_f"});
+    EXPECT_FALSE(crashes[0].lacks.empty());
+    EXPECT_EQ(crashes[0].signature, "warning: scx_f");
+  }
+}
+
 TEST(Explain, APanicOnWarnNamesTheWarningsFunction) {
   auto text = [](const std::string& function) {
     return "[2025-08-20 20:08:59] [  302.971448] Kernel panic - not syncing: kernel: panic_on_warn set ...\n"

@@ -1,6 +1,7 @@
 #include "explain/user_end.h"
 
 #include <cxxabi.h>
+#include <re2/re2.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -121,6 +122,18 @@ bool ending_function(std::string_view name) {
                                                 "__libc_start"};
   return std::any_of(std::begin(kNames), std::end(kNames),
                      [&](std::string_view n) { return name.starts_with(n); });
+}
+
+// A line without one of these is no end of a program: one scan in place of many.
+bool may_end(std::string_view line) {
+  static const RE2* re = new RE2(
+      "panicked at |Error: |terminate called|Assertion `|double free|\\(\\): |corrupted |smashing "
+      "detected|overflow "
+      "detected|pthread_mutex_lock|scx panic|AddressSanitizer|\\d\\]:? |exited, "
+      "code=|Segmentation|Abort|Signal: "
+      "|dumped core|signal ",
+      RE2::Latin1);
+  return RE2::PartialMatch(re2::StringPiece(line.data(), line.size()), *re);
 }
 
 }  // namespace
@@ -257,6 +270,7 @@ bool UserEndScanner::stack_line(std::string_view line) {
 }
 
 bool UserEndScanner::starts(std::string_view line) {
+  if (!may_end(line)) return false;
   if (core_line(line)) return true;
   UserEnd end;
   if (const std::string_view at = behind(line, "panicked at "); !at.empty() && in(line, "thread '")) {

@@ -2,7 +2,7 @@
 
 #include "base/small_files.h"
 #include "bpf/kernel_image.h"
-#include "reproer/kernel_sources.h"
+#include "bpf/kernel_sources.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr {

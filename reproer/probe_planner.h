@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bpf/btf_view.h"
+#include "bpf/kernel_sources.h"
 #include "reproer/chain.h"
-#include "reproer/kernel_sources.h"
 #include "schemas/guest_generated.h"
 #include "schemas/probe_generated.h"
 

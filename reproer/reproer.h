@@ -11,8 +11,8 @@
 #include <string>
 #include <variant>
 
+#include "bpf/kernel_sources.h"
 #include "reproer/chain.h"
-#include "reproer/kernel_sources.h"
 #include "reproer/repro_verdict.h"
 #include "reproer/vm_facts.h"
 #include "schemas/common_generated.h"

@@ -5,7 +5,7 @@
 
 #include "bpf/elf_btf.h"
 #include "bpf/hits.h"
-#include "reproer/kernel_sources.h"
+#include "bpf/kernel_sources.h"
 #include "reproer/testing/makers.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"

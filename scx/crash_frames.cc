@@ -1,6 +1,8 @@
 #include "scx/crash_frames.h"
 
+#include <array>
 #include <iterator>
+#include <vector>
 
 #include "schemas/crash_generated.h"
 #include "scx/trace_frame.h"
@@ -199,8 +201,15 @@ constexpr Rule kRules[] = {
 
 std::string_view frame_noise(std::string_view function) {
   function = base_function(function);
-  for (const Rule& r : kRules)
-    if (r.match == Match::kExact ? function == r.name : function.starts_with(r.name)) return r.reason;
+  // Rules by their first character: a log may have millions of frames.
+  static const auto by_first = [] {
+    std::array<std::vector<const Rule*>, 256> table;
+    for (const Rule& r : kRules) table[static_cast<unsigned char>(r.name.front())].push_back(&r);
+    return table;
+  }();
+  if (!function.empty())
+    for (const Rule* r : by_first[static_cast<unsigned char>(function.front())])
+      if (r->match == Match::kExact ? function == r->name : function.starts_with(r->name)) return r->reason;
   if (function.empty() || function.starts_with("0x")) return "an address without a name";
   return {};
 }

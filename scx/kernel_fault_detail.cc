@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/numbers.h"
+#include "base/prefix_set.h"
 #include "base/text.h"
 #include "schemas/crash_generated.h"
 #include "scx/kernel_fault_parser.h"
@@ -109,22 +110,21 @@ bool KernelFaultParser::take_detail(std::string_view text) {
       return true;
     }
   }
-  for (std::string_view known :
-       {"Hardware name:", "Modules linked in:", "Code: ", "Tainted: [", "#PF:", "PGD ",
-        "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "FS: ", "CS: ", "CR2: ", "DR0: ", "DR3: ",
-        "PKRU: ", "CR0: ", "lr : ", "sp : ", "pstate: ", "Mem abort info:", "ESR = ", "EC = ", "SET = ",
-        "EA = ", "FSC = ", "Data abort info:", "ISV = ", "CM = ", "GCS = ", "swapper pgtable",
-        "irq event stamp", "hardirqs last ", "softirqs last ", "stack backtrace:", "other info that",
-        "which lock already", "the existing dependency", "Possible unsafe locking", "*** DEADLOCK ***",
-        "CPU0 ", "----", "lock(", "-> #", "rcu_scheduler_active", "{", "x29:", "x28:", "x26:", "x23:", "x20:",
-        "x17:", "x14:", "x11:", "x8 :", "x5 :", "x2 :", "user pgtable",
-        // riscv, powerpc, s390, loongarch
-        "ra : ", "epc : ", "gp : ", "t0 : ", "s2 : ", "a0 : ", "status: ", "Faulting instruction address",
-        "LE PAGE_SIZE=", "BE PAGE_SIZE=", "NIP: ", "REGS: ", "MSR: ", "CFAR: ", "GPR", "LR [",
-        "Failing address:", "Fault in ", "AS:", "R:0 T:1", "Krnl ", "Last Breaking-Event", "pc 9",
-        "ra: ", "CRMD: ", "PRMD: ", "EUEN: ", "ECFG: ", "ESTAT: ", "BADV: ", "PRID: "})
-    if (text.starts_with(known)) return true;
-  return false;
+  static const PrefixSet kKnown = {
+      "Hardware name:", "Modules linked in:", "Code: ", "Tainted: [", "#PF:", "PGD ",
+      "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "FS: ", "CS: ", "CR2: ", "DR0: ", "DR3: ",
+      "PKRU: ", "CR0: ", "lr : ", "sp : ", "pstate: ", "Mem abort info:", "ESR = ", "EC = ", "SET = ",
+      "EA = ", "FSC = ", "Data abort info:", "ISV = ", "CM = ", "GCS = ", "swapper pgtable",
+      "irq event stamp", "hardirqs last ", "softirqs last ", "stack backtrace:", "other info that",
+      "which lock already", "the existing dependency", "Possible unsafe locking", "*** DEADLOCK ***", "CPU0 ",
+      "----", "lock(", "-> #", "rcu_scheduler_active", "{",
+      "x29:", "x28:", "x26:", "x23:", "x20:", "x17:", "x14:", "x11:", "x8 :", "x5 :", "x2 :", "user pgtable",
+      // riscv, powerpc, s390, loongarch
+      "ra : ", "epc : ", "gp : ", "t0 : ", "s2 : ", "a0 : ", "status: ", "Faulting instruction address",
+      "LE PAGE_SIZE=", "BE PAGE_SIZE=", "NIP: ", "REGS: ", "MSR: ", "CFAR: ", "GPR", "LR [",
+      "Failing address:", "Fault in ", "AS:", "R:0 T:1", "Krnl ", "Last Breaking-Event", "pc 9",
+      "ra: ", "CRMD: ", "PRMD: ", "EUEN: ", "ECFG: ", "ESTAT: ", "BADV: ", "PRID: "};
+  return kKnown.begins(text);
 }
 
 bool KernelFaultParser::take_cpu_line(std::string_view text) {

@@ -7,6 +7,7 @@
 #include "base/numbers.h"
 #include "base/text.h"
 #include "schemas/crash_generated.h"
+#include "scx/crash_frames.h"
 #include "scx/kernel_fault_words.h"
 #include "scx/trace_frame.h"
 
@@ -197,12 +198,21 @@ bool KernelFaultParser::take_head(std::string_view text, uint64_t guest_ns) {
 }
 
 // The first lines are cut off: registers of the kernel without the message that they belong to. An oops says "Oops: …"
-// right before the CPU line, so that a line that is something else shows a warning.
+// right before the CPU line, so that a line that is something else shows a warning. Where the registers are cut off too, the
+// trace begins with how the kernel came to its message: "? __warn+0xd5/0x1d0".
 bool KernelFaultParser::take_headless(std::string_view text, uint64_t guest_ns) {
   const bool cpu_line = text.starts_with("CPU: ") && fault_has(text, " Comm: ") && fault_has(text, "ainted");
-  if (!cpu_line) return false;
+  const bool register_line = text.starts_with("RIP: 0010:") && parse_trace_frame(text.substr(10));
+  const bool warn_frame = text.starts_with("? __warn+");
   FaultHead head;
   head.kind = FaultKind::OtherBug;
+  if (!cpu_line && (register_line || warn_frame)) {
+    open_with(std::move(head), "", guest_ns);
+    open_->fault.cut_head = true;
+    in_ = warn_frame ? In::kTrace : In::kDetail;
+    return take_line(text);
+  }
+  if (!cpu_line) return false;
   const std::string message = before_;
   open_with(std::move(head), "", guest_ns);
   KernelFaultT& fault = open_->fault;
@@ -219,15 +229,24 @@ void KernelFaultParser::close(bool interrupted) {
   if (!open_) return;
   KernelFaultT& fault = open_->fault;
   fault.interrupted = interrupted && in_ != In::kOver && !traced_;
-  // Headless and without registers it is any dump_stack(): no fault that we know of.
-  const bool nothing = fault.cut_head && fault.function.empty();
+  // Nothing but its trace is left: what the warning's own functions stand on, however uncertain.
+  if (fault.cut_head && fault.kind == FaultKind::Warning && fault.function.empty()) {
+    bool warned = false;
+    for (const auto& frame : fault.backtrace) {
+      warned = warned || base_function(frame->function) == "__warn";
+      if (warned && fault.function.empty() && frame_noise(frame->function).empty())
+        fault.function = frame->function;
+    }
+  }
+  const bool named = !fault.cut_head || !fault.function.empty();
   if (fault.title.empty())
     fault.title = fault.kind == FaultKind::Oops ? "oops" : std::string(fault_name(fault.kind));
   if (fault.function.empty() && !fault.backtrace.empty() && fault.kind != FaultKind::HungTask) {
     for (const auto& frame : fault.backtrace)
       if (!frame->uncertain && fault.function.empty()) fault.function = frame->function;
   }
-  if (!nothing) {
+  // Headless and without registers it is any dump_stack(): no fault that we know of.
+  if (named) {
     if (ready_.size() < kMaxWaiting) {
       ready_.push_back(std::move(*open_));
     } else {
@@ -252,6 +271,17 @@ bool KernelFaultParser::take_line(std::string_view text) {
 
 void KernelFaultParser::place(ChainFrameT frame) {
   KernelFaultT& fault = open_->fault;
+  // A message without its head: how the kernel came to it says what it was.
+  if (fault.cut_head && fault.kind == FaultKind::OtherBug) {
+    const std::string_view name = base_function(frame.function);
+    if (name == "__warn") {
+      fault.kind = FaultKind::Warning;
+      fault.title = "warning";
+    } else if (name == "die" || name == "__die" || name == "__die_body" || name == "page_fault_oops") {
+      fault.kind = FaultKind::Oops;
+      fault.title = name == "page_fault_oops" ? "page fault" : "oops";
+    }
+  }
   auto& to = in_ == In::kTaskTrace && !fault.tasks.empty() ? fault.tasks.back()->backtrace : fault.backtrace;
   if (to.size() >= kMaxFrames) return;
   // The registers' frame is the trace's first on arm64 too.

@@ -394,6 +394,11 @@ Runner add_explain(CLI::App& command, const Argv&) {
       ->required();
   command.add_flag("--json", options->json, "one JSON object a file (docs/explain.md)");
   command.add_option("--log", options->log, "keep lines and crashes as an event log");
+  auto* kernel =
+      command.add_option("--kernel", options->kernel,
+                         "source lines from this kernel's debug info: series, release, image, built tree");
+  command.add_option("--debuginfo", options->debuginfo, "source lines from this vmlinux (with DWARF)")
+      ->excludes(kernel);
   return [options] { return explain_command(*options); };
 }
 

@@ -11,6 +11,7 @@
 #include "explain/text_source.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/import_log.h"
+#include "launcher/cli/source_lines.h"
 #include "schemas/exit_code.h"
 #include "schemas/guest_generated.h"
 #include "schemas/log_format.h"
@@ -28,7 +29,7 @@ bool is_event_log(const std::string& path) {
 
 class Explainer {
  public:
-  explicit Explainer(ImportLog* log) : log_(log) {}
+  Explainer(ImportLog* log, const SourceLines* sources) : log_(log), sources_(sources) {}
 
   void line(std::string_view text, Origin origin = Origin::kUnknown, std::string_view when = {}) {
     const LineRole role = scanner_.feed(text, origin, when);
@@ -50,9 +51,18 @@ class Explainer {
  private:
   void collect() {
     while (auto incident = scanner_.take()) {
+      // One bug has one signature, with lines or without.
+      std::string signature;
+      std::vector<std::string> said;
+      if (sources_) {
+        signature = explain(*incident).signature;
+        said = sources_->annotate(*incident);
+      }
       if (log_) log_->incident(*incident);
       if (out_.crashes.size() < kMaxCrashes) {
         out_.crashes.push_back(explain(*incident));
+        if (sources_) out_.crashes.back().signature = std::move(signature);
+        for (std::string& text : said) out_.crashes.back().lacks.push_back(std::move(text));
       } else {
         ++out_.dropped;
       }
@@ -62,12 +72,13 @@ class Explainer {
   IncidentScanner scanner_;
   ExplainedText out_;
   ImportLog* log_;
+  const SourceLines* sources_;
 };
 
-Result<ExplainedText> explain_events(const std::string& path, ImportLog* log) {
+Result<ExplainedText> explain_events(const std::string& path, ImportLog* log, const SourceLines* sources) {
   auto reader = LogReader::open(path);
   if (!reader) return std::move(reader).error();
-  Explainer explainer(log);
+  Explainer explainer(log, sources);
   for (;;) {
     auto event = reader->next();
     if (!event) return std::move(event).error();
@@ -88,9 +99,9 @@ Result<ExplainedText> explain_events(const std::string& path, ImportLog* log) {
 
 }  // namespace
 
-Result<ExplainedText> explain_file(const std::string& path, ImportLog* log) {
-  if (is_event_log(path)) return explain_events(path, log);
-  Explainer explainer(log);
+Result<ExplainedText> explain_file(const std::string& path, ImportLog* log, const SourceLines* sources) {
+  if (is_event_log(path)) return explain_events(path, log, sources);
+  Explainer explainer(log, sources);
   JournalDecoder journal;
   const JournalDecoder::OnText on_text = [&](std::string_view text, Origin origin, std::string_view when) {
     explainer.line(text, origin, when);
@@ -112,9 +123,15 @@ int explain_command(const ExplainCommandOptions& options) {
     if (!opened) return report_error(opened.error(), exit_code(ExitCode::kUsage));
     log = std::move(*opened);
   }
+  std::unique_ptr<SourceLines> sources;
+  if (!options.kernel.empty() || !options.debuginfo.empty()) {
+    auto opened = SourceLines::open(options.kernel, options.debuginfo);
+    if (!opened) return report_error(opened.error(), exit_code(ExitCode::kUsage));
+    sources = std::move(*opened);
+  }
   int code = 0;
   for (const std::string& file : options.files) {
-    auto text = explain_file(file, log.get());
+    auto text = explain_file(file, log.get(), sources.get());
     if (!text) {
       code = report_error(text.error(), exit_code(ExitCode::kUsage));
       continue;

@@ -60,9 +60,8 @@ TEST_F(ExplainCommand, AnImportedTextIsExplainedAlikeFromItsEvents) {
 }
 
 TEST_F(ExplainCommand, WhatCannotBeReadIsAUsageError) {
-  EXPECT_EQ(explain_command({.files = {text_ + ".not"}, .json = true, .log = ""}),
-            exit_code(ExitCode::kUsage));
-  EXPECT_EQ(explain_command({.files = {text_}, .json = true, .log = ""}), 0);
+  EXPECT_EQ(explain_command({.files = {text_ + ".not"}, .json = true}), exit_code(ExitCode::kUsage));
+  EXPECT_EQ(explain_command({.files = {text_}, .json = true}), 0);
   EXPECT_EQ(triage_command({.paths = {text_ + ".not"}, .format = "text"}), exit_code(ExitCode::kUsage));
   EXPECT_EQ(triage_command({.paths = {text_}, .format = "json"}), 0);
 }

@@ -1,4 +1,4 @@
-#include "reproer/kernel_sources.h"
+#include "bpf/kernel_sources.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
 
 namespace ktstr {
@@ -24,15 +25,16 @@ class DwarfSources : public KernelSources {
       GElf_Sym symbol;
       GElf_Addr address = 0;
       const char* name = dwfl_module_getsym_info(module_, i, &symbol, &address, nullptr, nullptr, nullptr);
-      if (name && GELF_ST_TYPE(symbol.st_info) == STT_FUNC) addresses_.emplace(name, address);
+      if (name && GELF_ST_TYPE(symbol.st_info) == STT_FUNC)
+        functions_.emplace(name, Function{address, symbol.st_size});
     }
   }
 
-  SourcePlace place_of(const std::string& function, uint32_t offset) override {
+  SourcePlace place_of(const std::string& function, uint32_t offset, uint32_t size) override {
     SourcePlace place;
-    auto it = addresses_.find(function);
-    if (it == addresses_.end()) return place;
-    const GElf_Addr pc = it->second + (offset ? offset - 1 : 0);  // a return address is after the call
+    const Function* found = find(function, size);
+    if (!found) return place;
+    const GElf_Addr pc = found->address + (offset ? offset - 1 : 0);  // a return address is after the call
     Dwfl_Line* line = dwfl_module_getsrc(module_, pc);
     int number = 0;
     const char* file = line ? dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr) : nullptr;
@@ -44,7 +46,63 @@ class DwarfSources : public KernelSources {
     return place;
   }
 
+  SymbolMatch match(const std::string& function, uint32_t size) const override {
+    const Function* found = find(function, size);
+    if (!found) return SymbolMatch::kNone;
+    // kallsyms knows no sizes: a trace's size reaches to the next symbol, padding included.
+    return size == 0 || (found->size <= size && size - found->size < kMaxPadding) ? SymbolMatch::kSame
+                                                                                  : SymbolMatch::kOtherSize;
+  }
+
+  std::string release() const override {
+    GElf_Addr bias = 0;
+    Elf* elf = dwfl_module_getelf(module_, &bias);
+    constexpr std::string_view kBanner = "Linux version ";
+    for (Elf_Scn* section = nullptr; elf && (section = elf_nextscn(elf, section));) {
+      GElf_Shdr header;
+      if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS || !(header.sh_flags & SHF_ALLOC) ||
+          header.sh_flags & SHF_EXECINSTR || header.sh_size > kMaxSection)
+        continue;
+      const Elf_Data* data = elf_rawdata(section, nullptr);
+      if (!data || !data->d_buf) continue;
+      const std::string_view bytes(static_cast<const char*>(data->d_buf), data->d_size);
+      for (size_t at = bytes.find(kBanner); at != bytes.npos; at = bytes.find(kBanner, at + 1)) {
+        const std::string_view rest = bytes.substr(at + kBanner.size(), 128);
+        // "Linux version %s (%s)" is a format of the kernel's own.
+        if (!rest.empty() && rest.front() >= '0' && rest.front() <= '9')
+          return std::string(rest.substr(0, rest.find(' ')));
+      }
+    }
+    return {};
+  }
+
+  bool has_lines() const override {
+    Dwarf_Addr bias = 0;
+    Dwarf* dwarf = dwfl_module_getdwarf(module_, &bias);
+    Dwarf_Off next = 0;
+    size_t header = 0;
+    return dwarf && dwarf_nextcu(dwarf, 0, &next, &header, nullptr, nullptr, nullptr) == 0;
+  }
+
  private:
+  struct Function {
+    GElf_Addr address;
+    uint64_t size;
+  };
+  static constexpr uint64_t kMaxPadding = 256;  // what may lie between two functions
+  static constexpr uint64_t kMaxSection = 1u << 30;
+
+  // Several files may have a static function of one name: the one of this size.
+  const Function* find(const std::string& name, uint32_t size) const {
+    const auto [begin, end] = functions_.equal_range(name);
+    const Function* best = nullptr;
+    for (auto it = begin; it != end; ++it) {
+      const bool fits = it->second.size <= size && size - it->second.size < kMaxPadding;
+      if (!best || (size && fits)) best = &it->second;
+    }
+    return best;
+  }
+
   // Walks out of the inlined functions around `pc`: each knows where it was called.
   void add_inlined(GElf_Addr pc, SourcePlace* place) {
     Dwarf_Addr bias = 0;
@@ -80,7 +138,7 @@ class DwarfSources : public KernelSources {
   std::unique_ptr<Dwfl, EndDwfl> dwfl_;
   Dwfl_Module* module_;
   std::string build_;  // of the line looked at last
-  std::unordered_map<std::string, GElf_Addr> addresses_;
+  std::unordered_multimap<std::string, Function> functions_;
 };
 
 }  // namespace
@@ -114,7 +172,8 @@ Result<std::unique_ptr<KernelSources>> KernelSources::open(const std::string& vm
       dwfl_offline_section_address, nullptr};
   std::unique_ptr<Dwfl, EndDwfl> dwfl(dwfl_begin(&kCallbacks));
   auto fail = [&] {
-    return Error::invalid(vmlinux + ": " + (dwfl_errmsg(-1) ? dwfl_errmsg(-1) : "not readable"));
+    const char* why = dwfl_errmsg(-1);  // a second call has forgotten it
+    return Error::invalid(vmlinux + ": " + (why ? why : "not readable"));
   };
   if (!dwfl) return fail();
   dwfl_report_begin(dwfl.get());
