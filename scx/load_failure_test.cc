@@ -41,6 +41,16 @@ TEST(LoadFailure, AReferenceThatIsNotReleasedHasThePlaceWhereItIsTaken) {
   EXPECT_EQ(failure->own, "x.bpf.c:7: if (owner->flags & KTHREAD) {");
 }
 
+// As scx_bpfland 1.1.4 said it: the errno comes last, and tells nothing.
+TEST(LoadFailure, AKernelConfigurationThatIsNotThereIsTheCause) {
+  auto failure =
+      scan({"libbpf: extern (kcfg) 'LINUX_KERNEL_VERSION': set to 0x70304",
+            "libbpf: failed to open system Kconfig", "libbpf: failed to load BPF skeleton 'bpf_bpf': -EINVAL",
+            "Error: Failed to load BPF program", "", "Caused by:", "    Invalid argument (os error 22)"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->cause, LoadCause::kNoKconfig);
+}
+
 TEST(LoadFailure, AStructOpsProgramThatNobodyRefersTo) {
   auto failure =
       scan({"libbpf: prog 'x_running': SEC(\"struct_ops\") program isn't referenced anywhere, did you forget "

@@ -55,6 +55,8 @@ read -r line < /proc/cmdline
 say cmdline "${line##*ktstr_e2e=first }"
 line=$(/ktstr/files/cat /proc/sys/kernel/sched_rt_runtime_us)
 say sysctl "$line"
+read -r release < /proc/sys/kernel/osrelease
+while read -r line; do [ "$line" = "CONFIG_SCHED_CLASS_EXT=y" ] && say kconfig "$line"; done < "/boot/config-$release"
 read -r line < /etc/passwd
 say passwd "$line"
 read -r line < /proc/sys/kernel/hostname
@@ -100,6 +102,7 @@ TEST(Start, EverythingThatASchedulerNeedsReachesIt) {
   EXPECT_EQ(words["config"], (Lines{"level = 3", "at = /ktstr/files"}));
   EXPECT_EQ(words["cmdline"], Lines{"ktstr_e2e=second"});
   EXPECT_EQ(words["sysctl"], Lines{"900000"});
+  EXPECT_EQ(words["kconfig"], Lines{"CONFIG_SCHED_CLASS_EXT=y"}) << "where libbpf looks for it";
   EXPECT_EQ(words["passwd"], Lines{"root:x:0:0:root:/root:/bin/sh"});
   EXPECT_EQ(words["host"], Lines{"ktstr"});
   EXPECT_EQ(words["folders"], Lines{""});
