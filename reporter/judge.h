@@ -12,6 +12,7 @@
 #include "reporter/run_model.h"
 #include "schemas/common_generated.h"
 #include "schemas/exit_code.h"
+#include "schemas/run_generated.h"
 
 namespace ktstr {
 
@@ -23,10 +24,11 @@ struct Judgement {
   std::string reason;   // of the error line
   std::vector<std::string>
       detail;  // lines below the error line: violated checks, what a pin missed, the access refused
-  std::vector<std::string> notes;     // what is missing, and facts beside the finding
-  std::string signature;              // empty: no crash
-  std::vector<std::string> evidence;  // Cause.evidence
-  std::string advice;                 // Cause.advice
+  std::vector<std::string> notes;             // what is missing, and facts beside the finding
+  std::string signature;                      // empty: no crash
+  std::vector<std::string> evidence;          // Cause.evidence
+  std::string advice;                         // Cause.advice
+  FailedStep failed_step = FailedStep::None;  // how far the scheduler came; counts where the test failed
 };
 
 Judgement judge(const RunModel& model);

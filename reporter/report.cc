@@ -88,6 +88,7 @@ VerdictT verdict_of(const Judgement& judgement) {
   verdict.exit_code = exit_code(judgement.code);
   verdict.summary = printable(clipped(judgement.summary.empty() ? "passed" : judgement.summary));
   verdict.signature = printable(judgement.signature);
+  if (judgement.outcome == Outcome::Fail) verdict.failed_step = judgement.failed_step;
   return verdict;
 }
 

@@ -43,11 +43,15 @@ void fold_verdict(const Verdict& verdict, SweepCell& cell) {
   cell.verdict = verdict.outcome() != Outcome::Inconclusive;
   const std::string summary = printable(str(verdict.summary()));
   if (verdict.outcome() == Outcome::Pass) {
-    cell.verify = cell.attach = cell.dispatch = SweepStep::kPassed;
+    cell.start = cell.verify = cell.attach = cell.dispatch = SweepStep::kPassed;
     return;
   }
   cell.cause = summary;
   if (!cell.verdict) return;
+  // A wrong command line, a missing file: the kernel has refused nothing.
+  cell.start = verdict.failed_step() == FailedStep::Start ? SweepStep::kFailed : SweepStep::kPassed;
+  if (cell.start == SweepStep::kFailed) return;
+  if (verdict.failed_step() >= FailedStep::Attach) cell.verify = SweepStep::kPassed;
   // The first step that was not reached is the one that failed.
   for (SweepStep* step : {&cell.verify, &cell.attach, &cell.dispatch}) {
     if (*step == SweepStep::kPassed) continue;
@@ -158,6 +162,7 @@ std::string SweepCell::word() const {
   if (!skipped.empty()) return "skipped";
   if (passed()) return "ok";
   if (!verdict) return "no verdict";
+  if (start == SweepStep::kFailed) return "start";
   if (verify == SweepStep::kFailed) return "verify";
   if (attach == SweepStep::kFailed) return "attach";
   return "dispatch";
@@ -233,6 +238,7 @@ std::string sweep_json(const std::vector<SweepCell>& cells) {
                     {"kernel", cell.kernel},
                     {"topology", cell.topology},
                     {"result", cell.word()},
+                    {"start", step_name(cell.start)},
                     {"verify", step_name(cell.verify)},
                     {"attach", step_name(cell.attach)},
                     {"dispatch", step_name(cell.dispatch)},

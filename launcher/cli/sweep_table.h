@@ -15,6 +15,7 @@ enum class SweepStep : uint8_t { kUnknown, kPassed, kFailed };
 
 struct SweepCell {
   std::string scheduler, kernel, topology;         // kernel: its release; topology: "1n2l4c1t"
+  SweepStep start = SweepStep::kUnknown;           // its program started, and lived until it loaded something
   SweepStep verify = SweepStep::kUnknown;          // the kernel took all its programs
   SweepStep attach = SweepStep::kUnknown;          // sched_ext was enabled, and the workload started
   SweepStep dispatch = SweepStep::kUnknown;        // every spinner, one on each CPU, made progress to the end
@@ -24,7 +25,7 @@ struct SweepCell {
   bool verdict = false;                            // the run came to one: pass or fail
 
   bool passed() const { return dispatch == SweepStep::kPassed; }
-  // "ok", or the step that failed: "verify", "attach", "dispatch"; "skipped"; "no verdict".
+  // "ok", or the step that failed: "start", "verify", "attach", "dispatch"; "skipped"; "no verdict".
   std::string word() const;
 };
 
@@ -36,7 +37,7 @@ Result<SweepCell> read_sweep_cell(const std::string& log);
 // kernels × topologies), then each cell that did not pass with its cause.
 std::string sweep_text(const std::vector<SweepCell>& cells);
 std::string sweep_markdown(const std::vector<SweepCell>& cells);
-// One object: {"cells": [{scheduler, kernel, topology, result, verify, attach, dispatch, verified_insns, cause}]}.
+// One object: {"cells": [{scheduler, kernel, topology, result, start, verify, attach, dispatch, verified_insns, cause}]}.
 std::string sweep_json(const std::vector<SweepCell>& cells);
 
 }  // namespace ktstr

@@ -46,9 +46,10 @@ void reach(SweepCell& cell, Stage stage) {
   s.stage = stage;
   add(cell, std::move(s));
 }
-void judge(SweepCell& cell, Outcome outcome, const std::string& summary) {
+void judge(SweepCell& cell, Outcome outcome, const std::string& summary, FailedStep step = FailedStep::None) {
   VerdictT v;
   v.outcome = outcome;
+  v.failed_step = step;
   v.summary = summary;
   add(cell, std::move(v), Vm::Host);
 }
@@ -74,6 +75,22 @@ TEST(SweepCells, TheFirstStepThatWasNotReachedFailed) {
   judge(good, Outcome::Pass, "");
   EXPECT_EQ(good.word(), "ok");
   EXPECT_TRUE(good.passed());
+}
+
+TEST(SweepCells, AWrongCommandLineIsNoFailureOfTheVerifier) {
+  SweepCell usage = started("one", "7.3.4", 1);
+  judge(usage, Outcome::Fail, "scheduler one ended before it attached: exit code 2", FailedStep::Start);
+  EXPECT_EQ(usage.word(), "start");
+  EXPECT_EQ(usage.verify, SweepStep::kUnknown);
+
+  SweepCell refused = started("one", "7.3.4", 1);
+  judge(refused, Outcome::Fail, "scheduler one did not load: R1 invalid mem access", FailedStep::Load);
+  EXPECT_EQ(refused.word(), "verify");
+  EXPECT_EQ(refused.start, SweepStep::kPassed);
+
+  SweepCell hung = started("one", "7.3.4", 1);
+  judge(hung, Outcome::Fail, "scheduler one never attached", FailedStep::Attach);
+  EXPECT_EQ(hung.word(), "attach") << "also where nobody saw its programs";
 }
 
 TEST(SweepCells, NoVerdictAccusesNoStep) {
@@ -120,8 +137,8 @@ TEST(SweepTable, MarkdownAndJson) {
   EXPECT_THAT(sweep_markdown(sample()), HasSubstr("| two | 6.16.1 | attach | - |"));
   EXPECT_THAT(sweep_markdown(sample()), HasSubstr("**attach**: a \\| b"));
   const std::string json = sweep_json(sample());
-  EXPECT_THAT(json,
-              HasSubstr(R"("result":"attach","verify":"passed","attach":"failed","dispatch":"not reached")"));
+  EXPECT_THAT(json, HasSubstr(R"("result":"attach","start":"passed","verify":"passed","attach":"failed",)"
+                              R"("dispatch":"not reached")"));
   EXPECT_THAT(json, HasSubstr(R"("verified_insns":{"dispatch":30,"enqueue":501})"));
 }
 
