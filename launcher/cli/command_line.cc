@@ -296,7 +296,18 @@ Runner add_kernel(CLI::App& command, const Argv&) {
   auto* clean_cmd = command.add_subcommand("clean", "remove cached kernels");
   clean_cmd->add_option("--keep", options->keep, "keep the newest N releases of each series")
       ->capture_default_str();
-  return [options, fetch_cmd, clean_cmd] {
+  auto* build_cmd = command.add_subcommand(
+      "build", "configure and build a source tree for ktstr; kept by commit and configuration");
+  build_cmd->add_option("TREE", options->tree, "folder of the kernel's source, which stays as it is")
+      ->required();
+  build_cmd->add_option("--kconfig", options->fragment, "file of options: CONFIG_X=y, # CONFIG_Y is not set");
+  build_cmd->add_option("--base", options->base, "configuration to start from: defconfig, tinyconfig, …")
+      ->capture_default_str();
+  build_cmd->add_option("-j,--jobs", options->jobs, "jobs of make (default: one per CPU)");
+  build_cmd->add_flag("--configure-only", options->configure_only,
+                      "say what the configuration becomes, and stop");
+  return [options, fetch_cmd, clean_cmd, build_cmd] {
+    if (build_cmd->parsed()) return kernel_build_command(*options);
     if (clean_cmd->parsed()) return kernel_clean_command(*options);
     return fetch_cmd->parsed() ? kernel_fetch_command(*options) : kernel_list_command(*options);
   };
@@ -474,7 +485,7 @@ constexpr Verb kVerbs[] = {
     {"shell", "a terminal in a test's VM, or one command in it (--exec)", add_shell},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
     {"explore", "run a test under many seeds, each a deterministic run, and count how it fails", add_explore},
-    {"kernel", "fetch and list kernels", add_kernel},
+    {"kernel", "fetch, build and list kernels", add_kernel},
     {"template", "list and remove the templates that VMs are restored from", add_template},
     {"log", "print the events of a recorded run", add_log},
     {"watch", "print the events of a live run, from the first on", add_watch},

@@ -15,12 +15,18 @@ namespace ktstr {
 int launch_main(int argc, char** argv);
 
 struct KernelCommandOptions {
-  std::string series;      // fetch: "7.2", a release, or empty
-  bool debuginfo = false;  // fetch
-  bool refresh = false;    // fetch
-  bool available = false;  // list: what the archive offers
-  size_t keep = 1;         // clean: releases of each series
+  std::string series;                     // fetch: "7.2", a release, or empty
+  bool debuginfo = false;                 // fetch
+  bool refresh = false;                   // fetch
+  bool available = false;                 // list: what the archive offers
+  size_t keep = 1;                        // clean: releases of each series
+  std::string tree;                       // build
+  std::string fragment;                   // build: --kconfig
+  std::string base = "x86_64_defconfig";  // build
+  unsigned jobs = 0;                      // build; 0: one per CPU
+  bool configure_only = false;            // build
 };
+int kernel_build_command(const KernelCommandOptions& options);
 int kernel_fetch_command(const KernelCommandOptions& options);
 int kernel_list_command(const KernelCommandOptions& options);
 int kernel_clean_command(const KernelCommandOptions& options);

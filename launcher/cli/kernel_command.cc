@@ -1,4 +1,4 @@
-// ktstr-launch kernel fetch | list | clean
+// ktstr-launch kernel fetch | build | list | clean
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "bpf/kernel_image.h"
 #include "launcher/cli/command_line.h"
+#include "launcher/kernel/kernel_build.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_fetch.h"
 #include "launcher/kernel/kernel_resolve.h"
@@ -53,6 +54,36 @@ int kernel_fetch_command(const KernelCommandOptions& options) {
   return 0;
 }
 
+int kernel_build_command(const KernelCommandOptions& options) {
+  auto cache = open_cache();
+  if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
+  LineProgress progress(stderr, ::isatty(2), false);
+  BuildRequest request{.tree = options.tree,
+                       .base = options.base,
+                       .fragment = options.fragment,
+                       .jobs = options.jobs,
+                       .configure_only = options.configure_only,
+                       .progress = [&](const std::string& line) { progress.step(line); }};
+  auto built = build_kernel(*cache, request, real_build_host());
+  progress.clear();
+  if (!built) {
+    const bool system =
+        built.error().kind() == ErrorKind::kSystem || built.error().kind() == ErrorKind::kExhausted;
+    return report_error(built.error(), exit_code(system ? ExitCode::kInfrastructure : ExitCode::kUsage));
+  }
+  for (const std::string& line : built->without) std::fprintf(stderr, "warning: without %s\n", line.c_str());
+  if (options.configure_only) {
+    std::printf("%s\n", built->config.c_str());
+    return 0;
+  }
+  if (!built->not_kept.empty())
+    std::fprintf(stderr, "warning: this kernel is not kept: %s; the next build of the tree replaces it\n",
+                 built->not_kept.c_str());
+  std::printf("%s  %s%s\n", built->release.c_str(), built->image.c_str(),
+              built->from_cache ? "  built earlier" : "");
+  return 0;
+}
+
 int kernel_list_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));
@@ -70,9 +101,13 @@ int kernel_list_command(const KernelCommandOptions& options) {
   if (kernels->empty())
     std::fprintf(stderr, "no kernel is cached in %s\n  hint: ktstr-launch kernel fetch\n",
                  cache->dir().c_str());
-  for (const auto& k : *kernels)
-    std::printf("%-8s %-40s %s%s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
-                k.debuginfo.empty() ? "" : "  debuginfo", damage_text(k).c_str());
+  auto print = [](const CachedKernel& k, const char* note) {
+    std::printf("%-8s %-40s %s%s%s%s\n", k.series.c_str(), k.release.c_str(), k.image.c_str(),
+                k.debuginfo.empty() ? "" : "  debuginfo", damage_text(k).c_str(), note);
+  };
+  for (const auto& k : *kernels) print(k, "");
+  if (auto built = built_kernels(*cache).list())
+    for (const auto& k : *built) print(k, "  built: give its path or its tree");
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/small_files.h"
 #include "bpf/kernel_image.h"
+#include "launcher/kernel/kernel_build.h"
 
 namespace ktstr {
 namespace {
@@ -84,7 +85,7 @@ std::string matching_debuginfo(const std::string& vmlinux, const std::string& bu
   return absolute(vmlinux);
 }
 
-Result<ResolvedKernel> from_path(const Asked& asked) {
+Result<ResolvedKernel> from_path(const KernelCache& cache, const Asked& asked) {
   std::error_code ec;
   if (!fs::exists(asked.spec, ec)) {
     return Error::not_found(asked.origin + ": no such file or directory")
@@ -100,16 +101,24 @@ Result<ResolvedKernel> from_path(const Asked& asked) {
     return resolved;
   }
   bool is_source = fs::exists(asked.spec + "/Kconfig", ec);
+  if (is_source) {
+    const TreeState state = tree_state(asked.spec, real_build_host());
+    const auto built = state.changes.empty() ? built_from(cache, state.commit) : std::nullopt;
+    if (built)
+      return from_image(built->image, built->debuginfo,
+                        asked.origin + ", built by kernel build from " + state.commit.substr(0, 12));
+  }
   return Error::not_found(asked.origin + ": the directory holds no arch/x86/boot/bzImage")
-      .with_hint(is_source ? "the tree is not built: run `make bzImage vmlinux` in it"
-                           : "it must be a built kernel source tree");
+      .with_hint(is_source ? "nothing is built for it: run `ktstr-launch kernel build " + asked.spec +
+                                 "`, or `make bzImage vmlinux` in it"
+                           : std::string("it must be a built kernel source tree"));
 }
 
 }  // namespace
 
 Result<ResolvedKernel> resolve_kernel(const KernelCache& cache, const KernelChoice& choice) {
   Asked asked = asked_for(choice);
-  if (is_path(asked.spec)) return from_path(asked);
+  if (is_path(asked.spec)) return from_path(cache, asked);
 
   auto found = cache.find(asked.spec);
   if (!found) return std::move(found).error();
