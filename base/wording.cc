@@ -81,6 +81,10 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return near.empty() ? "" : "; did you mean \"" + near + "\"?";
 }
 
+std::string count_of(uint64_t count, std::string_view one) {
+  return std::to_string(count) + " " + std::string(one) + (count == 1 ? "" : "s");
+}
+
 std::string errno_text(int error) {
   const char* name = ::strerrorname_np(error);
   if (!name) return "error " + std::to_string(error);

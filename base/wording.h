@@ -1,6 +1,7 @@
 // Wording that all messages about a spec share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
 
 // `; did you mean "X"?`, or "" when nothing is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
+
+// "1 LLC", "2 LLCs".
+std::string count_of(uint64_t count, std::string_view one);
 
 // "ENOMEM (Cannot allocate memory)".
 std::string errno_text(int error);

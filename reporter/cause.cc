@@ -20,6 +20,7 @@
 #include "schemas/spec_generated.h"
 #include "scx/constants.h"
 #include "scx/crash_frames.h"
+#include "scx/hotplug_exit.h"
 #include "scx/stall.h"
 #include "scx/vocabulary.h"
 
@@ -173,6 +174,19 @@ std::string exit_words(const VmRecord& vm, const ScxExit& exit) {
   const std::string text =
       exit.message.empty() ? vm.scheduler.words.printed_message(exit.reason) : exit.message;
   return text.empty() ? "" : ": " + text.substr(0, 400);
+}
+
+// "; CPU hotplug, …", and what came of the restart that the kernel asks for; "": another exit.
+std::string hotplug_end(const VmRecord& vm, const ScxExit& exit) {
+  const auto hotplug = parse_hotplug_exit(exit_words(vm, exit));
+  if (!hotplug) return "";
+  const auto& process = vm.scheduler.exit;
+  std::string restart = ", and it did not within its time";
+  if (const auto failed = vm.scheduler.reload.failure())
+    restart = ", and that failed: " + load_sentence(*failed);
+  else if (process && !process->requested)
+    restart = fmt::format(", and it ended ({})", ended(*process));
+  return "; " + hotplug_words(*hotplug) + restart;
 }
 
 // "; it panicked at main.rs:12: no cell": the process's own words about its end; else what it said last.
@@ -354,9 +368,11 @@ Cause cause_in_the_log(const RunModel& model) {
   if (const auto exit = vm.scheduler.words.console_exit();
       vm.scheduler.attached && early && exit && left_by_itself(*exit)) {
     return {FailureKind::kSchedulerLeft,
-            fmt::format("scheduler {} left during the test: {}{}", scheduler_name(model), exit->reason,
-                        exit_words(vm, *exit)),
-            "scheduler left during the test"};
+            fmt::format("scheduler {} left during the test: {}{}{}", scheduler_name(model), exit->reason,
+                        exit_words(vm, *exit), hotplug_end(vm, *exit)),
+            "scheduler left during the test",
+            {},
+            hotplug_end(vm, *exit).empty() ? "" : std::string(hotplug_advice())};
   }
   if (vm.scheduler.attached && vm.scheduler.exit && !vm.scheduler.exit->requested) {
     const SchedulerExitedT& exit = *vm.scheduler.exit;

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/text.h"
+#include "base/wording.h"
 #include "reporter/checks.h"
 #include "reporter/kernel_record.h"
 #include "reporter/monitor_checks.h"
@@ -86,6 +87,10 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
                                 vm.boot.drained->bad_frames, vm.boot.drained->refused_events,
                                 vm.boot.drained->note.empty() ? "" : "; first: " + vm.boot.drained->note));
   }
+  if (vm.scheduler.restarts != 0)
+    notes.push_back(
+        fmt::format("restarted: the scheduler's process loaded it again {}, the last time within {}",
+                    count_of(vm.scheduler.restarts, "time"), human_ns(vm.scheduler.restart_ns)));
   if (vm.boot.finished && vm.boot.finished->lines_dropped)
     notes.push_back(fmt::format("guest: {} lines dropped", vm.boot.finished->lines_dropped));
   for (std::string& line : model.clients().lines()) notes.push_back(std::move(line));
@@ -235,6 +240,25 @@ void skip(const RunModel& model, const std::string& why, Judgement& j) {
   j.reason = allowed ? why : "skipped";
 }
 
+FailedStep step_of(const RunModel& model, FailureKind kind) {
+  const VmRecord& vm = model.primary();
+  if (!model.spec().scheduler) return FailedStep::None;
+  if (vm.scheduler.attached) return FailedStep::Run;
+  switch (kind) {
+    case FailureKind::kNotStarted:
+      return FailedStep::Start;
+    case FailureKind::kDiedUnattached:
+      return vm.reached(Stage::ProgramsSeen) ? FailedStep::Attach : FailedStep::Start;
+    case FailureKind::kLoadFailed:
+    case FailureKind::kKernelDamaged:
+      return FailedStep::Load;
+    case FailureKind::kNeverAttached:
+      return FailedStep::Attach;
+    default:
+      return FailedStep::None;  // the VM's end, not the scheduler's
+  }
+}
+
 // Checks over a workload that ran to its end: a callback that took the CPUs, and the longest wait that was seen.
 std::vector<std::string> who_suffered(const VmRecord& vm) {
   constexpr uint64_t kLongWait = 200'000'000;  // ns
@@ -271,6 +295,7 @@ Judgement judge(const RunModel& model) {
   j.evidence = std::move(cause.evidence);
   j.advice = std::move(cause.advice);
   set(j, code_of(cause.kind));
+  j.failed_step = step_of(model, cause.kind);
   if (model.repro_finished() && !model.repro_finished()->signature_primary.empty())
     j.signature = model.repro_finished()->signature_primary;
   else if (model.primary().scheduler.crash)

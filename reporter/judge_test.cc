@@ -13,6 +13,7 @@
 namespace ktstr::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -140,6 +141,55 @@ TEST(Judge, AnExitThatItsOwnProgramsAskedForIsNamed) {
   Judgement j = verdict(run);
   EXPECT_EQ(FailureKind::kSchedulerLeft, j.kind);
   EXPECT_EQ("scheduler x left during the test: unregistered from BPF: done after 501", j.summary);
+}
+
+// The words of scx_good on 7.3 when a step took CPU 3 away.
+SyntheticRun hotplug_exit() {
+  SyntheticRun run("away", "good");
+  run.boot();
+  run.attach("good");
+  run.start_workload();
+  run.monitor_samples(10);
+  run.console(
+      {"[    7.231014] sched_ext: BPF scheduler \"good\" disabled (unregistered from the main kernel)"});
+  run.scheduler_output({"EXIT: unregistered from the main kernel (cpu 3 going offline, exiting scheduler)"});
+  run.detach("good");
+  return run;
+}
+
+TEST(Judge, AHotplugExitIsToldAsWhatItIs) {
+  SyntheticRun run = hotplug_exit();
+  run.finish_workload();
+  run.power_off(true);
+  run.complete();
+  const Judgement j = verdict(run);
+  EXPECT_EQ(FailureKind::kSchedulerLeft, j.kind);
+  EXPECT_EQ(
+      "scheduler good left during the test: unregistered from the main kernel: cpu 3 going offline, exiting "
+      "scheduler; CPU hotplug, and the scheduler has no ops.cpu_offline: the kernel asks its process to load "
+      "it again, and it ended (exit code 0)",
+      j.summary);
+  EXPECT_THAT(j.advice, HasSubstr("ops.cpu_offline"));
+  EXPECT_EQ(FailedStep::Run, j.failed_step);
+}
+
+TEST(Judge, ASchedulerThatCameBackDidNotLeave) {
+  SyntheticRun run = hotplug_exit();
+  run.advance_ms(1500);
+  SchedulerAttachedT again;
+  again.ops_name = "good";
+  again.enable_seq = 2;
+  again.elapsed_ns = 1'500'000'000;
+  again.restart = 1;
+  run.add(std::move(again));
+  run.monitor_samples(10);
+  run.report_workers();
+  run.finish_workload();
+  run.power_off();
+  run.complete();
+  const Judgement j = verdict(run);
+  EXPECT_EQ(ExitCode::kPass, j.code) << j.summary;
+  EXPECT_THAT(j.notes, Contains(HasSubstr("restarted: the scheduler's process loaded it again 1 time")));
 }
 
 TEST(Judge, AProcessThatEndedInOrderDidNotDie) {

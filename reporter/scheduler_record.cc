@@ -33,8 +33,7 @@ void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
         for (const auto* arg : *list) argv.push_back(arg->str());
       return;
     case Payload::SchedulerAttached:
-      attached = unpack<SchedulerAttachedT>(*event.as<SchedulerAttached>());
-      return;
+      return fold_attached(*event.as<SchedulerAttached>());
     case Payload::SchedulerDetached:
       if (stage < Stage::WorkloadFinished) {
         detached_early = true;
@@ -55,9 +54,23 @@ void SchedulerRecord::fold(const EventBuffer& event, Stage stage) {
   }
 }
 
+void SchedulerRecord::fold_attached(const SchedulerAttached& seen) {
+  if (seen.restart() == 0) {
+    attached = unpack<SchedulerAttachedT>(seen);
+    return;
+  }
+  restarts = seen.restart();
+  restart_ns = seen.elapsed_ns();
+  detached_early = false;
+  detached_state.clear();
+  stage_at_end.reset();
+  reload = {};
+}
+
 void SchedulerRecord::fold_line(const SchedulerLine& line) {
   const std::string_view text = str(line.text());
   if (!attached) load.line(text);
+  if (detached_early) reload.line(text);
   user_end.line(text);
   if (!attached && complains_of_kfunc(text) && kfunc_complaints.size() < 8)
     kfunc_complaints.emplace_back(text.substr(0, 2048));

@@ -29,7 +29,10 @@ struct SchedulerRecord {
 
   std::vector<std::string> argv;
   std::vector<CallbackFact> callbacks;
-  std::optional<SchedulerAttachedT> attached;
+  std::optional<SchedulerAttachedT> attached;  // the first time
+  // Its process attached it again after a detach: how often, and what the last time took, ns.
+  uint32_t restarts = 0;
+  uint64_t restart_ns = 0;
   bool detached_early = false;  // sched_ext left `enabled` before init was done with the workload
   std::string detached_state;
   std::optional<SchedulerExitedT> exit;       // of its process
@@ -39,6 +42,7 @@ struct SchedulerRecord {
 
   ScxWords words;  // dump, console and scheduler output about the scheduler's end
   LoadFailureScanner load;
+  LoadFailureScanner reload;     // after a detach: its attempts to load itself anew
   UserEndScanner user_end;       // its own words about the end of its process
   std::string last_stderr_line;  // of the scheduler: its own complaint
   // Lines from before the attach in which libbpf, the verifier or the scheduler rejects the prototype of a kfunc.
@@ -48,6 +52,7 @@ struct SchedulerRecord {
   void gone(Stage stage) {
     if (!stage_at_end) stage_at_end = stage;
   }
+  void fold_attached(const SchedulerAttached& seen);
   void fold_line(const SchedulerLine& line);
   void fold_crash(const CrashDetected& seen);
   void fold_program(const BpfProgram& program);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/wording.h"
 #include "reporter/names.h"
 #include "reporter/sections.h"
 #include "schemas/run_generated.h"
@@ -10,15 +11,11 @@
 namespace ktstr {
 namespace {
 
-std::string plural(uint64_t n, const char* one, const char* many) {
-  return fmt::format("{} {}", n, n == 1 ? one : many);
-}
-
 std::string topology(const TestSpecT& spec) {
   const TopologyT& t = *spec.topology;
-  return fmt::format("{}, {}, {} per LLC, {} per core: {}", plural(t.numa_nodes, "NUMA node", "NUMA nodes"),
-                     plural(t.llcs, "LLC", "LLCs"), plural(t.cores, "core", "cores"),
-                     plural(t.threads, "thread", "threads"), plural(cpu_count(spec), "CPU", "CPUs"));
+  return fmt::format("{}, {}, {} per LLC, {} per core: {}", count_of(t.numa_nodes, "NUMA node"),
+                     count_of(t.llcs, "LLC"), count_of(t.cores, "core"), count_of(t.threads, "thread"),
+                     count_of(cpu_count(spec), "CPU"));
 }
 
 std::string offset(int64_t ns) { return fmt::format("{:+.3f} s", static_cast<double>(ns) / 1e9); }

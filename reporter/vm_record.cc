@@ -59,7 +59,11 @@ void VmRecord::tell_timeline(const EventBuffer& event, Stage before) {
       timeline.mark(now, "the kernel dumps sched_ext's state: the scheduler is aborted");
       return end_scenario_early(now, true);
     case Payload::SchedulerAttached:
-      return timeline.mark(now, "sched_ext enabled");
+      if (event.as<SchedulerAttached>()->restart() == 0) return timeline.mark(now, "sched_ext enabled");
+      timeline.mark(now, "sched_ext enabled again");
+      if (boot.stage != Stage::WorkloadStarted) return;
+      scenario_end.reset();
+      return timeline.begin("after the restart", now);
     case Payload::SchedulerDetached:
       timeline.mark(now, "sched_ext " + scheduler.detached_state);
       return end_scenario_early(now, text.dump.empty());

@@ -10,6 +10,7 @@
 #include "schemas/unpack.h"
 #include "schemas/workload_generated.h"
 #include "scx/crash_signature.h"
+#include "scx/hotplug_exit.h"
 
 namespace ktstr {
 namespace {
@@ -37,7 +38,11 @@ void VmFacts::fold(const EventBuffer& event) {
     case Payload::GuestHello:
       stage = std::max(stage, Stage::InitStarted);
       return;
+    case Payload::SchedulerLine:
+      left_at_hotplug |= parse_hotplug_exit(str(event.as<SchedulerLine>()->text())).has_value();
+      return;
     case Payload::SchedulerAttached:
+      left_at_hotplug = false;
       stage = std::max(stage, Stage::SchedulerAttached);
       return;
     case Payload::GuestFailed:

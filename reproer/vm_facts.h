@@ -21,7 +21,7 @@ struct VmFacts {
   bool room(const EventBuffer& event);
 
   // The scheduler's process ended by itself.
-  bool scheduler_died() const { return scheduler_exit && !scheduler_exit->requested; }
+  bool scheduler_died() const { return scheduler_exit && !scheduler_exit->requested && !left_at_hotplug; }
   // One text for "what went wrong here", comparable between VMs; empty: nothing.
   std::string signature() const;
   ProgramTypes program_types() const;
@@ -31,7 +31,8 @@ struct VmFacts {
   bool workload_started = false;    // a guest may finish without
   std::string failure;              // GuestFailed
   std::optional<CrashDetectedT>
-      crash;  // the one that explains the VM: a scheduler's exit before a kernel's fault
+      crash;                     // the one that explains the VM: a scheduler's exit before a kernel's fault
+  bool left_at_hotplug = false;  // unregistered because CPUs changed: by design, there is nothing to probe
   std::optional<SchedulerExitedT> scheduler_exit;
   std::optional<VmExitedT> exited;
   double work_rate = 0;  // iterations of all workers per second of their loops

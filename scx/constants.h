@@ -32,6 +32,7 @@ inline constexpr uint64_t kScxDsqBypass = kScxDsqBuiltin | 3;
 
 // /sys/kernel/sched_ext/state; enum scx_enable_state has the same words.
 inline constexpr std::string_view kScxStateEnabled = "enabled";
+inline constexpr std::string_view kScxStateEnabling = "enabling";
 inline constexpr std::string_view kScxStateDisabling = "disabling";
 
 }  // namespace ktstr

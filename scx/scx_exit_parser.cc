@@ -152,13 +152,21 @@ void ScxExitParser::take_exit_line(std::string_view text) {
   if (exits_.size() >= kMaxExits) return;
   ScxExit exit;
   split_reason(text, exit);
-  const bool known =
-      std::any_of(exits_.begin(), exits_.end(), [&](const ScxExit& e) { return e.reason == exit.reason; });
+  // An error's line repeats its dump; orderly exits of one reason are told apart by their message.
+  const bool known = std::any_of(exits_.begin(), exits_.end(), [&](const ScxExit& e) {
+    return e.reason == exit.reason && (exit.is_error() || e.message == exit.message);
+  });
   if (!known) exits_.push_back(std::move(exit));
 }
 
 std::optional<ScxExit> ScxExitParser::result() const { return copy_of(peek()); }
 const ScxExit* ScxExitParser::peek() const { return first_error(exits_); }
+
+std::string ScxExitParser::last_message(std::string_view reason) const {
+  for (auto exit = exits_.rbegin(); exit != exits_.rend(); ++exit)
+    if (exit->reason == reason && !exit->message.empty()) return exit->message;
+  return {};
+}
 
 void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
   if (const auto ops = parse_ops_line(line)) {
@@ -224,6 +232,9 @@ void ScxConsoleParser::take_orphan(std::string_view line, uint64_t guest_ns) {
 
 std::optional<ScxExit> ScxConsoleParser::result() const { return copy_of(peek()); }
 const ScxExit* ScxConsoleParser::peek() const { return first_error(exits_); }
+std::optional<ScxExit> ScxConsoleParser::last() const {
+  return exits_.empty() ? std::nullopt : std::optional(exits_.back());
+}
 
 StampedText split_stamp(std::string_view line) {
   StampedText out{0, line};

@@ -46,6 +46,8 @@ class ScxExitParser {
   std::optional<ScxExit> result() const;
   // The same without a copy, until the next line. Null: none.
   const ScxExit* peek() const;
+  // Of the latest exit with this reason; "": it has none, or there is no such exit.
+  std::string last_message(std::string_view reason) const;
 
  private:
   enum class Expect { kHeader, kReason, kMessageRest, kBacktrace, kFrames };
@@ -75,6 +77,7 @@ class ScxConsoleParser {
   void feed(std::string_view line, uint64_t guest_ns);
   std::optional<ScxExit> result() const;
   const ScxExit* peek() const;
+  std::optional<ScxExit> last() const;
 
  private:
   void take_orphan(std::string_view line, uint64_t guest_ns);

@@ -38,6 +38,11 @@ void ScxWords::fold(const EventBuffer& event) {
   }
 }
 
+std::optional<ScxExit> ScxWords::console_exit() const {
+  auto first = console_.result();
+  return first && first->is_error() ? first : console_.last();
+}
+
 std::optional<ScxWords::Error> ScxWords::error() const {
   const std::pair<std::optional<ScxExit>, std::string_view> sources[] = {{dump_.exit(), "sched_ext_dump"},
                                                                          {console_.result(), "console"},
@@ -54,8 +59,8 @@ std::optional<ScxWords::Error> ScxWords::error() const {
 
 std::string ScxWords::printed_message(std::string_view reason) const {
   for (const ScxExitParser* parser : {&stderr_, &stdout_}) {
-    const auto exit = parser->result();
-    if (exit && exit->reason == reason && !exit->message.empty()) return exit->message;
+    const std::string message = parser->last_message(reason);
+    if (!message.empty()) return message;
   }
   return {};
 }

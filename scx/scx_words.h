@@ -21,7 +21,8 @@ class ScxWords {
   void fold(const EventBuffer& event);
 
   const ScxDump& dump() const { return dump_; }
-  std::optional<ScxExit> console_exit() const { return console_.result(); }
+  // The first error, else the latest orderly end: a scheduler may leave, load itself anew and leave again.
+  std::optional<ScxExit> console_exit() const;
 
   struct Error {
     ScxExit exit;
@@ -30,7 +31,7 @@ class ScxWords {
   // nullopt: nothing was said, or the end was orderly.
   std::optional<Error> error() const;
   // What the scheduler prints of an exit with this reason: "EXIT: REASON (MESSAGE)". The console keeps the message
-  // of an orderly exit to itself. "": it printed none.
+  // of an orderly exit to itself. The latest of them; "": it printed none.
   std::string printed_message(std::string_view reason) const;
 
  private:

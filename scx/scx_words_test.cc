@@ -56,5 +56,18 @@ TEST_F(ScxWordsTest, AnOrderlyEndIsNoError) {
   EXPECT_EQ(words_.printed_message("runtime error"), "");
 }
 
+TEST_F(ScxWordsTest, OfTwoOrderlyEndsTheLatestIsTold) {
+  const std::string disabled = "sched_ext: BPF scheduler \"x\" disabled (unregistered from the main kernel)";
+  say<ConsoleLineT>("[    6.473187] " + disabled);
+  say<SchedulerLineT>("EXIT: unregistered from the main kernel (cpu 3 going offline, exiting scheduler)");
+  say<ConsoleLineT>("[    9.100000] " + disabled);
+  say<SchedulerLineT>("EXIT: unregistered from the main kernel (cpu 3 going online, exiting scheduler)");
+  EXPECT_FALSE(words_.error());
+  ASSERT_TRUE(words_.console_exit());
+  EXPECT_EQ(words_.console_exit()->guest_ns, 9'100'000'000u);
+  EXPECT_EQ(words_.printed_message("unregistered from the main kernel"),
+            "cpu 3 going online, exiting scheduler");
+}
+
 }  // namespace
 }  // namespace ktstr

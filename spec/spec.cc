@@ -179,15 +179,15 @@ class Resolver {
   static std::string beyond_bounds(const TestSpecT& spec) {
     const struct {
       uint32_t least, most, has;
-      const char* what;
-    } rows[] = {{spec.min_cpus, spec.max_cpus, vcpus(spec), "CPUs"},
-                {spec.min_llcs, spec.max_llcs, spec.topology->llcs, "LLCs"},
-                {spec.min_numa_nodes, spec.max_numa_nodes, spec.topology->numa_nodes, "NUMA nodes"}};
+      const char* what;  // one of them
+    } rows[] = {{spec.min_cpus, spec.max_cpus, vcpus(spec), "CPU"},
+                {spec.min_llcs, spec.max_llcs, spec.topology->llcs, "LLC"},
+                {spec.min_numa_nodes, spec.max_numa_nodes, spec.topology->numa_nodes, "NUMA node"}};
     for (const auto& row : rows) {
       const bool few = row.has < row.least, many = row.most != 0 && row.has > row.most;
       if (few || many)
-        return "wants " + std::to_string(few ? row.least : row.most) + " " + row.what +
-               (few ? " or more" : " or fewer") + ", the VM has " + std::to_string(row.has);
+        return "wants " + count_of(few ? row.least : row.most, row.what) + (few ? " or more" : " or fewer") +
+               ", the VM has " + std::to_string(row.has);
     }
     return "";
   }

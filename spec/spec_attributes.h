@@ -66,7 +66,7 @@ std::optional<unsigned> parse_share(std::string_view text);
 // How CPUs may be written, for messages.
 std::string_view cpus_forms();
 
-// An operation of a step: `{ VERB = "NAME", … }`.
+// An operation of a step: `{ VERB = "NAME", … }`, or `{ VERB = "CPUS" }`.
 struct OpInfo {
   OpKind kind;
   std::string_view verb;
@@ -75,6 +75,8 @@ struct OpInfo {
   std::string_view doc;
 };
 std::span<const OpInfo> step_ops();
+// Its verb stands before CPUs, not before a name: `{ offline = "2-3" }`.
+bool names_cpus(OpKind kind);
 
 // REQUIRES: `value` is of the attribute's kind and within its bounds; test.topology is set.
 void set_attribute(TestSpecT& test, const Attribute& attribute, const SpecValue& value);

@@ -112,7 +112,9 @@ OrderedJson op_schema() {
   for (const OpInfo& op : step_ops()) {
     OrderedJson properties = op.may == "*" ? refined(spawn_attributes()) : OrderedJson::object();
     std::vector<std::string> required = {std::string(op.verb)};
-    properties[required[0]] = {{"description", op.doc}, {"type", "string"}, {"pattern", kNamePattern}};
+    properties[required[0]] = {{"description", op.doc},
+                               {"type", "string"},
+                               {"pattern", names_cpus(op.kind) ? kCpusPattern : kNamePattern}};
     for (std::string_view key : {op.needs, op.may}) {
       if (key.empty() || key == "*") continue;
       properties[std::string(key)] = {{"type", "string"},

@@ -1,11 +1,13 @@
 // [[test.step]]: operations over time. The names of groups are followed through the steps, so that an
-// operation on a group that is not there at that time is refused here, not in the VM.
+// operation on a group that is not there at that time is refused here, not in the VM. So are the CPUs that steps take away.
 #include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "base/cpu_list.h"
 #include "base/wording.h"
 #include "schemas/spec_generated.h"
+#include "spec/spec.h"
 #include "spec/spec_resolve.h"
 
 namespace ktstr {
@@ -27,6 +29,14 @@ class StepReader {
     for (size_t i = 0; i < raw.steps.size(); ++i) {
       auto step = std::make_unique<StepT>();
       read_head(raw.steps[i].head, i, *step);
+      for (const char* verb : {"offline", "online"}) {
+        if (const auto* cpus = find_value(raw.steps[i].head.values, verb)) {
+          RawTable op;
+          op.line = cpus->line;
+          op.values[verb] = *cpus;
+          read_op(op, *step);
+        }
+      }
       for (const RawTable& op : raw.steps[i].ops) read_op(op, *step);
       held += step->hold_ns;
       if (held > spec_.duration_ns && !told_) {
@@ -81,7 +91,9 @@ class StepReader {
     const std::string& name = std::get<std::string>(target.value);
     op->text = std::string(info->verb) + " " + name;
     check_keys(raw, *info);
-    if (is_about_payload(info->kind)) {
+    if (names_cpus(info->kind)) {
+      read_hotplug(target, *info, *op);
+    } else if (is_about_payload(info->kind)) {
       op->payload = name;
       check_payload(target, info->kind);
     } else {
@@ -110,6 +122,38 @@ class StepReader {
     if (!info.needs.empty() && !raw.values.contains(info.needs))
       errors_.add(raw.line, std::string(info.verb) + " has no " + std::string(info.needs),
                   "add " + std::string(info.needs) + " = \"…\"");
+  }
+
+  // The CPUs that are offline are followed through the steps, like the groups.
+  void read_hotplug(const Located<SpecValue>& target, const OpInfo& info, StepOpT& op) {
+    const std::string verb(info.verb);
+    op.cpus = resolve_cpus(target, spec_, verb, errors_);
+    if (op.cpus.empty()) return;  // told
+    if (std::get<std::string>(target.value) != op.cpus) op.text += " = " + op.cpus;
+    const bool away = info.kind == OpKind::Offline;
+    auto cpus = parse_cpu_list(op.cpus, kMaxVcpus);
+    if (!cpus) return;
+    std::vector<unsigned> wrong;
+    for (const unsigned cpu : *cpus) {
+      if (away && cpu == 0) {
+        errors_.add(target.line, verb + ": CPU 0 cannot go offline",
+                    "an x86-64 kernel keeps its boot CPU: name others");
+        return;
+      }
+      if (offline_.contains(cpu) == away) wrong.push_back(cpu);
+    }
+    if (!wrong.empty())
+      errors_.add(target.line,
+                  verb + ": CPU " + cpu_list(wrong) +
+                      (away ? " is offline already at this step" : " is not offline at this step"),
+                  away ? "take it out, or bring it back before: { online = \"…\" }"
+                       : "only a CPU that a step before took offline comes back");
+    for (const unsigned cpu : *cpus) {
+      if (away)
+        offline_.insert(cpu);
+      else
+        offline_.erase(cpu);
+    }
   }
 
   void check_payload(const Located<SpecValue>& target, OpKind kind) {
@@ -178,6 +222,7 @@ class StepReader {
   SpecErrors& errors_;
   TestSpecT& spec_;
   std::set<std::string> groups_;  // that are there at the step in hand
+  std::set<unsigned> offline_;    // CPUs that are away at the step in hand
   bool told_ = false;
 };
 

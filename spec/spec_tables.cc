@@ -199,6 +199,14 @@ const Attribute kStepAttributes[] = {
      .unit = "",
      .doc = "The same pause, as a fraction of duration_s.",
      .built_in = "0"},
+    {.name = "offline",
+     .kind = kText,
+     .doc = "CPUs that go offline, before `ops`: the operation of that name.",
+     .built_in = "none"},
+    {.name = "online",
+     .kind = kText,
+     .doc = "CPUs that come back, before `ops`: the operation of that name.",
+     .built_in = "none"},
 };
 
 const OpInfo kOps[] = {
@@ -214,6 +222,8 @@ const OpInfo kOps[] = {
     {OpKind::RunPayload, "run", "", "", "starts a payload"},
     {OpKind::WaitPayload, "wait", "", "", "waits until the payload has ended"},
     {OpKind::KillPayload, "kill", "", "", "ends the payload; this is no failure"},
+    {OpKind::Offline, "offline", "", "", "takes these CPUs offline, the highest first; not CPU 0"},
+    {OpKind::Online, "online", "", "", "brings CPUs back that a step took offline"},
 };
 
 }  // namespace
@@ -224,6 +234,7 @@ std::span<const Attribute> map_write_attributes() { return kMapWriteAttributes; 
 std::span<const Attribute> payload_attributes() { return kPayloadAttributes; }
 std::span<const Attribute> step_attributes() { return kStepAttributes; }
 std::span<const OpInfo> step_ops() { return kOps; }
+bool names_cpus(OpKind kind) { return kind == OpKind::Offline || kind == OpKind::Online; }
 std::string_view cpus_forms() { return kCpusForms; }
 
 }  // namespace ktstr

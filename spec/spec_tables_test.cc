@@ -164,6 +164,37 @@ TEST(SpecTablesTest, MistakesOfAStep) {
             "a.toml:9: unknown attribute \"hold\" in [[test.step]]; did you mean \"hold_s\"?");
 }
 
+TEST(SpecTablesTest, StepsTakeCpusAwayAndBringThemBack) {
+  auto tests = parse(
+      "[[test.step]]\nhold_s = 1\nops = [{ offline = \"2-3\" }]\n"
+      "[[test.step]]\nhold_s = 1\nonline = \"3\"\n"
+      "[[test.step]]\nhold_s = 1\nonline = \"2\"\noffline = \"llc:1\"\n");
+  EXPECT_FALSE(tests.ok()) << "CPU 3 came back, CPU 2 is still away: llc:1 is both";
+  tests = parse(
+      "[[test.step]]\nhold_s = 1\nops = [{ offline = \"llc:1\" }]\n[[test.step]]\nhold_s = 1\nonline = "
+      "\"3\"\n");
+  ASSERT_TRUE(tests.ok()) << tests.error().to_string();
+  const auto& steps = (*tests)[0].spec.steps;
+  ASSERT_EQ(steps[0]->ops.size(), 1u);
+  EXPECT_EQ(steps[0]->ops[0]->kind, OpKind::Offline);
+  EXPECT_EQ(steps[0]->ops[0]->cpus, "2-3");
+  EXPECT_EQ(steps[0]->ops[0]->text, "offline llc:1 = 2-3");
+  ASSERT_EQ(steps[1]->ops.size(), 1u) << "the same, written beside the step's name";
+  EXPECT_EQ(steps[1]->ops[0]->kind, OpKind::Online);
+  EXPECT_EQ(steps[1]->ops[0]->cpus, "3");
+}
+
+TEST(SpecTablesTest, MistakesOfCpusThatGoAway) {
+  auto step = [](const std::string& rest) { return refusal("[[test.step]]\n" + rest); };
+  EXPECT_EQ(step("ops = [{ offline = \"0-1\" }]\n"),
+            "a.toml:7: offline: CPU 0 cannot go offline; an x86-64 kernel keeps its boot CPU: name others");
+  EXPECT_THAT(step("ops = [{ offline = \"3\" }, { offline = \"2-3\" }]\n"),
+              HasSubstr("offline: CPU 3 is offline already at this step"));
+  EXPECT_THAT(step("ops = [{ online = \"3\" }]\n"), HasSubstr("online: CPU 3 is not offline at this step"));
+  EXPECT_THAT(step("ops = [{ offline = \"64\" }]\n"), HasSubstr("a.toml:7: offline: "));
+  EXPECT_THAT(step("ops = [{ offline = \"3\", cpus = \"2\" }]\n"), HasSubstr("offline takes no \"cpus\""));
+}
+
 std::vector<std::string> names(const std::string& text) {
   auto tests = parse(text);
   std::vector<std::string> out;

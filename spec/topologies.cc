@@ -23,8 +23,8 @@ Result<NamedTopology> parse_name(const std::string& name) {
                                 : "did you mean \"" + near + "\"?");
   }
   if (t.numa_nodes == 0 || t.cpus() == 0 || t.llcs % t.numa_nodes != 0)
-    return Error::invalid("--topologies: " + name + " cannot be: " + std::to_string(t.llcs) + " LLCs on " +
-                          std::to_string(t.numa_nodes) + " NUMA nodes")
+    return Error::invalid("--topologies: " + name + " cannot be: " + count_of(t.llcs, "LLC") + " on " +
+                          count_of(t.numa_nodes, "NUMA node"))
         .with_hint("each NUMA node holds the same number of LLCs");
   if (t.cpus() > kMaxVcpus)
     return Error::invalid("--topologies: " + name + " has " + std::to_string(t.cpus()) + " CPUs")

@@ -78,7 +78,7 @@ TEST(Topologies, BoundsOfATestSkipIt) {
   ASSERT_EQ(tests.size(), 3u);
   EXPECT_EQ(tests[0].skip, "wants 2 CPUs or more, the VM has 1");
   EXPECT_EQ(tests[1].skip, "");
-  EXPECT_EQ(tests[2].skip, "wants 1 LLCs or fewer, the VM has 2");
+  EXPECT_EQ(tests[2].skip, "wants 1 LLC or fewer, the VM has 2");
   auto alone = parse_tests(bounds, "a.toml", {});
   ASSERT_TRUE(alone.ok());
   EXPECT_EQ(alone->front().skip, "wants 2 CPUs or more, the VM has 1") << "without --topologies as well";
@@ -102,7 +102,7 @@ TEST(Sweep, EachSchedulerGetsASpinnerOnEachCpuOfEachTopology) {
   ASSERT_EQ(first.cgroups.size(), 2u);
   EXPECT_EQ(first.cgroups[1]->cpuset, "1");
   EXPECT_EQ((*tests)[1].spec.cgroups.size(), 4u);
-  EXPECT_THAT((*tests)[1].skip, HasSubstr("wants 1 LLCs or fewer"));
+  EXPECT_THAT((*tests)[1].skip, HasSubstr("wants 1 LLC or fewer"));
   EXPECT_FALSE((*tests)[2].spec.auto_repro);
   EXPECT_FALSE(parse_tests("[[test]]\nname = \"x\"\n", "a.toml", options).ok()) << "no scheduler";
   EXPECT_FALSE(parse_tests("[scheduler.one]\nbinary = \"x\"\nmemory_mb = 1\n", "a.toml", options).ok());

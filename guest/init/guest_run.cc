@@ -34,9 +34,10 @@ constexpr uint64_t kProbeHangNs = 20 * kSecond;
 constexpr uint64_t kProbeDoneNs = 15 * kSecond;
 constexpr uint64_t kProbeLookNs = 20 * kSecond;
 constexpr uint64_t kSettleNs =
-    6 * kSecond;                          // after a detach, for dump, console and the scheduler's last output
-constexpr uint64_t kQuietNs = 300 * kMs;  // nothing new for so long counts as quiet
-constexpr uint64_t kGraceNs = 5 * kSecond;  // between asking and killing
+    6 * kSecond;  // after a detach, for dump, console and the scheduler's last output
+constexpr uint64_t kRestartNs = 20 * kSecond;  // after the workload, for a scheduler that loads itself anew
+constexpr uint64_t kQuietNs = 300 * kMs;       // nothing new for so long counts as quiet
+constexpr uint64_t kGraceNs = 5 * kSecond;     // between asking and killing
 constexpr uint64_t kCoreNs = 10 * kSecond;
 constexpr int kDrainMs = 10'000;
 
@@ -302,21 +303,46 @@ void GuestRun::note_attached(uint64_t started_ns) {
 // Told once it was attached: every change of the state.
 void GuestRun::look_at_state() {
   if (!attached_) return;
-  // Enabled anew: a scheduler that starts itself again, or a second one.
-  if (const uint64_t seq = sched_ext_.enable_seq(); seq > enabled_seq_) {
-    enabled_seq_ = seq;
-    if (probe_.started()) probe_.scheduler_enabled();
-  }
-  std::string state = sched_ext_.state();
-  if (state == last_state_) return;
-  last_state_ = state;
-  if (state != kScxStateEnabled) {
+  const std::string state = sched_ext_.state();
+  const uint64_t seq = sched_ext_.enable_seq();
+  auto tell_detached = [&](const std::string& now) {
+    if (!detached_) detached_ns_ = now_ns();
     detached_ = true;
     SchedulerDetachedT fact;
-    fact.state = std::move(state);
+    fact.state = now;
     fact.ops_name = ops_name_;
     channel_.send(std::move(fact));
+  };
+  if (state != last_state_) {
+    last_state_ = state;
+    if (state != kScxStateEnabled && state != kScxStateEnabling) tell_detached(state);
   }
+  // Enabled anew: a scheduler that starts itself again, or a second one.
+  if (seq > enabled_seq_ && state == kScxStateEnabled) {
+    enabled_seq_ = seq;
+    if (!detached_) tell_detached("disabled");  // between two looks
+    note_restart();
+  }
+}
+
+void GuestRun::note_restart() {
+  detached_ = false;
+  ops_name_ = sched_ext_.ops();
+  SchedulerAttachedT fact;
+  fact.ops_name = ops_name_;
+  fact.enable_seq = enabled_seq_;
+  fact.elapsed_ns = now_ns() - detached_ns_;
+  fact.restart = ++restarts_;
+  channel_.send(std::move(fact));
+  if (probe_.started()) probe_.scheduler_enabled();
+}
+
+// A scheduler that left without an error, and whose process lives, may load itself anew: after a change of the CPUs the
+// kernel asks for it. It gets the time that its first attach had.
+bool GuestRun::gone_for_good() {
+  if (!detached_) return false;
+  return !scheduler_.running() || tracer_.last_line_ns() != 0 ||
+         now_ns() - detached_ns_ > scaled(plan_->spec->attach_timeout_ns);
 }
 
 void GuestRun::run_workload() {
@@ -335,7 +361,9 @@ void GuestRun::run_workload() {
   }
   stage(Stage::WorkloadStarted, std::to_string(scenario_->workers()) + " workers");
   // sched_ext's state decides: a scheduler may go on after its process has ended (a pinned link, a daemon).
-  scenario_->run([this] { return detached_; });
+  scenario_->run([this] { return gone_for_good(); });
+  if (detached_)
+    loop_.run_until([this] { return !detached_ || gone_for_good(); }, now_ns() + scaled(kRestartNs));
   scenario_->ask_to_stop();
   stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
 }

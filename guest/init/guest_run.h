@@ -57,6 +57,8 @@ class GuestRun {
   void finish();
 
   void look_at_state();
+  void note_restart();
+  bool gone_for_good();
   void note_attached(uint64_t started_ns);
   void scheduler_ended();
 
@@ -87,7 +89,9 @@ class GuestRun {
   uint64_t seq_before_ = 0;   // enable_seq before the scheduler started
   uint64_t enabled_seq_ = 0;  // of the scheduler whose programs were looked for last
   bool attached_ = false;     // was enabled under our scheduler
-  bool detached_ = false;     // and is not any more
+  bool detached_ = false;     // and is not any more, for now
+  uint64_t detached_ns_ = 0;  // since when
+  uint32_t restarts_ = 0;     // how often it came back
   bool exit_told_ = false;
   std::string last_state_;
   std::string ops_name_;

@@ -12,7 +12,8 @@
 namespace ktstr::guest {
 namespace {
 
-constexpr uint64_t kOpGraceNs = 2 * kSecond;  // for workers and payloads that a step ends
+constexpr uint64_t kOpGraceNs = 2 * kSecond;   // for workers and payloads that a step ends
+constexpr uint64_t kHotplugNs = 20 * kSecond;  // for one CPU
 constexpr uint64_t kCoreNs = 10 * kSecond;
 constexpr uint64_t kBodyNs = 60 * kSecond;  // for a body that says nothing of its time, beyond the duration
 constexpr size_t kMaxPayloadRuns = 1024;
@@ -44,8 +45,8 @@ Scenario::Scenario(EventLoop& loop, EventChannel& channel, CoreCatcher& cores, S
       channel_(channel),
       cores_(cores),
       options_(std::move(options)),
-      workload_(loop, options_.spec, cgroups_, [this](const std::string& name) { return program_of(name); }) {
-}
+      workload_(loop, options_.spec, cgroups_, [this](const std::string& name) { return program_of(name); }),
+      hotplug_(loop) {}
 
 Scenario::~Scenario() = default;
 
@@ -194,8 +195,20 @@ Status Scenario::apply(const StepOpT& op, uint32_t step) {
         return {};
       }
       return Error::not_found("payload " + op.payload + " does not run");
+    case OpKind::Offline:
+    case OpKind::Online:
+      return hotplug(op);
   }
   return Error::invalid("an operation of a later version");
+}
+
+Status Scenario::hotplug(const StepOpT& op) {
+  const bool online = op.kind == OpKind::Online;
+  const std::vector<unsigned> cpus = cpus_of(op.cpus);
+  workload_.cpus_change(cpus, online);
+  auto done = hotplug_.set(cpus, online, scaled(kHotplugNs));
+  workload_.cpus_changed();
+  return done;
 }
 
 PayloadProcess* Scenario::last_of(const std::string& payload) {
@@ -254,6 +267,7 @@ void Scenario::report() {
 }
 
 bool Scenario::on_end(pid_t pid, int wait_status, const rusage& usage) {
+  if (hotplug_.on_end(pid, wait_status)) return true;
   for (auto& payload : payloads_) {
     if (payload->pid() != pid || !payload->running()) continue;
     payload->on_end(wait_status);

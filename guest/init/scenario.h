@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "guest/init/core_catcher.h"
+#include "guest/init/cpu_hotplug.h"
 #include "guest/init/payload_process.h"
 #include "guest/init/workload.h"
 #include "workload/cgroups.h"
@@ -52,6 +53,7 @@ class Scenario {
   Status apply(const StepOpT& op, uint32_t step);
   Status start_payload(const PayloadSpecT& spec);
   Status wait_for(const std::string& payload);
+  Status hotplug(const StepOpT& op);
   void wait_for_timed();
   PayloadProcess* last_of(const std::string& payload);
   Result<WorkerProgram> program_of(const std::string& payload);
@@ -67,6 +69,7 @@ class Scenario {
   ScenarioOptions options_;
   Cgroups cgroups_;
   Workload workload_;
+  CpuHotplug hotplug_;
   std::vector<std::unique_ptr<PayloadProcess>> payloads_;
   std::vector<std::unique_ptr<Outputs>> outputs_;
   std::function<bool()> outer_over_ = [] { return false; };

@@ -29,7 +29,7 @@ Status Workload::add_batch(const CgroupSpecT& group, uint32_t step) {
   }
   next += group.workers;
   const std::string cpus = cgroups_.cpuset(group.name);
-  batch->allow(cpus_of(cpus), false, cpus);
+  batch->allow(allowed_by(group.name, cpus), false, cpus);
   batches_.push_back(std::move(batch));
   return {};
 }
@@ -83,11 +83,47 @@ void Workload::stop_group(const std::string& cgroup, uint64_t grace_ns) {
 
 void Workload::allow(const std::string& cgroup, const std::string& cpus, bool keep_old) {
   for (auto& batch : batches_)
-    if (batch->place() == cgroup && !batch->stopped()) batch->allow(cpus_of(cpus), keep_old, cpus);
+    if (batch->place() == cgroup && !batch->stopped()) batch->allow(allowed_by(cgroup, cpus), keep_old, cpus);
+}
+
+// Empty: all CPUs.
+std::vector<unsigned> Workload::allowed_by(const std::string& cgroup, const std::string& cpuset) {
+  std::vector<unsigned> cpus = cpus_of(cpuset);
+  if (offline_.empty() && !emptied_.contains(cgroup)) return cpus;
+  const auto away = [this](unsigned cpu) { return offline_.contains(cpu); };
+  if (!cpus.empty() && std::all_of(cpus.begin(), cpus.end(), away)) emptied_.insert(cgroup);
+  if (cpus.empty() || emptied_.contains(cgroup)) {
+    cpus.clear();
+    const TopologyT& t = *spec_.topology;
+    for (unsigned cpu = 0; cpu < t.llcs * t.cores * t.threads; ++cpu) cpus.push_back(cpu);
+  }
+  std::erase_if(cpus, away);
+  return cpus;
+}
+
+void Workload::cpus_change(const std::vector<unsigned>& cpus, bool online) {
+  for (const unsigned cpu : cpus) {
+    if (online)
+      offline_.erase(cpu);
+    else
+      offline_.insert(cpu);
+  }
+  // Meanwhile the kernel moves tasks from CPU to CPU, wherever it finds one: all are allowed.
+  for (auto& batch : batches_)
+    if (!batch->stopped()) batch->allow({}, true, cgroups_.cpuset(batch->place()));
+}
+
+void Workload::cpus_changed() {
+  for (auto& batch : batches_)
+    if (!batch->stopped()) {
+      const std::string cpuset = cgroups_.cpuset(batch->place());
+      batch->allow(allowed_by(batch->place(), cpuset), false, cpuset);
+    }
 }
 
 Status Workload::set_cpuset(const std::string& cgroup, const std::string& cpus) {
   const std::string before = cgroups_.cpuset(cgroup);
+  emptied_.erase(cgroup);
   allow(cgroup, cpus, true);
   auto set = cgroups_.set_cpuset(cgroup, cpus);
   allow(cgroup, set ? cpus : before, false);

@@ -1,7 +1,9 @@
 // The declared workload: cgroups, batches of workers in them, and what steps do to both.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,10 @@ class Workload {
   Status swap_cpusets(const std::string& a, const std::string& b);
   Status set_affinity(const std::string& cgroup, const std::string& cpus);
   Status move_all(const std::string& from, const std::string& to);
+  // CPUs begin to go offline, or to come online; cpus_changed() when they have. No worker is judged by CPUs that are not there,
+  // nor by a cpuset whose CPUs were all away at a time: its tasks then run where the parent's may.
+  void cpus_change(const std::vector<unsigned>& cpus, bool online);
+  void cpus_changed();
 
   // The reaper found a child: true if it was a worker.
   bool on_end(pid_t pid, int wait_status, const rusage& usage);
@@ -50,6 +56,7 @@ class Workload {
  private:
   Status add_batch(const CgroupSpecT& group, uint32_t step);
   void allow(const std::string& cgroup, const std::string& cpus, bool keep_old);
+  std::vector<unsigned> allowed_by(const std::string& cgroup, const std::string& cpuset);
 
   EventLoop& loop_;
   const TestSpecT& spec_;
@@ -57,6 +64,8 @@ class Workload {
   ProgramOf program_of_;
   std::vector<std::unique_ptr<WorkerBatch>> batches_;
   std::map<std::string, uint32_t> next_index_;  // per cgroup name
+  std::set<unsigned> offline_;
+  std::set<std::string> emptied_;  // groups whose cpuset had no CPU online, since it was set
 };
 
 }  // namespace ktstr::guest

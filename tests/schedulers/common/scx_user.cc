@@ -26,6 +26,7 @@ namespace {
 struct Arguments {
   scx_config config;
   std::optional<std::uint32_t> timeout_ms;
+  bool restart = false;  // loads itself again when the kernel's exit code asks for it
 };
 
 struct ObjectCloser {
@@ -43,6 +44,7 @@ void print_usage(const Scheduler& scheduler, std::FILE* to) {
   for (const Option& option : scheduler.options)
     std::fprintf(to, "  %-16s %s (default %llu)\n", option.flag, option.help, option.initial);
   std::fprintf(to, "  %-16s stall watchdog of the kernel, at most 30000\n", "--timeout-ms");
+  std::fprintf(to, "  %-16s 1: starts again when the exit code asks for it (CPU hotplug)\n", "--restart");
 }
 
 std::optional<__u64> parse_number(std::string_view text) {
@@ -68,7 +70,7 @@ std::optional<Arguments> parse_arguments(const Scheduler& scheduler, std::span<c
     const Option* known = nullptr;
     for (const Option& option : scheduler.options)
       if (flag == option.flag) known = &option;
-    if ((!known && flag != "--timeout-ms") || !value) {
+    if ((!known && flag != "--timeout-ms" && flag != "--restart") || !value) {
       std::fprintf(stderr, "scx_%s: %s: %s\n", scheduler.name, words[i],
                    value ? "no such option" : "an option and a number are expected");
       print_usage(scheduler, stderr);
@@ -76,6 +78,8 @@ std::optional<Arguments> parse_arguments(const Scheduler& scheduler, std::span<c
     }
     if (known)
       result.config.*known->field = *value;
+    else if (flag == "--restart")
+      result.restart = *value != 0;
     else
       result.timeout_ms = static_cast<std::uint32_t>(*value);
   }
@@ -228,6 +232,11 @@ int run(const Scheduler& scheduler, int argc, char** argv) {
   link.reset();  // ops.exit has run when this returns
   print_status(scheduler, stats);
   print_exit(record);
+  constexpr __s64 act_restart = 1LL << 48;  // SCX_ECODE_ACT_RESTART
+  if (arguments->restart && exit_kind(record) != 0 && (record->exit_code & act_restart) != 0) {
+    execv("/proc/self/exe", argv);
+    return fail("cannot start again", errno);
+  }
   return 0;
 }
 
