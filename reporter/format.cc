@@ -28,6 +28,7 @@ std::optional<Format> parse_format(std::string_view name) {
   if (name == "md") return Format::kMarkdown;
   if (name == "github") return Format::kGithub;
   if (name == "ktap") return Format::kKtap;
+  if (name == "perfetto") return Format::kPerfetto;
   return std::nullopt;
 }
 
@@ -35,6 +36,7 @@ std::string render(Format format, std::span<const JudgedTest> tests) {
   std::string out;
   switch (format) {
     case Format::kNone:
+    case Format::kPerfetto:
       break;
     case Format::kText:
       for (const JudgedTest& test : tests)

@@ -23,11 +23,17 @@ enum class Format {
   kMarkdown,  // to paste into a bug report
   kGithub,    // workflow commands: annotations at the test's line of its spec
   kKtap,      // kernel TAP, version 1
+  kPerfetto,  // a trace; written while the logs are folded (trace/trace_writer.h), so render() has nothing of it
 };
 
-// "none", "text", "summary", "json", "junit", "md", "github", "ktap".
+// "none", "text", "summary", "json", "junit", "md", "github", "ktap", "perfetto".
 std::optional<Format> parse_format(std::string_view name);
-inline constexpr char kFormatNames[] = "text, summary, json, junit, md, github, ktap, none";
+inline constexpr char kFormatNames[] = "text, summary, json, junit, md, github, ktap, perfetto, none";
+
+// Where the page's data of a run waits (html/html_page.h); of size 0: there is none.
+struct PagePart {
+  uint64_t offset = 0, size = 0;  // bytes
+};
 
 struct JudgedRun {
   const RunModel* model;
@@ -50,6 +56,7 @@ struct RunFacts {
   std::string text;      // the report
   std::string json;      // the fields of a JSON object, without the braces
   std::string markdown;  // a section
+  PagePart page;         // with --html
 };
 RunFacts facts_of(const JudgedRun& run);
 

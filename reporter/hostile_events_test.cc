@@ -6,6 +6,8 @@
 #include <random>
 
 #include "reporter/format.h"
+#include "reporter/html/page_data.h"
+#include "reporter/html/run_picture.h"
 #include "reporter/testing/synthetic_run.h"
 #include "schemas/guest_generated.h"
 #include "schemas/repro_generated.h"
@@ -55,6 +57,7 @@ TEST(HostileEvents, AnyVerifiedEventIsSurvived) {
   size_t changed = 0;
   for (int round = 0; round < 60; ++round) {
     RunModel model;
+    RunPicture picture(64);
     for (const EventBuffer& event : events) {
       std::vector<uint8_t> bytes(event.bytes().begin(), event.bytes().end());
       if (random() % 3 == 0) {
@@ -64,6 +67,7 @@ TEST(HostileEvents, AnyVerifiedEventIsSurvived) {
       auto event_now = EventBuffer::from_bytes(bytes);
       if (!event_now) continue;  // what the verifier refuses never comes here
       ++changed;
+      picture.fold(*event_now);
       model.fold(*event_now);
     }
     model.finish();
@@ -74,6 +78,7 @@ TEST(HostileEvents, AnyVerifiedEventIsSurvived) {
     JudgedTest test{.tries = {facts_of({&model, &report})}, .planned = {}};
     for (Format format : {Format::kJson, Format::kJunit, Format::kMarkdown, Format::kGithub, Format::kKtap})
       EXPECT_FALSE(render(format, {&test, 1}).empty());
+    EXPECT_EQ(std::string::npos, page_data({&model, &report}, picture).find('<'));
   }
   EXPECT_GT(changed, events.size() * 30);
 }

@@ -9,6 +9,9 @@
 #include "base/small_files.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "reporter/html/html_page.h"
+#include "reporter/html/page_data.h"
+#include "reporter/trace/trace_writer.h"
 #include "schemas/helper_flags.h"
 #include "schemas/log_reader.h"
 
@@ -31,7 +34,8 @@ bool deliver(const std::string& text, const std::string& report_file) {
 
 }  // namespace
 
-Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until) {
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until,
+                                            const EventWatcher& watcher) {
   auto reader = LogReader::open(path);
   if (!reader) return std::move(reader).error();
   auto folded = std::make_unique<FoldedLog>();
@@ -49,6 +53,7 @@ Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t un
       folded->model.stop_here();
       break;
     }
+    if (watcher) watcher(**event);
     if (folded->model.fold(**event)) break;  // FactsCompleted: the live run's report ended here too
   }
   folded->model.finish();
@@ -66,6 +71,7 @@ void ReporterRole::add_options(OptionSet& options) {
   for (Document& document : documents_) options.text(document.flag, document.path, document.help);
   options.text("--append-markdown", append_markdown_,
                "with LOG: Markdown at the end of this file, 900 KB at most");
+  options.text("--html", html_, "with LOG: a page of all tests into this folder (index.html)");
   options.count("--merge", merge_,
                 "1: the logs are of several runs; a test that one of them finished counts once");
 }
@@ -82,7 +88,7 @@ Status ReporterRole::read_lists() {
   return {};
 }
 
-bool ReporterRole::write_documents(const RunSet& set) {
+bool ReporterRole::write_documents(const RunSet& set, HtmlPage* page) {
   const std::vector<JudgedTest> tests = set.tests(merge_ != 0);
   bool written = true;
   const auto done = [&](const Status& s) {
@@ -102,6 +108,7 @@ bool ReporterRole::write_documents(const RunSet& set) {
     done(document.path == "-" ? write_all(STDOUT_FILENO, text, "write to stdout")
                               : write_file_atomically(document.path, text, {.mode = 0644, .sync = false}));
   }
+  if (page) done(page->write(tests));
   if (!append_markdown_.empty()) {
     UniqueFd fd(::open(append_markdown_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     done(fd ? write_all(fd.get(), render_markdown(tests, kMostMarkdownBytes), "write " + append_markdown_)
@@ -122,8 +129,26 @@ std::optional<int> ReporterRole::run_standalone() {
   }
   RunSet set;
   std::optional<ExitCode> bad;
+  std::optional<HtmlPage> page;
+  if (!html_.empty()) {
+    auto made = HtmlPage::create(html_);
+    if (!made) {
+      log_error(made.error().to_string());
+      return exit_code(ExitCode::kInfrastructure);
+    }
+    page.emplace(std::move(*made));
+  }
+  std::optional<TraceWriter> trace;
+  if (parse_format(format_) == Format::kPerfetto)
+    trace.emplace(
+        [](std::string_view text) { return write_all(STDOUT_FILENO, text, "write the trace to stdout"); });
   for (const std::string& log : logs_) {
-    auto one = fold_log(log, until_);
+    RunPicture picture(HtmlPage::points(logs_.size()));
+    if (trace) trace->begin_log();
+    auto one = fold_log(log, until_, [&](const EventBuffer& event) {
+      if (page) picture.fold(event);
+      if (trace) trace->fold(event);
+    });
     if (!one) {
       log_error(one.error().to_string());
       const ExitCode code =
@@ -132,8 +157,19 @@ std::optional<int> ReporterRole::run_standalone() {
       continue;
     }
     if (!(*one)->damage.empty()) log_warning((*one)->damage);
+    if (trace) trace->end_log((*one)->model);
     const Report report = make_report((*one)->model);
-    set.add(facts_of({&(*one)->model, &report}));
+    const JudgedRun run{&(*one)->model, &report};
+    RunFacts facts = facts_of(run);
+    if (page && !page->takes_no_more()) {
+      auto part = page->add(page_data(run, picture, page->is_full()));
+      if (!part) {
+        log_error(part.error().to_string());
+        return exit_code(ExitCode::kInfrastructure);
+      }
+      facts.page = *part;
+    }
+    set.add(std::move(facts));
   }
   for (const std::string& plan : plans_) {
     auto text = read_binary(plan, kMostListBytes);
@@ -146,7 +182,14 @@ std::optional<int> ReporterRole::run_standalone() {
   for (const JudgedTest& test : set.tests(merge_ != 0)) code = merge_exit_codes(code, test.code());
   // A document of nothing but logs that could not be read would pass for one of a run without tests.
   const bool nothing = bad && set.tests(false).empty();
-  if (!nothing && !write_documents(set) && code == ExitCode::kPass) code = ExitCode::kInfrastructure;
+  if (trace && !nothing) {
+    if (auto s = trace->finish(); !s) {
+      log_error(s.error().message());
+      if (code == ExitCode::kPass) code = ExitCode::kInfrastructure;
+    }
+  }
+  if (!nothing && !write_documents(set, page ? &*page : nullptr) && code == ExitCode::kPass)
+    code = ExitCode::kInfrastructure;
   return exit_code(code);
 }
 

@@ -1,6 +1,7 @@
 // ktstr-reporter's two ways of life: on the bus of a running test, or alone over a recorded log.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "runtime/process.h"
 
 namespace ktstr {
+
+class HtmlPage;
 
 class ReporterRole : public Role {
  public:
@@ -24,7 +27,7 @@ class ReporterRole : public Role {
  private:
   Status read_lists();
   // False: one of them could not be written.
-  bool write_documents(const RunSet& set);
+  bool write_documents(const RunSet& set, HtmlPage* page);
 
   // Standalone.
   std::vector<std::string> logs_, plans_;
@@ -43,6 +46,7 @@ class ReporterRole : public Role {
       {"--markdown", Format::kMarkdown, "with LOG: Markdown into this file", ""},
       {"--github", Format::kGithub, "with LOG: GitHub's annotations into this file", ""}};
   std::string append_markdown_;
+  std::string html_;  // folder of the page
   uint64_t merge_ = 0;
   uint64_t until_ = UINT64_MAX;
   std::string report_file_;  // also write the report there
@@ -56,6 +60,9 @@ struct FoldedLog {
   RunModel model;
   std::string damage;
 };
-Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until = UINT64_MAX);
+// `watcher`: sees the same events before the model does; empty: nobody does.
+using EventWatcher = std::function<void(const EventBuffer&)>;
+Result<std::unique_ptr<FoldedLog>> fold_log(const std::string& path, uint64_t until = UINT64_MAX,
+                                            const EventWatcher& watcher = {});
 
 }  // namespace ktstr

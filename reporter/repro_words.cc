@@ -85,6 +85,26 @@ std::string series(const std::string& release) {
 
 }  // namespace
 
+const char* repro_status_name(ReproStatus status) {
+  switch (status) {
+    case ReproStatus::SameSignature:
+      return "same signature";
+    case ReproStatus::DifferentCrash:
+      return "different crash";
+    case ReproStatus::NotReproduced:
+      return "not reproduced";
+    case ReproStatus::EmulatorArtefact:
+      return "emulator artifact";
+    case ReproStatus::PrimaryDidNotReachWorkload:
+      return "PRIMARY DID NOT REACH WORKLOAD";
+    case ReproStatus::VmFailed:
+      return "repro VM failed";
+    case ReproStatus::NotAttempted:
+      return "not attempted";
+  }
+  return "UNKNOWN";
+}
+
 std::string decline_words(const ReproDeclinedT& declined) {
   switch (declined.cause) {
     case DeclineCause::Unstated:

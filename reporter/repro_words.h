@@ -9,6 +9,7 @@
 
 namespace ktstr {
 
+const char* repro_status_name(ReproStatus status);  // "same signature"
 std::string call_note(
     const DecodedCallT& call);  // which call is shown, or why none is; empty: the crash's own
 std::string entry_words(const DecodedValueT& value);  // "0xff00 (3 fields as in do_enqueue_task)"

@@ -9,26 +9,6 @@
 namespace ktstr {
 namespace {
 
-const char* status_name(ReproStatus status) {
-  switch (status) {
-    case ReproStatus::SameSignature:
-      return "same signature";
-    case ReproStatus::DifferentCrash:
-      return "different crash";
-    case ReproStatus::NotReproduced:
-      return "not reproduced";
-    case ReproStatus::EmulatorArtefact:
-      return "emulator artifact";
-    case ReproStatus::PrimaryDidNotReachWorkload:
-      return "PRIMARY DID NOT REACH WORKLOAD";
-    case ReproStatus::VmFailed:
-      return "repro VM failed";
-    case ReproStatus::NotAttempted:
-      return "not attempted";
-  }
-  return "UNKNOWN";
-}
-
 std::string change(const DecodedValueT& value) {
   if (value.exit.empty() || value.exit == value.entry) return entry_words(value);
   return fmt::format("{} → {}", entry_words(value), value.exit);
@@ -101,7 +81,7 @@ void print_finished(const ReproFinishedT& repro, const KernelInfoT* kernel, Page
       repro.tries ? fmt::format(" ({} of {} {})", repro.same, repro.tries, repro.tries == 1 ? "try" : "tries")
                   : "";
   const std::string outcome = outcome_words(repro);
-  page.linef("crash reproduction: {}{}{}", status_name(repro.status), tries,
+  page.linef("crash reproduction: {}{}{}", repro_status_name(repro.status), tries,
              outcome.empty() ? "" : ": " + outcome);
   if (repro.status == ReproStatus::DifferentCrash) {
     page.linef("  primary VM: {}", repro.signature_primary);

@@ -65,11 +65,17 @@ void add_axes(CLI::App& command, std::vector<std::string>& kernels, std::vector<
       "threads per core)");
 }
 
+void add_html_option(CLI::App& command, DocumentOptions& documents) {
+  command.add_option("--html", documents.html,
+                     "write a page of all tests, index.html, into this folder: charts, logs, reports");
+}
+
 void add_document_options(CLI::App& command, DocumentOptions& documents) {
   command.add_option("--junit", documents.junit, "write JUnit XML of all tests to this file (-: stdout)");
   command.add_option("--json", documents.json, "write JSON to this file, a line a test (docs/formats.md)");
   command.add_option("--ktap", documents.ktap, "write kernel TAP to this file");
   command.add_option("--markdown", documents.markdown, "write Markdown to this file");
+  add_html_option(command, documents);
 }
 
 // Ways out, for what no attribute says.
@@ -209,6 +215,7 @@ Runner add_sweep(CLI::App& command, const Argv& argv) {
   command.add_option("--markdown", options->sweep_markdown, "write the table as Markdown to this file");
   command.add_option("--junit", options->documents.junit,
                      "write JUnit XML to this file, a test for each cell");
+  add_html_option(command, options->documents);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
   return [options] {
     if (options->topologies.empty()) options->topologies = {NamedTopology{.cores = 4}};
@@ -371,9 +378,9 @@ Runner add_replay(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ReplayCommandOptions>();
   command.add_option("LOG", options->logs, "events.ktlog, or folders of runs")->required();
   add_document_options(command, options->documents);
-  command.add_option(
-      "--format", options->format,
-      "what to print: text (the default without a document), summary, json, junit, md, github, ktap, none");
+  command.add_option("--format", options->format,
+                     "what to print: text (the default without a document), summary, json, junit, md, "
+                     "github, ktap, perfetto, none");
   command.add_option("--until", options->until, "use only the events up to this number");
   command.add_flag("--bus", options->bus,
                    "publish the events on a bus, for collectors and tools (`runs` lists it)");

@@ -38,8 +38,11 @@ int template_clean_command();
 // The documents that are made of a whole run: of all its tests, from their logs. Empty: none of that kind; "-": on stdout.
 struct DocumentOptions {
   std::string junit, json, ktap, markdown;
+  std::string html;  // a folder
 
-  bool any() const { return !junit.empty() || !json.empty() || !ktap.empty() || !markdown.empty(); }
+  bool any() const {
+    return !junit.empty() || !json.empty() || !ktap.empty() || !markdown.empty() || !html.empty();
+  }
 };
 
 struct RunCommandOptions {

@@ -106,6 +106,7 @@ Result<int> run_reporter(const ReporterRequest& request) {
   while (true) {
     if (auto exit = reporter->wait(std::chrono::hours(1)))
       return exit->signal == 0 ? Result<int>(exit->exit_code)
+  add("--html", request.documents.html);
                                : Error::system("ktstr-reporter: " + exit->to_string());
   }
 }
