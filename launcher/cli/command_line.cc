@@ -376,7 +376,7 @@ Runner add_show(CLI::App& command, const Argv&) {
 
 Runner add_replay(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ReplayCommandOptions>();
-  command.add_option("LOG", options->logs, "events.ktlog, or folders of runs")->required();
+  command.add_option("LOG", options->logs, "events.ktlog, bundles, or folders of runs")->required();
   add_document_options(command, options->documents);
   command.add_option("--format", options->format,
                      "what to print: text (the default without a document), summary, json, junit, md, "
@@ -401,6 +401,17 @@ Runner add_merge(CLI::App& command, const Argv&) {
   command.add_option("DIR", options->paths, "folders of runs (run --out DIR), or logs")->required();
   add_document_options(command, options->documents);
   return [options] { return merge_command(*options); };
+}
+
+Runner add_bundle(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<BundleCommandOptions>();
+  command.add_option("LOG", options->log, "events.ktlog")->required();
+  command.add_option("-o,--out", options->out,
+                     "the file to write (default: TEST.ktstr.tar.zst in this folder)");
+  command.add_flag(
+      "--redact", options->redact,
+      "replace folders of the host, user names and host names in all of it; embedded files stay out");
+  return [options] { return bundle_command(*options); };
 }
 
 Runner add_explain(CLI::App& command, const Argv&) {
@@ -504,6 +515,7 @@ constexpr Verb kVerbs[] = {
     {"triage", "group the crashes of any number of logs and texts by signature", add_triage},
     {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
     {"merge", "print one summary, exit code and documents of several runs, from their logs", add_merge},
+    {"bundle", "pack a recorded run for a bug report: reports, log, state, versions; --redact", add_bundle},
     {"runs", "list live runs and what is kept; runs clean removes kept ones", add_runs},
     {"attach", "add a command's output to a live run", add_attach},
     {"doctor", "check this host, and print the command that mends each trouble", add_doctor},

@@ -157,6 +157,14 @@ struct MergeCommandOptions {
 };
 int merge_command(const MergeCommandOptions& options);
 
+// bundle LOG: what a bug report needs of a run, in one .tar.zst.
+struct BundleCommandOptions {
+  std::string log;
+  std::string out;  // empty: TEST.ktstr.tar.zst here
+  bool redact = false;
+};
+int bundle_command(const BundleCommandOptions& options);
+
 int doctor_command();
 
 struct AttachCommandOptions {

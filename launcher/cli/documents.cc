@@ -10,6 +10,7 @@
 #include "base/child.h"
 #include "base/json.h"
 #include "base/small_files.h"
+#include "launcher/bundle/bundle_file.h"
 #include "launcher/run/run_session.h"
 #include "schemas/spec_generated.h"
 
@@ -62,7 +63,15 @@ Result<RecordedFiles> recorded_files(const std::vector<std::string>& paths) {
     std::error_code error;
     if (!fs::is_directory(path, error)) {
       if (!fs::exists(path, error)) return Error::not_found(path + ": No such file or directory");
-      if (known.insert(path).second) (is_plan(path) ? out.plans : out.logs).push_back(path);
+      if (!known.insert(path).second) continue;
+      if (looks_like_bundle(path)) {
+        auto log = log_of_bundle(path);
+        if (!log) return std::move(log).error();
+        out.logs.push_back("/proc/self/fd/" + std::to_string(log->get()));
+        out.unpacked.push_back(std::move(*log));
+        continue;
+      }
+      (is_plan(path) ? out.plans : out.logs).push_back(path);
       continue;
     }
     std::vector<std::string> found;
@@ -97,16 +106,20 @@ Result<int> run_reporter(const ReporterRequest& request) {
   add("--json", request.documents.json);
   add("--ktap", request.documents.ktap);
   add("--markdown", request.documents.markdown);
+  add("--html", request.documents.html);
   add("--append-markdown", request.append_markdown);
   if (request.annotate) add("--github", "-");
   if (request.merge) add("--merge", "1");
   if (request.until != 0) add("--until", std::to_string(request.until));
-  auto reporter = Child::spawn({.argv = args, .keep_fds = {list->get()}, .own_session = false});
+  add("--report-file", request.report_file);
+  std::vector<int> kept = {list->get()};
+  for (const UniqueFd& fd : request.files.unpacked) kept.push_back(fd.get());
+  auto reporter =
+      Child::spawn({.argv = args, .keep_fds = kept, .stdout_fd = request.stdout_fd, .own_session = false});
   if (!reporter) return std::move(reporter).error();
   while (true) {
     if (auto exit = reporter->wait(std::chrono::hours(1)))
       return exit->signal == 0 ? Result<int>(exit->exit_code)
-  add("--html", request.documents.html);
                                : Error::system("ktstr-reporter: " + exit->to_string());
   }
 }

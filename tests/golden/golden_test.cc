@@ -2,6 +2,7 @@
 //   KTSTR_UPDATE_GOLDEN=1 BUILD/unit/golden_test && git diff tests/golden
 // It changes reports only, never a log.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -78,6 +79,101 @@ TEST_P(GoldenLog, IsReadToItsLastEvent) {
   EXPECT_EQ(reader->damage(), "");
   EXPECT_EQ(last, Payload::RunFinished);
 }
+
+// The documents of a whole log, by the programs themselves.
+class GoldenDocuments : public GoldenLog {
+ protected:
+  std::string run(std::vector<std::string> argv, std::vector<std::string> env = {}) {
+    env.push_back("XDG_STATE_HOME=" + folder_ + "/state");
+    auto done = run_captured({.argv = std::move(argv), .env = std::move(env)},
+                             std::chrono::milliseconds(120'000), true);
+    if (!done) return done.error().message();
+    exit_ = done->exit.exit_code;
+    return done->out;
+  }
+  // All members behind each other.
+  std::string unpacked(const std::string& bundle) {
+    EXPECT_TRUE(fs::create_directories(folder_ + "/unpacked"));
+    EXPECT_EQ("", run({"tar", "--zstd", "-xf", bundle, "-C", folder_ + "/unpacked"}));
+    std::string all;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ + "/unpacked"))
+      if (entry.is_regular_file()) all += read_file(entry.path());
+    return all;
+  }
+  std::string report() { return read_file(fs::path(KTSTR_GOLDEN) / (GetParam() + ".report.txt")); }
+  int exit_ = -1;
+};
+
+TEST_P(GoldenDocuments, ABundleGivesTheReportThatItsLogGives) {
+  std::ofstream(folder_ + "/frozen.json") << "{\"state\": 1}";
+  const std::string bundle = folder_ + "/b.tar.zst";
+  EXPECT_EQ(0, (run({KTSTR_LAUNCH, "bundle", log(), "-o", bundle}), exit_));
+  EXPECT_EQ(report(), run({KTSTR_LAUNCH, "replay", bundle}));
+  EXPECT_EQ(1, exit_) << "the verdict of the log";
+  const std::string all = unpacked(bundle);
+  EXPECT_EQ(report(), read_file(folder_ + "/unpacked/ktstr-bundle/report.txt"));
+  EXPECT_EQ(read_file(log()), read_file(folder_ + "/unpacked/ktstr-bundle/events.ktlog"));
+  for (const char* name :
+       {"README.md", "report.md", "index.html", "versions.txt", "spec.json", "qemu.txt", "rerun.txt"})
+    EXPECT_GT(fs::file_size(folder_ + "/unpacked/ktstr-bundle/" + name), 20u) << name;
+  run({KTSTR_LAUNCH, "replay", bundle, "--html", folder_ + "/page"});
+  EXPECT_EQ(read_file(folder_ + "/unpacked/ktstr-bundle/index.html"),
+            read_file(folder_ + "/page/index.html"));
+}
+
+TEST_P(GoldenDocuments, ARedactedBundleNamesNoUserHostOrHome) {
+  // Names that this log holds: the folder of its sources, and a comm of its guest as the user's name.
+  const std::vector<std::string> env = {"USER=demo_charge", "LOGNAME=demo_charge", "HOME=/work/main"};
+  const std::string bundle = folder_ + "/b.tar.zst";
+  EXPECT_EQ(0, (run({KTSTR_LAUNCH, "bundle", log(), "-o", bundle, "--redact"}, env), exit_));
+  ASSERT_NE(std::string::npos, report().find("demo_charge"));
+  ASSERT_NE(std::string::npos, read_file(log()).find("/work/main"));
+  const std::string all = unpacked(bundle);
+  EXPECT_EQ(std::string::npos, all.find("demo_charge"));
+  EXPECT_EQ(std::string::npos, all.find("/work/main"));
+  char host[256] = {};
+  gethostname(host, sizeof(host) - 1);
+  if (std::string(host).size() >= 4) {
+    EXPECT_EQ(std::string::npos, all.find(host));
+  }
+  // The report is the one of the log but for the names: the same lines, of the same length.
+  const std::string again = run({KTSTR_LAUNCH, "replay", bundle});
+  EXPECT_EQ(1, exit_);
+  EXPECT_EQ(report().size(), again.size());
+  EXPECT_EQ(again, read_file(folder_ + "/unpacked/ktstr-bundle/report.txt"));
+  auto reader = LogReader::open(folder_ + "/unpacked/ktstr-bundle/events.ktlog");
+  ASSERT_TRUE(reader);
+  uint64_t seq = 0;
+  while (true) {
+    auto event = reader->next();
+    ASSERT_TRUE(event) << event.error().message();
+    if (!*event) break;
+    EXPECT_EQ(++seq, (*event)->seq());
+  }
+  EXPECT_EQ("", reader->damage()) << "every checksum is right";
+  EXPECT_GT(seq, 10u);
+}
+
+TEST_P(GoldenDocuments, ATornBundleIsOneError) {
+  const std::string bundle = folder_ + "/b.tar.zst";
+  run({KTSTR_LAUNCH, "bundle", log(), "-o", bundle});
+  fs::resize_file(bundle, fs::file_size(bundle) / 2);
+  const std::string error = run({KTSTR_LAUNCH, "replay", bundle});
+  EXPECT_EQ(2, exit_);
+  EXPECT_EQ(0u, error.find("error: ")) << error;
+  EXPECT_EQ(error.find("not a usable bundle"), error.rfind("not a usable bundle")) << error;
+}
+
+TEST_P(GoldenDocuments, ATraceIsAsTheFormatSays) {
+  const std::string trace = folder_ + "/trace.json";
+  std::ofstream(trace) << run({KTSTR_LAUNCH, "replay", log(), "--format", "perfetto"});
+  const std::string verdict = run({"python3", KTSTR_CHECK_TRACE, trace});
+  EXPECT_EQ(0, exit_) << verdict;
+  for (const char* what : {"\"task\":", "\"phase\":", "\"crash\":", "\"probe\":", "nr_running CPU 0"})
+    EXPECT_NE(std::string::npos, verdict.find(what)) << what << " in " << verdict;
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, GoldenDocuments, testing::Values("format1-0.1.0-enqueue_crash"));
 
 INSTANTIATE_TEST_SUITE_P(Releases, GoldenLog, testing::ValuesIn(logs()), [](const auto& golden) {
   std::string name = golden.param;
