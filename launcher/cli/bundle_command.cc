@@ -281,7 +281,10 @@ Status make_bundle(const BundleCommandOptions& options, const WorkFolder& work, 
 
 }  // namespace
 
-int bundle_command(const BundleCommandOptions& options) {
+int bundle_command(const BundleCommandOptions& asked) {
+  BundleCommandOptions options = asked;
+  std::error_code error;
+  if (fs::is_directory(options.log, error)) options.log = (fs::path(options.log) / kBundleLog).string();
   WorkFolder work;
   if (!work.made()) return report_error(Error::from_errno("make a temporary folder"), kInfra);
   std::string out = options.out;
@@ -291,7 +294,6 @@ int bundle_command(const BundleCommandOptions& options) {
                         s.error().kind() == ErrorKind::kSystem || s.error().kind() == ErrorKind::kExhausted
                             ? kInfra
                             : kUsage);
-  std::error_code error;
   std::fprintf(stderr, "%s: %.1f MB%s\n", printable(out).c_str(),
                static_cast<double>(fs::file_size(out, error)) / 1e6,
                redaction ? (", redacted: " + redaction->summary()).c_str() : "");

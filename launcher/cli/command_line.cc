@@ -405,7 +405,7 @@ Runner add_merge(CLI::App& command, const Argv&) {
 
 Runner add_bundle(CLI::App& command, const Argv&) {
   auto options = std::make_shared<BundleCommandOptions>();
-  command.add_option("LOG", options->log, "events.ktlog")->required();
+  command.add_option("LOG", options->log, "events.ktlog, or the folder of a test that holds it")->required();
   command.add_option("-o,--out", options->out,
                      "the file to write (default: TEST.ktstr.tar.zst in this folder)");
   command.add_flag(

@@ -17,7 +17,21 @@ const el = (name, properties, ...children) => {
   e.append(...children.flat(Infinity).filter(c => c !== null && c !== undefined && c !== ""));
   return e;
 };
-const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// A color of page.css, asked for once in each scheme.
+const colors = new Map();
+const color = name => {
+  if (!colors.has(name)) colors.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colors.get(name);
+};
+// What is far below is made when it comes near: a long run's page is there at once.
+const whenNear = (element, act) => {
+  const watch = new IntersectionObserver(entries => {
+    if (!entries.some(e => e.isIntersecting)) return;
+    watch.disconnect();
+    act();
+  }, {rootMargin: "300px 0px"});
+  watch.observe(element);
+};
 const time = us => us === null || us === undefined ? "" : (us < 0 ? "-" : "+") + (Math.abs(us) / 1e6).toFixed(3) + " s";
 const span = us => us >= 1e6 ? (us / 1e6).toFixed(2) + " s" : us >= 1e3 ? (us / 1e3).toFixed(us >= 1e5 ? 0 : 1) + " ms" : us + " us";
 const number = v => v === null || v === undefined ? "-" : Math.abs(v) >= 1e6 ? (v / 1e6).toFixed(1) + " M" : Math.abs(v) >= 1e4 ? (v / 1e3).toFixed(1) + " k" : String(v);
@@ -97,6 +111,9 @@ const showIndex = () => {
     keysHelp(["Keys: ", ["/"], " filter, ", ["n"], " ", ["p"], " next and previous test."]));
 };
 
+// What belongs to the test that is shown.
+let state = {charts: null, later: []};
+
 // --- charts ------------------------------------------------------------------------------------------------------------
 // Dygraphs' own legend writes markup; ours is made of elements.
 Dygraph.PLUGINS = Dygraph.PLUGINS.filter(plugin => plugin === Dygraph.Plugins.Axes || plugin === Dygraph.Plugins.Grid);
@@ -128,7 +145,7 @@ class Charts {
   colors(c) {
     return {colors: c.names.map((_, i) => color("--s" + i % 12)), gridLineColor: color("--grid"), axisLineColor: color("--line")};
   }
-  window() { return this.all.length ? this.all[0].graph.xAxisRange() : [this.from, this.to]; }
+  window() { return this.all.length ? this.all[0].graph.xAxisRange() : [this.home, this.to]; }
   show(from, to) {
     const least = (this.to - this.from) / 1e5;
     if (to - from < least) return;
@@ -201,7 +218,7 @@ class Charts {
     chart.graph = new Dygraph(holder, rows, Object.assign({
       labels: ["time", ...names.map((_, i) => "s" + i)],
       legend: "never", animatedZooms: false, connectSeparatedPoints: true, strokeWidth: 1.4, highlightCircleSize: 3,
-      dateWindow: [this.home, this.to], interactionModel: model, xRangePad: 0, rightGap: 8,
+      dateWindow: this.window(), interactionModel: model, xRangePad: 0, rightGap: 8,
       axes: {x: timeAxis,
              y: {axisLabelWidth: 52, axisLabelFormatter: number, pixelsPerLabel: 26}},
       underlayCallback: (context, area, graph) => { if (underlay) underlay(context, area, graph); else this.bands(context, area, graph, false); },
@@ -370,7 +387,7 @@ const lineChart = (charts, box, title, note, lines, options, unit) => {
   paint();
 };
 
-const chartsCard = (data, state) => {
+const chartsCard = data => {
   const s = data.series;
   const box = el("div", {className: "chart-box"});
   const charts = new Charts(data);
@@ -395,12 +412,21 @@ const chartsCard = (data, state) => {
     heatChart(charts, box);
     const load = [{name: "runnable tasks, all CPUs", values: s.total}];
     for (const line of s.schedstats || []) load.push({name: line.name + " per s", values: line.values});
-    lineChart(charts, box, "load", "mean of each step", load.slice(0, 1), {});
-    if (s.dsqs.length) lineChart(charts, box, "depth of DSQs", s.dsqs_left_out ? "the deepest; others held tasks, too" : "", s.dsqs, {stepPlot: true});
+    const lines = (...rest) => {
+      const slot = el("div", {className: "slot"});
+      box.append(slot);
+      whenNear(slot, () => {
+        if (state.charts !== charts) return;
+        slot.className = "";
+        lineChart(charts, slot, ...rest);
+      });
+    };
+    lines("load", "mean of each step", load.slice(0, 1), {});
+    if (s.dsqs.length) lines("depth of DSQs", s.dsqs_left_out ? "the deepest; others held tasks, too" : "", s.dsqs, {stepPlot: true});
     if (s.wait_us.some(v => v > 0))
-      lineChart(charts, box, "longest wait of a runnable task", "of sched_ext", [{name: "wait", values: s.wait_us}], {stepPlot: true, axes: {x: timeAxis, y: {axisLabelWidth: 52, axisLabelFormatter: span, pixelsPerLabel: 26}}}, span);
-    if (s.counters.length) lineChart(charts, box, "sched_ext events", "per second", s.counters, {});
-    if (load.length > 1) lineChart(charts, box, "the kernel's own counts", "per second", load.slice(1), {});
+      lines("longest wait of a runnable task", "of sched_ext", [{name: "wait", values: s.wait_us}], {stepPlot: true, axes: {x: timeAxis, y: {axisLabelWidth: 52, axisLabelFormatter: span, pixelsPerLabel: 26}}}, span);
+    if (s.counters.length) lines("sched_ext events", "per second", s.counters, {});
+    if (load.length > 1) lines("the kernel's own counts", "per second", load.slice(1), {});
     box.append(el("p", {className: "muted small"}, "Each step of these charts is " + span(s.width) + " of guest time: depths and waits are the greatest that a sample in it saw, rates are the growth between the last samples of two steps. Time 0 is the workload's start."));
   });
   if ((data.marks || []).length) {
@@ -526,7 +552,7 @@ const logsCard = data => {
   };
   filter.addEventListener("input", fill);
   const tabs = el("div", {className: "tabs"}, choice(data.logs.map(log => log.name), chosen, i => { chosen = i; fill(); body.scrollTop = 0; }));
-  fill();
+  whenNear(body, fill);
   return card("logs", tabs, el("div", {className: "row"}, filter, count), body);
 };
 
@@ -543,7 +569,6 @@ const reportCard = data => {
 };
 
 // --- a test ------------------------------------------------------------------------------------------------------------
-let state = {charts: null, later: []};
 const showTest = (number, tryNumber) => {
   const test = index.tests[number];
   const at = tryNumber === undefined ? test.tries.length - 1 : tryNumber;
@@ -565,7 +590,7 @@ const showTest = (number, tryNumber) => {
     parts.push(el("section", {className: "card summary " + data.outcome, "aria-label": "summary"}, badge(data.outcome), el("div", {className: "what"}, data.summary || data.reason || "passed"),
       copyLine("signature", data.signature), copyLine("rerun", data.rerun), el("dl", {className: "facts"}, facts.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]))));
     if (data.brief) parts.push(el("section", {className: "card muted"}, "The page is full: the charts and logs of this run are left out. ktstr-launch replay LOG --html DIR shows it alone."));
-    if (data.series || (data.phases || []).length > 1 && !data.brief) parts.push(chartsCard(data, state));
+    if (data.series || (data.phases || []).length > 1 && !data.brief) parts.push(chartsCard(data));
     for (const frozen of data.frozen || []) parts.push(frozenCard(frozen));
     if (data.chain) parts.push(chainCard(data.chain));
     else if (data.crash && data.declined) parts.push(card("crash chain", el("p", {className: "muted"}, data.declined)));
@@ -609,6 +634,7 @@ document.addEventListener("keydown", event => {
   }
 });
 dark.addEventListener("change", () => {
+  colors.clear();
   if (!state.charts) return;
   for (const c of state.charts.all) if (c.repaint) c.repaint();
   state.charts.repaint();
