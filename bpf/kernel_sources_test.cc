@@ -36,7 +36,8 @@ TEST(KernelSources, CallsAndWhatWasInlinedThereHaveTheirLines) {
   }
   // The tree may be anywhere.
   auto has = [](const std::set<std::string>& places, const std::string& end) {
-    return std::any_of(places.begin(), places.end(), [&](const std::string& place) { return place.ends_with(end); });
+    return std::any_of(places.begin(), places.end(),
+                       [&](const std::string& place) { return place.ends_with(end); });
   };
   EXPECT_TRUE(has(inner, "bpf/testing/dwarf_fixture.c:7")) << ::testing::PrintToString(inner);
   EXPECT_TRUE(has(outer, "bpf/testing/dwarf_fixture.c:11")) << ::testing::PrintToString(outer);

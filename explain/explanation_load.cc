@@ -193,14 +193,6 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.advice = "build the kernel with CONFIG_DEBUG_INFO_BTF=y";
       out.signature = "load: no kernel BTF";
       break;
-    case LoadCause::kNoKconfig:
-      out.cls = "load/no-kconfig";
-      out.summary =
-          "did not load: it reads the kernel's configuration (extern … __kconfig), and neither "
-          "/boot/config-RELEASE nor /proc/config.gz is there";
-      out.advice = "put the configuration of that kernel there, or declare the values __weak";
-      out.signature = "load: no kernel configuration";
-      break;
     case LoadCause::kHelper:
       out.cls = "load/helper";
       out.summary = fmt::format(

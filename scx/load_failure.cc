@@ -346,8 +346,6 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
              contains(message, "Error loading vmlinux BTF") || contains(message, "kernel BTF is missing")) {
     failure.cause = LoadCause::kNoBtf;
     failure.symbol.clear();
-  } else if (contains(message, "failed to open system Kconfig")) {
-    failure.cause = LoadCause::kNoKconfig;
   } else if (message.starts_with("map '") && contains(message, "create")) {
     failure.cause = LoadCause::kMap;
   } else if (failure.attach && message.starts_with("prog '")) {

@@ -23,7 +23,6 @@ enum class LoadCause : uint8_t {
   kAttachTooBig,  // attach: E2BIG, a member of sched_ext_ops is above the kernel's limit
   kAttachNull,    // attach returned NULL, and no errno
   kNoBtf,         // the kernel has no BTF
-  kNoKconfig,     // it reads the kernel's configuration (extern … __kconfig), and no file holds it
   kMissingKfunc,
   kMissingMember,    // of a struct_ops type
   kMissingVariable,  // a kernel variable, or a kconfig value

@@ -15,9 +15,6 @@
 namespace ktstr {
 namespace {
 
-struct FreeWriter {
-  void operator()(archive* a) const { archive_write_free(a); }
-};
 struct FreeReader {
   void operator()(archive* a) const { archive_read_free(a); }
 };
@@ -35,6 +32,9 @@ constexpr unsigned char kZstdMagic[] = {0x28, 0xb5, 0x2f, 0xfd};
 }  // namespace
 
 struct BundleWriter::State {
+  struct FreeWriter {
+    void operator()(archive* a) const { archive_write_free(a); }
+  };
   std::string path, new_path;
   UniqueFd fd;
   std::unique_ptr<archive, FreeWriter> out;

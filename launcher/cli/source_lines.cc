@@ -28,7 +28,8 @@ Result<std::string> debuginfo_of(const std::string& kernel) {
   if (!resolved) return std::move(resolved).error();
   if (resolved->info.debuginfo.empty())
     return Error::not_found("kernel " + resolved->info.release + " has no debug info here")
-        .with_hint("ktstr-launch kernel fetch " + resolved->info.release + " --debuginfo, or explain --debuginfo FILE");
+        .with_hint("ktstr-launch kernel fetch " + resolved->info.release +
+                   " --debuginfo, or explain --debuginfo FILE");
   return resolved->info.debuginfo;
 }
 
@@ -47,7 +48,8 @@ ChainFrameT& frame_of(std::unique_ptr<ChainFrameT>& frame) { return *frame; }
 SourceLines::SourceLines(std::unique_ptr<KernelSources> sources, std::string image)
     : sources_(std::move(sources)), image_(std::move(image)), release_(sources_->release()) {}
 
-Result<std::unique_ptr<SourceLines>> SourceLines::open(const std::string& kernel, const std::string& debuginfo) {
+Result<std::unique_ptr<SourceLines>> SourceLines::open(const std::string& kernel,
+                                                       const std::string& debuginfo) {
   std::string path = debuginfo;
   if (path.empty()) {
     auto found = debuginfo_of(kernel);
@@ -68,7 +70,8 @@ void SourceLines::annotate(Frames& frames, bool first_is_exact, const Make& make
   for (size_t i = 0; i < frames.size(); ++i) {
     ChainFrameT frame = frame_of(frames[i]);
     // What a decoder did before is not done again; an address without a function, a module, a BPF program.
-    const bool module = frame.raw.find(" [") != std::string::npos && frame.raw.find("[inline]") == std::string::npos;
+    const bool module =
+        frame.raw.find(" [") != std::string::npos && frame.raw.find("[inline]") == std::string::npos;
     if (!frame.file.empty() || frame.size == 0 || !frame.tag.empty() || frame.inlined || module) {
       out.push_back(std::move(frames[i]));
       continue;
@@ -113,7 +116,8 @@ std::vector<std::string> SourceLines::annotate(Incident& incident) const {
   annotate(incident.exit.backtrace, false, value, count);
   for (KernelFaultT* fault : {&incident.fault, incident.interrupted ? &*incident.interrupted : nullptr}) {
     if (!fault) continue;
-    const bool registers = !fault->backtrace.empty() && fault->backtrace.front()->function == fault->function &&
+    const bool registers = !fault->backtrace.empty() &&
+                           fault->backtrace.front()->function == fault->function &&
                            (fault->kind == FaultKind::Oops || fault->kind == FaultKind::KernelBug ||
                             fault->kind == FaultKind::Warning || fault->kind == FaultKind::SoftLockup ||
                             fault->kind == FaultKind::HardLockup || fault->kind == FaultKind::RcuStall);
@@ -122,14 +126,15 @@ std::vector<std::string> SourceLines::annotate(Incident& incident) const {
   }
   if (count.frames == 0) return said;
   if (kernel.empty() || release_.empty())
-    said.push_back(fmt::format("source lines: {} does not tell its kernel's release: lines of {} stand where name and "
-                               "size of a function fit",
-                               kernel.empty() ? "the text" : image_, image_));
+    said.push_back(
+        fmt::format("source lines: {} does not tell its kernel's release: lines of {} stand where name and "
+                    "size of a function fit",
+                    kernel.empty() ? "the text" : image_, image_));
   if (count.other_size + count.unknown > 0)
-    said.push_back(fmt::format("source lines: {} of {} functions {} in {}: they have no line", count.other_size + count.unknown,
-                               count.frames,
-                               count.other_size == 0 ? "are not" : "are not, or have another size (another build),",
-                               image_));
+    said.push_back(fmt::format(
+        "source lines: {} of {} functions {} in {}: they have no line", count.other_size + count.unknown,
+        count.frames, count.other_size == 0 ? "are not" : "are not, or have another size (another build),",
+        image_));
   return said;
 }
 

@@ -28,9 +28,10 @@ class SourceLinesTest : public ::testing::Test {
   void TearDown() override { std::remove(path_.c_str()); }
 
   Explanation explained(const std::string& kernel, const std::string& size) {
-    std::ofstream(path_) << "WARNING: CPU: 1 PID: 9 at kernel/x.c:1 other+0x1/0x2\nCPU: 1 UID: 0 PID: 9 Comm: a Not tainted "
-                         << kernel << " #1\nCall Trace:\n <TASK>\n fixture_outer+" << fmt::format("{:#x}", call_) << "/" << size
-                         << "\n bpf_prog_0123456789abcdef_x+0x1/0x2\n </TASK>\n";
+    std::ofstream(path_)
+        << "WARNING: CPU: 1 PID: 9 at kernel/x.c:1 other+0x1/0x2\nCPU: 1 UID: 0 PID: 9 Comm: a Not tainted "
+        << kernel << " #1\nCall Trace:\n <TASK>\n fixture_outer+" << fmt::format("{:#x}", call_) << "/"
+        << size << "\n bpf_prog_0123456789abcdef_x+0x1/0x2\n </TASK>\n";
     const auto plain = explain_file(path_);
     const auto text = explain_file(path_, nullptr, lines_.get());
     EXPECT_TRUE(text.ok() && plain.ok());

@@ -55,9 +55,10 @@ std::string option_of(std::string_view line) {
     name = line.substr(2, line.size() - 2 - kNot.size());
   else if (const size_t equals = line.find('='); line.starts_with("CONFIG_") && equals != line.npos)
     name = line.substr(0, equals);
-  const bool good = name.size() > 7 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  });
+  const bool good =
+      name.size() > 7 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+      });
   return good ? std::string(name) : "";
 }
 
@@ -79,7 +80,8 @@ std::string error_lines(const std::string& log) {
   auto read = read_text(log, size_t{64} << 20);
   const std::string text = read ? std::move(*read) : "";
   for (std::string_view line : pieces(text)) {
-    if (line.find("rror") != line.npos && errors.size() < kMaxErrorLines) errors.emplace_back(line.substr(0, 300));
+    if (line.find("rror") != line.npos && errors.size() < kMaxErrorLines)
+      errors.emplace_back(line.substr(0, 300));
     if (!trim(line).empty()) last.emplace_back(line.substr(0, 300));
     if (last.size() > kMaxErrorLines) last.erase(last.begin());
   }
@@ -100,8 +102,10 @@ class Build {
     tree_ = tree.string();
     if (fs::exists(tree / ".config", ec) || fs::exists(tree / "include/config", ec))
       return Error::invalid(tree_ + ": is configured in place, and a build beside it needs a clean tree")
-          .with_hint("run `make mrproper` in it (it removes .config), or `make bzImage vmlinux`, and give "
-                     "--kernel " + tree_);
+          .with_hint(
+              "run `make mrproper` in it (it removes .config), or `make bzImage vmlinux`, and give "
+              "--kernel " +
+              tree_);
     if (auto read = read_options(); !read) return std::move(read).error();
     const TreeState state = tree_state(tree_, host_);
     key_ = sha256_of(request_.base + "\n" + joined_options()).substr(0, 12);
@@ -119,7 +123,8 @@ class Build {
     if (ec) return Error::system("cannot create " + folder_ + ": " + ec.message());
     log_ = folder_ + "/build.log";
     fs::remove(log_, ec);
-    release_suffix_ = "-ktstr-" + (state.changes.empty() ? state.commit.substr(0, 12) : "changed") + "-" + key_;
+    release_suffix_ =
+        "-ktstr-" + (state.changes.empty() ? state.commit.substr(0, 12) : "changed") + "-" + key_;
     BuiltKernel built;
     built.not_kept = state.changes;
     if (auto done = configure(built); !done) return std::move(done).error();
@@ -173,8 +178,9 @@ class Build {
   }
 
   Status check_tools() const {
-    constexpr std::pair<const char*, const char*> kTools[] = {
-        {"make", "make"}, {"gcc", "gcc"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"pahole", "pahole"}};
+    constexpr std::pair<const char*, const char*> kTools[] = {{"make", "make"}, {"gcc", "gcc"},
+                                                              {"flex", "flex"}, {"bison", "bison"},
+                                                              {"bc", "bc"},     {"pahole", "pahole"}};
     std::string missing, packages;
     for (const auto& [program, package] : kTools) {
       if (host_.has(program)) continue;
@@ -188,7 +194,8 @@ class Build {
 
   Status make(std::vector<std::string> words, const char* what) {
     words.insert(words.begin(), {"make", "-C", tree_, "O=" + folder_, "LOCALVERSION=" + release_suffix_});
-    auto ran = host_.run({.argv = std::move(words), .env = {"LC_ALL=C", "KBUILD_BUILD_USER=ktstr"}, .cwd = {}}, log_);
+    auto ran = host_.run(
+        {.argv = std::move(words), .env = {"LC_ALL=C", "KBUILD_BUILD_USER=ktstr"}, .cwd = {}}, log_);
     if (!ran) return std::move(ran).error().within(what);
     if (ran->exit_code == 0) return {};
     return Error::system(std::string(what) + ": make ended with exit code " + std::to_string(ran->exit_code) +
@@ -223,8 +230,10 @@ class Build {
     if (lost.empty()) return {};
     return Error::unsupported(tree_ + ": make olddefconfig dropped " + count_of(lost.size(), "option") +
                               listed(lost))
-        .with_hint("such an option depends on one that is off, or this tree has none of that name; the result is in " +
-                   built.config);
+        .with_hint(
+            "such an option depends on one that is off, or this tree has none of that name; the result is "
+            "in " +
+            built.config);
   }
 
   Status compile() {
@@ -246,7 +255,8 @@ class Build {
     std::error_code ec;
     fs::copy_file(image, *staging + "/vmlinuz", ec);
     if (!ec) fs::copy_file(built.config, *staging + "/config", ec);
-    if (!ec && path_exists(folder_ + "/vmlinux")) fs::copy_file(folder_ + "/vmlinux", *staging + "/vmlinux", ec);
+    if (!ec && path_exists(folder_ + "/vmlinux"))
+      fs::copy_file(folder_ + "/vmlinux", *staging + "/vmlinux", ec);
     if (ec) return Error::exhausted("cannot copy the built kernel to " + *staging + ": " + ec.message());
     auto entry = built_.install(*staging, "built from " + state.commit + " in " + tree_);
     if (!entry) return std::move(entry).error();
@@ -292,7 +302,8 @@ TreeState tree_state(const std::string& tree, const BuildHost& host) {
   return state;
 }
 
-Result<BuiltKernel> build_kernel(const KernelCache& cache, const BuildRequest& request, const BuildHost& host) {
+Result<BuiltKernel> build_kernel(const KernelCache& cache, const BuildRequest& request,
+                                 const BuildHost& host) {
   return Build(cache, request, host).run();
 }
 
@@ -319,7 +330,8 @@ Result<std::vector<std::string>> read_fragment(const std::string& text, const st
     const std::string option = option_of(line);
     if (option.empty() && (line.empty() || line.starts_with("#"))) continue;
     if (option.empty())
-      return Error::invalid(what + ":" + std::to_string(number) + ": " + in_quotes(line, 60) + " is no option")
+      return Error::invalid(what + ":" + std::to_string(number) + ": " + in_quotes(line, 60) +
+                            " is no option")
           .with_hint("write CONFIG_X=y, CONFIG_X=m, CONFIG_X=5, or # CONFIG_X is not set");
     // CONFIG_X=n is how people write it.
     const std::string kept = line == option + "=n" ? "# " + option + " is not set" : line;
@@ -342,9 +354,10 @@ std::vector<std::string> dropped_options(const std::vector<std::string>& wanted,
     const auto found = values.find(option_of(line));
     const bool off = line.starts_with("#");
     if (found == values.end() ? off : found->second == line) continue;
-    const std::string is = found == values.end()               ? "absent"
-                           : found->second.starts_with("#") ? "not set"
-                                                               : found->second.substr(found->second.find('=') + 1);
+    const std::string is = found == values.end() ? "absent"
+                           : found->second.starts_with("#")
+                               ? "not set"
+                               : found->second.substr(found->second.find('=') + 1);
     out.push_back(line + " (it is: " + is + ")");
   }
   return out;

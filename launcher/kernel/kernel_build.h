@@ -35,10 +35,10 @@ TreeState tree_state(const std::string& tree, const BuildHost& host);
 
 struct BuildRequest {
   std::string tree;
-  std::string base = "x86_64_defconfig";  // a target of the tree's make
-  std::string fragment;                   // path of the user's options; empty: none
-  unsigned jobs = 0;                      // 0: as many as CPUs
-  bool configure_only = false;            // stop before anything is compiled
+  std::string base = "x86_64_defconfig";                  // a target of the tree's make
+  std::string fragment;                                   // path of the user's options; empty: none
+  unsigned jobs = 0;                                      // 0: as many as CPUs
+  bool configure_only = false;                            // stop before anything is compiled
   std::function<void(const std::string& line)> progress;  // for people; may be empty
 };
 
@@ -47,13 +47,14 @@ struct BuiltKernel {
   std::string config;
   std::string release;
   bool from_cache = false;
-  std::string not_kept;                 // why it is no entry of the cache; empty: it is one
-  std::vector<std::string> without;     // what ktstr can do without, and this kernel lacks: "CONFIG_IKCONFIG=y"
+  std::string not_kept;              // why it is no entry of the cache; empty: it is one
+  std::vector<std::string> without;  // what ktstr can do without, and this kernel lacks: "CONFIG_IKCONFIG=y"
 };
 
 // Errors: kInvalid (no kernel tree, a bad fragment), kUnsupported (an option that ktstr needs or that the fragment asks for was
 // dropped, each named; a program that the build needs is missing), kSystem (make failed: its error lines, and where the log is).
-Result<BuiltKernel> build_kernel(const KernelCache& cache, const BuildRequest& request, const BuildHost& host);
+Result<BuiltKernel> build_kernel(const KernelCache& cache, const BuildRequest& request,
+                                 const BuildHost& host);
 
 // The kernels that were built, as a cache beside the fetched ones.
 KernelCache built_kernels(const KernelCache& cache);

@@ -45,10 +45,11 @@ void write_log(const std::string& path, const std::string& cases, size_t bytes) 
   size_t written = 0, next = 0;
   for (unsigned i = 0; written < bytes; ++i) {
     char line[160];
-    const int n = std::snprintf(line, sizeof(line),
-                                "Mar 04 22:%02u:%02u host1 systemd[1]: run-u%u.service: Consumed %u.%03us CPU time, %uM "
-                                "memory peak.\n",
-                                i / 60 % 60, i % 60, i, i % 50, i % 1000, i % 900);
+    const int n = std::snprintf(
+        line, sizeof(line),
+        "Mar 04 22:%02u:%02u host1 systemd[1]: run-u%u.service: Consumed %u.%03us CPU time, %uM "
+        "memory peak.\n",
+        i / 60 % 60, i % 60, i, i % 50, i % 1000, i % 900);
     file << line;
     written += static_cast<size_t>(n);
     if (written < next) continue;
@@ -77,7 +78,9 @@ Took run(const std::vector<std::string>& command) {
   if (::wait4(pid, &status, 0, &used) != pid || !WIFEXITED(status) || WEXITSTATUS(status) > 1) std::exit(3);
   posix_spawn_file_actions_destroy(&actions);
   // CPU time: other work on the machine must not decide.
-  auto cpu = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  auto cpu = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return {cpu(used.ru_utime) + cpu(used.ru_stime), used.ru_maxrss};
 }
 
@@ -101,20 +104,24 @@ int main_of(int argc, char** argv) {
   ::setenv("LC_ALL", "C", 1);
   Folder folder;
   Bars bars;
-  const std::string log = folder.file("log.txt"), crashes = folder.file("crashes.txt"), small = folder.file("small.txt");
+  const std::string log = folder.file("log.txt"), crashes = folder.file("crashes.txt"),
+                    small = folder.file("small.txt");
   write_log(log, cases, bytes);
   write_crashes(crashes, cases, bytes);
   write_crashes(small, cases, bytes / 4);
   for (const std::string& path : {log, crashes}) {
     const double grep = median_of({"grep", "-c", "sched_ext", path}).seconds;
     const Took explain = median_of({launch, "explain", "--json", path});
-    std::printf("  %s: explain %.3f s, grep -c %.3f s of CPU\n", path == log ? "a log" : "crash lines only", explain.seconds, grep);
-    bars.at_most(path == log ? "explain of a log, times grep -c" : "explain of crash lines only, times grep -c",
-                 explain.seconds / grep, kTimesGrep);
+    std::printf("  %s: explain %.3f s, grep -c %.3f s of CPU\n", path == log ? "a log" : "crash lines only",
+                explain.seconds, grep);
+    bars.at_most(
+        path == log ? "explain of a log, times grep -c" : "explain of crash lines only, times grep -c",
+        explain.seconds / grep, kTimesGrep);
   }
   const long of_small = run({launch, "explain", "--json", small}).max_rss_kb;
   const long of_all = run({launch, "explain", "--json", crashes}).max_rss_kb;
-  bars.at_most("memory for four times the text", static_cast<double>(of_all) / static_cast<double>(of_small), 1.25);
+  bars.at_most("memory for four times the text", static_cast<double>(of_all) / static_cast<double>(of_small),
+               1.25);
   return bars.exit_code();
 }
 

@@ -49,8 +49,8 @@ TEST_P(Hotplug, ASchedulerWithoutCallbacksLeavesAsTheKernelSays) {
 TEST_P(Hotplug, ASchedulerThatLoadsItselfAgainPasses) {
   Scratch scratch;
   const auto run =
-      launch(scratch, {"run", scratch.write("h.toml", spec_of("scx_good", "\"--restart\", \"1\"")), "--kernel",
-                       GetParam(), "--out", scratch.path() + "/out"});
+      launch(scratch, {"run", scratch.write("h.toml", spec_of("scx_good", "\"--restart\", \"1\"")),
+                       "--kernel", GetParam(), "--out", scratch.path() + "/out"});
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
   unsigned restarts = 0, failed = 0, done = 0;
   for (const EventBuffer& event : read_log(scratch.path() + "/out/t/events.ktlog")) {
@@ -60,7 +60,8 @@ TEST_P(Hotplug, ASchedulerThatLoadsItselfAgainPasses) {
   EXPECT_EQ(failed, 0u);
   EXPECT_EQ(done, 2u);
   EXPECT_GE(restarts, 1u);
-  EXPECT_THAT(read_file(scratch.path() + "/out/t/report.txt"), HasSubstr("restarted: the scheduler's process loaded it again "));
+  EXPECT_THAT(read_file(scratch.path() + "/out/t/report.txt"),
+              HasSubstr("restarted: the scheduler's process loaded it again "));
 }
 
 // The kernel's own scheduler: no worker is accused of a CPU that is not there.
