@@ -468,8 +468,8 @@ const frozenCard = frozen => {
 
 // --- the crash chain ---------------------------------------------------------------------------------------------------
 const callNode = (call, open) => {
-  const values = call.values.map(([name, type, entry, exit]) => el("tr", {className: exit === undefined ? "" : "changed"}, el("td", {}, name), el("td", {className: "muted"}, type), el("td", {}, exit === undefined ? entry : entry + " → " + exit)));
-  if (call.returns) values.push(el("tr", {}, el("td", {}, "returns"), el("td", {}), el("td", {}, call.returns)));
+  const values = call.values.map(([name, type, entry, exit]) => el("tr", {className: exit === undefined ? "" : "changed"}, el("td", {className: "name"}, name), el("td", {className: "muted type"}, type), el("td", {}, exit === undefined ? entry : entry + " → " + exit)));
+  if (call.returns) values.push(el("tr", {}, el("td", {className: "name"}, "returns"), el("td", {className: "type"}), el("td", {}, call.returns)));
   return el("details", {open}, el("summary", {}, el("span", {className: "fn" + (call.kind ? " scx" : "") + (call.hit ? "" : " nohit")}, call.function), call.kind ? el("span", {className: "muted"}, "  " + call.kind) : null,
       call.where ? el("span", {className: "muted"}, "  " + call.where) : null, call.hit ? null : el("span", {className: "muted"}, "  not hit" + (call.note ? ": " + call.note : ""))),
     el("div", {className: "body"}, call.signature ? el("div", {}, call.signature) : null,
