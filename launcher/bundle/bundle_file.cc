@@ -45,8 +45,9 @@ struct BundleWriter::State {
 
   Error failed() const {
     const int err = archive_errno(out.get());
-    Error error = Error::system(path + ": " + said(out.get()));
-    return err == ENOSPC || err == EDQUOT ? Error::exhausted(path + ": " + said(out.get())) : error;
+    const std::string what =
+        path + ": " + said(out.get()) + (err > 0 ? std::string(": ") + std::strerror(err) : "");
+    return err == ENOSPC || err == EDQUOT ? Error::exhausted(what) : Error::system(what);
   }
   Status begin(const std::string& name, uint64_t size) {
     std::unique_ptr<archive_entry, FreeEntry> entry(archive_entry_new());
