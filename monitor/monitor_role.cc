@@ -24,8 +24,9 @@ std::string folder_of(const std::string& path) {
 }
 
 // The last early one is kept: the longest wait.
-std::string artifact_name(std::pair<Vm, uint8_t> vm, bool early) {
-  return std::string(early ? "frozen.early" : "frozen") +
+std::string artifact_name(std::pair<Vm, uint8_t> vm, const GuestFrozenT& frozen, uint64_t guest_ns) {
+  return std::string(frozen.early ? "frozen.early" : "frozen") +
+         (frozen.observed ? ".at." + std::to_string(guest_ns) : "") +
          (vm.first == Vm::Repro ? ".repro" + std::to_string(vm.second) : "") + ".json";
 }
 
@@ -131,6 +132,10 @@ void MonitorRole::start_at_gate(VmKey vm, const VmStarted& started, Context& con
   options.writes = writes_;
   options.watchdog_timeout_ns = watchdog_timeout_ns_;
   watched.session = std::make_unique<MonitorSession>(started, watched.seam, layouts_, std::move(options));
+  if (started.observe_ns())
+    watched.observe_ns.assign(started.observe_ns()->begin(), started.observe_ns()->end());
+  watched.hold_at_ns = started.hold_at_ns();
+  watched.qmp_path = str(started.qmp_path());
   context.watch(watched.gate->fd(), [this, vm, &context] { at_gate(vm, context); });
 }
 
@@ -149,8 +154,37 @@ void MonitorRole::at_gate(VmKey vm, Context& context) {
     facts.push_back(watched.session->tick());
   }
   facts.push_back(watched.session->watch());
+  bool asked = false;
+  while (!watched.observe_ns.empty() && watched.observe_ns.front() <= bell->guest_ns) {
+    watched.observe_ns.erase(watched.observe_ns.begin());
+    asked = true;
+  }
+  if (asked) facts.push_back(watched.session->observe());
   watched.gate->let_go();
+  if (watched.hold_at_ns != 0) hold_at_gate(vm, watched, bell->guest_ns, context);
   for (auto& some : facts) publish(std::move(some), vm, context);
+}
+
+// Behind the gate: at it the thread of all vCPUs holds QEMU's lock, so that QEMU takes no command.
+void MonitorRole::hold_at_gate(VmKey vm, Watched& watched, uint64_t guest_ns, Context& context) {
+  constexpr uint64_t kConnectBefore = 200'000'000;
+  constexpr int kAnswerMs = 5000;
+  if (guest_ns + kConnectBefore < watched.hold_at_ns) return;
+  VmHeldT held;
+  held.gate_ns = guest_ns;
+  if (!watched.qmp) {
+    auto qmp = QmpClient::connect(watched.qmp_path, kAnswerMs);
+    if (qmp)
+      watched.qmp = std::move(qmp).value();
+    else
+      held.error = qmp.error().message();
+  }
+  if (watched.qmp && guest_ns < watched.hold_at_ns) return;
+  if (watched.qmp)
+    if (const Status stopped = watched.qmp->stop(); !stopped) held.error = stopped.error().message();
+  watched.hold_at_ns = 0;
+  watched.qmp.reset();  // QEMU speaks with one client at a time
+  context.publish(std::move(held), vm.first, vm.second, guest_ns);
 }
 
 void MonitorRole::on_stage(VmKey vm, Stage stage) {
@@ -174,7 +208,7 @@ void MonitorRole::publish(MonitorSession::Facts facts, VmKey vm, Context& contex
     log_info(vm_name(vm.first, vm.second) + ": queues are read (" + facts.frozen->reason +
              "), the VM was paused for " + human_ns(facts.frozen->held_ns) +
              (facts.frozen->note.empty() ? "" : " (" + facts.frozen->note + ")"));
-    const std::string name = artifact_name(vm, facts.frozen->early);
+    const std::string name = artifact_name(vm, *facts.frozen, now);
     const std::string folder = artifacts_.empty() ? folder_of(context.log_path()) : artifacts_;
     facts.frozen->artifact = name;
     EventHead head = context.head();

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "monitor/gate_watch.h"
 #include "monitor/monitor_session.h"
 #include "runtime/process.h"
+#include "runtime/qmp_client.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
 
@@ -38,7 +40,12 @@ class MonitorRole : public Role {
     std::unique_ptr<GuestClock> clock;
     MonitorSeam seam;
     uint64_t next_sample_ns = 0;
+    std::vector<uint64_t> observe_ns;  // still to come, ascending
+    uint64_t hold_at_ns = 0;           // 0: never, or done
+    std::string qmp_path;
+    std::optional<QmpClient> qmp;  // connected some gates before the one from which the VM is stopped
   };
+  void hold_at_gate(VmKey vm, Watched& watched, uint64_t guest_ns, Context& context);
   void start(VmKey vm, const VmStarted& started, Context& context);
   void start_at_gate(VmKey vm, const VmStarted& started, Context& context);
   void at_gate(VmKey vm, Context& context);

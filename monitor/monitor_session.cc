@@ -130,6 +130,19 @@ MonitorSession::Facts MonitorSession::watch() {
   return facts;
 }
 
+MonitorSession::Facts MonitorSession::observe() {
+  Facts facts;
+  if (kernel_) {
+    facts.frozen = freeze("at " + human_ns(seam_.clock->monotonic_ns()) + " of the guest's clock");
+  } else {
+    facts.frozen = GuestFrozenT{};
+    facts.frozen->reason = "the monitor has not attached yet";
+    facts.frozen->note = last_error_;
+  }
+  facts.frozen->observed = true;
+  return facts;
+}
+
 void MonitorSession::workload_started() {
   if (workload_start_ns_ == 0) workload_start_ns_ = seam_.clock->monotonic_ns();
 }

@@ -62,6 +62,8 @@ class MonitorSession {
   // Called between ticks, about once a millisecond: the scheduler's death, writes that are due. Some reads of
   // guest memory, unless there is something to do; at an exit the VM is paused meanwhile.
   Facts watch();
+  // All queues as they are now, for who asked. REQUIRES: the VM stands still.
+  Facts observe();
   // The guest says so.
   void workload_started();
   void scheduler_started(int pid) { scheduler_pid_ = pid; }

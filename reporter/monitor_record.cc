@@ -5,7 +5,7 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMaxWrites = 1024;
+constexpr size_t kMaxWrites = 1024, kMaxObserved = 64;
 
 }  // namespace
 
@@ -29,7 +29,9 @@ std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event
       return {};
     case Payload::GuestFrozen: {
       auto seen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
-      if (!seen.early)
+      if (seen.observed) {
+        if (observed.size() < kMaxObserved) observed.push_back(std::move(seen));
+      } else if (!seen.early)
         frozen = std::move(seen);
       else if (!early || early->early_wait_ns <= seen.early_wait_ns)
         early = std::move(seen);

@@ -23,6 +23,7 @@ struct MonitorRecord {
   MonitorSummary summary;
   StallWatch waits;
   std::optional<GuestFrozenT> early;    // while a task waited, before any exit: the longest wait
+  std::vector<GuestFrozenT> observed;   // as asked for (replay --at), in order
   std::optional<GuestFrozenT> frozen;   // at the scheduler's end: the last one
   std::vector<MapWrittenT> map_writes;  // bounded
   std::optional<WatchdogSetT> watchdog;

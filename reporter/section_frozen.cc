@@ -172,6 +172,7 @@ void frozen_part(const VmRecord& vm, Page& page) {
   };
   const auto& [early, late] = std::tie(vm.monitor.early, vm.monitor.frozen);
   const int named = named_pid(vm);
+  for (const GuestFrozenT& f : vm.monitor.observed) print(f, "as asked for", named, true);
   if (early) print(*early, "while a task waited", named ? named : early->early_pid, !late);
   if (late) print(*late, "at the exit", named, true);
 }

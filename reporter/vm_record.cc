@@ -74,6 +74,8 @@ void VmRecord::tell_timeline(const EventBuffer& event, Stage before) {
       const auto* seen = event.as<GuestFrozen>();
       std::string what = seen->held_ns() ? "the monitor paused the VM and copied the scheduler's state"
                                          : "the monitor copied the scheduler's state without a pause";
+      if (seen->observed())
+        what = "the queues were read, as asked for, " + std::string(str(seen->reason()).substr(0, 512));
       if (seen->early()) what += ": " + std::string(str(seen->reason()).substr(0, 512));
       return timeline.mark(now, what);
     }
