@@ -173,7 +173,7 @@ void GuestRun::prepare() {
     look_at_state();
     probe_.tick();
     gate_.pass();
-    switcher_.tick();
+    switcher_.tick(now_ns());
   });
   loop_.after_turn([this] { channel_.pump(); });
 }
@@ -359,6 +359,7 @@ void GuestRun::run_workload() {
     scenario_->stop(scaled(kGraceNs));
     return;
   }
+  switcher_.workload_started(now_ns(), plan_->spec->duration_ns);
   stage(Stage::WorkloadStarted, std::to_string(scenario_->workers()) + " workers");
   // sched_ext's state decides: a scheduler may go on after its process has ended (a pinned link, a daemon).
   scenario_->run([this] { return gone_for_good(); });

@@ -79,6 +79,7 @@ struct RunCommandOptions {
   bool deterministic = false;                       // docs/determinism.md
   uint64_t seed = 0;                                // with deterministic
   std::string strategy = "random";                  // with a seed: how it perturbs
+  std::string drop;                                 // with a seed: perturbations to do without
   std::vector<std::string> qemu_args, kernel_args;  // added to the command lines of QEMU and of the kernel
   std::vector<std::string> command;                 // our argv, for the record
 };
@@ -147,7 +148,13 @@ struct ReplayCommandOptions {
   std::string speed = "1";
   unsigned wait = 0;
   double linger_s = 5;
+  bool vm = false;         // the VM of a deterministic run again, looked at from outside at these times
+  std::vector<double> at;  // seconds, as on the report's timeline
+  std::string gdb;         // socket for gdb; the VM is stopped at the last time; empty: it goes on
+  std::string out;         // folder of the new log and report
 };
+// launcher/cli/replay_vm.cc
+int replay_vm(const ReplayCommandOptions& options);
 int replay_command(const ReplayCommandOptions& options);
 
 // merge DIR…: one summary, exit code and documents of any number of runs, from their logs.

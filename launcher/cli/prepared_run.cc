@@ -85,7 +85,7 @@ void PreparedRun::set_switches() {
 
 std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir, bool measure) {
   if (options_.deterministic) {
-    auto determinism = determinism_for(options_.seed, options_.strategy);
+    auto determinism = determinism_for(options_.seed, options_.strategy, options_.drop);
     if (!determinism) return Failure{std::move(determinism).error(), kUsage};
     env_.determinism = std::move(determinism).value();
     if (options_.accel == "kvm")

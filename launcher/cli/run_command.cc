@@ -97,6 +97,7 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   if (options.deterministic) {
     out.insert(out.end(), {"--deterministic", "--seed", std::to_string(options.seed)});
     if (options.strategy != "random") out.insert(out.end(), {"--strategy", options.strategy});
+    if (!options.drop.empty()) out.insert(out.end(), {"--drop", options.drop});
   }
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");

@@ -43,12 +43,48 @@ TEST(Perturbation, RandomSeedsReachEveryShiftAndOctaveWithinTheirBounds) {
   EXPECT_EQ(shifts, (std::set<int>{1, 2, 3}));
 }
 
-TEST(Perturbation, FewChangesTheTurnsAtSingleMomentsOnly) {
-  auto d = determinism_for(7, "few");
-  ASSERT_TRUE(d);
-  EXPECT_EQ(d->switch_ns, 0u);
-  EXPECT_GE(d->switch_points, 1u);
+TEST(Perturbation, FewChangesTheTurnsInAFewWindowsOnly) {
+  std::set<size_t> sizes;
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    auto d = determinism_for(seed, "few");
+    ASSERT_TRUE(d);
+    EXPECT_EQ(d->switch_ns, 0u);
+    EXPECT_EQ(d->icount_shift, 1u);
+    EXPECT_GE(d->window_ns, 2'000u);
+    EXPECT_LT(d->window_ns, 64'000u);
+    EXPECT_TRUE(std::is_sorted(d->windows.begin(), d->windows.end()));
+    for (uint16_t at : d->windows) EXPECT_LT(at, 1000);
+    sizes.insert(d->windows.size());
+  }
+  EXPECT_EQ(sizes, (std::set<size_t>{1, 2, 3, 4}));
   EXPECT_FALSE(determinism_for(7, "lucky"));
+}
+
+TEST(Perturbation, APerturbationThatIsDroppedIsGoneAndTheOthersStay) {
+  auto all = determinism_for(7, "random");
+  auto less = determinism_for(7, "random", "turns,attach");
+  ASSERT_TRUE(all && less);
+  EXPECT_EQ(less->switch_ns, 0u);
+  EXPECT_EQ(less->attach_delay_ns, 0u);
+  EXPECT_EQ(less->start_spread_ns, all->start_spread_ns);
+  EXPECT_EQ(less->dropped, "turns,attach");
+  EXPECT_EQ(perturbations_of(*all).size(), perturbations_of(*less).size() + 2);
+
+  uint64_t seed = 1;
+  while (determinism_for(seed, "few")->windows.size() < 3) ++seed;
+  auto few = determinism_for(seed, "few"), without = determinism_for(seed, "few", "window:2");
+  ASSERT_TRUE(few && without);
+  auto expected = few->windows;
+  expected.erase(expected.begin() + 1);
+  EXPECT_EQ(without->windows, expected);
+  EXPECT_EQ(without->window_ns, few->window_ns);
+}
+
+TEST(Perturbation, ANameThatTheSeedDoesNotHaveIsRefusedWithThoseThatItHas) {
+  auto wrong = determinism_for(7, "random", "window:1");
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().hint().find("turns"), std::string::npos) << wrong.error().hint();
+  EXPECT_FALSE(determinism_for(0, "random", "turns"));
 }
 
 TEST(Explore, ReadsASeedOrARange) {

@@ -77,6 +77,7 @@ class TestRun {
   void turn();
   void on_event(const EventBuffer& event);
   void on_crash(const CrashDetected& seen);
+  void on_held(const VmHeld& held);
   void tell_known();
   void on_stage(Stage stage);
   void on_signal();
@@ -146,6 +147,7 @@ class TestRun {
   std::string signature_;  // of the primary VM's crash; empty: none
   int interrupted_ = 0;
   int signals_ = 0;
+  bool held_ = false;            // the monitor has stopped the VM, for gdb
   std::string fatal_;            // the log takes nothing more
   uint64_t recorded_until_ = 0;  // the last fact of a recorded primary VM; 0: it is booted
 };
@@ -312,7 +314,8 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .boot_ns = deadline_after(Stage::NotStarted, spec_, deadlines()).limit_ns,
                                    .own_view = env_.own_view,
                                    .determinism = env_.determinism ? &*env_.determinism : nullptr,
-                                   .qemu_args = env_.qemu_args});
+                                   .qemu_args = env_.qemu_args,
+                                   .gdb_socket = vm == Vm::Primary ? env_.gdb_socket : ""});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
@@ -325,6 +328,10 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " + std::to_string(session_->facts().pid));
   VmStartedT started(session_->facts());
   started.began_ns -= bus_->start_ns();
+  if (vm == Vm::Primary && env_.determinism) {
+    started.observe_ns = env_.observe_ns;
+    started.hold_at_ns = env_.hold_at_ns;
+  }
   if (!started.boot_note.empty()) env_.progress->say("warning: the VM boots: " + started.boot_note);
   bus_->publish(std::move(started), vm_, attempt_);
   // Only to wake the loop: watch_vm() reads.
@@ -393,6 +400,9 @@ void TestRun::on_event(const EventBuffer& event) {
       repro_request_ = std::move(request);
       break;
     }
+    case Payload::VmHeld:
+      if (current_vm(event)) on_held(*event.as<VmHeld>());
+      break;
     case Payload::CrashDetected:
       if (event.vm() == Vm::Primary) on_crash(*event.as<CrashDetected>());
       break;
@@ -417,6 +427,16 @@ void TestRun::on_crash(const CrashDetected& seen) {
   CrashDetectedT crash;
   seen.UnPackTo(&crash);
   signature_ = crash_signature(crash);
+}
+
+// From here on the host's clock ends it no more: a person looks at it.
+void TestRun::on_held(const VmHeld& held) {
+  if (const std::string error(str(held.error())); !error.empty())
+    return env_.progress->say("the VM was not stopped: " + error);
+  held_ = true;
+  env_.progress->say("the VM stands still, after the gate at " + human_ns(held.gate_ns()) +
+                     " of its clock. gdb: target remote " + env_.gdb_socket +
+                     "; it goes on when gdb says continue, Ctrl-C ends it");
 }
 
 // A fact of the log, so that a replay says the same.
@@ -501,8 +521,8 @@ void TestRun::watch_vm() {
   Deadline deadline = deadline_after(stage_, spec_, deadlines());
   bool passed = stage_wait_.ns() > deadline.limit_ns;
   if (env_.determinism)
-    passed =
-        guest_ns_ - stage_guest_ns_ > deadline.limit_ns || stage_wait_.ns() > kHostFactor * deadline.limit_ns;
+    passed = guest_ns_ - stage_guest_ns_ > deadline.limit_ns ||
+             (!held_ && stage_wait_.ns() > kHostFactor * deadline.limit_ns);
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";

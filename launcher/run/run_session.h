@@ -51,6 +51,9 @@ struct RunEnvironment {
   bool own_view = false;  // KTSTR_OWN_VIEW: the guest's own view goes into the log (tests of the monitor)
   std::optional<BusListen> listen;          // for remote clients
   std::optional<DeterminismT> determinism;  // nothing: a plain run
+  std::vector<uint64_t> observe_ns;         // of a deterministic primary VM: as VmStarted.observe_ns
+  uint64_t hold_at_ns = 0;                  // of a deterministic primary VM: as VmStarted.hold_at_ns
+  std::string gdb_socket;            // QEMU's gdb stub of the primary VM listens there; empty: it has none
   VmTemplates* templates = nullptr;         // null: every VM boots
   std::vector<std::string> qemu_args,
       kernel_args;     // --qemu-arg, --kernel-arg; the latter are in the tests' specs already

@@ -22,6 +22,34 @@ namespace {
 
 constexpr size_t kNameOfTemplate = 12;  // digits of its key
 
+// The guest has no use for where a spec and its programs lie on the host (a recorded spec says it in other words), and its course may not depend on it: a longer path is more
+// instructions for who reads the plan.
+void forget_host(TestSpecT& spec) {
+  spec.file.clear();
+  spec.line = 0;
+  spec.auto_repro = TestSpecT().auto_repro;
+  spec.repro_tries = TestSpecT().repro_tries;
+  if (spec.scheduler) {
+    spec.scheduler->binary.clear();
+    spec.scheduler->host_path.clear();
+    spec.scheduler->build.clear();
+    spec.scheduler->chosen_by.clear();
+    spec.scheduler->sha256.clear();
+  }
+  for (auto& payload : spec.payloads) {
+    payload->binary.clear();
+    payload->host_path.clear();
+    payload->sha256.clear();
+  }
+  for (auto& file : spec.files) {
+    file->name.clear();
+    file->host_path.clear();
+    file->sha256.clear();
+  }
+  for (auto& step : spec.steps) step->line = 0;
+  for (auto& write : spec.bpf_map_write) write->line = 0;
+}
+
 std::string pack_plan(const VmRequest& request) {
   GuestPlanT plan;
   // What differs from run to run must not enter the guest; the collector stamps the run's id on the events.
@@ -35,7 +63,10 @@ std::string pack_plan(const VmRequest& request) {
   plan.time_scale = static_cast<float>(request.time_scale);
   plan.verbose_console = request.verbose_console;
   plan.own_view = request.own_view;
-  if (request.determinism) plan.determinism = std::make_unique<DeterminismT>(*request.determinism);
+  if (request.determinism) {
+    plan.determinism = std::make_unique<DeterminismT>(*request.determinism);
+    forget_host(*plan.spec);
+  }
   flatbuffers::FlatBufferBuilder fbb;
   FinishGuestPlanBuffer(fbb, GuestPlan::Pack(fbb, &plan));
   return {reinterpret_cast<const char*>(fbb.GetBufferPointer()), fbb.GetSize()};
@@ -111,6 +142,8 @@ QemuOptions qemu_options(const VmRequest& request) {
   options.kernel_args = request.spec->kernel_args;
   options.qemu_args = request.qemu_args;
   options.name = "ktstr-" + vm_word(request.vm);
+  if (!request.gdb_socket.empty())
+    options.qemu_args = {"-gdb", "unix:path=" + request.gdb_socket + ",server=on,wait=off"};
   return options;
 }
 

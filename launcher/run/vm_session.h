@@ -45,6 +45,7 @@ struct VmRequest {
   bool own_view = false;                      // the guest states what it sees itself (GuestView)
   const DeterminismT* determinism = nullptr;  // null: a plain VM
   std::vector<std::string> qemu_args;         // --qemu-arg
+  std::string gdb_socket;                     // QEMU's gdb stub listens there; empty: it has none
 
   // A shell instead of a test (launcher/shell).
   const ShellPlanT* shell = nullptr;
