@@ -10,11 +10,14 @@
 #include "base/standard_fds.h"
 #include "base/text.h"
 #include "base/wording.h"
+#include "launcher/cli/bisect_command.h"
 #include "launcher/cli/command_tables.h"
 #include "launcher/cli/explain_command.h"
 #include "launcher/cli/explore_command.h"
+#include "launcher/cli/minimize_command.h"
 #include "launcher/cli/shell_command.h"
 #include "launcher/run/folders.h"
+#include "launcher/search/bisection.h"
 #include "schemas/exit_code.h"
 #include "schemas/limits.h"
 #include "version.h"
@@ -25,6 +28,8 @@ namespace {
 constexpr char kFooter[] =
     "Exit codes: 0 all passed, 1 a test failed, 2 bad command line or spec, 3 infrastructure failure,\n"
     "4 inconclusive, 5 no test selected, 6 bad -E expression, 130/143 interrupted.\n";
+
+constexpr char kBisectExit[] = "--bisect-exit";
 
 void add_print_options(CLI::App& command, EventPrintOptions& print) {
   command.add_flag("--json", print.json, "one JSON object a line");
@@ -182,10 +187,22 @@ Runner add_run(CLI::App& command, const Argv& argv) {
   command.add_option("--strategy", options->strategy, "with --seed: random or few (docs/determinism.md)")
       ->needs("--seed")
       ->capture_default_str();
-  return [options] {
+  command
+      .add_option(
+          "--drop", options->drop,
+          "with --seed: perturbations to do without: speed, turns, attach, start, window:N, apart by commas")
+      ->needs("--seed");
+  auto bisect_exit = std::make_shared<bool>(false);
+  command.add_flag(
+      kBisectExit, *bisect_exit,
+      "exit as `git bisect run` wants it: 0 good, 1 bad, 125 not to be judged, 129 a wrong command line");
+  return [options, bisect_exit] {
+    int code = kUsage;
     if (auto s = expand_ranges(options->kernels); !s)
-      return report_error(s.error(), exit_code(ExitCode::kUsage));
-    return run_command(*options);
+      report_error(s.error(), kUsage);
+    else
+      code = run_command(*options);
+    return *bisect_exit ? git_bisect_code(code) : code;
   };
 }
 
@@ -273,12 +290,18 @@ Runner add_repro(CLI::App& command, const Argv& argv) {
   return [options] { return repro_command(*options); };
 }
 
+// What explore, minimize and bisect run: one test of a spec.
+template <typename Options>
+void add_search_options(CLI::App& command, Options& options) {
+  command.add_option("-E,--filter", options.filters, "only this test")->allow_extra_args(false);
+  command.add_option("--kernel", options.kernel, "as in run");
+  command.add_option("--scheduler-dir", options.scheduler_dirs, "as in run");
+}
+
 Runner add_explore(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ExploreCommandOptions>();
   command.add_option("SPEC", options->specs, "test specs (TOML)")->required();
-  command.add_option("-E,--filter", options->filters, "only this test")->allow_extra_args(false);
-  command.add_option("--kernel", options->kernel, "as in run");
-  command.add_option("--scheduler-dir", options->scheduler_dirs, "as in run");
+  add_search_options(command, *options);
   command.add_option("--seeds", options->seeds, "a seed or a range of them")->capture_default_str();
   command.add_option("--strategy", options->strategy, "random or few (docs/determinism.md)")
       ->capture_default_str();
@@ -286,8 +309,65 @@ Runner add_explore(CLI::App& command, const Argv&) {
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   command.add_flag("--until-fail", options->until_fail, "start no further seed once one has failed");
-  command.add_option("--out", options->out, "folder of the runs")->required();
+  command.add_flag(
+      "--no-difference", options->no_difference,
+      "do not look for the perturbations that the first failing seed needs (a run for each of them)");
+  command.add_option("--out", options->out, "folder of the runs (default: one in the state folder)");
   return [options] { return explore_command(*options); };
+}
+
+Runner add_minimize(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<MinimizeCommandOptions>();
+  command
+      .add_option("LOG|SPEC", options->inputs,
+                  "events.ktlog of a failing run, or specs (TOML) that fail: with --seed under that seed, "
+                  "else plainly")
+      ->required();
+  add_search_options(command, *options);
+  command.add_option("--seed", options->seed, "deterministic runs with this seed (default: as recorded)");
+  command.add_option("--strategy", options->strategy, "with a seed: random or few (default: as recorded)");
+  command
+      .add_option("--tries,--seeds", options->tries,
+                  "runs of each smaller spec before it counts as passing: with the failing seed and those "
+                  "after it, or plain ones")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  command.add_option("--budget", options->budget_s, "seconds; then the smallest spec so far is printed")
+      ->check(CLI::Range(1.0, 1e7))
+      ->capture_default_str();
+  command.add_option("--runs", options->runs, "at most so many runs (default: any number)");
+  command.add_option("--out", options->out, "folder of the runs (default: one in the state folder)");
+  command.add_option("--write", options->write,
+                     "write the spec to this file (default: minimal.toml in the folder of the runs)");
+  return [options] { return minimize_command(*options); };
+}
+
+Runner add_bisect(CLI::App& command, const Argv&) {
+  auto options = std::make_shared<BisectCommandOptions>();
+  command.add_option("SPEC", options->specs, "test specs (TOML)")->required();
+  add_search_options(command, *options);
+  command
+      .add_option("--good", options->good,
+                  "a commit, tag or branch; with --kernels a cached release or series")
+      ->required();
+  command.add_option("--bad", options->bad, "the same")->required();
+  command.add_flag("--kernels", options->kernels,
+                   "bisect the cached kernels; without it the commits, in a worktree, of the repository that "
+                   "holds the spec");
+  command.add_flag("--tags", options->tags, "of the commits only those that have a tag");
+  command.add_option("--signature", options->signature, "the failure to look for (default: the bad end's)");
+  command.add_option("--seed", options->seed, "deterministic runs with this seed");
+  command.add_option("--strategy", options->strategy, "with --seed: random or few")
+      ->needs("--seed")
+      ->capture_default_str();
+  command
+      .add_option(
+          "--tries,--seeds", options->tries,
+          "runs of each, with the seed and those after it, or plain ones; one that fails makes it bad")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  command.add_option("--out", options->out, "folder of the runs (default: one in the state folder)");
+  return [options] { return bisect_command(*options); };
 }
 
 Runner add_kernel(CLI::App& command, const Argv&) {
@@ -393,6 +473,19 @@ Runner add_replay(CLI::App& command, const Argv&) {
                   "with --bus: seconds that the bus stays after the last event")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
+  auto* vm =
+      command.add_flag("--vm", options->vm,
+                       "run the VM of a deterministic run again, the same course, and look at it at --at");
+  command
+      .add_option(
+          "--at", options->at,
+          "with --vm: seconds on the report's timeline; the queues are read at the first gate from then on")
+      ->needs(vm)
+      ->allow_extra_args(false);
+  command
+      .add_option("--gdb", options->gdb, "with --vm: stop the VM at the last --at, for gdb on this socket")
+      ->needs("--at");
+  command.add_option("--out", options->out, "with --vm: folder of the new log and report")->needs(vm);
   return [options] { return replay_command(*options); };
 }
 
@@ -503,6 +596,9 @@ constexpr Verb kVerbs[] = {
     {"shell", "a terminal in a test's VM, or one command in it (--exec)", add_shell},
     {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
     {"explore", "run a test under many seeds, each a deterministic run, and count how it fails", add_explore},
+    {"minimize", "make the spec of a failing run smaller, as long as it fails in the same way", add_minimize},
+    {"bisect", "find the first kernel, or the first commit of a scheduler, under which a test fails",
+     add_bisect},
     {"kernel", "fetch, build and list kernels", add_kernel},
     {"template", "list and remove the templates that VMs are restored from", add_template},
     {"log", "print the events of a recorded run", add_log},
@@ -614,9 +710,11 @@ int run_verb(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() != 0)
-      if (auto code = unknown_word(app, words)) return *code;
-    return app.exit(e) == 0 ? 0 : kUsage;
+    // git would take our code as a verdict on each commit.
+    const int wrong =
+        std::find(words.begin(), words.end(), kBisectExit) != words.end() ? kGitBisectStop : kUsage;
+    if (e.get_exit_code() != 0 && unknown_word(app, words)) return wrong;
+    return app.exit(e) == 0 ? 0 : wrong;
   }
   for (const auto& [command, run] : verbs)
     if (command->parsed()) return run();

@@ -1,25 +1,18 @@
 #include "launcher/cli/explore_command.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <map>
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "launcher/cli/command_line.h"
+#include "launcher/cli/search_options.h"
 #include "launcher/deterministic/perturbation.h"
+#include "launcher/search/trial.h"
 #include "launcher/vm/qemu_command.h"
-#include "schemas/event_generated.h"
 #include "schemas/exit_code.h"
-#include "schemas/log_reader.h"
-#include "schemas/run_generated.h"
 
 namespace ktstr {
 namespace {
@@ -27,100 +20,88 @@ namespace {
 constexpr uint64_t kMostSeeds = 1'000'000;
 constexpr size_t kSeedsShown = 12;
 
-struct Job {
-  uint64_t seed;
-  Child child;
-};
-
 class Exploration {
  public:
-  explicit Exploration(const ExploreCommandOptions& options) : options_(options) {}
+  Exploration(const ExploreCommandOptions& options, std::string folder)
+      : options_(options), folder_(std::move(folder)), trials_(program_folder() + "/ktstr-launch") {}
 
-  std::vector<std::string> run_argv(uint64_t seed) const {
-    std::vector<std::string> argv = {"ktstr-launch", "run"};
-    argv.insert(argv.end(), options_.specs.begin(), options_.specs.end());
-    for (const auto& filter : options_.filters) argv.insert(argv.end(), {"-E", filter});
-    for (const auto& folder : options_.scheduler_dirs) argv.insert(argv.end(), {"--scheduler-dir", folder});
-    if (!options_.kernel.empty()) argv.insert(argv.end(), {"--kernel", options_.kernel});
-    argv.insert(argv.end(), {"--deterministic", "--seed", std::to_string(seed)});
-    if (options_.strategy != "random") argv.insert(argv.end(), {"--strategy", options_.strategy});
-    return argv;
+  TrialRequest request(uint64_t seed, const std::string& drop = "") const {
+    return {.specs = options_.specs,
+            .filters = options_.filters,
+            .scheduler_dirs = options_.scheduler_dirs,
+            .kernel = options_.kernel,
+            .seed = seed,
+            .strategy = options_.strategy,
+            .drop = drop,
+            .options = {}};
   }
-  std::string folder(uint64_t seed) const { return options_.out + "/seed-" + std::to_string(seed); }
 
   // An error ends the exploration.
   Status run(const SeedRange& range) {
     uint64_t next = range.first;
     while (true) {
-      while (!stop_ && next <= range.last && jobs_.size() < options_.jobs)
-        if (auto s = start(next++); !s) return s;
-      if (jobs_.empty()) return {};
-      wait();
+      while (!stop_ && !trials_.ending() && next <= range.last && trials_.running() < options_.jobs) {
+        if (auto s = trials_.start(next, request(next), folder_ + "/seed-" + std::to_string(next)); !s)
+          return s;
+        ++next;
+      }
+      if (trials_.running() == 0) return {};
+      Trials::Ended ended = trials_.wait();
+      if (trials_.signal() == 0) take(ended.id, std::move(ended.end));
     }
   }
   std::vector<SeedEnd>& ends() { return ends_; }
+  int signal() const { return trials_.signal(); }
+
+  // Which perturbations of a failing seed its failure needs: each is left out in turn, and stays out if the run fails in the same
+  // way. What remains is the smallest difference to a run that passes.
+  Result<SeedDifference> difference(const SeedEnd& failed) {
+    const auto all = perturbations_of(*determinism_for(failed.seed, options_.strategy));
+    SeedDifference out;
+    std::string dropped;
+    for (const Perturbation& one : all) {
+      const std::string drop = dropped + (dropped.empty() ? "" : ",") + one.name;
+      const std::string name = "seed-" + std::to_string(failed.seed) + "-without-" + std::to_string(++runs_);
+      if (auto s = trials_.start(0, request(failed.seed, drop), folder_ + "/" + name); !s)
+        return std::move(s).error();
+      const TrialEnd end = trials_.wait().end;
+      if (trials_.ending()) break;
+      const bool same = failure_of(end) == failed.failure;
+      std::printf("seed %llu without %s: %s\n", static_cast<unsigned long long>(failed.seed), drop.c_str(),
+                  same ? "fails in the same way" : trial_text(end).c_str());
+      std::fflush(stdout);
+      (same ? out.spare : out.needed).push_back(one.text);
+      if (same) dropped = drop;
+      if (!same) out.nearest = drop;
+    }
+    out.drop = dropped;
+    return out;
+  }
 
  private:
-  Status start(uint64_t seed) {
-    std::vector<std::string> argv = run_argv(seed);
-    argv[0] = program_folder() + "/ktstr-launch";
-    argv.insert(argv.end(), {"--out", folder(seed), "--quiet"});
-    const std::string words = folder(seed) + ".txt";
-    UniqueFd out(::open(words.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!out) return Error::from_errno("open " + words);
-    auto child = Child::spawn({.argv = argv, .stdout_fd = out.get(), .stderr_fd = out.get()});
-    if (!child) return std::move(child).error();
-    jobs_.push_back({seed, std::move(child).value()});
-    return {};
-  }
-
-  void wait() {
-    std::vector<pollfd> fds;
-    for (const Job& job : jobs_) fds.push_back({job.child.pidfd(), POLLIN, 0});
-    ::poll(fds.data(), fds.size(), -1);
-    for (size_t i = jobs_.size(); i-- > 0;) {
-      auto exit = jobs_[i].child.poll();
-      if (!exit) continue;
-      ended(jobs_[i].seed, exit->signal != 0 ? exit_code(ExitCode::kInfrastructure) : exit->exit_code);
-      jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-  }
-
-  void ended(uint64_t seed, int code) {
-    SeedEnd end{.seed = seed, .exit_code = code, .summary = {}, .signature = {}};
-    std::error_code error;
-    for (const auto& test : std::filesystem::directory_iterator(folder(seed), error))
-      read_verdict(test.path(), end);
-    std::printf("seed %llu: %s%s\n", static_cast<unsigned long long>(seed),
+  void take(uint64_t seed, TrialEnd end) {
+    const int code = end.exit_code;
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
                 code == 0   ? "passed"
-                : code == 1 ? "FAILED: "
-                            : "no verdict: ",
-                code == 0
-                    ? ""
-                    : printable(end.summary.empty() ? "see " + folder(seed) + ".txt" : end.summary).c_str());
+                : code == 1 ? ("FAILED: " + printable(end.summary.empty() ? end.words : end.summary)).c_str()
+                            : trial_text(end).c_str());
     std::fflush(stdout);
     stop_ = stop_ || (options_.until_fail && code == exit_code(ExitCode::kTestFailed)) ||
             code == exit_code(ExitCode::kUsage) || code == exit_code(ExitCode::kNoTests) ||
             code == exit_code(ExitCode::kFilter);
-    ends_.push_back(std::move(end));
-  }
-
-  static void read_verdict(const std::string& folder, SeedEnd& end) {
-    auto reader = LogReader::open(folder + "/events.ktlog");
-    if (!reader) return;
-    while (true) {
-      auto event = reader->next();
-      if (!event || !*event) return;
-      auto* verdict = (*event)->as<Verdict>();
-      if (!verdict || verdict->exit_code() == 0) continue;
-      end.summary = str(verdict->summary());
-      end.signature = str(verdict->signature());
-    }
+    ends_.push_back({.seed = seed,
+                     .exit_code = code,
+                     .summary = end.summary,
+                     .signature = end.signature,
+                     .failure = failure_of(end),
+                     .log = end.log});
   }
 
   const ExploreCommandOptions& options_;
-  std::vector<Job> jobs_;
+  std::string folder_;
+  Trials trials_;
   std::vector<SeedEnd> ends_;
+  unsigned runs_ = 0;
   bool stop_ = false;
 };
 
@@ -165,33 +146,61 @@ std::string explore_text(const std::vector<SeedEnd>& ends) {
   return out;
 }
 
+std::string difference_text(uint64_t seed, const SeedDifference& difference) {
+  std::string out;
+  const auto list = [&](const std::string& title, const std::vector<std::string>& texts) {
+    if (texts.empty()) return;
+    out += title + "\n";
+    for (const std::string& text : texts) out += "  " + text + "\n";
+  };
+  const std::string name = "seed " + std::to_string(seed);
+  list(name + " fails with, and passes or fails otherwise without:", difference.needed);
+  list(name + " fails as well without:", difference.spare);
+  if (difference.needed.empty() && !difference.spare.empty())
+    out += name + " needs none of them: the unperturbed course fails (seed 0)\n";
+  return out;
+}
+
 int explore_command(const ExploreCommandOptions& options) {
   auto range = parse_seeds(options.seeds);
   if (!range) return report_error(range.error(), kUsage);
   if (auto known = determinism_for(1, options.strategy); !known) return report_error(known.error(), kUsage);
-  std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  if (error) return report_error(Error::system("make " + options.out + ": " + error.message()), kInfra);
+  auto folder = search_folder(options.out);
+  if (!folder) return report_error(folder.error(), kInfra);
   const uint64_t begin = now_ns();
-  Exploration exploration(options);
+  Exploration exploration(options, *folder);
   if (auto s = exploration.run(*range); !s) return report_error(s.error(), kInfra);
   auto& ends = exploration.ends();
   std::sort(ends.begin(), ends.end(), [](const SeedEnd& a, const SeedEnd& b) { return a.seed < b.seed; });
   std::fputs(explore_text(ends).c_str(), stdout);
   const double minutes = static_cast<double>(now_ns() - begin) / 60e9;
   std::printf("%.1f seeds per minute\n", static_cast<double>(ends.size()) / minutes);
+  std::fflush(stdout);
   ExitCode code = ExitCode::kPass;
   for (const SeedEnd& end : ends) code = merge_exit_codes(code, static_cast<ExitCode>(end.exit_code));
   auto failed = std::find_if(ends.begin(), ends.end(), [](const SeedEnd& e) {
     return e.exit_code == exit_code(ExitCode::kTestFailed);
   });
-  if (failed == ends.end()) return exit_code(code);
-  const auto none = determinism_for(0, options.strategy);
-  const auto perturbed = determinism_for(failed->seed, options.strategy);
-  std::printf("first failing seed %llu", static_cast<unsigned long long>(failed->seed));
-  for (const std::string& word : differences(*none, *perturbed)) std::printf("; %s", word.c_str());
-  std::printf("\nlog: %s\nrerun: %s\n", exploration.folder(failed->seed).c_str(),
-              shell_quote(exploration.run_argv(failed->seed)).c_str());
+  const auto interrupted = [&] { return signal_exit_code(exploration.signal()); };
+  if (failed == ends.end()) return exploration.signal() != 0 ? interrupted() : exit_code(code);
+  std::printf("first failing seed %llu\n", static_cast<unsigned long long>(failed->seed));
+  for (const Perturbation& p : perturbations_of(*determinism_for(failed->seed, options.strategy)))
+    std::printf("  %s: %s\n", p.name.c_str(), p.text.c_str());
+  std::printf("log: %s\nrerun: %s\n", failed->log.c_str(),
+              shell_quote(trial_command(exploration.request(failed->seed))).c_str());
+  std::fflush(stdout);
+  if (exploration.signal() != 0) return interrupted();
+  if (options.no_difference) return exit_code(ExitCode::kTestFailed);
+  auto difference = exploration.difference(*failed);
+  if (!difference) return report_error(difference.error(), kInfra);
+  std::fputs(difference_text(failed->seed, *difference).c_str(), stdout);
+  if (exploration.signal() != 0) return interrupted();
+  if (!difference->drop.empty())
+    std::printf("rerun with the needed ones only: %s\n",
+                shell_quote(trial_command(exploration.request(failed->seed, difference->drop))).c_str());
+  if (!difference->nearest.empty())
+    std::printf("the nearest run that does not fail so: %s\n",
+                shell_quote(trial_command(exploration.request(failed->seed, difference->nearest))).c_str());
   return exit_code(ExitCode::kTestFailed);
 }
 

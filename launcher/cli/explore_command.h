@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -21,9 +20,10 @@ struct ExploreCommandOptions {
   std::string kernel;
   std::string seeds = "1..200";
   std::string strategy = "random";
-  std::string out;  // folder of the runs
+  std::string out;  // folder of the runs; empty: one in the state folder
   unsigned jobs = 1;
   bool until_fail = false;
+  bool no_difference = false;  // the perturbations that the first failing seed needs are not looked for
 };
 // 0: no seed failed; 1: one did; else as run.
 int explore_command(const ExploreCommandOptions& options);
@@ -34,8 +34,18 @@ struct SeedEnd {
   int exit_code = 0;
   std::string summary;    // the verdict's
   std::string signature;  // of its crash; empty: none
+  std::string failure;    // failure_of(); empty: it did not fail
+  std::string log;
 };
 // What explore prints at its end, but for the rerun command.
 std::string explore_text(const std::vector<SeedEnd>& ends);
+
+// What of a failing seed's perturbations its failure needs, for a person.
+struct SeedDifference {
+  std::vector<std::string> needed, spare;
+  std::string drop;     // as --drop: the spare ones
+  std::string nearest;  // as --drop: the spare ones, and a needed one
+};
+std::string difference_text(uint64_t seed, const SeedDifference& difference);
 
 }  // namespace ktstr

@@ -90,6 +90,7 @@ int replay_on_bus(const ReplayCommandOptions& options, const std::string& record
 }  // namespace
 
 int replay_command(const ReplayCommandOptions& options) {
+  if (options.vm) return replay_vm(options);
   if (options.bus) {
     if (options.logs.size() == 1) return replay_on_bus(options, options.logs.front());
     return report_error(Error::invalid("replay --bus takes one log"), kUsage);

@@ -143,7 +143,8 @@ QemuOptions qemu_options(const VmRequest& request) {
   options.qemu_args = request.qemu_args;
   options.name = "ktstr-" + vm_word(request.vm);
   if (!request.gdb_socket.empty())
-    options.qemu_args = {"-gdb", "unix:path=" + request.gdb_socket + ",server=on,wait=off"};
+    options.qemu_args.insert(options.qemu_args.end(),
+                             {"-gdb", "unix:path=" + request.gdb_socket + ",server=on,wait=off"});
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "schemas/event_generated.h"
+#include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/normalised_stream.h"
 #include "tests/e2e/harness.h"
@@ -100,6 +101,45 @@ TEST(Determinism, ACrashIsTheSameOnALoadedHostAndAnotherSeedTakesAnotherCourse) 
   const Course other = run(scratch, spec, "other", {"--seed", "5"});
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_NE(first.stream, other.stream);
+}
+
+TEST(Determinism, TheVmOfARecordedRunTakesItsCourseAgainAndIsLookedAtOnTheWay) {
+  Scratch scratch;
+  ASSERT_EQ(run(scratch, crash_spec(scratch), "first", {"--seed", "2"}).exit_code, 1);
+  const std::string log = scratch.path() + "/first/t/events.ktlog";
+  const RunOutput again =
+      launch(scratch, {"replay", log, "--vm", "--at=-0.1", "--at=0.01", "--out", scratch.path() + "/again"});
+  EXPECT_EQ(again.exit_code, 0) << again.out << again.err;
+  EXPECT_NE(again.out.find("the same course as recorded"), std::string::npos) << again.out;
+  uint64_t observed = 0, zero = 0, last = 0;
+  for (const EventBuffer& event : read_log(scratch.path() + "/again/t/events.ktlog")) {
+    auto* stage = event.as<StageReached>();
+    if (stage && stage->stage() == Stage::WorkloadStarted) zero = event->stamp()->guest_ns();
+    auto* frozen = event.as<GuestFrozen>();
+    if (!frozen || !frozen->observed()) continue;
+    ++observed;
+    last = event->stamp()->guest_ns();
+    EXPECT_EQ(str(frozen->note()), "");
+    EXPECT_EQ(frozen->cpus()->size(), 2u);
+  }
+  EXPECT_EQ(observed, 2u);
+  // Init comes to its gate every 25 ms.
+  EXPECT_GE(last, zero + 10'000'000);
+  EXPECT_LE(last, zero + 60'000'000);
+  EXPECT_NE(read_file(scratch.path() + "/again/t/report.txt").find("as asked for (at "), std::string::npos);
+}
+
+TEST(Determinism, ARunOnTheHostsClockHasNoCourseToTakeAgain) {
+  Scratch scratch;
+  const std::string spec =
+      scratch.write("good.toml", spec_text({.scheduler = "scx_good", .duration_s = 0.5}));
+  ASSERT_EQ(launch(scratch, {"run", spec, "--out", scratch.path() + "/run"}).exit_code, 0);
+  const std::string log = scratch.path() + "/run/t/events.ktlog";
+  const RunOutput plain = launch(scratch, {"replay", log, "--vm", "--at", "0.1"});
+  EXPECT_EQ(plain.exit_code, 2);
+  EXPECT_NE(plain.err.find("no deterministic run"), std::string::npos) << plain.err;
+  EXPECT_EQ(launch(scratch, {"replay", log, "--vm"}).exit_code, 2);
+  EXPECT_EQ(launch(scratch, {"replay", log, "--at", "0.1"}).exit_code, 2);
 }
 
 TEST(Determinism, AcceleratorsThatRunOnTheHostsClockAreRefused) {
