@@ -166,10 +166,13 @@ TEST(SpecWriter, EveryTestOfTheExamplesAndOfAMatrixIsTheSameAgain) {
 }
 
 TEST(SpecWriter, TheCallerSaysHowProgramsAreWrittenAndWhetherTheyAreBuilt) {
-  TestSpecT spec = read("[scheduler.a]\nbinary = \"scx_a\"\nbuild = \"make\"\n[[test]]\nname = \"t\"\nscheduler = \"a\"\n").at(0);
+  TestSpecT spec =
+      read("[scheduler.a]\nbinary = \"scx_a\"\nbuild = \"make\"\n[[test]]\nname = \"t\"\nscheduler = \"a\"\n")
+          .at(0);
   spec.scheduler->host_path = "/opt/scx_a";
   const std::string text = spec_text(
-      spec, {.place = [](const std::string&, const std::string& host_path) { return host_path; }, .build = false});
+      spec,
+      {.place = [](const std::string&, const std::string& host_path) { return host_path; }, .build = false});
   EXPECT_NE(text.find("binary = \"/opt/scx_a\""), std::string::npos) << text;
   EXPECT_EQ(text.find("build"), std::string::npos) << text;
 }

@@ -56,7 +56,8 @@ class KernelSpace : public BisectSpace {
       auto found = cache.find(ref);
       if (!found) return std::move(found).error();
       if (!*found)
-        return Error::not_found(std::string(i == 0 ? "--good " : "--bad ") + ref + ": this kernel is not cached")
+        return Error::not_found(std::string(i == 0 ? "--good " : "--bad ") + ref +
+                                ": this kernel is not cached")
             .with_hint("ktstr-launch kernel list; kernel fetch " + ref);
       const auto at = std::find_if(all->begin(), all->end(),
                                    [&](const CachedKernel& k) { return k.release == (*found)->release; });
@@ -66,7 +67,8 @@ class KernelSpace : public BisectSpace {
       return Error::invalid("--good and --bad are the same kernel: " + (*all)[ends[0]].release);
     const size_t first = std::min(ends[0], ends[1]), last = std::max(ends[0], ends[1]);
     for (size_t i = first; i <= last; ++i) space->releases_.push_back((*all)[i].release);
-    if (ends[0] > ends[1]) std::reverse(space->releases_.begin(), space->releases_.end());  // the list has the newest first
+    if (ends[0] > ends[1])
+      std::reverse(space->releases_.begin(), space->releases_.end());  // the list has the newest first
     return std::unique_ptr<BisectSpace>(std::move(space));
   }
 
@@ -85,12 +87,14 @@ class KernelSpace : public BisectSpace {
 // The spec is the one of the working copy, in the worktree at the same place.
 class CommitSpace : public BisectSpace {
  public:
-  static Result<std::unique_ptr<BisectSpace>> open(const BisectCommandOptions& options, const std::string& folder) {
+  static Result<std::unique_ptr<BisectSpace>> open(const BisectCommandOptions& options,
+                                                   const std::string& folder) {
     auto space = std::make_unique<CommitSpace>();
     if (auto s = space->find_repository(options); !s) return std::move(s).error();
     if (auto s = space->list_commits(options); !s) return std::move(s).error();
     space->worktree_ = folder + "/worktree";
-    if (auto added = space->git({"worktree", "add", "--detach", space->worktree_, space->commits_.back()}); !added)
+    if (auto added = space->git({"worktree", "add", "--detach", space->worktree_, space->commits_.back()});
+        !added)
       return std::move(added).error();
     space->added_ = true;
     return std::unique_ptr<BisectSpace>(std::move(space));
@@ -150,18 +154,23 @@ class CommitSpace : public BisectSpace {
     for (const std::string& spec : options.specs) {
       auto tests = load_tests_of(spec, {});
       if (!tests) return std::move(tests).error();
-      for (const LoadedTest& test : *tests) builds = builds || (test.spec.scheduler && !test.spec.scheduler->build.empty());
+      for (const LoadedTest& test : *tests)
+        builds = builds || (test.spec.scheduler && !test.spec.scheduler->build.empty());
       std::error_code error;
       const fs::path path = fs::canonical(spec, error);
       auto top = git_in(path.parent_path().string(), {"rev-parse", "--show-toplevel"});
       if (!top)
-        return std::move(top).error().within(spec + ": not in a git repository").with_hint(
-            "bisect takes commits of the repository that holds the spec; --kernels: cached kernels");
+        return std::move(top)
+            .error()
+            .within(spec + ": not in a git repository")
+            .with_hint(
+                "bisect takes commits of the repository that holds the spec; --kernels: cached kernels");
       top_ = *top;
       specs_.push_back(path.lexically_relative(fs::canonical(top_, error)));
     }
     if (!builds)
-      return Error::invalid("no scheduler of the spec has a `build`: every commit would be tested with the same binary")
+      return Error::invalid(
+                 "no scheduler of the spec has a `build`: every commit would be tested with the same binary")
           .with_hint("build = \"make\" in [scheduler.NAME]; it runs in the spec's folder of each commit");
     return {};
   }
@@ -179,7 +188,9 @@ class CommitSpace : public BisectSpace {
       if (!*end) return std::move(*end).error();
     if (!git({"merge-base", "--is-ancestor", *good, *bad}))
       return Error::invalid("--good " + options.good + " is no ancestor of --bad " + options.bad)
-          .with_hint("bisect looks for the commit that brought a failure, between an older good and a newer bad one");
+          .with_hint(
+              "bisect looks for the commit that brought a failure, between an older good and a newer bad "
+              "one");
     auto list = git({"rev-list", "--reverse", "--first-parent", *good + ".." + *bad});
     if (!list) return std::move(list).error();
     commits_ = {*good};
@@ -225,7 +236,8 @@ class Bisect {
         signature_(options.signature) {}
 
   int run() {
-    tell(std::to_string(space_.size()) + " points, about " + std::to_string(bisection_.steps_left()) + " to try");
+    tell(std::to_string(space_.size()) + " points, about " + std::to_string(bisection_.steps_left()) +
+         " to try");
     while (const auto at = bisection_.next()) {
       auto record = try_point(*at);
       if (!record) return report_error(record.error(), kUsage);
@@ -282,12 +294,13 @@ class Bisect {
   int finish() {
     const auto evidence = [&](size_t point) {
       const PointRecord& record = records_[point];
-      return space_.name(point) + "\n  " + record.text + (record.log.empty() ? "" : "\n  log: " + record.log) + "\n";
+      return space_.name(point) + "\n  " + record.text +
+             (record.log.empty() ? "" : "\n  log: " + record.log) + "\n";
     };
     const std::string out = bisection_.bad_end_is_not_bad()
                                 ? "the bad end does not fail" +
-                                      (options_.signature.empty() ? std::string() : " with that signature") + ": " +
-                                      evidence(space_.size() - 1)
+                                      (options_.signature.empty() ? std::string() : " with that signature") +
+                                      ": " + evidence(space_.size() - 1)
                             : bisection_.good_end_is_not_good() ? "the good end is not good: " + evidence(0)
                                                                 : "";
     if (!out.empty()) {

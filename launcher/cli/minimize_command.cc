@@ -49,11 +49,13 @@ Result<Start> start_of_log(const std::string& log, const MinimizeCommandOptions&
   if (!recorded) return std::move(recorded).error();
   const RunStartedT& started = recorded->started;
   if (!started.spec->body.empty())
-    return Error::unsupported(log + ": the test is a C++ body: its workload is code, which minimize cannot make smaller")
+    return Error::unsupported(
+               log + ": the test is a C++ body: its workload is code, which minimize cannot make smaller")
         .with_hint("minimize takes tests of TOML specs");
   const TrialEnd end = read_trial_log(log);
   Start start{.spec = test_to_shrink(*started.spec), .failure = failure_of(end)};
-  if (start.failure.empty() && !end.signature.empty() && started.spec->expect_err) start.failure = end.signature;
+  if (start.failure.empty() && !end.signature.empty() && started.spec->expect_err)
+    start.failure = end.signature;
   if (start.failure.empty())
     return Error::invalid(log + ": this run did not fail (" + trial_text(end) + ")")
         .with_hint("minimize takes a failing run");
@@ -120,7 +122,8 @@ class Minimization {
       if (!failure_of(end).empty()) return start_of_log(end.log, options_);
     }
     return Error::invalid("the spec does not fail: " + trial_text(end))
-        .with_hint(options_.seed ? "explore finds a seed that fails" : "--tries N tries more often; explore finds a seed that fails");
+        .with_hint(options_.seed ? "explore finds a seed that fails"
+                                 : "--tries N tries more often; explore finds a seed that fails");
   }
 
   int minimize(Start start) {
@@ -145,8 +148,8 @@ class Minimization {
         return end->exit_code;
       }
       const bool same = minimizer.ended(failure_of(*end), trial_text(*end));
-      say("run " + std::to_string(runs_) + ", " + human_ns(now_ns() - begin_ns_) + ": " + printable(trial->what) +
-          (trial->seed ? ", seed " + std::to_string(*trial->seed) : "") + ": " +
+      say("run " + std::to_string(runs_) + ", " + human_ns(now_ns() - begin_ns_) + ": " +
+          printable(trial->what) + (trial->seed ? ", seed " + std::to_string(*trial->seed) : "") + ": " +
           (same ? "still fails" : trial_text(*end)));
     }
     return finish(minimizer, start, why);
@@ -171,12 +174,13 @@ class Minimization {
   Result<TrialEnd> try_one(const Minimizer::Trial& trial, const Start& start) {
     const std::string name = std::to_string(runs_ + 1), file = folder_ + "/" + name + ".toml";
     const std::string text = spec_text(
-        *trial.spec, {.place = [](const std::string& as_written, const std::string& host_path) {
-                        return host_path.empty() ? as_written : host_path;
-                      },
-                      .build = false});
+        *trial.spec,
+        {.place = [](const std::string& as_written,
+                     const std::string& host_path) { return host_path.empty() ? as_written : host_path; },
+         .build = false});
     if (auto s = write_file_atomically(file, text, {.sync = false}); !s) return std::move(s).error();
-    return run({.specs = {file}, .kernel = start.kernel, .seed = trial.seed, .strategy = start.strategy}, name);
+    return run({.specs = {file}, .kernel = start.kernel, .seed = trial.seed, .strategy = start.strategy},
+               name);
   }
 
   // The spec to commit. It is run once more, as its reader will run it.
@@ -185,23 +189,25 @@ class Minimization {
     say(std::to_string(runs_) + " runs in " + human_ns(now_ns() - begin_ns_) + ": " + why);
     if (!minimizer.reproduced()) {
       if (trials_.signal() != 0) return interrupted();
-      return report_error(
-          Error::invalid("the failure did not show again: nothing is proved").with_hint("--tries N tries more often"),
-          exit_code(ExitCode::kInconclusive));
+      return report_error(Error::invalid("the failure did not show again: nothing is proved")
+                              .with_hint("--tries N tries more often"),
+                          exit_code(ExitCode::kInconclusive));
     }
     std::error_code error;
-    const std::string file =
-        options_.write.empty() ? folder_ + "/minimal.toml" : fs::absolute(options_.write, error).lexically_normal().string();
+    const std::string file = options_.write.empty()
+                                 ? folder_ + "/minimal.toml"
+                                 : fs::absolute(options_.write, error).lexically_normal().string();
     const TrialRequest rerun{
         .specs = {file}, .kernel = start.kernel, .seed = minimizer.seed(), .strategy = start.strategy};
     TestSpecT spec(minimizer.best());
     spec.auto_repro = start.auto_repro;
     const std::string text =
-        "# Made smaller by ktstr-launch minimize: " + why + ". It fails with:\n#   " + printable(minimizer.failure()) + "\n# " + command_text(rerun, file) + "\n\n" +
-        spec_text(spec, {.place = [&](const std::string& as_written,
-                                      const std::string& host_path) {
-                           return beside_or_absolute(as_written, host_path, file);
-                         },
+        "# Made smaller by ktstr-launch minimize: " + why + ". It fails with:\n#   " +
+        printable(minimizer.failure()) + "\n# " + command_text(rerun, file) + "\n\n" +
+        spec_text(spec, {.place =
+                             [&](const std::string& as_written, const std::string& host_path) {
+                               return beside_or_absolute(as_written, host_path, file);
+                             },
                          .build = fs::path(file).parent_path() == start.folder});
     if (auto s = write_file_atomically(file, text); !s) return report_error(s.error(), kInfra);
     std::fputs(text.c_str(), stdout);

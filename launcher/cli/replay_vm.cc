@@ -48,8 +48,8 @@ Result<PrimaryCourse> course_of(const std::string& log) {
 }
 
 Result<RecordedRun> deterministic_run(const std::string& log, const std::string& cache_dir) {
-  auto recorded =
-      read_recorded_run({.log = log, .store = std::filesystem::path(cache_dir).parent_path().string() + "/files"});
+  auto recorded = read_recorded_run(
+      {.log = log, .store = std::filesystem::path(cache_dir).parent_path().string() + "/files"});
   if (recorded && !recorded->started.determinism)
     return Error::invalid(log + ": no deterministic run: its VM never takes this course again")
         .with_hint("run --deterministic records one; repro repeats a crash of any run");
@@ -114,7 +114,8 @@ int replay_vm(const ReplayCommandOptions& options) {
   auto after = course_of(result->log);
   if (!after) return report_error(after.error(), kInfra);
   std::fflush(stdout);
-  if (result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated) return exit_code(result->code);
+  if (result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated)
+    return exit_code(result->code);
   if (after->hash == before->hash) {
     std::printf("the same course as recorded: %llu events, stream %s\nlog: %s\n",
                 static_cast<unsigned long long>(after->events), after->hash.substr(0, 12).c_str(),

@@ -54,7 +54,7 @@ struct RunEnvironment {
   std::vector<uint64_t> observe_ns;         // of a deterministic primary VM: as VmStarted.observe_ns
   uint64_t hold_at_ns = 0;                  // of a deterministic primary VM: as VmStarted.hold_at_ns
   std::string gdb_socket;            // QEMU's gdb stub of the primary VM listens there; empty: it has none
-  VmTemplates* templates = nullptr;         // null: every VM boots
+  VmTemplates* templates = nullptr;  // null: every VM boots
   std::vector<std::string> qemu_args,
       kernel_args;     // --qemu-arg, --kernel-arg; the latter are in the tests' specs already
   bool embed = false;  // the log gets all that is needed to repeat the run

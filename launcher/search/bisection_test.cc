@@ -55,7 +55,9 @@ TEST(Bisection, AnEndThatIsNotAsSaidEndsTheSearch) {
 
 TEST(Bisection, SkippedPointsAreGoneAroundAndNamedWhereTheyHideTheFirstBadOne) {
   Bisection around(10);
-  bisect(around, [](size_t i) { return i == 4 ? BisectAnswer::kSkip : i < 7 ? BisectAnswer::kGood : BisectAnswer::kBad; });
+  bisect(around, [](size_t i) {
+    return i == 4 ? BisectAnswer::kSkip : i < 7 ? BisectAnswer::kGood : BisectAnswer::kBad;
+  });
   EXPECT_EQ(around.bad(), 7u);
   EXPECT_TRUE(around.between().empty());
   Bisection hidden(10);

@@ -11,8 +11,8 @@ constexpr size_t kWidest = 48;  // of what was reduced
 
 std::string padded(std::string text, size_t width) {
   // Columns count characters: a name may hold others than ASCII's.
-  const size_t shown = static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  const size_t shown =
+      static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
   if (shown < width) text.append(width - shown, ' ');
   return text;
 }

@@ -24,9 +24,9 @@ struct MinimizerOptions {
 struct ReductionRecord {
   std::string what;
   unsigned tries = 0;
-  bool gone = false;              // it still failed in the same way
-  std::optional<uint64_t> seed;   // with which it did
-  std::string ends;               // else: how the last try ended
+  bool gone = false;             // it still failed in the same way
+  std::optional<uint64_t> seed;  // with which it did
+  std::string ends;              // else: how the last try ended
 };
 
 class Minimizer {
@@ -47,7 +47,9 @@ class Minimizer {
 
   const TestSpecT& best() const { return shrinker_.best(); }
   const std::string& failure() const { return options_.failure; }
-  std::optional<uint64_t> seed() const { return seeds_.empty() ? std::nullopt : std::optional(seeds_.front()); }
+  std::optional<uint64_t> seed() const {
+    return seeds_.empty() ? std::nullopt : std::optional(seeds_.front());
+  }
   // The unreduced test failed, so best() is a test that fails.
   bool reproduced() const { return reproduced_; }
   const std::vector<ReductionRecord>& records() const { return records_; }

@@ -10,9 +10,10 @@ namespace {
 
 TestSpecT small() {
   auto tests = parse_tests(
-      "[[test]]\nname = \"t\"\nduration_s = 0.1\n[[test.cgroup]]\nname = \"a\"\n[[test.cgroup]]\nname = \"b\"\n"
-      "workers = 2\n", "s.toml",
-      {});
+      "[[test]]\nname = \"t\"\nduration_s = 0.1\n[[test.cgroup]]\nname = \"a\"\n[[test.cgroup]]\nname = "
+      "\"b\"\n"
+      "workers = 2\n",
+      "s.toml", {});
   EXPECT_TRUE(tests);
   return test_to_shrink(tests->front().spec);
 }

@@ -52,8 +52,7 @@ void drop_orphans(TestSpecT& spec) {
       if (!op->payload.empty()) return !payloads.contains(op->payload);
       if (op->kind == OpKind::AddCgroup) return !groups.insert(op->cgroup).second;
       if (op->group && !op->group->payload.empty() && !payloads.contains(op->group->payload)) return true;
-      const bool known =
-          groups.contains(op->cgroup) && (op->other.empty() || groups.contains(op->other));
+      const bool known = groups.contains(op->cgroup) && (op->other.empty() || groups.contains(op->other));
       if (op->kind == OpKind::RemoveCgroup) groups.erase(op->cgroup);
       return !known;
     });
@@ -67,7 +66,8 @@ void each_chunk(size_t size, const std::function<void(size_t at, size_t count)>&
 
 // A list of the test, as pointers to elements that have a name.
 template <typename List, typename Name>
-void reduce_list(const TestSpecT& spec, List TestSpecT::* list, const std::string& noun, Name name, Out& out) {
+void reduce_list(const TestSpecT& spec, List TestSpecT::* list, const std::string& noun, Name name,
+                 Out& out) {
   each_chunk((spec.*list).size(), [&](size_t at, size_t count) {
     Reduction r{.what = {}, .spec = spec, .grain = count};
     auto& elements = r.spec.*list;
@@ -127,9 +127,9 @@ void fit_cpus(std::string& list, std::string& rule, const TopologyT& topology) {
   rule.clear();
   auto cpus = parse_cpu_list(list, kMaxVcpus + 1);
   std::vector<unsigned> left;
-  if (cpus) std::copy_if(cpus->begin(), cpus->end(), std::back_inserter(left), [&](unsigned c) {
-    return c < cpus_of(topology);
-  });
+  if (cpus)
+    std::copy_if(cpus->begin(), cpus->end(), std::back_inserter(left),
+                 [&](unsigned c) { return c < cpus_of(topology); });
   list = cpu_list(left);
 }
 
@@ -148,8 +148,8 @@ std::string topology_text(const TopologyT& t) {
   const unsigned cpus = cpus_of(t);
   std::string out = std::to_string(cpus) + (cpus == 1 ? " CPU" : " CPUs");
   if (t.llcs > 1 || t.threads > 1)
-    out += " (" + std::to_string(t.numa_nodes) + "n" + std::to_string(t.llcs) + "l" + std::to_string(t.cores) +
-           "c" + std::to_string(t.threads) + "t)";
+    out += " (" + std::to_string(t.numa_nodes) + "n" + std::to_string(t.llcs) + "l" +
+           std::to_string(t.cores) + "c" + std::to_string(t.threads) + "t)";
   return out;
 }
 
@@ -307,9 +307,19 @@ void reduce_placement(const TestSpecT& spec, Out& out) {
 
 // Attributes that have their own kind, or that say what the failure is.
 bool is_kept(std::string_view name) {
-  constexpr std::string_view kKept[] = {"numa_nodes", "llcs",   "cores",      "threads",       "duration_s",
-                                        "memory_mb",  "kernel", "auto_repro", "repro_tries",   "repro_history",
-                                        "expect_err", "kernels", "expect_scx_bpf_error_contains",
+  constexpr std::string_view kKept[] = {"numa_nodes",
+                                        "llcs",
+                                        "cores",
+                                        "threads",
+                                        "duration_s",
+                                        "memory_mb",
+                                        "kernel",
+                                        "auto_repro",
+                                        "repro_tries",
+                                        "repro_history",
+                                        "expect_err",
+                                        "kernels",
+                                        "expect_scx_bpf_error_contains",
                                         "expect_scx_bpf_error_matches"};
   return std::find(std::begin(kKept), std::end(kKept), name) != std::end(kKept);
 }
@@ -319,7 +329,8 @@ void reduce_settings(const TestSpecT& spec, Out& out) {
   std::vector<const Attribute*> set;
   for (const Attribute& attribute : test_attributes()) {
     const auto value = get_attribute(spec, attribute);
-    if (value && value != get_attribute(usual, attribute) && !is_kept(attribute.name)) set.push_back(&attribute);
+    if (value && value != get_attribute(usual, attribute) && !is_kept(attribute.name))
+      set.push_back(&attribute);
   }
   each_chunk(set.size(), [&](size_t at, size_t count) {
     Reduction r{.what = {}, .spec = spec, .grain = count};
@@ -353,7 +364,7 @@ void reduce_settings(const TestSpecT& spec, Out& out) {
 
 // What makes a run quicker comes first.
 constexpr void (*kKinds[])(const TestSpecT&, Out&) = {
-    reduce_steps,  reduce_cgroups, reduce_payloads, reduce_duration,  reduce_cpus,    reduce_writes,
+    reduce_steps,   reduce_cgroups, reduce_payloads, reduce_duration,  reduce_cpus,    reduce_writes,
     reduce_workers, reduce_ops,     reduce_work,     reduce_placement, reduce_settings};
 
 }  // namespace
@@ -404,7 +415,8 @@ TestSpecT test_to_shrink(const TestSpecT& recorded) {
   spec.expect_err = false;
   spec.expect_scx_bpf_error_contains.clear();
   spec.expect_scx_bpf_error_matches.clear();
-  spec.min_cpus = spec.max_cpus = spec.min_llcs = spec.max_llcs = spec.min_numa_nodes = spec.max_numa_nodes = 0;
+  spec.min_cpus = spec.max_cpus = spec.min_llcs = spec.max_llcs = spec.min_numa_nodes = spec.max_numa_nodes =
+      0;
   spec.auto_repro = false;
   return spec;
 }

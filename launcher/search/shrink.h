@@ -42,9 +42,9 @@ class Shrinker {
 
   std::function<bool(const TestSpecT&)> valid_;
   TestSpecT best_;
-  std::set<std::string> tried_;  // specs, as text
-  std::vector<Reduction> queue_;                 // of one kind
-  size_t place_ = 0;                             // in queue_
+  std::set<std::string> tried_;   // specs, as text
+  std::vector<Reduction> queue_;  // of one kind
+  size_t place_ = 0;              // in queue_
   size_t kind_ = 0;
   size_t most_grain_ = static_cast<size_t>(-1);  // larger ones were tried on a larger test
   bool found_in_round_ = false;

@@ -114,7 +114,8 @@ TEST(Shrink, WhatTheFailureNeedsIsLeftAndNothingElse) {
   EXPECT_EQ(spec.cgroups[0]->cpuset, "");
   EXPECT_EQ(spec.cgroups[0]->nice, 0);
   EXPECT_LT(spec.duration_ns, 700'000'000u);
-  EXPECT_TRUE(spec.steps.empty() && spec.payloads.empty() && spec.bpf_map_write.empty() && spec.sysctl.empty());
+  EXPECT_TRUE(spec.steps.empty() && spec.payloads.empty() && spec.bpf_map_write.empty() &&
+              spec.sysctl.empty());
   EXPECT_FALSE(spec.enforce);
 }
 

@@ -160,7 +160,8 @@ Trials::Ended Trials::wait() {
     for (const Job& job : jobs_) fds.push_back({job.child.pidfd(), POLLIN, 0});
     const uint64_t now = now_ns(), next = kill_ns_ != UINT64_MAX ? kill_ns_ : end_ns_;
     const uint64_t ms = next > now ? (next - now) / 1'000'000 + 1 : 0;
-    ::poll(fds.data(), fds.size(), next == UINT64_MAX ? -1 : static_cast<int>(std::min<uint64_t>(ms, 60'000)));
+    ::poll(fds.data(), fds.size(),
+           next == UINT64_MAX ? -1 : static_cast<int>(std::min<uint64_t>(ms, 60'000)));
     if (now_ns() >= kill_ns_)
       for (Job& job : jobs_) job.child.signal(SIGKILL);
   }

@@ -22,7 +22,8 @@ TEST(Trial, TheCommandIsTheOneThatAUserGives) {
   std::string line;
   for (const auto& word : argv) line += word + " ";
   EXPECT_EQ(line,
-            "ktstr-launch run s.toml -E test(=a) --scheduler-dir bin --kernel 7.3 --deterministic --seed 17 --strategy few --drop "
+            "ktstr-launch run s.toml -E test(=a) --scheduler-dir bin --kernel 7.3 --deterministic --seed 17 "
+            "--strategy few --drop "
             "window:1 --no-build ");
 }
 
@@ -35,7 +36,8 @@ TEST(Trial, FailuresAreComparedBySignatureElseBySummaryWithoutItsNumbers) {
   EXPECT_NE(failure_of(slow), "");
   EXPECT_EQ(failure_of({.exit_code = 0, .summary = "passed"}), "");
   EXPECT_EQ(failure_of({.exit_code = 3, .summary = "QEMU did not start"}), "");
-  EXPECT_NE(trial_text({.exit_code = 2, .words = "error: no such spec"}).find("no such spec"), std::string::npos);
+  EXPECT_NE(trial_text({.exit_code = 2, .words = "error: no such spec"}).find("no such spec"),
+            std::string::npos);
 }
 
 // A program in the place of ktstr-launch.
@@ -49,7 +51,8 @@ class TrialsTest : public testing::Test {
 };
 
 TEST_F(TrialsTest, ARunWithoutALogIsToldByItsExitCodeAndWords) {
-  Trials trials(dir_.write("launch", "#!/bin/sh\necho progress\necho 'error: bad spec' >&2\necho more\nexit 2\n", true));
+  Trials trials(dir_.write(
+      "launch", "#!/bin/sh\necho progress\necho 'error: bad spec' >&2\necho more\nexit 2\n", true));
   const auto ended = run(trials);
   EXPECT_EQ(ended.id, 7u);
   EXPECT_EQ(ended.end.exit_code, 2);
@@ -58,7 +61,8 @@ TEST_F(TrialsTest, ARunWithoutALogIsToldByItsExitCodeAndWords) {
 }
 
 TEST_F(TrialsTest, ASignalInterruptsTheRunAndIsRemembered) {
-  Trials trials(dir_.write("launch", "#!/bin/sh\ntrap 'exit 130' INT\nkill -TERM $PPID\nwhile :; do sleep 0.05; done\n", true));
+  Trials trials(dir_.write(
+      "launch", "#!/bin/sh\ntrap 'exit 130' INT\nkill -TERM $PPID\nwhile :; do sleep 0.05; done\n", true));
   const auto ended = run(trials);
   EXPECT_EQ(ended.end.exit_code, 130);
   EXPECT_EQ(trials.signal(), SIGTERM);
