@@ -537,6 +537,12 @@ TEST(Explain, DebuggersSayWhereAProgramFell) {
     EXPECT_EQ(crashes[0].function, row.function);
     expect_words(crashes[0].summary, {"scx_x", row.signal, row.function});
   }
+  expect_words(
+      first("* thread #1, name = 'scx_x', stop reason = signal SIGABRT\n    frame #1: 0x00005dc530810b83 "
+            "scx_x`core::panicking::panic_fmt::h20c4591625b81293 + 83\n    frame #2: 0x00005dc530810b83 "
+            "scx_x`core::cell::panic_already_borrowed::h20c4591625b81293 + 83\n")
+          .summary,
+      {"already_borrowed"});
   EXPECT_TRUE(
       explained("Process 12 (steam) of user 1000 dumped core.\n#0 0x00007 f (steam + 0x1)\n").empty());
 }

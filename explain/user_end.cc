@@ -260,8 +260,10 @@ bool UserEndScanner::stack_line(std::string_view line) {
     rest = rest.substr(module + 1);
   if (!best_ || best_->kind != UserEndKind::kSignal) return true;
   const std::string name = plain_symbol(rest.substr(0, rest.find(' ')));
-  if (name.starts_with("core::panicking::panic_") && best_->message.empty())
-    best_->message = "a Rust panic: " + name.substr(23);
+  // "core::cell::panic_already_borrowed" says why; "core::panicking::panic_fmt" prints what anybody said.
+  if (const std::string_view why = behind(name, "::panic_");
+      name.starts_with("core::") && !why.empty() && why != "fmt" && !why.starts_with("nounwind"))
+    best_->message = "a Rust panic: " + cut_text(why);
   if (!best_->function.empty() || name.empty() || name == "n/a" || name == "??" || ending_function(name))
     return true;
   best_->function = name;

@@ -45,10 +45,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ExplainedText text;
   text.file = "pasted";
   std::string_view rest = text_of({data, size});
-  (void)is_reversed(rest.substr(0, 4096));
+  TextShape shape = TextShape::of(rest.substr(0, 4096));
+  (void)is_reversed(rest.substr(0, 4096), shape);
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
-    journal.feed(rest.substr(0, end), on_text);
+    if (const auto line = shape.line(rest.substr(0, end))) journal.feed(*line, on_text);
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     ++text.lines;
   }
