@@ -266,11 +266,15 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
             std::move(said.advice)};
   }
   if (exit && !exit->requested) {
-    const std::string words = last_words(vm);
+    const bool usage = !vm.scheduler.usage_line.empty() && exit->signal == 0;
+    const std::string words =
+        usage ? "; it rejects its command line: " + vm.scheduler.usage_line : last_words(vm);
     return {FailureKind::kDiedUnattached,
             fmt::format("scheduler {} ended before it attached: {}{}{}", name, ended(*exit),
                         core_frame(*exit, vm), words),
-            "scheduler ended before it attached"};
+            "scheduler ended before it attached",
+            {},
+            usage ? "look at args and extra_args in the spec" : ""};
   }
   std::string why = vm.boot.failed ? vm.boot.failed->error
                     : vm.boot.exited && !vm.boot.exited->deadline.empty()

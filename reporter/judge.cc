@@ -248,7 +248,9 @@ FailedStep step_of(const RunModel& model, FailureKind kind) {
     case FailureKind::kNotStarted:
       return FailedStep::Start;
     case FailureKind::kDiedUnattached:
-      return vm.reached(Stage::ProgramsSeen) ? FailedStep::Attach : FailedStep::Start;
+      // Not the VM's stage: it goes on to GuestFinished.
+      return vm.scheduler.stage_at_end.value_or(Stage::NotStarted) >= Stage::ProgramsSeen ? FailedStep::Attach
+                                                                                          : FailedStep::Start;
     case FailureKind::kLoadFailed:
     case FailureKind::kKernelDamaged:
       return FailedStep::Load;

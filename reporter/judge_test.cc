@@ -257,6 +257,37 @@ TEST(Judge, ExitBeforeAttach) {
   EXPECT_THAT(verdict(run).summary, HasSubstr("policy.conf: No such file"));
 }
 
+// As scx_bpfland 1.1.4 answers --slice-uss: the last line says nothing.
+TEST(Judge, ARejectedCommandLineIsNamed) {
+  SyntheticRun run("usage", "bpfland");
+  run.boot();
+  SchedulerStartedT started;
+  started.argv = {"/ktstr/sched/scx_bpfland", "--slice-uss", "500"};
+  run.add(std::move(started));
+  for (const char* text :
+       {"error: unexpected argument '--slice-uss' found", "",
+        "  tip: a similar argument exists: '--slice-us'", "", "Usage: scx_bpfland --slice-us <SLICE_US>", "",
+        "For more information, try '--help'."}) {
+    SchedulerLineT line;
+    line.stream = OutputStream::Stderr;
+    line.text = text;
+    run.add(std::move(line));
+  }
+  SchedulerExitedT exit;
+  exit.exit_code = 2;
+  run.add(std::move(exit));
+  run.add(GuestFinishedT{});
+  run.vm_end(VmEnd::PoweredOff);
+  run.complete();
+  const Judgement j = verdict(run);
+  EXPECT_EQ(FailureKind::kDiedUnattached, j.kind);
+  EXPECT_EQ(FailedStep::Start, j.failed_step);
+  EXPECT_EQ(
+      "scheduler bpfland ended before it attached: exit code 2; it rejects its command line: error: "
+      "unexpected argument '--slice-uss' found",
+      j.summary);
+}
+
 TEST(Judge, VmEndsAreToldApart) {
   struct Case {
     VmEnd end;

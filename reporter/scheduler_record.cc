@@ -1,5 +1,6 @@
 #include "reporter/scheduler_record.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "schemas/unpack.h"
@@ -13,6 +14,18 @@ bool complains_of_kfunc(std::string_view text) {
   return text.find("scx") != text.npos &&
          (text.find("incompatible with vmlinux") != text.npos || text.find("_impl in BTF") != text.npos ||
           text.find("malformed") != text.npos);
+}
+
+// As clap says it ("error: unexpected argument '--x' found"), as getopt does, and as our own schedulers do.
+bool complains_of_arguments(std::string_view text) {
+  static constexpr std::string_view kWords[] = {"unexpected argument",    "unrecognized option",
+                                                "invalid option",         "unknown option",
+                                                "no such option",         "invalid value '",
+                                                "requires an argument",   "cannot be used with",
+                                                "a value is required ",   "the following required arg",
+                                                "unrecognized subcommand"};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view words) { return text.find(words) != text.npos; });
 }
 
 }  // namespace
@@ -74,6 +87,9 @@ void SchedulerRecord::fold_line(const SchedulerLine& line) {
   user_end.line(text);
   if (!attached && complains_of_kfunc(text) && kfunc_complaints.size() < 8)
     kfunc_complaints.emplace_back(text.substr(0, 2048));
+  if (!attached && usage_line.empty() && line.stream() == OutputStream::Stderr &&
+      complains_of_arguments(text))
+    usage_line.assign(text.substr(0, 512));
   if (line.stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
     last_stderr_line.assign(text.substr(0, 512));
 }

@@ -45,6 +45,7 @@ struct SchedulerRecord {
   LoadFailureScanner reload;     // after a detach: its attempts to load itself anew
   UserEndScanner user_end;       // its own words about the end of its process
   std::string last_stderr_line;  // of the scheduler: its own complaint
+  std::string usage_line;        // from before the attach: its complaint about its command line; empty: none
   // Lines from before the attach in which libbpf, the verifier or the scheduler rejects the prototype of a kfunc.
   std::vector<std::string> kfunc_complaints;
 

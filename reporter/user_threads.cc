@@ -44,11 +44,17 @@ std::string syscall_name(int64_t number) {
 
 bool sleeps(const FrozenThreadT& thread) { return thread.state != "R" && thread.state != "waking"; }
 
+bool stopped(const FrozenThreadT& thread) {
+  return thread.state == "T" || thread.wait_channel == "do_signal_stop";
+}
+
 }  // namespace
 
 std::string thread_words(const FrozenThreadT& thread) {
   std::string text = fmt::format("{}[{}]", thread.comm, thread.pid);
-  if (sleeps(thread)) {
+  if (stopped(thread)) {
+    text += " is stopped by a signal";
+  } else if (sleeps(thread)) {
     text += " sleeps";
     if (!thread.wait_channel.empty()) text += " in " + thread.wait_channel;
   } else {
@@ -63,6 +69,15 @@ std::string thread_words(const FrozenThreadT& thread) {
 const GuestFrozenT* frozen_threads(const VmRecord& vm) {
   for (const auto* frozen : {&vm.monitor.early, &vm.monitor.frozen})
     if (*frozen && !(*frozen)->threads.empty()) return &**frozen;
+  return nullptr;
+}
+
+const FrozenThreadT* stopped_thread(const VmRecord& vm) {
+  for (const auto* frozen : {&vm.monitor.frozen, &vm.monitor.early}) {
+    if (!*frozen) continue;
+    for (const auto& thread : (*frozen)->threads)
+      if (stopped(*thread)) return thread.get();
+  }
   return nullptr;
 }
 

@@ -14,6 +14,9 @@ std::string thread_words(const FrozenThreadT& thread);
 // The freeze that shows the threads: the early one, else that at the exit; null: none does.
 const GuestFrozenT* frozen_threads(const VmRecord& vm);
 
+// A thread of the process that SIGSTOP or the like has stopped, at the exit or before; null: none.
+const FrozenThreadT* stopped_thread(const VmRecord& vm);
+
 // The shortest time since a thread of the process ran; 0: one runs or waits for a CPU, or nothing is known.
 uint64_t process_idle_ns(const GuestFrozenT& frozen);
 

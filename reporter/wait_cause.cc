@@ -237,6 +237,8 @@ class WaitExplanation {
 
   // "no thread of the scheduler's process ran meanwhile (…)": it slept for most of the wait, and may be the one to decide.
   std::string user_half_asleep() const {
+    if (const FrozenThreadT* thread = stopped_thread(vm_))
+      return "the scheduler's process cannot decide: " + thread_words(*thread) + ", until SIGCONT comes";
     const GuestFrozenT* f = frozen_threads(vm_);
     if (!f) return "";
     const uint64_t waited = f->early && f->early_wait_ns ? f->early_wait_ns : wait_ ? wait_->wait_ns : 0;

@@ -277,6 +277,27 @@ TEST(WaitCause, AHeldTaskThatIsNotInTheQueueWasLost) {
   EXPECT_THAT(explain({.dsq = 0}, queue("cut"), held).summary, Not(HasSubstr("its pid is not in")));
 }
 
+// scx_rustland whose process got SIGSTOP, as the monitor read its threads on 7.3.
+TEST(WaitCause, AUserHalfThatASignalStoppedIsTheCause) {
+  const WaitCause cause =
+      explain({.dsq = 0},
+              [](GuestFrozenT& f) {
+                f.threads.push_back(std::make_unique<FrozenThreadT>());
+                auto& t = f.threads.back();
+                t->pid = t->tgid = 104;
+                t->comm = "scx_rustland";
+                t->state = "T";
+                t->ran_ago_ns = 5'909'000'000;
+                t->wait_channel = "do_signal_stop";
+                t->syscall = 24;
+              },
+              {"R lost[9] -1000ms", "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+               "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"});
+  EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
+  EXPECT_THAT(cause.summary, HasSubstr("the scheduler's process cannot decide: scx_rustland[104] is stopped "
+                                       "by a signal (sched_yield), ran 5.909 s ago, until SIGCONT comes"));
+}
+
 TEST(WaitCause, ACallbackThatHasTheCpus) {
   Scene busy{.on_cpu1 = SchedClass::Ext, .on_cpu0 = SchedClass::Ext, .dispatch_ns = 1'500'000'000};
   const WaitCause cause = explain(busy);
