@@ -51,6 +51,7 @@ void fold_verdict(const Verdict& verdict, SweepCell& cell) {
   // A wrong command line, a missing file: the kernel has refused nothing.
   cell.start = verdict.failed_step() == FailedStep::Start ? SweepStep::kFailed : SweepStep::kPassed;
   if (cell.start == SweepStep::kFailed) return;
+  if (verdict.failed_step() == FailedStep::Load) cell.verify = cell.attach = SweepStep::kUnknown;
   if (verdict.failed_step() >= FailedStep::Attach) cell.verify = SweepStep::kPassed;
   // The first step that was not reached is the one that failed.
   for (SweepStep* step : {&cell.verify, &cell.attach, &cell.dispatch}) {
@@ -180,7 +181,8 @@ void fold(const EventBuffer& event, SweepCell& cell) {
     const std::string name = printable(str(program->member() ? program->member() : program->name()));
     if (program->verified_insns()) cell.verified_insns[name] = program->verified_insns();
   }
-  if (auto* stage = event.as<StageReached>()) {
+  // Every guest comes to GuestFinished, whatever went before.
+  if (auto* stage = event.as<StageReached>(); stage && stage->stage() != Stage::GuestFinished) {
     if (stage->stage() >= Stage::ProgramsSeen) cell.verify = SweepStep::kPassed;
     if (stage->stage() >= Stage::WorkloadStarted) cell.attach = SweepStep::kPassed;
   }

@@ -88,6 +88,11 @@ TEST(SweepCells, AWrongCommandLineIsNoFailureOfTheVerifier) {
   EXPECT_EQ(refused.word(), "verify");
   EXPECT_EQ(refused.start, SweepStep::kPassed);
 
+  SweepCell ended = started("one", "7.3.4", 1);
+  reach(ended, Stage::GuestFinished);
+  judge(ended, Outcome::Fail, "scheduler one did not load: R1 invalid mem access", FailedStep::Load);
+  EXPECT_EQ(ended.word(), "verify") << "the guest's last stage says nothing of the scheduler";
+
   SweepCell hung = started("one", "7.3.4", 1);
   judge(hung, Outcome::Fail, "scheduler one never attached", FailedStep::Attach);
   EXPECT_EQ(hung.word(), "attach") << "also where nobody saw its programs";
