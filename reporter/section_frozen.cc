@@ -162,9 +162,10 @@ bool holds_task(const FrozenMapT& map, int pid) {
 
 void frozen_part(const VmRecord& vm, Page& page) {
   const auto print = [&](const GuestFrozenT& f, std::string when, int named, bool with_maps) {
-    page.linef(
-        "{} ({}){}{}{}:", when, f.reason, f.held_ns ? ", with the VM paused for " + human_ns(f.held_ns) : "",
-        f.note.empty() ? "" : "; " + f.note, f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
+    page.linef("{} ({}){}{}{}:", when, f.reason,
+               f.held_ns && !f.observed ? ", with the VM paused for " + human_ns(f.held_ns) : "",
+               f.note.empty() ? "" : "; " + f.note,
+               f.artifact.empty() ? "" : "; all of it is in " + f.artifact);
     cpus(f, named, page);
     dsqs(f, named, page);
     if (with_maps) maps(f, named, page);

@@ -114,6 +114,8 @@ class Minimization {
       auto ended = run(request, "first-" + std::to_string(i + 1));
       if (!ended) return std::move(ended).error();
       end = std::move(*ended);
+      if (is_wrong_command(end.exit_code))
+        return Error::invalid(end.words.starts_with("error: ") ? end.words.substr(7) : end.words);
       if (end.logs > 1)
         return Error::invalid("this selects " + std::to_string(end.logs) + " tests; minimize takes one")
             .with_hint("-E 'test(=NAME)', and one --kernel");
@@ -154,6 +156,8 @@ class Minimization {
     }
     return finish(minimizer, start, why);
   }
+
+  int signal() const { return trials_.signal(); }
 
  private:
   bool over() const { return trials_.ending() || (options_.runs != 0 && runs_ >= options_.runs); }
@@ -253,7 +257,9 @@ int minimize_command(const MinimizeCommandOptions& options) {
   if (!folder) return report_error(folder.error(), kInfra);
   Minimization minimization(options, *folder);
   auto start = minimization.start();
-  if (!start) return report_error(start.error(), kUsage);
+  if (!start)
+    return minimization.signal() != 0 ? signal_exit_code(minimization.signal())
+                                      : report_error(start.error(), kUsage);
   return minimization.minimize(std::move(*start));
 }
 

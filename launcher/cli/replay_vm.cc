@@ -15,6 +15,7 @@
 #include "schemas/exit_code.h"
 #include "schemas/guest_generated.h"
 #include "schemas/log_reader.h"
+#include "schemas/monitor_generated.h"
 #include "schemas/normalised_stream.h"
 #include "schemas/run_generated.h"
 #include "schemas/spec_generated.h"
@@ -26,9 +27,11 @@ struct PrimaryCourse {
   std::string hash;
   uint64_t events = 0;
   uint64_t zero_ns = 0;  // the guest's clock where the report's timeline begins; 0: its start
+  uint64_t held_ns = 0;  // the gate behind which the VM was stopped; 0: it was not
 };
 
-Result<PrimaryCourse> course_of(const std::string& log) {
+// `until_ns`: only what has an earlier stamp of the guest's clock; 0: all.
+Result<PrimaryCourse> course_of(const std::string& log, uint64_t until_ns = 0) {
   auto reader = LogReader::open(log);
   if (!reader) return std::move(reader).error();
   NormalisedStream stream;
@@ -38,9 +41,12 @@ Result<PrimaryCourse> course_of(const std::string& log) {
     if (!event) return std::move(event).error();
     if (!*event) break;
     if ((*event)->vm() != Vm::Primary) continue;
-    stream.add(**event);
+    const uint64_t at = (**event)->stamp()->guest_ns();
+    if (until_ns == 0 || (at != 0 && at < until_ns)) stream.add(**event);
+    if (auto* held = (*event)->as<VmHeld>(); held && str(held->error()).empty())
+      course.held_ns = held->gate_ns();
     auto* stage = (*event)->as<StageReached>();
-    if (stage && stage->stage() == Stage::WorkloadStarted) course.zero_ns = (**event)->stamp()->guest_ns();
+    if (stage && stage->stage() == Stage::WorkloadStarted) course.zero_ns = at;
   }
   course.events = stream.events();
   course.hash = stream.hex();
@@ -113,20 +119,31 @@ int replay_vm(const ReplayCommandOptions& options) {
   if (!result) return report_error(result.error(), kInfra);
   auto after = course_of(result->log);
   if (!after) return report_error(after.error(), kInfra);
-  std::fflush(stdout);
-  if (result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated)
-    return exit_code(result->code);
-  if (after->hash == before->hash) {
-    std::printf("the same course as recorded: %llu events, stream %s\nlog: %s\n",
-                static_cast<unsigned long long>(after->events), after->hash.substr(0, 12).c_str(),
-                result->log.c_str());
-    return 0;
+  // A stop moves QEMU's clock a little: what comes behind it is another course.
+  const uint64_t held_ns = after->held_ns;
+  if (held_ns != 0) {
+    before = course_of(log, held_ns);
+    after = course_of(result->log, held_ns);
+    for (auto* course : {&before, &after})
+      if (!*course) return report_error(course->error(), kInfra);
   }
-  std::printf("another course than recorded: stream %s of %llu events, recorded %s of %llu\nlog: %s\n",
-              after->hash.substr(0, 12).c_str(), static_cast<unsigned long long>(after->events),
-              before->hash.substr(0, 12).c_str(), static_cast<unsigned long long>(before->events),
-              result->log.c_str());
-  return exit_code(ExitCode::kInconclusive);
+  const std::string where =
+      held_ns == 0 ? "" : " up to the stop, " + human_ns(held_ns) + " of the guest's clock";
+  std::fflush(stdout);
+  const bool interrupted = result->code == ExitCode::kInterrupted || result->code == ExitCode::kTerminated;
+  if (interrupted && held_ns == 0) return exit_code(result->code);
+  const auto stream = [](const PrimaryCourse& c) {
+    return std::to_string(c.events) + " events, stream " + c.hash.substr(0, 12);
+  };
+  const bool same = after->hash == before->hash;
+  if (same)
+    std::printf("the same course as recorded%s: %s\n", where.c_str(), stream(*after).c_str());
+  else
+    std::printf("another course than recorded%s: %s; recorded: %s\n", where.c_str(), stream(*after).c_str(),
+                stream(*before).c_str());
+  std::printf("log: %s\n", result->log.c_str());
+  if (interrupted) return exit_code(result->code);
+  return same ? 0 : exit_code(ExitCode::kInconclusive);
 }
 
 }  // namespace ktstr
