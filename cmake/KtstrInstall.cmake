@@ -1,4 +1,5 @@
-# What `cmake --install` puts where: programs, libraries and headers, schemas (share/ktstr), the CMake package.
+# What `cmake --install` puts where: programs, libraries and headers, schemas and demo (share/ktstr), the CMake package, documents,
+# manual page and completions.
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/sdk/include/ktstr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -8,12 +9,34 @@ install(DIRECTORY ${CMAKE_BINARY_DIR}/schemas/ DESTINATION ${CMAKE_INSTALL_INCLU
   FILES_MATCHING PATTERN "*_generated.h" PATTERN flatc EXCLUDE PATTERN CMakeFiles EXCLUDE)
 get_property(schema_files GLOBAL PROPERTY KTSTR_SCHEMA_FILES)
 install(FILES ${schema_files} DESTINATION ${CMAKE_INSTALL_DATADIR}/ktstr/schemas)
-install(FILES ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/log-format.md
-  DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # ktstr-launch looks for the others beside itself.
 install(TARGETS ktstr-launch ktstr-collector ktstr-monitor ktstr-reproer ktstr-reporter ktstr-init ktstr-probe
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+# The demo, with a scheduler that brings its libraries along.
+install(FILES ${CMAKE_SOURCE_DIR}/examples/demo.toml DESTINATION ${CMAKE_INSTALL_DATADIR}/ktstr/demo)
+install(TARGETS ktstr_demo_scheduler RUNTIME DESTINATION ${CMAKE_INSTALL_DATADIR}/ktstr/demo)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.json")
+install(FILES ${CMAKE_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples USE_SOURCE_PERMISSIONS
+  PATTERN CMakeLists.txt EXCLUDE)
+
+# Manual page and completions are made from the parser's own tables, by the program that is installed.
+install(CODE "
+  set(made \"${CMAKE_BINARY_DIR}/desk\")
+  file(MAKE_DIRECTORY \"\${made}\")
+  foreach(words \"man:ktstr-launch.1\" \"completions bash:ktstr-launch\" \"completions zsh:_ktstr-launch\" \"completions fish:ktstr-launch.fish\")
+    string(REGEX MATCH \"^(.*):(.*)$\" ignored \"\${words}\")
+    set(name \"\${CMAKE_MATCH_2}\")
+    separate_arguments(arguments UNIX_COMMAND \"\${CMAKE_MATCH_1}\")
+    execute_process(COMMAND \"$<TARGET_FILE:ktstr-launch>\" \${arguments} OUTPUT_FILE \"\${made}/\${name}\"
+      COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()")
+install(FILES ${CMAKE_BINARY_DIR}/desk/ktstr-launch.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${CMAKE_BINARY_DIR}/desk/ktstr-launch DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${CMAKE_BINARY_DIR}/desk/_ktstr-launch DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${CMAKE_BINARY_DIR}/desk/ktstr-launch.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/ktstr)
 install(EXPORT ktstrTargets NAMESPACE ktstr:: DESTINATION ${package})

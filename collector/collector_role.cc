@@ -222,7 +222,8 @@ void CollectorRole::hold(const EventBuffer& event, Vm vm, UniqueFd bundle) {
   const std::string name(str(event.as<GuestCommandRequested>()->name()));
   // One that asks a command to end takes back what has not begun.
   auto* argv = event.as<GuestCommandRequested>()->argv();
-  if (!argv || argv->size() == 0) {
+  auto* fetch = event.as<GuestCommandRequested>()->fetch();
+  if ((!argv || argv->size() == 0) && (!fetch || fetch->size() == 0)) {
     std::erase_if(held_,
                   [&](const Held& h) { return str(h.request.as<GuestCommandRequested>()->name()) == name; });
     return command_failed({vm, 0}, name, "taken back before its VM came");

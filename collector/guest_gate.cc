@@ -3,6 +3,7 @@
 #include "schemas/client_generated.h"
 #include "schemas/event_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/limits.h"
 #include "schemas/workload_generated.h"
 
 namespace ktstr {
@@ -71,6 +72,12 @@ Result<EventBuffer> GuestGate::check(std::span<const uint8_t> payload) {
   if (!event) return event;
   if (!guest_may_send(event->type()))
     return Error::invalid("a guest may not send " + std::string(payload_name(event->type())));
+
+  if (const auto* file = event->as<GuestFileSent>();
+      file && (str(file->name()).size() > kMaxCommandName || str(file->path()).size() > kMaxLine ||
+               str(file->error()).size() > kMaxLine || file->size() > kMaxFetchedFile ||
+               (file->data() && file->data()->size() > kFetchPiece)))
+    return Error::invalid("a piece of a file that is larger than any");
 
   const Event& ev = event->get();
   const std::string source = sane_source(str(ev.source()));

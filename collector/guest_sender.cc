@@ -40,7 +40,8 @@ Status GuestSender::add(const EventBuffer& request, UniqueFd bundle) {
   if (goodbye_) return Error::invalid("the VM's run is over");
   // Without a program it asks the one that runs to end.
   auto* argv = request.as<GuestCommandRequested>()->argv();
-  const bool stops = !argv || argv->size() == 0;
+  auto* fetch = request.as<GuestCommandRequested>()->fetch();
+  const bool stops = (!argv || argv->size() == 0) && (!fetch || fetch->size() == 0);
   if (stops && !waiting_.contains(name)) return Error::not_found("no command of this name runs in the VM");
   if (!stops && waiting_.contains(name)) return Error::invalid("a command of this name runs in the VM");
   if (!stops && waiting_.size() >= kMaxCommands)

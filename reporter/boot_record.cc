@@ -23,6 +23,9 @@ void BootRecord::fold(const EventBuffer& event) {
       exited = unpack<VmExitedT>(*event.as<VmExited>());
       if (exited->last_stage > stage) stage = exited->last_stage;
       return;
+    case Payload::GuestMemoryDumped:
+      dump = unpack<GuestMemoryDumpedT>(*event.as<GuestMemoryDumped>());
+      return;
     case Payload::VmSettled:
       settled = true;
       if (auto* list = event.as<VmSettled>()->missing())
@@ -58,6 +61,7 @@ std::string BootRecord::how_it_began() const {
   if (!started || facts.began_ns == 0) return "";
   const std::string time =
       hello_ns > facts.began_ns ? human_ns(hello_ns - facts.began_ns) : "its guest did not answer";
+  if (!facts.gdb.empty()) return "cold boot, held for gdb (" + time + ")";
   if (!facts.template_.empty()) return "template (" + time + ")";
   return "cold boot (" + time + ")" + (facts.boot_note.empty() ? "" : ": " + facts.boot_note);
 }

@@ -22,6 +22,7 @@ struct BootRecord {
   uint8_t attempt = 0;
   VmStartedT facts;
   std::optional<VmExitedT> exited;
+  std::optional<GuestMemoryDumpedT> dump;
   bool settled = false;
   std::vector<std::string> missing;  // helpers that did not deliver
 

@@ -102,11 +102,17 @@ bool RunModel::fold_in_order(const EventBuffer& event) {
       complete_ = true;
       completion_note_ = str(event.as<FactsCompleted>()->note());
       return true;
-    case Payload::CollectorLine:
+    case Payload::CollectorLine: {
       if (event.vm() == Vm::Repro) break;
-      primary_->timeline.collector_line(
-          Moment::of(event), str(event.as<CollectorLine>()->text()),
-          line_source(str(event.as<CollectorLine>()->name()), str(event->source())));
+      const auto& line = *event.as<CollectorLine>();
+      const std::string shown = line_source(str(line.name()), str(event->source()));
+      const std::string_view source = line.name() ? str(line.name()) : str(event->source());
+      if (!metrics_.line(Moment::of(event), source, shown, str(line.text())))
+        primary_->timeline.collector_line(Moment::of(event), str(line.text()), shown);
+      break;
+    }
+    case Payload::MetricsDeclared:
+      metrics_.declare(str(event.as<MetricsDeclared>()->name()));
       break;
     case Payload::GuestCommandExited:
       if (event.vm() == Vm::Repro) break;

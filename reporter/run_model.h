@@ -11,6 +11,7 @@
 
 #include "reporter/client_notes.h"
 #include "reporter/guest_order.h"
+#include "reporter/metrics_record.h"
 #include "reporter/vm_record.h"
 #include "schemas/normalised_stream.h"
 #include "schemas/repro_generated.h"
@@ -51,6 +52,7 @@ class RunModel {
   const std::vector<HelperExitedT>& lost_helpers() const { return lost_helpers_; }
 
   const ClientNotes& clients() const { return clients_; }
+  const MetricsRecord& metrics() const { return metrics_; }
 
   bool repro_requested() const { return repro_requested_; }
   const std::optional<std::string>& repro_declined() const { return repro_declined_; }
@@ -81,6 +83,7 @@ class RunModel {
   std::optional<std::string> skipped_;
   std::vector<HelperExitedT> lost_helpers_;
   ClientNotes clients_;
+  MetricsRecord metrics_;
   bool repro_requested_ = false;
   std::optional<std::string> repro_declined_;
   std::optional<ReproFinishedT> repro_finished_;

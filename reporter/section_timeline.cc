@@ -32,6 +32,16 @@ std::string added_words(const RunStartedT& run) {
   return text;
 }
 
+void memory_dump(const VmRecord& vm, const char* title, Page& page) {
+  if (!vm.boot.dump) return;
+  const GuestMemoryDumpedT& dump = *vm.boot.dump;
+  if (!dump.error.empty())
+    page.linef("{}not kept: {} ({})", title, dump.error, dump.reason);
+  else
+    page.linef("{}{} ({} MiB, {} MiB on the disk): {}", title, dump.path, dump.bytes >> 20,
+               dump.disk_bytes >> 20, dump.reason);
+}
+
 void phases(const VmRecord& vm, Page& page) {
   const auto& all = vm.timeline.phases();
   if (all.empty()) return;
@@ -51,6 +61,20 @@ void phases(const VmRecord& vm, Page& page) {
   }
   table.print(page);
   if (vm.timeline.phases_left_out()) page.linef("  … ({} phases left out) …", vm.timeline.phases_left_out());
+}
+
+void metrics(const RunModel& model, Page& page) {
+  const MetricsRecord& record = model.metrics();
+  if (record.series().empty()) return;
+  page.line("metrics of collectors:");
+  Table table({"series", "values", "first", "min", "avg", "max", "max at", "last"});
+  auto number = [](double value) { return fmt::format("{:.6g}", value); };
+  for (const auto& [name, s] : record.series())
+    table.row({name, std::to_string(s.values), number(s.first), number(s.least),
+               number(s.sum / static_cast<double>(s.values)), number(s.most),
+               offset(between(model.primary().timeline.origin(), s.most_at)), number(s.last)});
+  table.print(page);
+  if (record.left_out()) page.linef("  … ({} values of further series left out) …", record.left_out());
 }
 
 }  // namespace
@@ -109,6 +133,8 @@ void timeline_section(const RunModel& model, Page& page) {
     const std::string again = model.repro() ? model.repro()->boot.how_it_began() : "";
     page.linef("vm:         {}{}", begun, again.empty() ? "" : "; repro VM: " + again);
   }
+  memory_dump(vm, "memory:     ", page);
+  if (model.repro()) memory_dump(*model.repro(), "memory:     repro VM: ", page);
   if (const std::string words = added_words(run); !words.empty()) page.line("added:      " + words);
   if (run.determinism) page.line("course:     " + determinism_words(model));
   if (run.determinism)
@@ -127,6 +153,7 @@ void timeline_section(const RunModel& model, Page& page) {
   else
     page.linef("scenario:   {} of {}", human_ns(scenario_ns(model)), human_ns(run.spec->duration_ns));
   phases(vm, page);
+  metrics(model, page);
   auto marks = vm.timeline.marks();
   if (marks.empty()) return;
   page.line("events:");

@@ -57,6 +57,13 @@ ssize_t send_part(int socket, std::string_view text, int pass_fd) {
   return ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
+std::string reason_of(const json& event) {
+  const auto data = event.find("data");
+  return data != event.end() && data->is_object() && data->contains("reason") && (*data)["reason"].is_string()
+             ? (*data)["reason"].get<std::string>()
+             : "";
+}
+
 }  // namespace
 
 Result<QmpClient> QmpClient::connect(const std::string& socket_path, int timeout_ms) {
@@ -135,7 +142,7 @@ Result<std::string> QmpClient::execute(const std::string& command, const std::st
     json message = parse_json(*line);
     if (!message.is_object()) return Error::invalid("QMP " + command + ": QEMU's answer is not JSON");
     if (auto it = message.find("event"); it != message.end() && it->is_string()) {
-      if (events_.size() < kMaxEvents) events_.push_back(it->get<std::string>());
+      keep_event(it->get<std::string>(), reason_of(message));
     } else if (auto value = message.find("return"); value != message.end()) {
       return json_text(*value);
     } else if (auto error = message.find("error"); error != message.end() && error->is_object()) {
@@ -167,6 +174,29 @@ Status QmpClient::cont() {
 Status QmpClient::quit() {
   auto answer = execute("quit");
   if (!answer && answer.error().kind() != ErrorKind::kSystem) return std::move(answer).error();
+  return {};
+}
+
+void QmpClient::keep_event(std::string name, const std::string& reason) {
+  if (name == "SHUTDOWN" && !reason.empty()) name += " " + reason;
+  if (events_.size() < kMaxEvents) events_.push_back(std::move(name));
+}
+
+Status QmpClient::look() {
+  char chunk[16384];
+  for (pollfd ready{fd_.get(), POLLIN, 0}; ::poll(&ready, 1, 0) == 1;) {
+    const ssize_t n = ::read(fd_.get(), chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Error::system("QMP: QEMU has ended");
+    buffer_.append(chunk, static_cast<size_t>(n));
+    if (buffer_.size() > kMaxMessage) return Error::exhausted("QMP: a message over 4 MiB");
+  }
+  for (size_t end; (end = buffer_.find('\n')) != std::string::npos; buffer_.erase(0, end + 1)) {
+    const json message = parse_json(buffer_.substr(0, end));
+    if (!message.is_object()) continue;
+    if (auto it = message.find("event"); it != message.end() && it->is_string())
+      keep_event(it->get<std::string>(), reason_of(message));
+  }
   return {};
 }
 

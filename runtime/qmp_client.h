@@ -33,8 +33,10 @@ class QmpClient {
   // Asks QEMU to end; its end may come before its answer.
   Status quit();
 
-  // Names of events since the last call, oldest first ("SHUTDOWN", "STOP").
+  // Names of events since the last call, oldest first ("SHUTDOWN", "STOP"); of SHUTDOWN with its reason: "SHUTDOWN guest-reset".
   std::vector<std::string> take_events();
+  // Takes what QEMU has said by itself, without waiting. kSystem: it is gone.
+  Status look();
   // How long the next commands may take.
   void set_timeout(int timeout_ms) { timeout_ms_ = timeout_ms; }
   // For a poll loop; readable when QEMU said something or is gone.
@@ -44,6 +46,7 @@ class QmpClient {
   QmpClient(UniqueFd fd, int timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
   Result<std::string> read_message(long long deadline_ms);
   Status negotiate(long long deadline_ms);
+  void keep_event(std::string name, const std::string& reason);
 
   UniqueFd fd_;
   int timeout_ms_;

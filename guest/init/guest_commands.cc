@@ -7,15 +7,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
 #include "base/clock.h"
 #include "base/exec_report.h"
+#include "base/small_files.h"
 #include "guest/init/handover.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/guest_paths.h"
+#include "schemas/limits.h"
 #include "schemas/run_generated.h"
 
 namespace ktstr::guest {
@@ -24,6 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxArguments = 1024;
+constexpr uint64_t kFetchPeriod = 5 * kMs;
+constexpr size_t kFetchQueue = 1u << 20;  // bytes that wait in the channel
 
 struct Pipe {
   UniqueFd read, write;
@@ -41,6 +46,7 @@ GuestCommands::GuestCommands(EventLoop& loop, EventChannel& channel, std::string
     : loop_(loop), channel_(channel), root_(std::move(root)) {}
 
 GuestCommands::~GuestCommands() {
+  if (fetch_timer_ >= 0) loop_.cancel(fetch_timer_);
   for (auto& [pid, command] : commands_)
     for (Output& output : command->outputs) close_output(output);
 }
@@ -98,7 +104,13 @@ bool GuestCommands::ask_to_end(const std::string& name) {
 
 void GuestCommands::start(const GuestCommandRequested& request) {
   const std::string name(str(request.name()));
-  if ((!request.argv() || request.argv()->size() == 0) && ask_to_end(name)) return;
+  std::vector<std::string> fetch;
+  if (request.fetch())
+    for (const auto* path : *request.fetch())
+      if (fetch.size() < kMaxFetched) fetch.emplace_back(str(path));
+  const bool without_command = !request.argv() || request.argv()->size() == 0;
+  if (without_command && !fetch.empty()) return tell_exit(name, ::getpid(), 0, {}, std::move(fetch));
+  if (without_command && ask_to_end(name)) return;
   std::string error = std::exchange(file_error_, {});
   std::vector<std::string> argv;
   if (request.argv())
@@ -110,6 +122,7 @@ void GuestCommands::start(const GuestCommandRequested& request) {
   if (error.empty()) {
     auto command = std::make_unique<Command>();
     command->name = name;
+    command->fetch = std::move(fetch);
     auto pid = spawn(argv, *command);
     if (pid) {
       Command& running = *command;
@@ -216,27 +229,92 @@ bool GuestCommands::on_end(pid_t pid, int status) {
   }
   std::string error;
   if (command.dropped != 0) error = std::to_string(command.dropped) + " lines above the rate were dropped";
-  tell_exit(command.name, pid, status, std::move(error));
+  tell_exit(command.name, pid, status, std::move(error), std::move(command.fetch));
   commands_.erase(found);
   return true;
 }
 
-void GuestCommands::tell_exit(const std::string& name, pid_t pid, int status, std::string error) {
+void GuestCommands::tell_exit(const std::string& name, pid_t pid, int status, std::string error,
+                              std::vector<std::string> fetch) {
   GuestCommandExitedT fact;
   fact.name = name;
   fact.pid = static_cast<uint32_t>(pid);
   fact.exit_code = pid == 0 ? 127 : WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   fact.signal = pid != 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   fact.error = std::move(error);
-  channel_.send(std::move(fact));
+  if (fetch.empty()) return channel_.send(std::move(fact));
+  std::reverse(fetch.begin(), fetch.end());
+  Fetch next;
+  next.end = std::move(fact);
+  next.paths = std::move(fetch);
+  fetches_.push_back(std::move(next));
+  if (fetch_timer_ < 0) fetch_timer_ = loop_.every(kFetchPeriod, [this] { send_files(); });
+}
+
+// Some pieces at a time, as fast as the host takes them: PID 1 has other things to do.
+void GuestCommands::send_files() {
+  while (!fetches_.empty() && channel_.queued() < kFetchQueue) {
+    if (send_piece(fetches_.front())) continue;
+    channel_.send(std::move(fetches_.front().end));
+    fetches_.pop_front();
+  }
+  if (fetches_.empty()) loop_.cancel(std::exchange(fetch_timer_, -1));
+}
+
+Status GuestCommands::open_next(Fetch& fetch) {
+  fetch.path = fetch.paths.back();
+  fetch.paths.pop_back();
+  fetch.text.clear();
+  fetch.size = fetch.offset = 0;
+  if (!is_plain_path(fetch.path)) return Error::invalid("\"" + fetch.path + "\" is no path of a file");
+  fetch.fd = UniqueFd(::open((root_ + fetch.path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat st{};
+  if (!fetch.fd || ::fstat(fetch.fd.get(), &st) != 0) return Error::from_errno(fetch.path);
+  if (!S_ISREG(st.st_mode)) return Error::invalid(fetch.path + " is no regular file");
+  fetch.size = static_cast<uint64_t>(st.st_size);
+  if (fetch.size > kMaxFetchedFile)
+    return Error::exhausted(fetch.path + " is larger than " + std::to_string(kMaxFetchedFile >> 20) + " MiB");
+  if (fetch.size != 0) return {};
+  auto text = read_binary(root_ + fetch.path, kFetchPiece);  // empty, or a kernel's file
+  if (!text) return std::move(text).error();
+  fetch.text = std::move(*text);
+  fetch.size = fetch.text.size();
+  return {};
+}
+
+// False: all files of the command are sent.
+bool GuestCommands::send_piece(Fetch& fetch) {
+  GuestFileSentT piece;
+  piece.name = fetch.end.name;
+  if (!fetch.fd) {
+    if (fetch.paths.empty()) return false;
+    if (auto opened = open_next(fetch); !opened) piece.error = opened.error().message();
+  }
+  piece.path = fetch.path;
+  piece.size = fetch.size;
+  piece.offset = fetch.offset;
+  if (piece.error.empty() && !fetch.text.empty()) {
+    piece.data.assign(fetch.text.begin(), fetch.text.end());
+  } else if (piece.error.empty() && fetch.size != 0) {
+    piece.data.resize(std::min<uint64_t>(kFetchPiece, fetch.size - fetch.offset));
+    const ssize_t n =
+        ::pread(fetch.fd.get(), piece.data.data(), piece.data.size(), static_cast<off_t>(fetch.offset));
+    if (n <= 0) piece.error = fetch.path + " became shorter while it was read";
+    piece.data.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  }
+  fetch.offset += piece.data.size();
+  if (!piece.error.empty() || fetch.offset >= fetch.size) fetch.fd.reset();
+  channel_.send(std::move(piece));
+  return true;
 }
 
 void GuestCommands::stop(uint64_t limit_ns) {
   for (int signo : {SIGTERM, SIGKILL}) {
-    if (commands_.empty()) return;
+    if (commands_.empty()) break;
     for (auto& [pid, command] : commands_) ::kill(-pid, signo);  // each is a session of its own
     loop_.run_until([this] { return commands_.empty(); }, now_ns() + limit_ns);
   }
+  loop_.run_until([this] { return fetches_.empty(); }, now_ns() + limit_ns);
 }
 
 }  // namespace ktstr::guest

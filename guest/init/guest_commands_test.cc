@@ -15,7 +15,9 @@
 #include "guest/init/check_reader.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
+#include "schemas/limits.h"
 #include "schemas/run_generated.h"
+#include "schemas/shell_message.h"
 #include "schemas/workload_generated.h"
 
 namespace ktstr::guest {
@@ -235,6 +237,66 @@ TEST(HostInput, GoodbyeComesAsAFrameAndIsNotTakenFromAnEventsBytes) {
   input.feed(bytes);
   EXPECT_FALSE(input.next().has_value());
   EXPECT_TRUE(input.goodbye());
+}
+
+TEST_F(GuestCommandsTest, FilesThatWereAskedForComeBeforeTheCommandsEnd) {
+  script("/ktstr/cmd/trace/make", "head -c 600000 /dev/zero | tr '\\0' x >\"$1\"\n");
+  GuestCommandRequestedT fact;
+  fact.name = "trace";
+  fact.argv = {"/ktstr/cmd/trace/make", root_ / "root/made"};
+  fact.fetch = {"/made", "/none", "/../etc/passwd"};
+  commands_.on_event(make_event({.source = "trace"}, std::move(fact)));
+  until_ended();
+  std::string content;
+  std::vector<std::string> errors;
+  bool ended = false;
+  loop_.after_turn([this] { channel_.pump(); });
+  ASSERT_TRUE(loop_.run_until(
+      [&] {
+        content.clear();
+        errors.clear();
+        for (const EventBuffer& event : said()) {
+          if (const auto* piece = event.as<GuestFileSent>()) {
+            EXPECT_FALSE(ended);
+            EXPECT_LE(bytes_of(piece->data()).size(), kFetchPiece);
+            EXPECT_EQ(str(piece->name()), "trace");
+            if (piece->error()) {
+              errors.emplace_back(str(piece->error()));
+              continue;
+            }
+            EXPECT_EQ(piece->size(), 600'000u);
+            EXPECT_EQ(piece->offset(), content.size());
+            content.append(piece->data()->begin(), piece->data()->end());
+          }
+          ended = ended || event.as<GuestCommandExited>();
+        }
+        return std::exchange(ended, false);
+      },
+      now_ns() + 20 * kSecond));
+  EXPECT_EQ(content, std::string(600'000, 'x'));
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_NE(errors[0].find("/none: No such file"), std::string::npos) << errors[0];
+  EXPECT_NE(errors[1].find("is no path of a file"), std::string::npos) << errors[1];
+}
+
+TEST_F(GuestCommandsTest, AFileIsSentWithoutACommandToo) {
+  std::filesystem::create_directories(root_ / "root");
+  std::ofstream(root_ / "root/here") << "content";
+  GuestCommandRequestedT fact;
+  fact.name = "trace";
+  fact.fetch = {"/here"};
+  commands_.on_event(make_event({.source = "trace"}, std::move(fact)));
+  bool ended = false;
+  ASSERT_TRUE(loop_.run_until(
+      [&] {
+        for (const EventBuffer& event : said()) ended = ended || event.as<GuestCommandExited>();
+        return ended;
+      },
+      now_ns() + 20 * kSecond));
+  const auto events = said();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(bytes_of(events[0].as<GuestFileSent>()->data()).size(), 7u);
+  EXPECT_EQ(events[1].as<GuestCommandExited>()->exit_code(), 0);
 }
 
 }  // namespace

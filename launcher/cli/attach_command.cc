@@ -114,6 +114,11 @@ int attach_command(const AttachCommandOptions& options) {
   auto client = Client::connect(*run, {.name = options.name, .await_join = true});
   if (!client)
     return report_error(client.error(), client.error().kind() == ErrorKind::kInvalid ? kUsage : kInfra);
+  if (options.metrics) {
+    MetricsDeclaredT declared;
+    declared.name = options.name;
+    if (auto s = client->publish(std::move(declared)); !s) return report_error(s.error(), kInfra);
+  }
   return options.guest ? attach_in_guest(options, *client) : attach_on_host(options, *client);
 }
 

@@ -173,6 +173,13 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       ->check(CLI::Range(1.0, 86400.0));
   command.add_flag("--no-template", options->no_template,
                    "boot every VM instead of restoring it from a template");
+  command
+      .add_flag("--keep-dump{panic}", options->keep_dump,
+                "keep the memory of a VM that dies or hangs as an ELF core beside its log, for gdb and crash "
+                "(--keep-dump=always: of every VM, when it ends)")
+      ->check(CLI::IsMember({"panic", "always"}));
+  command.add_flag("--gdb", options->gdb,
+                   "the VM waits for gdb before it boots: prints the line to paste; one test only");
   add_raw_options(command, *options);
   add_runner_options(command, *options);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
@@ -563,8 +570,29 @@ Runner add_attach(CLI::App& command, const Argv&) {
       .add_option("--vm", options->vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
       ->check(CLI::IsMember({"primary", "repro"}))
       ->capture_default_str();
-  command.add_option("CMD", options->command, "the command and its arguments, after --")->required();
-  return [options] { return attach_command(*options); };
+  command.add_flag(
+      "--metrics", options->metrics,
+      "its lines hold numbers (name=value words, or a JSON object): each name is a series in the report");
+  command
+      .add_option("--fetch", options->fetch,
+                  "with --guest: bring this file of the guest here once the command has ended (PATH, or "
+                  "PATH=LOCAL); repeat it")
+      ->allow_extra_args(false);
+  command
+      .add_option(
+          "--file", options->files,
+          "with --guest: a file of this host that the command needs there, at the same path; repeat it")
+      ->allow_extra_args(false);
+  command.add_option("CMD", options->command, "the command and its arguments, after --");
+  return [options] {
+    if (options->command.empty() && (!options->guest || options->fetch.empty()))
+      return report_error(
+          Error::invalid("attach: the command is missing").with_hint("attach RUN --name NAME -- CMD…"),
+          kUsage);
+    if (!options->guest && !(options->fetch.empty() && options->files.empty()))
+      return report_error(Error::invalid("attach: --fetch and --file go with --guest"), kUsage);
+    return attach_command(*options);
+  };
 }
 
 Runner add_completions(CLI::App& command, const Argv&) {
@@ -583,6 +611,18 @@ Runner add_man(CLI::App& command, const Argv&) {
     std::fputs(man_page(*command.get_parent()).c_str(), stdout);
     return 0;
   };
+}
+
+Runner add_demo(CLI::App& command, const Argv& argv) {
+  auto options = std::make_shared<RunCommandOptions>();
+  options->command = argv;
+  command
+      .add_option("--kernel", options->kernels, "as in run (default: the newest cached, else one is fetched)")
+      ->allow_extra_args(false);
+  command.add_option("--accel", options->accel, "as in run")->capture_default_str();
+  command.add_option("--out", options->out, "folder for log and report");
+  command.add_flag("-q,--quiet", options->quiet, "print no progress");
+  return [options] { return demo_command(*options); };
 }
 
 Runner add_doctor(CLI::App&, const Argv&) {
@@ -614,6 +654,7 @@ constexpr Verb kVerbs[] = {
     {"bundle", "pack a recorded run for a bug report: reports, log, state, versions; --redact", add_bundle},
     {"runs", "list live runs and what is kept; runs clean removes kept ones", add_runs},
     {"attach", "add a command's output to a live run", add_attach},
+    {"demo", "crash a small scheduler and print the report; fetches a kernel if none is cached", add_demo},
     {"doctor", "check this host, and print the command that mends each trouble", add_doctor},
     {"completions", "print a shell's completions: source <(ktstr-launch completions bash)", add_completions},
     {"man", "print the manual page: ktstr-launch man | man -l -", add_man},

@@ -80,6 +80,8 @@ struct RunCommandOptions {
   uint64_t seed = 0;                                // with deterministic
   std::string strategy = "random";                  // with a seed: how it perturbs
   std::string drop;                                 // with a seed: perturbations to do without
+  std::string keep_dump;                            // empty: no, "panic", "always"
+  bool gdb = false;                                 // the VM waits for gdb
   std::vector<std::string> qemu_args, kernel_args;  // added to the command lines of QEMU and of the kernel
   std::vector<std::string> command;                 // our argv, for the record
 };
@@ -174,13 +176,21 @@ int bundle_command(const BundleCommandOptions& options);
 
 int doctor_command();
 
+// The demo's crash: 0 when it was found. `options`: as of run; specs: filled in.
+int demo_command(RunCommandOptions options);
+// A kernel is cached.
+bool any_kernel();
+
 struct AttachCommandOptions {
   std::string run;   // run id, part of one, "latest"
   std::string name;  // source name of the lines
   std::vector<std::string> command;
-  bool guest = false;          // run it in the VM
-  std::string key;             // of a run elsewhere: `run` is tcp://HOST:PORT
-  std::string vm = "primary";  // with guest: which VM
+  bool guest = false;              // run it in the VM
+  std::string key;                 // of a run elsewhere: `run` is tcp://HOST:PORT
+  std::string vm = "primary";      // with guest: which VM
+  bool metrics = false;            // its lines hold numbers
+  std::vector<std::string> fetch;  // with guest: PATH or PATH=LOCAL, brought out after the command's end
+  std::vector<std::string> files;  // with guest: files of this host that the command needs there
 };
 int attach_command(const AttachCommandOptions& options);
 int runs_command(bool json);

@@ -84,6 +84,13 @@ int kernel_build_command(const KernelCommandOptions& options) {
   return 0;
 }
 
+bool any_kernel() {
+  auto cache = open_cache();
+  if (!cache) return false;
+  auto kernels = cache->list();
+  return kernels && !kernels->empty();
+}
+
 int kernel_list_command(const KernelCommandOptions& options) {
   auto cache = open_cache();
   if (!cache) return report_error(cache.error(), exit_code(ExitCode::kUsage));

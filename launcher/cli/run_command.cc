@@ -102,6 +102,7 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   if (options.no_template) out.push_back("--no-template");
+  if (!options.keep_dump.empty()) out.push_back("--keep-dump=" + options.keep_dump);
   for (const std::string& word : options.qemu_args) out.push_back("--qemu-arg=" + word);
   for (const std::string& word : options.kernel_args) out.push_back("--kernel-arg=" + word);
   return out;
@@ -331,11 +332,18 @@ int run_command(const RunCommandOptions& options) {
   auto listen = listen_address(options);
   if (!listen) return report_error(listen.error(), kUsage);
 
+  // Its carriers are files that the launcher pumps, and its guest stands still for the monitor by itself.
+  if (options.deterministic && (options.gdb || !options.keep_dump.empty()))
+    return report_error(Error::invalid("--gdb and --keep-dump do not go with --deterministic"), kUsage);
   PreparedRun prepared(options);
   RunEnvironment& env = prepared.env();
   Progress& progress = prepared.progress();
   env.listen = *listen;
   env.embed = options.embed;
+  env.keep_dump = options.keep_dump == "always"  ? KeepDump::kAlways
+                  : options.keep_dump == "panic" ? KeepDump::kPanic
+                                                 : KeepDump::kNever;
+  env.gdb = options.gdb;
   env.qemu_args = options.qemu_args;
   env.kernel_args = options.kernel_args;
   env.known = options.known;
@@ -356,6 +364,12 @@ int run_command(const RunCommandOptions& options) {
     return report_error(
         Error::not_found("no test is selected: of these, none failed in the last runs in this folder"),
         exit_code(ExitCode::kNoTests));
+  if (options.gdb && (order.size() != 1 || options.repeat > 1 || options.retries > 0))
+    return report_error(
+        Error::invalid("--gdb is for one run of one test; " + std::to_string(order.size()) + " are selected")
+            .with_hint("-E 'test(=" + plan->tests[order.front()].test.spec.name +
+                       ")', without --repeat and --retries"),
+        kUsage);
   env.kernel = plan->kernels[plan->tests[order.empty() ? 0 : order.front()].kernel];
   if (auto failure = prepared.prepare(*cache_dir)) return report_error(failure->error, failure->code);
   auto plan_file = write_plan(env, *plan, order);

@@ -73,6 +73,15 @@ TEST(FairWait, AHostOnWhichEveryLookIsLateStillComesToAnEnd) {
   EXPECT_GE(wait.ns(), 100'000'000'000u);
 }
 
+TEST(FairWait, TimeInWhichADebuggerHoldsTheGuestIsNeverCountedHoweverLong) {
+  FairWait wait;
+  wait.begin(0);
+  uint64_t now = looks(wait, 0, 10'000'000'000, true);
+  for (int i = 0; i < 10'000; ++i) wait.stand(now += 1'000'000'000);
+  now = looks(wait, now, 10'000'000'000, true);
+  EXPECT_EQ(wait.ns(), 20'000'000'000u);
+}
+
 TEST(TimeScale, GrowsWithVcpusUnderEmulationAndWithLoadButNotWithoutBound) {
   EXPECT_EQ(time_scale({.tcg = false, .vcpus = 64, .host_cpus = 8}), 1);
   EXPECT_GT(time_scale({.tcg = true, .vcpus = 64}), time_scale({.tcg = true, .vcpus = 4}));

@@ -17,6 +17,7 @@
 #include "launcher/run/run_bus.h"
 #include "launcher/run/run_facts.h"
 #include "launcher/run/vm_session.h"
+#include "launcher/vm/memory_dump.h"
 #include "launcher/vm/qemu_command.h"
 #include "launcher/vm/topology_args.h"
 #include "schemas/crash_generated.h"
@@ -49,6 +50,8 @@ constexpr uint64_t kAnswerLimit = 180 * kSecond;
 constexpr uint64_t kInterruptedLimit = 10 * kSecond;
 // The recorded events go from this process's one thread to the other.
 constexpr uint64_t kTellLimit = 60 * kSecond;
+// The monitor's own pauses are shorter.
+constexpr uint64_t kNotableHold = 100 * kMs;
 // For a report made again from the log.
 constexpr uint64_t kReportLimit = 120 * kSecond;
 
@@ -82,6 +85,13 @@ class TestRun {
   void on_stage(Stage stage);
   void on_signal();
   void watch_vm();
+  bool watch_control();
+  bool wants_dump(bool died) const;
+  void begin_dump(const std::string& reason);
+  void go_on_dumping();
+  void tell_dump(GuestMemoryDumpedT told);
+  void tell_no_dump(const std::string& why);
+  void say_gdb();
   void watch_helpers();
   void check_state();
   void publish_vm_exit();
@@ -108,7 +118,9 @@ class TestRun {
     if (env_.boot_limit_ns != 0) options.boot_ns = env_.boot_limit_ns;
     return options;
   }
-  bool out_of_time() const { return env_.test_limit_ns != 0 && now() - test_start_ > env_.test_limit_ns; }
+  bool out_of_time() const {
+    return env_.test_limit_ns != 0 && now() - test_start_ - held_before_ns_ - held_ns_ > env_.test_limit_ns;
+  }
   bool reader_is_slow() const;
 
   const TestSpecT& spec_;
@@ -132,6 +144,13 @@ class TestRun {
   uint64_t vm_start_ = 0;
   FairWait stage_wait_;
   uint64_t last_look_ = 0, qemu_stopped_ns_ = 0;
+  bool held_ = false;                          // a debugger has it
+  uint64_t held_before_ns_ = 0, held_ns_ = 0;  // before the guest ran for the first time; later
+  bool ran_ = false;
+  std::string guest_end_;  // QEMU's reason why the guest ended, while QEMU waits
+  std::optional<MemoryDump> dump_;
+  std::string dump_reason_;
+  bool dumped_ = false, quitting_ = false;  // tried; QEMU was told to end
   uint64_t guest_ns_ = 0,
            stage_guest_ns_ = 0;  // the guest's clock: the newest that was heard, and at its stage
   Stage stage_ = Stage::NotStarted;
@@ -290,6 +309,13 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   qemu_exit_ = {};
   vm_start_ = last_look_ = now();
   qemu_stopped_ns_ = 0;
+  const bool gdb = env_.gdb && vm == Vm::Primary;
+  held_ = gdb;
+  held_ns_ = 0;
+  ran_ = !gdb;
+  guest_end_.clear();
+  dump_.reset();
+  dumped_ = quitting_ = false;
   guest_ns_ = stage_guest_ns_ = 0;
   stage_wait_.begin(vm_start_);
   env_.progress->step(spec_.name + ": starting " + (vm == Vm::Primary ? "the VM on " : "the repro VM on ") +
@@ -315,7 +341,9 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .own_view = env_.own_view,
                                    .determinism = env_.determinism ? &*env_.determinism : nullptr,
                                    .qemu_args = env_.qemu_args,
-                                   .gdb_socket = vm == Vm::Primary ? env_.gdb_socket : ""});
+                                   .gdb_socket = vm == Vm::Primary ? env_.gdb_socket : "",
+                                   .control = gdb || env_.keep_dump != KeepDump::kNever,
+                                   .gdb = gdb});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
@@ -334,8 +362,11 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   }
   if (!started.boot_note.empty()) env_.progress->say("warning: the VM boots: " + started.boot_note);
   bus_->publish(std::move(started), vm_, attempt_);
+  if (gdb) say_gdb();
   // Only to wake the loop: watch_vm() reads.
-  for (int fd : {session_->qemu().pidfd(), session_->qemu().output_fd()}) {
+  for (int fd : {session_->qemu().pidfd(), session_->qemu().output_fd(),
+                 session_->control() ? session_->control()->fd() : -1}) {
+    if (fd < 0) continue;
     loop_.watch(fd, EPOLLIN, [](uint32_t) {});
     vm_fds_.push_back(fd);
   }
@@ -500,8 +531,12 @@ void TestRun::watch_helpers() {
 void TestRun::look_at_waits() {
   const bool heard = std::none_of(helpers_.begin(), helpers_.end(),
                                   [](const Helper& h) { return h.name == "collector" && h.child.stopped(); });
-  stage_wait_.look(now(), heard);
+  if (state_ == State::kVmRunning && (held_ || dump_))
+    stage_wait_.stand(now());
+  else
+    stage_wait_.look(now(), heard);
   state_wait_.look(now(), heard);
+  if (state_ == State::kVmRunning && held_) (ran_ ? held_ns_ : held_before_ns_) += now() - last_look_;
   if (state_ == State::kVmRunning && session_->qemu().stopped()) qemu_stopped_ns_ += now() - last_look_;
   last_look_ = now();
 }
@@ -515,9 +550,14 @@ void TestRun::watch_vm() {
     qemu.drain_output();
     log_info("QEMU ended: exit code " + std::to_string(exit->exit_code) + ", signal " +
              std::to_string(exit->signal));
+    if (dump_) {
+      dump_->discard();
+      tell_no_dump("QEMU ended before it was complete");
+    }
     enter(State::kVmEnded);
     return;
   }
+  if (watch_control()) return;
   Deadline deadline = deadline_after(stage_, spec_, deadlines());
   bool passed = stage_wait_.ns() > deadline.limit_ns;
   if (env_.determinism)
@@ -529,6 +569,7 @@ void TestRun::watch_vm() {
   if (out_of_time())
     ended_for_ =
         "--timeout: the test had run for " + human_ns(env_.test_limit_ns) + ": the launcher ended the VM";
+  if (passed && !interrupted_ && wants_dump(true)) return begin_dump("deadline: " + deadline_);
   if (passed || interrupted_ || !ended_for_.empty()) {
     log_info("ending the VM: " + (passed         ? "deadline " + deadline_
                                   : interrupted_ ? "interrupted"
@@ -536,6 +577,95 @@ void TestRun::watch_vm() {
     qemu_exit_ = qemu.kill_and_reap();
     enter(State::kVmEnded);
   }
+}
+
+void TestRun::say_gdb() {
+  const std::string& vmlinux = env_.kernel.debuginfo;
+  std::vector<std::string> words = {"gdb", "-ex", "target remote " + session_->facts().gdb};
+  if (!vmlinux.empty()) words.push_back(vmlinux);
+  env_.progress->say("the VM stands still until gdb lets it run (no deadline passes meanwhile): " +
+                     shell_quote(words));
+  if (vmlinux.empty())
+    env_.progress->say("for symbols: ktstr-launch kernel fetch --debuginfo " + env_.kernel.release);
+}
+
+// Of a VM whose QEMU the launcher controls. True: nothing else is to be watched now.
+bool TestRun::watch_control() {
+  QmpClient* control = session_->control();
+  if (!control) return false;
+  (void)control->look();  // that QEMU has gone its process tells
+  for (const std::string& event : control->take_events()) {
+    if (event == "STOP") held_ = env_.gdb && vm_ == Vm::Primary;
+    if (event == "RESUME") {
+      held_ = false;
+      ran_ = true;
+    }
+    if (event.starts_with("SHUTDOWN") && guest_end_.empty()) guest_end_ = event;  // our quit is one more
+  }
+  if (dump_) {
+    go_on_dumping();
+    return true;
+  }
+  if (guest_end_.empty()) return false;
+  held_ = false;
+  const bool died = guest_end_ != "SHUTDOWN guest-shutdown";
+  if (!dumped_ && !interrupted_ && wants_dump(died))
+    begin_dump(died ? "the guest died (" + guest_end_.substr(guest_end_.find(' ') + 1) + ")"
+                    : "the guest ended itself");
+  else if (!std::exchange(quitting_, true) && !control->quit())
+    session_->qemu().kill_and_reap();
+  return true;
+}
+
+bool TestRun::wants_dump(bool died) const {
+  return session_->control() && !dumped_ &&
+         (env_.keep_dump == KeepDump::kAlways || (env_.keep_dump == KeepDump::kPanic && died));
+}
+
+void TestRun::begin_dump(const std::string& reason) {
+  dumped_ = true;
+  dump_reason_ = reason;
+  const std::string name =
+      vm_ == Vm::Primary ? "memory.elf" : "memory.repro-" + std::to_string(attempt_) + ".elf";
+  env_.progress->step(spec_.name + ": writing the guest's memory");
+  auto dump = MemoryDump::begin(*session_->control(), folder_ + "/" + name, uint64_t{spec_.memory_mb} << 20);
+  if (!dump) return tell_no_dump(dump.error().to_string());
+  dump_.emplace(std::move(*dump));
+}
+
+void TestRun::go_on_dumping() {
+  Result<bool> complete = interrupted_ ? Error::system("interrupted") : dump_->step(*session_->control());
+  if (complete && !*complete) {
+    if (dump_->busy()) loop_.again();
+    return;
+  }
+  if (!complete) {
+    dump_->discard();
+    return tell_no_dump(complete.error().to_string());
+  }
+  GuestMemoryDumpedT told;
+  told.path = dump_->path();
+  told.bytes = dump_->bytes();
+  told.disk_bytes = dump_->disk_bytes();
+  tell_dump(std::move(told));
+}
+
+void TestRun::tell_no_dump(const std::string& why) {
+  GuestMemoryDumpedT told;
+  told.error = why;
+  tell_dump(std::move(told));
+}
+
+void TestRun::tell_dump(GuestMemoryDumpedT told) {
+  dump_.reset();
+  told.reason = dump_reason_;
+  const std::string words =
+      told.error.empty() ? "the guest's memory: " + told.path + " (" + std::to_string(told.bytes >> 20) +
+                               " MiB, " + std::to_string(told.disk_bytes >> 20) + " MiB on the disk)"
+                         : "no memory dump: " + told.error;
+  log_info(words);
+  env_.progress->say(words);
+  bus_->publish(std::move(told), vm_, attempt_);
 }
 
 void TestRun::check_state() {
@@ -623,6 +753,7 @@ void TestRun::settle() {
   missing("monitor", monitor_stopped_);
   if (qemu_stopped_ns_ > 0)
     t.missing.push_back("QEMU: was stopped by a signal for " + human_ns(qemu_stopped_ns_));
+  if (held_ns_ > kNotableHold) t.missing.push_back("QEMU: was held by a debugger for " + human_ns(held_ns_));
   for (const std::string& name : t.missing) log_info(vm_name(vm_, attempt_) + ": facts are missing: " + name);
   bus_->publish(std::move(t), vm_, attempt_);
   session_.reset();  // frees the guest's RAM

@@ -28,6 +28,12 @@ struct RunPlace {
 };
 
 // What all tests of one `ktstr-launch run` share.
+enum class KeepDump {
+  kNever,
+  kPanic,   // of a VM that died or hung
+  kAlways,  // of every VM, when it ends
+};
+
 struct RunEnvironment {
   std::string program_folder;  // our own programs
   std::string artifacts;       // folder of the run's files
@@ -56,8 +62,10 @@ struct RunEnvironment {
   std::string gdb_socket;            // QEMU's gdb stub of the primary VM listens there; empty: it has none
   VmTemplates* templates = nullptr;  // null: every VM boots
   std::vector<std::string> qemu_args,
-      kernel_args;     // --qemu-arg, --kernel-arg; the latter are in the tests' specs already
-  bool embed = false;  // the log gets all that is needed to repeat the run
+      kernel_args;  // --qemu-arg, --kernel-arg; the latter are in the tests' specs already
+  KeepDump keep_dump = KeepDump::kNever;  // the guest's memory as an ELF core beside the log
+  bool gdb = false;                       // the primary VM waits for gdb
+  bool embed = false;                     // the log gets all that is needed to repeat the run
   const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
   int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP
   Progress* progress = nullptr;

@@ -141,6 +141,7 @@ QemuOptions qemu_options(const VmRequest& request) {
   options.verbose_console = request.verbose_console;
   options.kernel_args = request.spec->kernel_args;
   options.qemu_args = request.qemu_args;
+  if (request.gdb) options.gdb_socket = request.bus_folder + "/gdb.sock";
   options.name = "ktstr-" + vm_word(request.vm);
   if (!request.gdb_socket.empty())
     options.qemu_args.insert(options.qemu_args.end(),
@@ -162,7 +163,7 @@ Result<RunningVm> restore(const VmRequest& request, const QemuOptions& options, 
   if (!found) return std::move(found).error();
   if (auto s = write_work(request, files, true); !s) return std::move(s).error();
   how.began_ns = request.clock->monotonic_ns();
-  auto vm = restore_vm(options, found->file);
+  auto vm = restore_vm(options, found->file, request.control);
   if (!vm) {
     request.templates->give_up(found->key, vm.error().message());
     return std::move(vm).error().within("the VM was not restored from its template");
@@ -173,7 +174,7 @@ Result<RunningVm> restore(const VmRequest& request, const QemuOptions& options, 
 
 Result<RunningVm> restore_or_boot(const VmRequest& request, const QemuOptions& options,
                                   const Initramfs& files, HowItBegan& how) {
-  if (request.templates != nullptr) {
+  if (request.templates != nullptr && !request.gdb) {
     auto vm = restore(request, options, files, how);
     if (vm) return vm;
     how.note = vm.error().message();
@@ -181,7 +182,7 @@ Result<RunningVm> restore_or_boot(const VmRequest& request, const QemuOptions& o
   }
   if (auto s = write_work(request, files, false); !s) return std::move(s).error();
   how.began_ns = request.clock->monotonic_ns();
-  return boot_vm(options);
+  return boot_vm(options, request.control);
 }
 
 // Cold, with everything in the initramfs: the host has no other way in.

@@ -46,6 +46,8 @@ struct VmRequest {
   const DeterminismT* determinism = nullptr;  // null: a plain VM
   std::vector<std::string> qemu_args;         // --qemu-arg
   std::string gdb_socket;                     // QEMU's gdb stub listens there; empty: it has none
+  bool control = false;                       // VmSession::control(); its QEMU waits at the guest's end
+  bool gdb = false;                           // it boots, and stands still until gdb lets it run
 
   // A shell instead of a test (launcher/shell).
   const ShellPlanT* shell = nullptr;
@@ -62,6 +64,8 @@ class VmSession {
   // began_ns is of CLOCK_MONOTONIC.
   const VmStartedT& facts() const { return facts_; }
   QemuProcess& qemu() { return *vm_.qemu; }
+  // Null: none was asked for.
+  QmpClient* control() { return vm_.control ? &*vm_.control : nullptr; }
   // Of a deterministic VM, else null.
   DeterministicCarriers* carriers() { return carriers_.get(); }
 

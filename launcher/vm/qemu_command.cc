@@ -64,6 +64,7 @@ Status check_options(const QemuOptions& options) {
   }
   if (options.deterministic && options.accelerator != "tcg")
     return Error::invalid("a deterministic VM needs software emulation (tcg)");
+  if (auto s = check_socket("gdb", options.gdb_socket); !s) return s;
   return check_socket("QMP", options.qmp_socket);
 }
 
@@ -75,7 +76,8 @@ std::string build_kernel_cmdline(const QemuOptions& options) {
   for (const char* word : kFastBoot) line += std::string(" ") + word;
   // The event channel is the second UART (guest/init/carrier); its count overrides the one above.
   if (options.deterministic) line += " 8250.nr_uarts=2 ktstr.channel=ttyS1";
-  if (!options.kaslr || options.deterministic) line += " nokaslr";
+  // gdb's symbols are those of the image.
+  if (!options.kaslr || options.deterministic || !options.gdb_socket.empty()) line += " nokaslr";
   for (const auto& word : options.kernel_args) line += " " + word;
   return line;
 }
@@ -122,6 +124,10 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   if (!options.qmp_socket.empty()) add({"-qmp", "unix:" + options.qmp_socket + ",server=on,wait=off"});
   if (options.control_fd >= 0)
     add({"-chardev", socket("control", options.control_fd), "-mon", "chardev=control,mode=control"});
+  if (!options.gdb_socket.empty()) {
+    add({"-chardev", "socket,id=gdb,path=" + options.gdb_socket + ",server=on,wait=off"});
+    add({"-gdb", "chardev:gdb", "-S"});
+  }
   if (options.incoming) add({"-incoming", "defer"});
   add({"-kernel", options.kernel});
   if (!options.initrd.empty()) add({"-initrd", options.initrd});
@@ -154,6 +160,7 @@ Result<std::string> paste_command(const QemuOptions& options) {
   alone.console_fd = alone.channel_fd = alone.control_fd = -1;
   alone.incoming = false;
   alone.qmp_socket.clear();
+  alone.gdb_socket.clear();
   alone.deterministic.reset();
   auto argv = build_qemu_command(alone);
   if (!argv) return std::move(argv).error();
@@ -177,6 +184,7 @@ VmStartedT vm_started_facts(const QemuOptions& options, const std::vector<std::s
   facts.ram_bytes = static_cast<uint64_t>(options.memory_mb) << 20;
   facts.lowmem_bytes = lowmem_bytes(facts.ram_bytes);
   facts.qmp_path = options.qmp_socket;
+  facts.gdb = options.gdb_socket;
   return facts;
 }
 

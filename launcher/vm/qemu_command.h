@@ -47,7 +47,9 @@ struct QemuOptions {
   std::string name = "ktstr";            // -name; shown by ps
   int qemu_major = 7, qemu_minor = 2;    // from qemu_version(); matters with several NUMA nodes
   std::optional<DeterministicMachine>
-      deterministic;      // with accelerator "tcg", without console and channel sockets
+      deterministic;  // with accelerator "tcg", without console and channel sockets
+  std::string
+      gdb_socket;  // QEMU's gdb stub listens there, and the guest stands still until gdb lets it run; empty: none
   bool host_amd = false;  // KVM only: AMD host; see host_cpu_is_amd()
 };
 

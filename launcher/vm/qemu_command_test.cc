@@ -92,6 +92,20 @@ TEST(QemuCommand, APastedCommandNeedsNothingOfOurs) {
   EXPECT_THAT(line, HasSubstr("-append 'console=ttyS0 quiet"));
 }
 
+TEST(QemuCommand, ForGdbTheGuestStandsStillAndItsAddressesAreThoseOfTheImage) {
+  auto o = options();
+  o.gdb_socket = "/r/gdb.sock";
+  const auto argv = build_qemu_command(o).value();
+  EXPECT_THAT(argv, Contains("-S"));
+  EXPECT_THAT(argv, Contains("socket,id=gdb,path=/r/gdb.sock,server=on,wait=off"));
+  EXPECT_THAT(build_kernel_cmdline(o), HasSubstr(" nokaslr"));
+  EXPECT_THAT(build_kernel_cmdline(options()), Not(HasSubstr("nokaslr")));
+  EXPECT_THAT(paste_command(o).value(), Not(HasSubstr("gdb")));
+  EXPECT_EQ(vm_started_facts(o, argv).gdb, "/r/gdb.sock");
+  o.gdb_socket = "/a,b";
+  EXPECT_FALSE(build_qemu_command(o));
+}
+
 TEST(QemuCommand, FactsOfVmStarted) {
   auto o = options();
   o.memory_mb = 4096;

@@ -93,7 +93,7 @@ Result<RunningVm> start(QemuOptions options) {
   if (!argv) return std::move(argv).error();
   auto qemu = QemuProcess::start(*argv, inherited_fds(options));
   if (!qemu) return std::move(qemu).error();
-  return RunningVm{std::move(*ram), std::move(*qemu), std::move(options), std::move(*argv)};
+  return RunningVm{std::nullopt, std::move(*ram), std::move(*qemu), std::move(options), std::move(*argv)};
 }
 
 // As `start`, with a QMP of our own.
@@ -115,7 +115,13 @@ Error with_last_words(Error error, QemuProcess& qemu) {
   return tail.empty() ? error : std::move(error).within(printable(tail.back()));
 }
 
-Status resume(StartedQemu& started, const TemplateFile& saved) {
+// Ended, the guest's memory stays as it is.
+Status keep_at_its_end(QmpClient& qmp) {
+  auto set = qmp.execute("set-action", R"({"shutdown": "pause"})");
+  return set ? Status() : Status(std::move(set).error());
+}
+
+Status resume(StartedQemu& started, const TemplateFile& saved, bool control) {
   auto state = state_memory();
   if (!state) return std::move(state).error();
   // QEMU starts meanwhile; it does not touch the RAM before the stream is in.
@@ -124,7 +130,21 @@ Status resume(StartedQemu& started, const TemplateFile& saved) {
   if (!qmp) return std::move(qmp).error();
   if (::lseek(state->get(), 0, SEEK_SET) != 0) return Error::from_errno("the device state");
   if (auto s = migrate(*qmp, "migrate-incoming", state->get()); !s) return s;
-  return qmp->cont();
+  if (control)
+    if (auto s = keep_at_its_end(*qmp); !s) return s;
+  if (auto s = qmp->cont(); !s) return s;
+  if (control) started.vm.control.emplace(std::move(*qmp));
+  return {};
+}
+
+Result<RunningVm> boot_controlled(QemuOptions options) {
+  auto started = start_controlled(std::move(options));
+  if (!started) return std::move(started).error();
+  auto qmp = QmpClient::over(std::move(started->control), kQmpMs);
+  Status kept = qmp ? keep_at_its_end(*qmp) : Status(std::move(qmp).error());
+  if (!kept) return with_last_words(std::move(kept).error(), *started->vm.qemu);
+  started->vm.control.emplace(std::move(*qmp));
+  return std::move(started->vm);
 }
 
 void add_file(Sha256& hash, const struct stat& st) {
@@ -252,13 +272,16 @@ class Maker {
 
 }  // namespace
 
-Result<RunningVm> boot_vm(QemuOptions options) { return start(std::move(options)); }
+Result<RunningVm> boot_vm(QemuOptions options, bool control) {
+  return control ? boot_controlled(std::move(options)) : start(std::move(options));
+}
 
-Result<RunningVm> restore_vm(QemuOptions options, const TemplateFile& saved) {
+Result<RunningVm> restore_vm(QemuOptions options, const TemplateFile& saved, bool control) {
   options.incoming = true;
   auto started = start_controlled(std::move(options));
   if (!started) return std::move(started).error();
-  if (auto s = resume(*started, saved); !s) return with_last_words(std::move(s).error(), *started->vm.qemu);
+  if (auto s = resume(*started, saved, control); !s)
+    return with_last_words(std::move(s).error(), *started->vm.qemu);
   return std::move(started->vm);
 }
 

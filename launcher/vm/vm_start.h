@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,21 +16,24 @@
 #include "launcher/vm/qemu_command.h"
 #include "launcher/vm/qemu_process.h"
 #include "launcher/vm/template_file.h"
+#include "runtime/qmp_client.h"
 
 namespace ktstr {
 
 struct RunningVm {
+  std::optional<QmpClient> control;  // the launcher's own; only where it was asked for
   GuestRam ram;
   std::unique_ptr<QemuProcess> qemu;
   QemuOptions options;            // with the RAM's descriptor
   std::vector<std::string> argv;  // of QEMU
 };
 
-// RAM is made here; options.console_fd and the like are inherited. REQUIRES: main thread.
-Result<RunningVm> boot_vm(QemuOptions options);
+// RAM is made here; options.console_fd and the like are inherited. `control`: the VM gets one, and stands still at its end, until
+// it is told to quit. REQUIRES: main thread.
+Result<RunningVm> boot_vm(QemuOptions options, bool control = false);
 // On return the guest runs where the template was saved. The errors leave nothing running: the same descriptors may be used for
 // boot_vm() then, since nothing was read from them.
-Result<RunningVm> restore_vm(QemuOptions options, const TemplateFile& saved);
+Result<RunningVm> restore_vm(QemuOptions options, const TemplateFile& saved, bool control = false);
 
 // 64 hex digits. Files are named by place, inode, size and times of change, so that nobody reads 30 MB to start a VM. `generic`:
 // what options.initrd holds. Errors: the kernel or QEMU is not there.

@@ -10,6 +10,7 @@
 
 #include "schemas/event_generated.h"
 #include "schemas/monitor_generated.h"
+#include "schemas/run_generated.h"
 #include "schemas/workload_generated.h"
 #include "tests/e2e/harness.h"
 
