@@ -180,7 +180,8 @@ TEST(Gdb, TheVmStandsStillUntilGdbLetsItRun) {
       << "the first instruction of the firmware: " << seen.out << seen.err;
   auto output = run.finish();
   EXPECT_NE(output.exit_code, 3) << output.err << output.out;
-  EXPECT_NE(output.out.find("held for gdb"), std::string::npos) << output.out;
+  const std::string report = read_file(scratch.path() + "/out/t/report.txt");
+  EXPECT_NE(report.find("held for gdb"), std::string::npos) << report;
 }
 
 TEST(Gdb, IsForOneTest) {
