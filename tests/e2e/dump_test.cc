@@ -180,8 +180,9 @@ TEST(Gdb, TheVmStandsStillUntilGdbLetsItRun) {
       << "the first instruction of the firmware: " << seen.out << seen.err;
   auto output = run.finish();
   EXPECT_NE(output.exit_code, 3) << output.err << output.out;
-  const std::string report = read_file(scratch.path() + "/out/t/report.txt");
-  EXPECT_NE(report.find("held for gdb"), std::string::npos) << report;
+  const auto events = read_log(scratch.path() + "/out/t/events.ktlog");
+  ASSERT_NE(find<VmStarted>(events), nullptr);
+  EXPECT_EQ(str(find<VmStarted>(events)->gdb()), socket);
 }
 
 TEST(Gdb, IsForOneTest) {
