@@ -166,7 +166,7 @@ class TestRun {
   std::string signature_;  // of the primary VM's crash; empty: none
   int interrupted_ = 0;
   int signals_ = 0;
-  bool held_ = false;            // the monitor has stopped the VM, for gdb
+  bool held_at_gate_ = false;    // the monitor has stopped the VM, for gdb
   std::string fatal_;            // the log takes nothing more
   uint64_t recorded_until_ = 0;  // the last fact of a recorded primary VM; 0: it is booted
 };
@@ -464,7 +464,7 @@ void TestRun::on_crash(const CrashDetected& seen) {
 void TestRun::on_held(const VmHeld& held) {
   if (const std::string error(str(held.error())); !error.empty())
     return env_.progress->say("the VM was not stopped: " + error);
-  held_ = true;
+  held_at_gate_ = true;
   env_.progress->say("the VM stands still, after the gate at " + human_ns(held.gate_ns()) +
                      " of its clock. gdb: target remote " + env_.gdb_socket +
                      "; it goes on when gdb says continue, Ctrl-C ends it");
@@ -562,7 +562,7 @@ void TestRun::watch_vm() {
   bool passed = stage_wait_.ns() > deadline.limit_ns;
   if (env_.determinism)
     passed = guest_ns_ - stage_guest_ns_ > deadline.limit_ns ||
-             (!held_ && stage_wait_.ns() > kHostFactor * deadline.limit_ns);
+             (!held_at_gate_ && stage_wait_.ns() > kHostFactor * deadline.limit_ns);
   if (passed)
     deadline_ = deadline.name + ": " + human_ns(deadline.limit_ns) + " after \"" + stage_name(stage_) + "\"";
   if (!alive("collector")) ended_for_ = "ktstr-collector was lost: the launcher ended the VM";
