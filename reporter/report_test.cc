@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "reporter/testing/synthetic_run.h"
+#include "reporter/timeline.h"
 #include "schemas/client_generated.h"
 #include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
@@ -90,6 +91,17 @@ TEST(Report, GuestTextCannotForgeLines) {
   EXPECT_EQ(text.npos, text.find('\x1b'));
   EXPECT_EQ(text.npos, text.find('\r'));
   EXPECT_THAT(text, Not(HasSubstr("\nPASS forged")));
+}
+
+TEST(Report, TheTimelineIsInTheOrderOfTheTimesThatItShows) {
+  Timeline timeline;
+  timeline.zero({.host_ns = 100, .guest_ns = 50});
+  timeline.mark({.host_ns = 300, .guest_ns = 210}, "the monitor saw it");
+  timeline.mark({.host_ns = 310, .guest_ns = 200}, "the kernel said it");
+  timeline.mark({.host_ns = 250, .guest_ns = 0}, "the host alone");
+  std::vector<std::string> texts;
+  for (const Mark& mark : timeline.marks()) texts.push_back(mark.text);
+  EXPECT_THAT(texts, ::testing::ElementsAre("the kernel said it", "the host alone", "the monitor saw it"));
 }
 
 TEST(Report, CollectorsStandOnTheTimeline) {

@@ -46,8 +46,8 @@ std::vector<Mark> Timeline::marks() const {
   std::vector<Mark> all = marks_;
   all.insert(all.end(), collector_first_.begin(), collector_first_.end());
   all.insert(all.end(), collector_last_.begin(), collector_last_.end());
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Mark& a, const Mark& b) { return a.at.host_ns < b.at.host_ns; });
+  // As they are shown: what the host saw later may have happened earlier in the guest.
+  std::ranges::stable_sort(all, {}, [&](const Mark& mark) { return between(zero_, mark.at); });
   return all;
 }
 
