@@ -182,6 +182,11 @@ void Hub::take(std::span<const uint8_t> message, size_t frames, const Sender& se
   if (frames != 1) return gate_.refuse_frames(frames, sender);
   auto event = gate_.admit(message, sender);
   if (!event) return;
+  // What was refused so far belongs to the run: its end is the last event.
+  if (event->type() == Payload::RunFinished && gate_.pending()) {
+    commit(batch_);
+    tell_refusals(UINT64_MAX);
+  }
   if ((*event)->stamp()->host_ns() == 0) event->stamp_host_ns(elapsed_ns());
   batch_bytes_ += message.size();
   batch_.push_back(std::move(*event));

@@ -162,7 +162,7 @@ TEST(Bisect, TheFirstKernelThatFailsIsFoundInTheCache) {
   Scratch scratch;
   const std::string spec =
       scratch.write("kernels.toml",
-                    "[[test]]\nname = \"t\"\nduration_s = 0.5\n  [[test.payload]]\n  name = \"p\"\n"
+                    "[[test]]\nname = \"t\"\nduration_s = 2\n  [[test.payload]]\n  name = \"p\"\n"
                     "  binary = \"/bin/sh\"\n  timeout_s = 20\n"
                     "  args = [\"-c\", 'read v < /proc/version; case \"$v\" in \"Linux version "
                     "6.\"*) exit 0;; esac; exit 1']\n");
