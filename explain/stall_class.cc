@@ -142,7 +142,7 @@ std::string_view stall_advice(StallClass what) {
     case StallClass::kStarvedInOrder:
       return "bound how far a task's vtime may fall behind the others', and charge every task that runs";
     case StallClass::kLocalDsqFirst:
-      return "what stands in a local DSQ comes before every other DSQ: keep it short, and let ops.dispatch "
+      return "tasks in a local DSQ run before those of every other DSQ: keep it short, and let ops.dispatch "
              "choose";
     case StallClass::kCpuHeld:
       return "give tasks a finite slice, or preempt the CPU (scx_bpf_kick_cpu() with SCX_KICK_PREEMPT) when "

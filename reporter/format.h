@@ -89,6 +89,8 @@ std::string render_ktap(std::span<const JudgedTest> tests);
 // "6 passed, 1 failed, 1 of the passed flaky, 2 skipped".
 std::string count_words(std::span<const JudgedTest> tests);
 const char* outcome_name(Outcome outcome);  // "pass", "fail", "inconclusive", "skip"
+// Text for XML and HTML, in an element or an attribute. What XML 1.0 cannot hold at all, and what is no UTF-8, becomes '?'.
+std::string xml_text(std::string_view text);
 // What facts_of() keeps of a run for JSON and Markdown.
 std::string json_fields(const JudgedRun& run);
 std::string markdown_section(const JudgedRun& run);

@@ -7,10 +7,8 @@
 #include "schemas/common_generated.h"
 
 namespace ktstr {
-namespace {
 
-// What XML 1.0 cannot hold at all, and what is no UTF-8, becomes '?'.
-std::string xml(std::string_view text) {
+std::string xml_text(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const CodePoint point = first_code_point(text);
@@ -37,6 +35,8 @@ std::string xml(std::string_view text) {
   return out;
 }
 
+namespace {
+
 double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 std::string iso_time(uint64_t unix_ns) {
@@ -48,7 +48,8 @@ std::string iso_time(uint64_t unix_ns) {
 }
 
 void property(const char* name, const std::string& value, std::string& out) {
-  if (!value.empty()) out += fmt::format("        <property name=\"{}\" value=\"{}\"/>\n", name, xml(value));
+  if (!value.empty())
+    out += fmt::format("        <property name=\"{}\" value=\"{}\"/>\n", name, xml_text(value));
 }
 
 // A try that did not decide: its text goes where surefire's format has it.
@@ -57,7 +58,7 @@ void other_try(const RunFacts& one, bool flaky, std::string& out) {
       std::string(flaky ? "flaky" : "rerun") + (one.outcome == Outcome::Fail ? "Failure" : "Error");
   out +=
       fmt::format("      <{} message=\"{}\" type=\"{}\">\n        <stackTrace>{}</stackTrace>\n      </{}>\n",
-                  element, xml(one.summary), xml(one.reason), xml(one.text), element);
+                  element, xml_text(one.summary), xml_text(one.reason), xml_text(one.text), element);
 }
 
 void test_case(const JudgedTest& test, std::string& out) {
@@ -65,9 +66,10 @@ void test_case(const JudgedTest& test, std::string& out) {
   const TestStatus status = test.status();
   uint64_t ns = 0;
   for (const RunFacts& one : test.tries) ns += one.duration_ns;
-  const std::string file = last.file.empty() ? "" : fmt::format(" file=\"{}\"", xml(last.file));
+  const std::string file = last.file.empty() ? "" : fmt::format(" file=\"{}\"", xml_text(last.file));
   out += fmt::format("    <testcase name=\"{}\" classname=\"{}\"{} time=\"{:.3f}\">\n",
-                     xml(test.shown_name()), xml(last.file.empty() ? "ktstr" : last.file), file, seconds(ns));
+                     xml_text(test.shown_name()), xml_text(last.file.empty() ? "ktstr" : last.file), file,
+                     seconds(ns));
   std::string properties;
   property("status", status_name(status), properties);
   property("signature", last.signature, properties);
@@ -88,13 +90,13 @@ void test_case(const JudgedTest& test, std::string& out) {
           "it.</error>\n";
       break;
     case TestStatus::kSkip:
-      out += fmt::format("      <skipped message=\"{}\"/>\n", xml(last.summary));
+      out += fmt::format("      <skipped message=\"{}\"/>\n", xml_text(last.summary));
       break;
     case TestStatus::kFail:
     case TestStatus::kInconclusive: {
       const char* element = status == TestStatus::kFail ? "failure" : "error";
-      out += fmt::format("      <{} message=\"{}\" type=\"{}\">{}</{}>\n", element, xml(last.summary),
-                         xml(last.reason), xml(last.text), element);
+      out += fmt::format("      <{} message=\"{}\" type=\"{}\">{}</{}>\n", element, xml_text(last.summary),
+                         xml_text(last.reason), xml_text(last.text), element);
       break;
     }
   }

@@ -1,5 +1,5 @@
 // ktstr-launch replay LOG --vm --at TIME: the primary VM of a deterministic run takes its course again; at the times asked for its
-// queues are read from outside, while it stands at its gate. That it was the same course is proved: both streams are compared.
+// queues are read from outside, while it waits at its gate. Both streams are compared, to prove that it was the same course.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>

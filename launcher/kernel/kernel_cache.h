@@ -4,7 +4,8 @@
 //   DIR/RELEASE/config       its configuration, where the package has it
 //   DIR/RELEASE/btf          raw BTF of the image
 //   DIR/RELEASE/vmlinux      ELF with DWARF (kernel fetch --debuginfo); absent: none
-//   DIR/RELEASE/kernel.json  release, banner, build id, package, origin, time of the fetch, damaged kfuncs
+//   DIR/RELEASE/kernel.json  release, banner, build id, package, origin, time of the fetch, damaged kfuncs, which image
+//                                this is true of
 //   DIR/.lock                held (flock) while something is installed
 //
 // An entry is built in DIR/.tmp-* and renamed, so that a reader never sees half of one.

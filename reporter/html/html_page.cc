@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "base/small_files.h"
+#include "reporter/format.h"
 #include "reporter/html/assets.h"
 #include "reporter/html/page_data.h"
 #include "version.h"
@@ -35,23 +36,6 @@ std::string source_hash(std::string_view text) {
     for (size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[group >> (18 - 6 * k) & 63];
   }
   return out + "'";
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
 }
 
 std::string data_element(std::string_view id) {
@@ -135,7 +119,7 @@ std::string page_head(std::string_view title) {
       "<noscript>This page shows its tests by script. The same report as text: ktstr-launch replay "
       "LOG.</noscript>\n"
       "<div id=\"page\"></div>\n",
-      policy, kVersion, escaped(title), kPageStyle);
+      policy, kVersion, xml_text(title), kPageStyle);
 }
 
 std::string page_tail() {
