@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "base/event_loop.h"
-#include "base/line_buffers.h"
 #include "base/line_splitter.h"
 #include "base/text.h"
+#include "launcher/shell/kept_lines.h"
 #include "launcher/shell/terminal.h"
 #include "launcher/shell/user_output.h"
 #include "schemas/envelope.h"
@@ -33,13 +33,10 @@ namespace ktstr {
 namespace {
 
 constexpr size_t kMaxLine = 4096;
-constexpr size_t kShownLines =
-    40;  // a call trace and what led to it; of the console, and of the scheduler, when something went wrong
-constexpr size_t kMuchOutput = 256u << 10;     // that the user has not taken: the guest waits
-constexpr uint64_t kEndLimit = 15 * kSecond;   // for the scheduler's end, scaled
-constexpr uint64_t kMaxKeptFile = 256u << 20;  // of console.txt and of scheduler.txt
-constexpr uint8_t kGoodbye[] = {'K'};          // guest/init/host_input.h
-constexpr int kBrokenPipe = 128 + SIGPIPE;     // as a program ends whose reader has gone
+constexpr size_t kMuchOutput = 256u << 10;    // that the user has not taken: the guest waits
+constexpr uint64_t kEndLimit = 15 * kSecond;  // for the scheduler's end, scaled
+constexpr uint8_t kGoodbye[] = {'K'};         // guest/init/host_input.h
+constexpr int kBrokenPipe = 128 + SIGPIPE;    // as a program ends whose reader has gone
 // Puts in order what a program that was cut off may have left: alternate screen, hidden cursor, colours, mouse, pasting.
 constexpr char kSaneScreen[] = "\033[?1049l\033[?25h\033[0m\033[?1000l\033[?1006l\033[?2004l\r\n";
 
@@ -60,32 +57,6 @@ bool can_be_waited_for(int fd) {
   epoll_event event{};
   return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
-
-// A file of lines beside nothing else; what does not go in any more is left out.
-class KeptLines {
- public:
-  Status open(const std::string& path) {
-    fd_ = UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    return fd_ ? Status() : Status(Error::from_errno(path));
-  }
-  void add(std::string_view line) {
-    last_.push(line);
-    if (!fd_ || bytes_ > kMaxKeptFile) return;
-    const std::string text = std::string(line) + "\n";
-    bytes_ += text.size();
-    if (::write(fd_.get(), text.data(), text.size()) < 0) fd_.reset();
-  }
-  std::string last() const {
-    std::string text;
-    for (std::string_view line : last_.lines()) text += "\n  " + printable(line);
-    return text;
-  }
-
- private:
-  UniqueFd fd_;
-  uint64_t bytes_ = 0;
-  TailBuffer last_{kShownLines};
-};
 
 class ShellRun {
  public:
@@ -238,12 +209,12 @@ bool ShellRun::turn() {
     fail(Error::system("the VM ended before its shell did (" +
                        (qemu_exit_.signal ? "QEMU: signal " + std::to_string(qemu_exit_.signal)
                                           : "QEMU: exit code " + std::to_string(qemu_exit_.exit_code)) +
-                       ")" + (console_lines_.last().empty() ? "" : "; the kernel's last lines:") +
-                       console_lines_.last()));
+                       ")" + (console_lines_.empty() ? "" : "; the kernel's last lines:") +
+                       console_lines_.shown()));
   else if (!started_ && now() - began_ns_ > options_.start_limit_ns)
     fail(Error::timeout("the guest's shell did not start within " + human_ns(options_.start_limit_ns) +
-                        (console_lines_.last().empty() ? "" : "; the kernel's last lines:") +
-                        console_lines_.last()));
+                        (console_lines_.empty() ? "" : "; the kernel's last lines:") +
+                        console_lines_.shown()));
   return failure_.has_value();
 }
 
@@ -324,7 +295,7 @@ void ShellRun::on_event(const EventBuffer& event) {
     if (options_.terminal)
       tell("scheduler " + printable(str(attached->ops_name()).substr(0, 128)) + " attached");
   } else if (event.as<SchedulerDetached>() != nullptr) {
-    if (!ended_) tell("the scheduler is not enabled any more" + scheduler_lines_.last());
+    if (!ended_) tell("the scheduler is not enabled any more" + scheduler_lines_.shown());
   } else if (event.as<GuestFinished>() != nullptr) {
     finished_ = true;
     queue(kGoodbye);
