@@ -11,6 +11,7 @@
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/handover.h"
 #include "launcher/vm/initramfs.h"
+#include "launcher/vm/program_files.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/guest_paths.h"
 #include "schemas/plan_generated.h"
@@ -79,6 +80,13 @@ Status add_generic(const VmRequest& request, Initramfs& archive) {
   const std::string config = kernel_config_of(request.kernel, request.kernel_release);
   if (config.empty()) return {};
   return archive.add_file("/boot/config-" + request.kernel_release, config, 0644);
+}
+
+// Six megabytes that would be handed to almost every test.
+Status add_common_libraries(Initramfs& archive) {
+  for (const ProgramFile& file : collect_common_libraries())
+    if (auto s = archive.add_library(file.guest_path, file.host_path); !s) return s;
+  return {};
 }
 
 Status add_test(const VmRequest& request, Initramfs& archive) {
@@ -229,6 +237,7 @@ Result<std::unique_ptr<VmSession>> VmSession::start(const VmRequest& request) {
   if (request.determinism) return start_deterministic(request);
   Initramfs files;
   if (auto s = add_generic(request, files); !s) return std::move(s).error().within("build the initramfs");
+  if (auto s = add_common_libraries(files); !s) return std::move(s).error().within("build the initramfs");
   files.begin_handover();
   if (auto s = add_test(request, files); !s) return std::move(s).error().within("the files of the VM");
 

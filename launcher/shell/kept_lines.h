@@ -15,8 +15,9 @@ namespace ktstr {
 
 class KeptLines {
  public:
-  static constexpr size_t kShown = 40;    // last lines: what led to the end
-  static constexpr size_t kMaxHeads = 8;  // messages about trouble: the first ones, which are nearest to the cause
+  static constexpr size_t kShown = 40;  // last lines: what led to the end
+  static constexpr size_t kMaxHeads =
+      8;  // messages about trouble: the first ones, which are nearest to the cause
   static constexpr uint64_t kMaxFile = 256u << 20;
 
   // `path` is made, or emptied; without a call nothing is written. What does not go in any more is left out.

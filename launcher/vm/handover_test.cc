@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -75,6 +76,35 @@ TEST_F(HandoverBundleTest, HasTheFilesOfTheTestAndNothingGeneric) {
   EXPECT_TRUE(content["/usr/lib/x/tool"] == big);
   EXPECT_EQ(content["/ktstr/plan.bin"], "plan");
   EXPECT_NE(events.back().as<HandoverFinished>(), nullptr);
+}
+
+TEST_F(HandoverBundleTest, ALibraryThatTheGuestHasIsHandedOverOnlyWhenTheTestBringsAnotherOne) {
+  const std::string libc = dir_ / "libc", other_path = dir_ / "other";
+  std::ofstream(libc) << "the host's";
+  std::ofstream(other_path) << "recorded on another machine";
+  const std::string guest = "/lib/x86_64-linux-gnu/libc.so.6";
+  for (const bool other : {false, true}) {
+    Initramfs files;
+    ASSERT_TRUE(files.add_library(guest, libc));
+    EXPECT_FALSE(files.add_file(guest, other_path)) << "two generic ones";
+    files.begin_handover();
+    ASSERT_TRUE(files.add_file(guest, other ? other_path : libc, 0755));
+    std::vector<std::string> handed, generic;
+    auto regular = [](std::vector<std::string>& into) {
+      return [&into](const Initramfs::File& file) -> Status {
+        if (S_ISREG(file.mode)) into.push_back(file.guest_path + " " + file.host_path);
+        return {};
+      };
+    };
+    ASSERT_TRUE(files.visit(Initramfs::Part::kHandover, regular(handed)));
+    ASSERT_TRUE(files.visit(Initramfs::Part::kGeneric, regular(generic)));
+    const std::string path = "/usr/lib/x86_64-linux-gnu/libc.so.6 ";
+    const std::vector<std::string> expected =
+        other ? std::vector<std::string>{path + other_path} : std::vector<std::string>{};
+    EXPECT_EQ(handed, expected);
+    EXPECT_EQ(std::count(generic.begin(), generic.end(), path + libc), 1)
+        << "the key of a template does not depend on the test";
+  }
 }
 
 TEST_F(HandoverBundleTest, AFileThatShrinksIsAnErrorAndNothingIsLeft) {

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -93,20 +94,26 @@ Initramfs::Initramfs() {
        {"/dev",     "/proc",     "/sys",     "/tmp",       "/run",       "/root",    "/etc",      "/usr",
         "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share", "/ktstr",   "/home",     "/mnt",
         "/opt",     "/srv",      "/var",     "/var/cache", "/var/lib",   "/var/log", "/var/spool"}) {
-    entries_[dir].mode = S_IFDIR | 0755;
+    generic_[dir].mode = S_IFDIR | 0755;
   }
-  entries_["/root"].mode = S_IFDIR | 0700;
-  entries_["/var/tmp"].mode = S_IFDIR | 01777;
+  generic_["/root"].mode = S_IFDIR | 0700;
+  generic_["/var/tmp"].mode = S_IFDIR | 01777;
   for (const auto& [path, text] : kEtcFiles) (void)add_bytes(path, text);
   for (const auto& [path, target] : kLinks) (void)add_symlink(path, target);
   for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
     Entry link;
     link.mode = S_IFLNK | 0777;
     link.bytes = std::string("usr/") + name;
-    entries_[std::string("/") + name] = link;
+    generic_[std::string("/") + name] = link;
   }
-  entries_["/dev/console"] = {S_IFCHR | 0600, "", "", 0, 5, 1};
-  entries_["/dev/null"] = {S_IFCHR | 0666, "", "", 0, 1, 3};
+  generic_["/dev/console"] = {.mode = S_IFCHR | 0600, .dev_major = 5, .dev_minor = 1};
+  generic_["/dev/null"] = {.mode = S_IFCHR | 0666, .dev_major = 1, .dev_minor = 3};
+}
+
+const Initramfs::Entry* Initramfs::find(const std::string& path) const {
+  for (const Entries* entries : {&handed_over_, &generic_})
+    if (auto it = entries->find(path); it != entries->end()) return &it->second;
+  return nullptr;
 }
 
 Status Initramfs::put(const std::string& guest_path, Entry entry) {
@@ -114,26 +121,21 @@ Status Initramfs::put(const std::string& guest_path, Entry entry) {
   if (guest_path.empty() || guest_path[0] != '/' || path == "/") {
     return Error::invalid("initramfs: \"" + guest_path + "\" is not an absolute path of a file");
   }
+  Entries& into = handing_over_ ? handed_over_ : generic_;
   for (fs::path parent = fs::path(path).parent_path(); parent != "/"; parent = parent.parent_path()) {
-    auto [it, is_new] = entries_.try_emplace(parent.string());
-    if (is_new) {
-      it->second.mode = S_IFDIR | 0755;
-      it->second.handed_over = handing_over_;
-    }
-    if (!S_ISDIR(it->second.mode))
+    const Entry* folder = find(parent.string());
+    if (!folder) folder = &(into[parent.string()] = {.mode = S_IFDIR | 0755});
+    if (!S_ISDIR(folder->mode))
       return Error::invalid("initramfs: " + parent.string() + " is not a directory");
   }
-  auto it = entries_.find(path);
-  if (it == entries_.end()) {
-    entry.handed_over = handing_over_;
-    entries_[path] = std::move(entry);
-    return {};
+  if (const Entry* old = find(path)) {
+    const bool same_kind = (old->mode & S_IFMT) == (entry.mode & S_IFMT);
+    if (same_kind && old->bytes == entry.bytes && old->host_path == entry.host_path) return {};
+    if (!same_kind || !old->replaceable || !handing_over_)
+      return Error::invalid("initramfs: " + path + " is there twice, with different content");
   }
-  const Entry& old = it->second;
-  bool same = (old.mode & S_IFMT) == (entry.mode & S_IFMT) && old.bytes == entry.bytes &&
-              old.host_path == entry.host_path;
-  if (same) return {};
-  return Error::invalid("initramfs: " + path + " is there twice, with different content");
+  into[path] = std::move(entry);
+  return {};
 }
 
 Status Initramfs::add_bytes(const std::string& guest_path, std::string_view bytes, uint32_t mode) {
@@ -153,6 +155,12 @@ Status Initramfs::add_file(const std::string& guest_path, const std::string& hos
   entry.host_path = host_path;
   entry.size = static_cast<uint64_t>(st.st_size);
   return put(guest_path, std::move(entry));
+}
+
+Status Initramfs::add_library(const std::string& guest_path, const std::string& host_path) {
+  if (auto s = add_file(guest_path, host_path, 0755); !s) return s;
+  generic_[normal_path(guest_path)].replaceable = true;
+  return {};
 }
 
 Status Initramfs::add_directory(const std::string& guest_path, uint32_t mode) {
@@ -189,22 +197,23 @@ Status Initramfs::add_test_file(const std::string& guest_path, const std::string
 }
 
 Status Initramfs::visit(Part part, const std::function<Status(const File&)>& take) const {
-  for (const auto& [path, entry] : entries_) {
-    if (entry.handed_over != (part == Part::kHandover)) continue;
+  for (const auto& [path, entry] : part == Part::kHandover ? handed_over_ : generic_) {
     if (auto s = take({path, entry.mode, entry.size, entry.bytes, entry.host_path}); !s) return s;
   }
   return {};
 }
 
 std::vector<std::string> Initramfs::paths() const {
-  std::vector<std::string> paths;
-  for (const auto& [path, entry] : entries_) paths.push_back(path);
-  return paths;
+  std::set<std::string> paths;
+  for (const Entries* entries : {&generic_, &handed_over_})
+    for (const auto& [path, entry] : *entries) paths.insert(path);
+  return {paths.begin(), paths.end()};
 }
 
 uint64_t Initramfs::content_bytes() const {
   uint64_t total = 0;
-  for (const auto& [path, entry] : entries_) total += entry.size;
+  for (const Entries* entries : {&generic_, &handed_over_})
+    for (const auto& [path, entry] : *entries) total += entry.size;
   return total;
 }
 
@@ -223,8 +232,7 @@ Status Initramfs::write(const std::string& path, InitramfsCompression compressio
     return Error::system("initramfs " + path + ": " + what);
   };
   std::unique_ptr<archive_entry, FreeEntry> header(archive_entry_new());
-  for (const auto& [name, entry] : entries_) {
-    if (entry.handed_over) continue;
+  for (const auto& [name, entry] : generic_) {
     archive_entry_clear(header.get());
     archive_entry_set_pathname(header.get(), name.c_str() + 1);
     archive_entry_set_mode(header.get(), entry.mode);

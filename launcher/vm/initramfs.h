@@ -3,7 +3,8 @@
 // Layout: merged /usr (/bin, /sbin, /lib, /lib64 are links), /dev with console and null, empty /proc, /sys,
 // /tmp, /run, /root, /var and what is below it; /etc with the files that programs of a Debian system look for. Programs bring their libraries and interpreter along
 // (launcher/vm/program_files.h). Paths are absolute guest paths; parents are made on need; adding the same
-// path with the same content twice is fine, with another content kInvalid. Nothing is written before write().
+// path with the same content twice is fine, with another content kInvalid (but see add_library). Nothing is written before
+// write().
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,8 @@ class Initramfs {
   // Content is read at write(); kNotFound when the file is not there now. mode 0: the host file's permission
   // bits.
   Status add_file(const std::string& guest_path, const std::string& host_path, uint32_t mode = 0);
+  // As add_file(), mode 0755; what is handed over may bring another file of this path, which then counts.
+  Status add_library(const std::string& guest_path, const std::string& host_path);
   Status add_directory(const std::string& guest_path, uint32_t mode = 0755);
   Status add_symlink(const std::string& guest_path, const std::string& target);
   // An executable with all it needs: shared libraries by DT_NEEDED, PT_INTERP, the interpreter of a script.
@@ -36,8 +39,8 @@ class Initramfs {
   // A file of a spec's `files`, with what it needs (collect_test_file).
   Status add_test_file(const std::string& guest_path, const std::string& host_path);
 
-  // What is added from here on belongs to one test: write() leaves it out. A path that the archive has already is still taken
-  // with the same content only.
+  // What is added from here on belongs to one test: write() leaves it out. What the archive has already is not handed over once
+  // more.
   void begin_handover() { handing_over_ = true; }
   enum class Part { kGeneric, kHandover };  // added before and after begin_handover()
   struct File {
@@ -65,12 +68,15 @@ class Initramfs {
     std::string host_path;  // regular file from the host
     uint64_t size = 0;
     uint32_t dev_major = 0, dev_minor = 0;
-    bool handed_over = false;
+    bool replaceable = false;
   };
+  using Entries = std::map<std::string, Entry>;  // sorted, so parents come first
   Status put(const std::string& guest_path, Entry entry);
+  const Entry* find(const std::string& path) const;
 
   bool handing_over_ = false;
-  std::map<std::string, Entry> entries_;  // sorted, so parents come first
+  Entries generic_;  // added before begin_handover()
+  Entries handed_over_;
 };
 
 }  // namespace ktstr

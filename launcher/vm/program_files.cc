@@ -181,6 +181,20 @@ class Walk {
     return add_elf(host_path, real, guest_path, std::move(*facts));
   }
 
+  // A library that is not here, or is not whole, is left out.
+  void add_library(const std::string& name) {
+    auto found = find_library(name, {});
+    if (!found) return;
+    const size_t before = files_.size();
+    if (auto s = add_elf(name, found->real, found->guest_path, std::move(found->facts)); !s)
+      files_.resize(before);
+  }
+  void add_loader(const std::string& path) {
+    std::error_code ec;
+    const std::string real = fs::canonical(on_host(path), ec);
+    if (!ec) files_.push_back({path, real});
+  }
+
   std::vector<ProgramFile> take() { return std::move(files_); }
 
  private:
@@ -386,6 +400,22 @@ Result<std::vector<ProgramFile>> collect_test_file(const std::string& host_path,
   if (std::none_of(files->begin(), files->end(),
                    [&](const ProgramFile& f) { return f.guest_path == in_loader_path; }))
     files->push_back({in_loader_path, files->front().host_path});
+  return files;
+}
+
+std::vector<ProgramFile> collect_common_libraries(const ProgramSearch& search) {
+  Walk walk(search);
+  for (const char* name : {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "libelf.so.1",
+                           "libz.so.1", "libbpf.so.1"})
+    walk.add_library(name);
+  walk.add_loader("/lib64/ld-linux-x86-64.so.2");
+  std::vector<ProgramFile> files;
+  for (ProgramFile& file : walk.take()) {
+    const bool known = std::any_of(files.begin(), files.end(), [&](const ProgramFile& other) {
+      return other.guest_path == file.guest_path;
+    });
+    if (!known) files.push_back(std::move(file));
+  }
   return files;
 }
 

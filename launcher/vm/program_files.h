@@ -36,6 +36,10 @@ Result<std::vector<ProgramFile>> collect_test_file(const std::string& host_path,
                                                    const std::string& guest_path,
                                                    const ProgramSearch& search = {});
 
+// The libraries that most schedulers and payloads are linked with (C, C++, libbpf and what it needs) and their loader, as far as
+// this host has them. A VM that has them from its start is handed only what else its programs need.
+std::vector<ProgramFile> collect_common_libraries(const ProgramSearch& search = {});
+
 // The program that a shell would find; `path`: as $PATH. Empty: none.
 std::string find_program(const std::string& name, const std::string& path);
 

@@ -66,6 +66,23 @@ class ProgramFilesTest : public testing::Test {
   ProgramSearch search_;
 };
 
+TEST_F(ProgramFilesTest, OfTheCommonLibrariesThoseThatAreHereComeOnceWithWhatTheyNeed) {
+  library("/lib/x86_64-linux-gnu/libzstd.so.1", "zstd");
+  library("/lib/x86_64-linux-gnu/libc.so.6", "c");
+  library("/lib/x86_64-linux-gnu/libelf.so.1", "elf",
+          "-Wl,--no-as-needed ROOT/lib/x86_64-linux-gnu/libzstd.so.1 ROOT/lib/x86_64-linux-gnu/libc.so.6");
+  library("/lib/x86_64-linux-gnu/libgone.so.1", "gone");
+  library("/lib/x86_64-linux-gnu/libz.so.1", "z",
+          "-Wl,--no-as-needed ROOT/lib/x86_64-linux-gnu/libgone.so.1");
+  fs::remove(root_ + "/lib/x86_64-linux-gnu/libgone.so.1");
+  put("/lib/x86_64-linux-gnu/libbpf.so.1", "torn");
+  std::vector<std::string> paths;
+  for (const ProgramFile& file : collect_common_libraries(search_)) paths.push_back(file.guest_path);
+  EXPECT_THAT(paths, testing::UnorderedElementsAre(
+                         "/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libelf.so.1",
+                         "/usr/lib/x86_64-linux-gnu/libzstd.so.1", "/lib64/ld-linux-x86-64.so.2"));
+}
+
 TEST_F(ProgramFilesTest, WalksNeededOfNeeded) {
   library("/lib/x86_64-linux-gnu/libb.so.1", "b");
   library("/lib/x86_64-linux-gnu/liba.so.1", "a", "-Wl,--no-as-needed ROOT/lib/x86_64-linux-gnu/libb.so.1");
