@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "bpf/read_plan.h"
 #include "schemas/repro_generated.h"
 
 namespace ktstr::probe {
@@ -49,7 +48,7 @@ std::vector<std::string> stack_text(const ktstr_state& state) {
   return out;
 }
 
-ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t ordinal) {
+ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, const ReadPlan& plan, uint64_t ordinal) {
   ProbeHitT e;
   e.target = target.id;
   e.when = hit.when == KTSTR_EXIT ? HitWhen::Exit : HitWhen::Entry;
@@ -61,7 +60,6 @@ ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t or
   e.raw_args.assign(hit.raw, hit.raw + std::min<size_t>(target.nargs, KTSTR_MAX_ARGS));
   e.caller = hit.caller;
   e.retval = hit.when == KTSTR_EXIT ? hit.raw[KTSTR_RETURN] : 0;
-  const ReadPlan plan = plan_reads(target);
   for (size_t i = 0; i < plan.places.size(); ++i) {
     const ReadPlan::Place& place = plan.places[i];
     auto v = std::make_unique<ProbeValueT>();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bpf/probe_abi.h"
+#include "bpf/read_plan.h"
 #include "schemas/repro_generated.h"
 
 namespace ktstr::probe {
@@ -37,8 +38,8 @@ std::vector<size_t> select_hits(const Capture& capture, size_t targets, const Se
 // The trigger's stack, innermost first: "NAME+0x1f/0x40"; an address where the kernel gave no name.
 std::vector<std::string> stack_text(const ktstr_state& state);
 
-// `ordinal`: its place among all hits of the capture.
-ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, uint64_t ordinal);
+// `ordinal`: its place among all hits of the capture. `plan`: plan_reads(target).
+ProbeHitT to_event(const ktstr_hit& hit, const ProbeTargetT& target, const ReadPlan& plan, uint64_t ordinal);
 // REQUIRES: state.complete.
 ProbeTriggeredT to_event(const ktstr_state& state);
 

@@ -83,7 +83,7 @@ TEST(ToEvent, BytesAreCutIntoTheValuesOfThePlan) {
   h.failed = 1u << 0;  // both lie behind one pointer and are read at once
   for (int i = 0; i < 32; ++i) h.data[i] = static_cast<uint8_t>(i);
   std::strcpy(h.comm, "comm");
-  ProbeHitT e = to_event(h, t, 12);
+  ProbeHitT e = to_event(h, t, plan_reads(t), 12);
   EXPECT_EQ(e.when, HitWhen::Exit);
   EXPECT_EQ(e.retval, 3u);
   EXPECT_EQ(e.comm, "comm");

@@ -103,4 +103,10 @@ ReadPlan plan_reads(const ProbeTargetT& target) {
   return {};  // not reached: without gaps the reads take no more than the values, which fit
 }
 
+std::vector<ReadPlan> plan_all_reads(const ProbePlanT& plan) {
+  std::vector<ReadPlan> all;
+  for (const auto& target : plan.targets) all.push_back(plan_reads(*target));
+  return all;
+}
+
 }  // namespace ktstr::probe

@@ -21,5 +21,7 @@ struct ReadPlan {
 };
 
 ReadPlan plan_reads(const ProbeTargetT& target);
+// Of each target of a plan, in their order.
+std::vector<ReadPlan> plan_all_reads(const ProbePlanT& plan);
 
 }  // namespace ktstr::probe

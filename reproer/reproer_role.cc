@@ -53,9 +53,10 @@ void ReproerRole::tell_from_memory(Context& context, uint8_t attempt) {
   probe::Selection selection;
   selection.history = plan->history;
   std::vector<ProbeHitT> hits;
+  const std::vector<probe::ReadPlan> reads = probe::plan_all_reads(*plan);
   for (size_t i : probe::select_hits(*capture, plan->targets.size(), selection)) {
     const ktstr_hit& hit = capture->hits[i];
-    hits.push_back(probe::to_event(hit, *plan->targets[hit.target], i + 1));
+    hits.push_back(probe::to_event(hit, *plan->targets[hit.target], reads[hit.target], i + 1));
     context.publish(ProbeHitT(hits.back()), Vm::Repro, attempt, hit.ns);
   }
   std::optional<ProbeTriggeredT> trigger;

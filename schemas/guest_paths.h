@@ -1,4 +1,5 @@
-// Where the launcher puts files in the VM, and where ktstr-init and a test's body look for them.
+// Where the launcher puts files in the VM, and where ktstr-init and a test's body look for them; and what it tells init by the
+// kernel's command line.
 #pragma once
 
 #include <cstddef>
@@ -16,5 +17,8 @@ inline constexpr char kGuestPayloads[] = "/ktstr/payload/";  // NAME/PROGRAM
 inline constexpr char kGuestFiles[] = "/ktstr/files/";       // TestSpec.files
 inline constexpr char kGuestConfigs[] = "/ktstr/config/";    // SCHEDULER: SchedulerSpec.config
 inline constexpr char kGuestCommands[] = "/ktstr/cmd/";      // NAME/PROGRAM, brought by `attach --guest`
+
+// On the kernel's command line: the VM is saved as a template when its init waits for its work.
+inline constexpr char kTemplateSwitch[] = "ktstr.template";
 
 }  // namespace ktstr

@@ -29,6 +29,7 @@ namespace {
 constexpr uint64_t kTickNs = 25 * kMs;  // state, dump, channel
 
 // Deadlines before scaling.
+constexpr uint64_t kTemplateProbeNs = 30 * kSecond;  // it is a few; without it the template is only slower
 constexpr uint64_t kProbeReadyNs = 60 * kSecond;
 constexpr uint64_t kProbeHangNs = 20 * kSecond;
 constexpr uint64_t kProbeDoneNs = 15 * kSecond;
@@ -40,6 +41,12 @@ constexpr uint64_t kQuietNs = 300 * kMs;       // nothing new for so long counts
 constexpr uint64_t kGraceNs = 5 * kSecond;     // between asking and killing
 constexpr uint64_t kCoreNs = 10 * kSecond;
 constexpr int kDrainMs = 10'000;
+
+// The launcher boots this VM to save it when it waits for its work.
+bool becomes_template() {
+  return (" " + read_text_or("/proc/cmdline", "")).find(std::string(" ") + kTemplateSwitch) !=
+         std::string::npos;
+}
 
 }  // namespace
 
@@ -74,6 +81,7 @@ void GuestRun::run(std::vector<std::string> boot_notes) {
     fail(Stage::PlanRead, set.error().message());
     return finish();
   }
+  if (plan_->shell || !plan_->spec->scheduler) probe_.dismiss();
   if (plan_->shell) return run_shell();
   const Attach result = attach();
   // A scheduler that was disabled before the workload could start gets no workload.
@@ -176,6 +184,9 @@ void GuestRun::prepare() {
     switcher_.tick(now_ns());
   });
   loop_.after_turn([this] { channel_.pump(); });
+  if (!becomes_template()) return;
+  probe_.start(true);
+  loop_.run_until([this] { return probe_.waiting(); }, now_ns() + kTemplateProbeNs);
 }
 
 void GuestRun::watch_children() {
@@ -230,7 +241,7 @@ GuestRun::Attach GuestRun::attach() {
   if (!plan_->spec->scheduler) return Attach::kNoScheduler;
   const SchedulerSpecT& spec = *plan_->spec->scheduler;
   phase("attach");
-  if (!plan_->shell && probe_.start(scaled(kProbeHangNs))) {
+  if (!plan_->shell && probe_.begin(scaled(kProbeHangNs))) {
     auto ready = [this] { return probe_.kernel_probes_placed() || !probe_.alive(); };
     if (!loop_.run_until(ready, now_ns() + scaled(kProbeReadyNs))) probe_.give_up("did not get ready");
   }
@@ -239,7 +250,7 @@ GuestRun::Attach GuestRun::attach() {
   if (plan_->determinism && plan_->determinism->attach_delay_ns != 0)
     loop_.run_until([] { return false; }, now_ns() + plan_->determinism->attach_delay_ns);
   const uint64_t started = now_ns();
-  if (auto status = scheduler_.start(spec, probe_.alive()); !status) {
+  if (auto status = scheduler_.start(spec, probe_.begun() && probe_.alive()); !status) {
     fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\": " + status.error().message());
     return Attach::kFailed;
   }
@@ -249,7 +260,7 @@ GuestRun::Attach GuestRun::attach() {
   fact.argv.insert(fact.argv.end(), spec.args.begin(), spec.args.end());
   channel_.send(std::move(fact), started);
   stage(Stage::SchedulerStarted);
-  if (probe_.started()) probe_.scheduler_started(scheduler_.take_listener());
+  if (probe_.begun()) probe_.scheduler_started(scheduler_.take_listener());
   if (auto status = wait_attached(started); !status) {
     fail(Stage::SchedulerStarted, "scheduler \"" + spec.name + "\" " + status.error().message());
     return Attach::kFailed;
@@ -296,7 +307,7 @@ void GuestRun::note_attached(uint64_t started_ns) {
   enabled_seq_ = fact.enable_seq;
   channel_.send(std::move(fact));
   stage(Stage::SchedulerAttached, ops_name_);
-  if (probe_.started()) probe_.scheduler_enabled();
+  if (probe_.begun()) probe_.scheduler_enabled();
   look_at_state();
 }
 
@@ -334,7 +345,7 @@ void GuestRun::note_restart() {
   fact.elapsed_ns = now_ns() - detached_ns_;
   fact.restart = ++restarts_;
   channel_.send(std::move(fact));
-  if (probe_.started()) probe_.scheduler_enabled();
+  if (probe_.begun()) probe_.scheduler_enabled();
 }
 
 // A scheduler that left without an error, and whose process lives, may load itself anew: after a change of the CPUs the
@@ -431,7 +442,7 @@ void GuestRun::scheduler_ended() {
 }
 
 void GuestRun::end_probe() {
-  if (!probe_.started()) return;
+  if (!probe_.begun()) return;
   probe_.finish();
   if (!loop_.run_until([this] { return probe_.done(); }, now_ns() + scaled(kProbeDoneNs)))
     note("ktstr-probe did not finish: some of its hits may be missing");

@@ -16,13 +16,13 @@
 #include "schemas/guest_paths.h"
 
 namespace ktstr::guest {
-bool ProbeLink::start(uint64_t hang_ns) {
-  hang_ns_ = hang_ns;
-  if (!path_exists(kGuestProbe)) return false;
+
+void ProbeLink::start(bool for_template) {
+  if (!path_exists(kGuestProbe)) return;
   int pipe[2], pair[2];
-  if (::pipe2(pipe, O_CLOEXEC) != 0) return false;
+  if (::pipe2(pipe, O_CLOEXEC) != 0) return;
   UniqueFd events_read(pipe[0]), events_write(pipe[1]);
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
   UniqueFd ours(pair[0]), theirs(pair[1]);
   ::fcntl(events_write.get(), F_SETPIPE_SZ, 1 << 20);
   ::fcntl(events_read.get(), F_SETFL, O_NONBLOCK);
@@ -35,10 +35,12 @@ bool ProbeLink::start(uint64_t hang_ns) {
                         events_fd.data(),
                         const_cast<char*>("--control-fd"),
                         control_fd.data(),
+                        const_cast<char*>("--for-template"),
+                        const_cast<char*>(for_template ? "1" : "0"),
                         nullptr};
   char* const envp[] = {const_cast<char*>("PATH=/bin"), nullptr};
   pid_ = fork_helper();
-  if (pid_ < 0) return false;
+  if (pid_ < 0) return;
   if (pid_ == 0) {
     sigset_t none;
     sigemptyset(&none);
@@ -53,7 +55,20 @@ bool ProbeLink::start(uint64_t hang_ns) {
   control_ = std::move(ours);
   loop_.watch(events_.get(), EPOLLIN, [this](uint32_t) { on_events(); });
   loop_.watch(control_.get(), EPOLLIN, [this](uint32_t) { on_control(); });
-  return true;
+}
+
+bool ProbeLink::begin(uint64_t hang_ns) {
+  hang_ns_ = hang_ns;
+  if (!alive_) start(false);
+  begun_ = pid_ > 0;
+  if (begun_) tell('B');
+  return begun_;
+}
+
+void ProbeLink::dismiss() {
+  if (begun_ || !alive_) return;
+  alive_ = false;
+  ::kill(pid_, SIGKILL);
 }
 
 void ProbeLink::on_events() {
@@ -79,6 +94,7 @@ void ProbeLink::on_control() {
     control_.reset();
     return;
   }
+  if (message[0] == 'W') waiting_ = true;
   if (message[0] == 'K') kernel_placed_ = true;
   if (message[0] == 'P') {
     programs_seen_ = true;

@@ -1,9 +1,11 @@
 // Init's side of ktstr-probe (guest/probe): starts it, forwards its events, reports what happens to it. When it is
 // missing, dies or hangs, the run goes on without it.
 //
-// argv: /ktstr/probe --plan /ktstr/plan.bin --events-fd E --control-fd C
+// argv: /ktstr/probe --plan /ktstr/plan.bin --events-fd E --control-fd C [--for-template 1]
 // E: pipe; the probe writes finished frames (schemas/channel_frame.h), whole ones are passed on.
 // C: SOCK_SEQPACKET; one message each:
+//   probe -> init  'W'  it waits for its plan
+//   init -> probe  'B'  the plan is there
 //   probe -> init  'K'  kernel probes are placed (or there are none): the scheduler may start
 //   init -> probe  'L'  the scheduler was started; the filter's listener as SCM_RIGHTS
 //   init -> probe  'C'  an AttachCall (schemas/attach_call.h) waits: look at it, and answer it through the listener
@@ -37,10 +39,16 @@ class ProbeLink {
   ProbeLink(EventLoop& loop, EventChannel& channel, Hooks hooks)
       : loop_(loop), channel_(channel), hooks_(std::move(hooks)) {}
 
-  // False when there is no probe program. `hang_ns`: how long the scheduler's attach may wait for the probe.
-  bool start(uint64_t hang_ns);
+  // Starts the program. `for_template`: it reads what is the same for every test before it waits for its plan.
+  void start(bool for_template);
+  bool waiting() const { return waiting_ || !alive_; }
+  // The plan is there. Starts the program if it was not. `hang_ns`: how long the scheduler's attach may wait for it. False
+  // when there is no such program.
+  bool begin(uint64_t hang_ns);
+  // This test has no use for it. Nothing is done when begin() was called.
+  void dismiss();
 
-  bool started() const { return pid_ > 0; }
+  bool begun() const { return begun_; }
   bool alive() const { return alive_; }
   bool kernel_probes_placed() const { return kernel_placed_; }
   bool done() const { return done_ || !alive_; }
@@ -75,7 +83,7 @@ class ProbeLink {
   AttachGate gate_;
   int control_number_ = -1;  // of control_, for the gate's thread
   pid_t pid_ = -1;
-  bool alive_ = false, kernel_placed_ = false, done_ = false;
+  bool alive_ = false, waiting_ = false, begun_ = false, kernel_placed_ = false, done_ = false;
   bool programs_seen_ = false;  // of the scheduler that is being enabled
   bool looking_ = false;
   uint64_t hang_ns_ = 0;

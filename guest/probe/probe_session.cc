@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
+#include "base/small_files.h"
 #include "bpf/hits.h"
+#include "schemas/guest_paths.h"
 #include "schemas/limits.h"
 #include "schemas/plan_generated.h"
 #include "schemas/repro_generated.h"
@@ -19,10 +22,21 @@ namespace {
 
 constexpr size_t kMaxPrograms = 512;  // more than sched_ext_ops has members, several schedulers over
 
-}  // namespace
+Result<GuestPlanT> read_plan(const std::string& path) {
+  auto bytes = read_binary(path, kMaxGuestPlan);
+  if (!bytes) return std::move(bytes).error();
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size());
+  if (!verifier.VerifyBuffer<GuestPlan>("KTGP")) return Error::invalid(path + ": not a guest plan");
+  GuestPlanT plan;
+  flatbuffers::GetRoot<GuestPlan>(bytes->data())->UnPackTo(&plan);
+  if (plan.probe_plan)
+    for (size_t i = 0; i < plan.probe_plan->targets.size(); ++i)
+      if (plan.probe_plan->targets[i]->id != i)
+        return Error::invalid(path + ": target ids are not their places");
+  return plan;
+}
 
-ProbeSession::ProbeSession(GuestPlanT plan, EventOut out, UniqueFd control)
-    : plan_(std::move(plan)), out_(std::move(out)), control_(std::move(control)) {}
+}  // namespace
 
 void ProbeSession::say(char letter) { (void)!::send(control_.get(), &letter, 1, MSG_NOSIGNAL); }
 
@@ -32,17 +46,44 @@ void ProbeSession::place_kernel_probes() {
   auto set = ProbeSet::load(*plan_.probe_plan);
   if (set) {
     probes_ = std::move(*set);
-    probes_->attach_kernel();
+    probes_->attach_kernel(traceable_);
   } else {
     load_error_ = set.error().message();
   }
   attach_ns_ += monotonic_ns() - start;
 }
 
-int ProbeSession::run() {
+int ProbeSession::begin() {
+  auto plan = read_plan(options_.plan_path);
+  if (!plan) {
+    std::fprintf(stderr, "ktstr-probe: %s\n", plan.error().message().c_str());
+    return 2;
+  }
+  plan_ = std::move(*plan);
+  EventHead head;
+  head.run_id = plan_.run_id;
+  head.source = "probe";
+  head.vm = plan_.vm;
+  head.attempt = plan_.attempt;
+  out_.emplace(std::move(events_), head);
   place_kernel_probes();
   say('K');
   layout_.load();  // now, not while the scheduler is held
+  return 0;
+}
+
+int ProbeSession::run() {
+  if (options_.for_template) {
+    layout_.load();
+    (void)traceable_.load(traceable_list());  // tried again, and told, when it is needed
+  }
+  say('W');
+  char word = 0;
+  while (word != 'B') {
+    const ssize_t n = ::recv(control_.get(), &word, 1, 0);
+    if (n == 0 || (n < 0 && errno != EINTR)) return 0;
+  }
+  if (const int code = begin(); code != 0) return code;
   while (on_control()) {
   }
   return 0;
@@ -123,9 +164,9 @@ bool ProbeSession::on_registration(std::vector<HeldProgram> programs) {
     const uint32_t btf = facts->program.btf_id;
     if (btf && std::find(sent_btfs_.begin(), sent_btfs_.end(), btf) == sent_btfs_.end()) {
       sent_btfs_.push_back(btf);
-      if (auto data = read_btf(btf)) out_.send(std::move(*data));
+      if (auto data = read_btf(btf)) out_->send(std::move(*data));
     }
-    out_.send(std::move(facts->program));
+    out_->send(std::move(facts->program));
     held_.push_back(std::move(held));
   }
   return any_new;
@@ -147,7 +188,7 @@ void ProbeSession::send_report() {
   }
   r.attach_ns = attach_ns_;
   r.hold_ns = hold_ns_;
-  out_.send(std::move(r));
+  out_->send(std::move(r));
 }
 
 void ProbeSession::finish() {
@@ -164,13 +205,16 @@ void ProbeSession::finish() {
     const auto& targets = plan_.probe_plan->targets;
     Selection selection;
     selection.history = std::clamp(plan_.probe_plan->history, 1u, kMaxReproHistory);
-    for (const ktstr_hit& h : c.subjects) out_.send(to_event(h, *targets[h.target], 0), h.ns);
-    for (size_t i : select_hits(c, targets.size(), selection))
-      out_.send(to_event(c.hits[i], *targets[c.hits[i].target], i + 1), c.hits[i].ns);
-    if (end.triggered) out_.send(to_event(c.state), c.state.ns);
+    const std::vector<ReadPlan> reads = plan_all_reads(*plan_.probe_plan);
+    auto send = [&](const ktstr_hit& hit, uint64_t ordinal) {
+      out_->send(to_event(hit, *targets[hit.target], reads[hit.target], ordinal), hit.ns);
+    };
+    for (const ktstr_hit& h : c.subjects) send(h, 0);
+    for (size_t i : select_hits(c, targets.size(), selection)) send(c.hits[i], i + 1);
+    if (end.triggered) out_->send(to_event(c.state), c.state.ns);
   }
-  end.dropped += out_.lost();
-  out_.send(std::move(end));
+  end.dropped += out_->lost();
+  out_->send(std::move(end));
 }
 
 }  // namespace ktstr::probe

@@ -1,9 +1,10 @@
-// What ktstr-probe does in the VM: it places the kernel probes; while the scheduler waits at its attach, it records and probes
+// What ktstr-probe does in the VM: once there is a plan, it places the kernel probes; while the scheduler waits at its attach, it records and probes
 // its programs and lets it go on; at the end it reports the hits. A scheduler that could not be held at its attach is looked
 // for once it is enabled. Init's attach gate receives the notifications (guest/init/attach_gate.h).
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,19 @@ namespace ktstr::probe {
 
 class ProbeSession {
  public:
-  ProbeSession(GuestPlanT plan, EventOut out, UniqueFd control);
+  struct Options {
+    std::string plan_path;  // read when init says that it is there
+    // Reads what is the same for every test before that: the guest becomes a template.
+    bool for_template = false;
+  };
+  ProbeSession(Options options, UniqueFd events, UniqueFd control)
+      : options_(std::move(options)), events_(std::move(events)), control_(std::move(control)) {}
 
   // Ends only when init is gone. Returns the exit code.
   int run();
 
  private:
+  int begin();  // 0, or an exit code
   void place_kernel_probes();
   bool on_control();  // false: init is gone
   void on_attach(const AttachCall& call);
@@ -31,11 +39,14 @@ class ProbeSession {
   void finish();
   void say(char letter);
 
-  GuestPlanT plan_;
-  EventOut out_;
+  Options options_;
+  UniqueFd events_;
   UniqueFd control_;
+  GuestPlanT plan_;
+  std::optional<EventOut> out_;  // since begin()
   UniqueFd listener_;
   OpsLayout layout_;
+  TraceableNames traceable_;
   std::unique_ptr<ProbeSet> probes_;
   std::string load_error_;
   std::vector<HeldProgram> held_;  // for life

@@ -10,7 +10,6 @@
 
 #include "guest/probe/bpf_options.h"
 #include "guest/probe/probe_clone.h"
-#include "guest/probe/traceable.h"
 #include "schemas/repro_generated.h"
 
 namespace ktstr::probe {
@@ -49,27 +48,30 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
   return set;
 }
 
-void ProbeSet::attach_kernel() {
+std::string traceable_list() { return std::string(kTracefs) + "/available_filter_functions"; }
+
+void ProbeSet::attach_kernel(TraceableNames& names) {
   stop_run_time_statistics();
   std::set<std::string> wanted;
   for (const auto& t : plan_.targets)
     if (t->kind == ProbeKind::Kprobe) wanted.insert(t->function);
   for (const auto& name : plan_.trigger_ladder) wanted.insert(name.substr(0, name.find('#')));
-  auto traceable = read_traceable(std::string(kTracefs) + "/available_filter_functions", wanted);
+  const Status listed = names.load(traceable_list());
+  const Traceable traceable = names.among(wanted);
 
   std::vector<const char*> symbols;
   std::vector<uint64_t> cookies;
   for (uint32_t i = 0; i < plan_.targets.size(); ++i) {
     const ProbeTargetT& t = *plan_.targets[i];
     if (t.kind != ProbeKind::Kprobe) continue;
-    if (!traceable) {
-      fail(i, traceable.error().message());
-    } else if (!traceable->available.contains(t.function)) {
+    if (!listed) {
+      fail(i, listed.error().message());
+    } else if (!traceable.available.contains(t.function)) {
       // A function on a backtrace was not inlined.
       const bool seen = !plan_.keep_by_task && t.chain_index != UINT32_MAX;
       fail(i, seen ? "the kernel forbids tracing it (not in available_filter_functions)"
                    : "not in available_filter_functions: inlined, or the kernel forbids tracing it");
-    } else if (traceable->ambiguous.contains(t.function)) {
+    } else if (traceable.ambiguous.contains(t.function)) {
       fail(i, "several kernel functions have that name");
     } else {
       symbols.push_back(t.function.c_str());

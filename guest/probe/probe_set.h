@@ -10,11 +10,15 @@
 #include "base/unique_fd.h"
 #include "guest/probe/probe_object.h"
 #include "guest/probe/program_facts.h"
+#include "guest/probe/traceable.h"
 #include "schemas/repro_generated.h"
 
 struct bpf_link;
 
 namespace ktstr::probe {
+
+// Of the guest: for TraceableNames::load().
+std::string traceable_list();
 
 class ProbeSet {
  public:
@@ -23,7 +27,7 @@ class ProbeSet {
 
   // kprobe.multi and kretprobe.multi on the plan's kernel functions (one by one where multi is refused), then
   // the trigger.
-  void attach_kernel();
+  void attach_kernel(TraceableNames& names);
   // fentry (and fexit) on those functions of a program that the plan wants.
   void attach_program(int prog_fd, const ProgramFacts& facts);
   // Targets that never showed up are named as failed; what was attached, what not, and the trigger.

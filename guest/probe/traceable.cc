@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace ktstr::probe {
@@ -30,14 +32,29 @@ bool each_line(const std::string& path, F line) {
 
 }  // namespace
 
-Result<Traceable> read_traceable(const std::string& path, const std::set<std::string>& wanted) {
-  Traceable out;
+Status TraceableNames::load(const std::string& path) {
+  if (!names_.empty()) return {};
+  std::string names;
   const bool read = each_line(path, [&](char* text) {
-    text[std::strcspn(text, " \t")] = 0;
-    auto it = wanted.find(text);
-    if (it != wanted.end() && !out.available.insert(*it).second) out.ambiguous.insert(*it);
+    names.append(text, std::strcspn(text, " \t"));
+    names += '\n';
   });
   if (!read) return Error::from_errno(path);
+  names_ = std::move(names);
+  return {};
+}
+
+Traceable TraceableNames::among(const std::set<std::string>& wanted) const {
+  Traceable out;
+  const std::set<std::string_view, std::less<>> sought(wanted.begin(), wanted.end());
+  for (size_t begin = 0; begin < names_.size();) {
+    const size_t end = names_.find('\n', begin);
+    auto it = sought.find(std::string_view(names_).substr(begin, end - begin));
+    begin = end + 1;
+    if (it == sought.end()) continue;
+    const std::string name(*it);
+    if (!out.available.insert(name).second) out.ambiguous.insert(name);
+  }
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Which kernel functions a kprobe may sit on: available_filter_functions, read once.
+// Which kernel functions a kprobe may sit on: available_filter_functions. To read it takes a guest half a second, and it says the
+// same for every test: a guest that becomes a template reads it before it is saved.
 #pragma once
 
 #include <set>
@@ -14,7 +15,15 @@ struct Traceable {
   std::set<std::string> available;
   std::set<std::string> ambiguous;
 };
-// `path`: tracefs file; lines are "NAME" or "NAME [module]". kNotFound when it cannot be read.
-Result<Traceable> read_traceable(const std::string& path, const std::set<std::string>& wanted);
+
+class TraceableNames {
+ public:
+  // Reads `path`, a tracefs file with lines "NAME" or "NAME [module]"; once it could be read, nothing more.
+  Status load(const std::string& path);
+  Traceable among(const std::set<std::string>& wanted) const;
+
+ private:
+  std::string names_;  // a line each
+};
 
 }  // namespace ktstr::probe

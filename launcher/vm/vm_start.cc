@@ -21,6 +21,7 @@
 #include "schemas/envelope.h"
 #include "schemas/frame_codec.h"
 #include "schemas/guest_generated.h"
+#include "schemas/guest_paths.h"
 
 namespace ktstr {
 namespace {
@@ -192,6 +193,7 @@ class Maker {
     if (!channel) return std::move(channel).error();
     QemuOptions options = request_.options;
     options.name = "ktstr-template";
+    options.kernel_args.push_back(kTemplateSwitch);
     options.console_fd = console->qemus.get();
     options.channel_fd = channel->qemus.get();
     auto started = start_controlled(std::move(options));
