@@ -11,13 +11,13 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "launcher/run/deadlines.h"
-#include "launcher/run/helpers.h"
+#include "launcher/run/guest_dump.h"
+#include "launcher/run/helper_set.h"
 #include "launcher/run/known_signatures.h"
 #include "launcher/run/live_runs.h"
 #include "launcher/run/run_bus.h"
 #include "launcher/run/run_facts.h"
 #include "launcher/run/vm_session.h"
-#include "launcher/vm/memory_dump.h"
 #include "launcher/vm/qemu_command.h"
 #include "launcher/vm/topology_args.h"
 #include "schemas/crash_generated.h"
@@ -88,11 +88,8 @@ class TestRun {
   bool watch_control();
   bool wants_dump(bool died) const;
   void begin_dump(const std::string& reason);
-  void go_on_dumping();
-  void tell_dump(GuestMemoryDumpedT told);
-  void tell_no_dump(const std::string& why);
+  void tell_dump(GuestDump::End end);
   void say_gdb();
-  void watch_helpers();
   void check_state();
   void publish_vm_exit();
   void settle();
@@ -102,10 +99,7 @@ class TestRun {
   bool current_vm(const EventBuffer& event) const {
     return event.vm() == vm_ && event->stamp()->attempt() == attempt_;
   }
-  bool alive(std::string_view name) const {
-    return std::any_of(helpers_.begin(), helpers_.end(),
-                       [&](const Helper& h) { return h.name == name && h.alive(); });
-  }
+  bool alive(std::string_view name) const { return helpers_.alive(name); }
   // QEMU refused to start (a bad option, an old version): no carrier was ever connected, none will be drained.
   bool never_spoke() const { return stage_ == Stage::NotStarted && qemu_exit_.exit_code != 0; }
   uint64_t now() const { return env_.clock->monotonic_ns(); }
@@ -131,7 +125,7 @@ class TestRun {
   std::optional<BusFolder> bus_folder_;
   std::unique_ptr<RunBus> bus_;
   EventLoop loop_;
-  std::vector<Helper> helpers_;
+  HelperSet helpers_{loop_, *env_.progress};
 
   uint64_t test_start_ = 0;
   State state_ = State::kVmRunning;
@@ -148,9 +142,8 @@ class TestRun {
   uint64_t held_before_ns_ = 0, held_ns_ = 0;  // before the guest ran for the first time; later
   bool ran_ = false;
   std::string guest_end_;  // QEMU's reason why the guest ended, while QEMU waits
-  std::optional<MemoryDump> dump_;
-  std::string dump_reason_;
-  bool dumped_ = false, quitting_ = false;  // tried; QEMU was told to end
+  GuestDump dump_;
+  bool quitting_ = false;  // QEMU was told to end
   uint64_t guest_ns_ = 0,
            stage_guest_ns_ = 0;  // the guest's clock: the newest that was heard, and at its stage
   Stage stage_ = Stage::NotStarted;
@@ -261,41 +254,22 @@ Status TestRun::tell_recorded() {
 }
 
 Status TestRun::start_helpers() {
-  for (const char* name : {"collector", "monitor", "reproer", "reporter"}) {
-    if (interrupted_) return {};
-    HelperOptions options{.program_folder = env_.program_folder,
-                          .bus_folder = bus_folder_->path(),
-                          .log_path = result_.log,
-                          .run_id = run_id_,
-                          .start_ns = bus_->start_ns(),
-                          .stop_fd = env_.signal_fd};
-    if (std::string_view(name) == "reporter") options.extra_args = {kReportFileFlag, result_.report};
-    if (recorded_until_ != 0 &&
-        (std::string_view(name) == "collector" || std::string_view(name) == "monitor"))
-      options.extra_args = {kRecordedUntilFlag, std::to_string(recorded_until_)};
-    auto helper = start_helper(name, options);
-    if (!helper) {
-      on_signal();
-      if (interrupted_) return {};
-      // Without the collector no VM is booted; without another helper the report names it.
-      if (std::string_view(name) == "collector") return std::move(helper).error();
-      HelperExitedT exited;
-      exited.name = name;
-      exited.exit_code = 127;
-      bus_->publish(std::move(exited));
-      log_info("ktstr-" + std::string(name) + ": " + helper.error().message());
-      env_.progress->say(helper.error().message());
-      continue;
-    }
-    HelperStartedT started;
-    started.name = name;
-    started.pid = static_cast<uint32_t>(helper->pid);
-    bus_->publish(std::move(started));
-    log_info("started ktstr-" + std::string(name) + ", pid " + std::to_string(helper->pid));
-    loop_.watch(helper->child.pidfd(), EPOLLIN, [](uint32_t) {});  // watch_helpers() reaps
-    helpers_.push_back(std::move(helper).value());
-  }
-  return {};
+  const HelperOptions usual{.program_folder = env_.program_folder,
+                            .bus_folder = bus_folder_->path(),
+                            .log_path = result_.log,
+                            .run_id = run_id_,
+                            .start_ns = bus_->start_ns(),
+                            .stop_fd = env_.signal_fd};
+  auto arguments = [this](std::string_view name) -> std::vector<std::string> {
+    if (name == "reporter") return {kReportFileFlag, result_.report};
+    if (recorded_until_ != 0 && (name == "collector" || name == "monitor"))
+      return {kRecordedUntilFlag, std::to_string(recorded_until_)};
+    return {};
+  };
+  return helpers_.start(*bus_, usual, arguments, [this] {
+    on_signal();
+    return interrupted_ != 0;
+  });
 }
 
 void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
@@ -315,7 +289,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   ran_ = !gdb;
   guest_end_.clear();
   dump_.reset();
-  dumped_ = quitting_ = false;
+  quitting_ = false;
   guest_ns_ = stage_guest_ns_ = 0;
   stage_wait_.begin(vm_start_);
   env_.progress->step(spec_.name + ": starting " + (vm == Vm::Primary ? "the VM on " : "the repro VM on ") +
@@ -400,7 +374,7 @@ void TestRun::turn() {
     judge_without_reporter(fatal_);
     return;
   }
-  watch_helpers();
+  helpers_.watch(*bus_);
   look_at_waits();
   if (session_ && session_->carriers()) {
     if (!alive("monitor")) session_->carriers()->abandon_gate();
@@ -508,30 +482,10 @@ void TestRun::on_signal() {
   }
 }
 
-void TestRun::watch_helpers() {
-  for (Helper& h : helpers_) {
-    if (!h.alive()) continue;
-    const int pidfd = h.child.pidfd();
-    auto exit = h.child.poll();
-    if (!exit) continue;
-    loop_.unwatch(pidfd);
-    h.exit = exit;
-    HelperExitedT t;
-    t.name = h.name;
-    t.pid = static_cast<uint32_t>(h.pid);
-    t.exit_code = exit->exit_code;
-    t.signal = exit->signal;
-    bus_->publish(std::move(t));
-    log_info("ktstr-" + h.name + " ended unexpectedly: " + exit->to_string());
-    env_.progress->say("ktstr-" + h.name + " ended unexpectedly: " + exit->to_string());
-  }
-}
-
 // Neither a launcher nor a collector that was stopped is a guest that is silent.
 void TestRun::look_at_waits() {
-  const bool heard = std::none_of(helpers_.begin(), helpers_.end(),
-                                  [](const Helper& h) { return h.name == "collector" && h.child.stopped(); });
-  if (state_ == State::kVmRunning && (held_ || dump_))
+  const bool heard = !helpers_.collector_stopped();
+  if (state_ == State::kVmRunning && (held_ || dump_.running()))
     stage_wait_.stand(now());
   else
     stage_wait_.look(now(), heard);
@@ -550,10 +504,7 @@ void TestRun::watch_vm() {
     qemu.drain_output();
     log_info("QEMU ended: exit code " + std::to_string(exit->exit_code) + ", signal " +
              std::to_string(exit->signal));
-    if (dump_) {
-      dump_->discard();
-      tell_no_dump("QEMU ended before it was complete");
-    }
+    if (dump_.running()) tell_dump(dump_.give_up("QEMU ended before it was complete"));
     enter(State::kVmEnded);
     return;
   }
@@ -602,14 +553,15 @@ bool TestRun::watch_control() {
     }
     if (event.starts_with("SHUTDOWN") && guest_end_.empty()) guest_end_ = event;  // our quit is one more
   }
-  if (dump_) {
-    go_on_dumping();
+  if (dump_.running()) {
+    tell_dump(interrupted_ ? dump_.give_up("interrupted") : dump_.step(*control));
+    if (dump_.busy()) loop_.again();
     return true;
   }
   if (guest_end_.empty()) return false;
   held_ = false;
   const bool died = guest_end_ != "SHUTDOWN guest-shutdown";
-  if (!dumped_ && !interrupted_ && wants_dump(died))
+  if (!interrupted_ && wants_dump(died))
     begin_dump(died ? "the guest died (" + guest_end_.substr(guest_end_.find(' ') + 1) + ")"
                     : "the guest ended itself");
   else if (!std::exchange(quitting_, true) && !control->quit())
@@ -618,54 +570,23 @@ bool TestRun::watch_control() {
 }
 
 bool TestRun::wants_dump(bool died) const {
-  return session_->control() && !dumped_ &&
+  return session_->control() && !dump_.tried() &&
          (env_.keep_dump == KeepDump::kAlways || (env_.keep_dump == KeepDump::kPanic && died));
 }
 
 void TestRun::begin_dump(const std::string& reason) {
-  dumped_ = true;
-  dump_reason_ = reason;
   const std::string name =
       vm_ == Vm::Primary ? "memory.elf" : "memory.repro-" + std::to_string(attempt_) + ".elf";
   env_.progress->step(spec_.name + ": writing the guest's memory");
-  auto dump = MemoryDump::begin(*session_->control(), folder_ + "/" + name, uint64_t{spec_.memory_mb} << 20);
-  if (!dump) return tell_no_dump(dump.error().to_string());
-  dump_.emplace(std::move(*dump));
+  tell_dump(dump_.begin(*session_->control(), folder_ + "/" + name, uint64_t{spec_.memory_mb} << 20, reason));
 }
 
-void TestRun::go_on_dumping() {
-  Result<bool> complete = interrupted_ ? Error::system("interrupted") : dump_->step(*session_->control());
-  if (complete && !*complete) {
-    if (dump_->busy()) loop_.again();
-    return;
-  }
-  if (!complete) {
-    dump_->discard();
-    return tell_no_dump(complete.error().to_string());
-  }
-  GuestMemoryDumpedT told;
-  told.path = dump_->path();
-  told.bytes = dump_->bytes();
-  told.disk_bytes = dump_->disk_bytes();
-  tell_dump(std::move(told));
-}
-
-void TestRun::tell_no_dump(const std::string& why) {
-  GuestMemoryDumpedT told;
-  told.error = why;
-  tell_dump(std::move(told));
-}
-
-void TestRun::tell_dump(GuestMemoryDumpedT told) {
-  dump_.reset();
-  told.reason = dump_reason_;
-  const std::string words =
-      told.error.empty() ? "the guest's memory: " + told.path + " (" + std::to_string(told.bytes >> 20) +
-                               " MiB, " + std::to_string(told.disk_bytes >> 20) + " MiB on the disk)"
-                         : "no memory dump: " + told.error;
+void TestRun::tell_dump(GuestDump::End end) {
+  if (!end) return;
+  const std::string words = dump_words(*end);
   log_info(words);
   env_.progress->say(words);
-  bus_->publish(std::move(told), vm_, attempt_);
+  bus_->publish(std::move(*end), vm_, attempt_);
 }
 
 void TestRun::check_state() {
@@ -742,12 +663,7 @@ void TestRun::publish_vm_exit() {
 void TestRun::settle() {
   VmSettledT t;
   auto missing = [&](const char* name, bool delivered) {
-    if (delivered) return;
-    auto h = std::find_if(helpers_.begin(), helpers_.end(), [&](const Helper& x) { return x.name == name; });
-    t.missing.push_back(std::string(name) + ": " +
-                        (h == helpers_.end() ? "was not started"
-                         : h->exit           ? h->exit->to_string()
-                                             : "did not finish"));
+    if (!delivered) t.missing.push_back(helpers_.what_became_of(name));
   };
   missing("collector", drained_);
   missing("monitor", monitor_stopped_);
@@ -787,8 +703,7 @@ void TestRun::judge_without_reporter(const std::string& why) {
   log_info("the report is made from the log: " + (why.empty() ? "the reporter ended" : why));
   if (!why.empty()) env_.progress->say(why);
   env_.progress->clear();
-  for (Helper& h : helpers_)
-    if (h.name == "reporter" && h.alive()) h.exit = h.child.terminate(milliseconds(500));
+  helpers_.terminate("reporter", milliseconds(500));
   if (interrupted_ && ::access(result_.report.c_str(), F_OK) == 0)
     return finish();  // nobody read the reporter's output
   auto child = Child::spawn(
@@ -827,12 +742,8 @@ Result<RunOutcome> TestRun::run() {
         return state_ == State::kDone;
       },
       UINT64_MAX);
-  for (Helper& h : helpers_)
-    // A failed log takes no RunFinished, so nobody would hear of it.
-    if (h.alive() && (!fatal_.empty() || !h.child.wait(milliseconds(interrupted_ ? 1'000 : 5'000)))) {
-      log_info("ktstr-" + h.name + " did not end by itself: terminated");
-      h.child.terminate(milliseconds(1'000));
-    }
+  // A failed log takes no RunFinished, so nobody would hear of it.
+  helpers_.see_off(fatal_.empty(), milliseconds(interrupted_ ? 1'000 : 5'000));
   ::unlink((bus_folder_->path() + "/run.json").c_str());  // attached collectors leave
   env_.progress->clear();
   return std::move(result_);
