@@ -2,18 +2,26 @@
 
 #include <algorithm>
 
-#include "base/metrics.h"
-
 namespace ktstr {
 
-void MetricsRecord::declare(std::string_view source) {
-  if (declared_.size() < kMaxSources) declared_.emplace(source.substr(0, 64));
+namespace {
+
+constexpr size_t kMaxSourceName = 64, kMaxLine = 4096;
+
+}  // namespace
+
+void MetricSources::declare(std::string_view source) {
+  if (declared_.size() < kMaxSources) declared_.emplace(source.substr(0, kMaxSourceName));
+}
+
+std::vector<Metric> MetricSources::of(std::string_view source, std::string_view text) const {
+  if (!declared_.contains(source)) return {};
+  return metrics_of(text.substr(0, kMaxLine));
 }
 
 bool MetricsRecord::line(const Moment& at, std::string_view source, std::string_view shown_source,
                          std::string_view text) {
-  if (!declared_.contains(source)) return false;
-  const std::vector<Metric> metrics = metrics_of(text.substr(0, 4096));
+  const std::vector<Metric> metrics = sources_.of(source, text);
   for (const Metric& metric : metrics) {
     const std::string name = std::string(shown_source) + " " + metric.name;
     auto found = series_.find(name);

@@ -426,6 +426,8 @@ const chartsCard = data => {
     if (s.wait_us.some(v => v > 0))
       lines("longest wait of a runnable task", "of sched_ext", [{name: "wait", values: s.wait_us}], {stepPlot: true, axes: {x: timeAxis, y: {axisLabelWidth: 52, axisLabelFormatter: span, pixelsPerLabel: 26}}}, span);
     if (s.counters.length) lines("sched_ext events", "per second", s.counters, {});
+    for (const chart of s.metrics || [])
+      lines(chart.title, "of a collector; the last value of each step", chart.lines, {connectSeparatedPoints: true, includeZero: false});
     if (load.length > 1) lines("the kernel's own counts", "per second", load.slice(1), {});
     box.append(el("p", {className: "muted small"}, "Each step of these charts is " + span(s.width) + " of guest time: depths and waits are the greatest that a sample in it saw, rates are the growth between the last samples of two steps. Time 0 is the workload's start."));
   });

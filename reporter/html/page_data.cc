@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "base/json.h"
@@ -23,6 +24,7 @@ namespace {
 using json = OrderedJson;
 
 constexpr size_t kMostDsqs = 12, kMostCounters = 12;  // lines of one chart
+constexpr size_t kMostMetricLines = 12, kMostMetricCharts = 24;
 constexpr size_t kMostFrozenMaps = 64, kMostEntries = 64, kMostFields = 64, kMostTasks = 256;
 constexpr size_t kMostTextBytes = 4 << 20;
 
@@ -130,7 +132,35 @@ json counter_series(const SampleSeries& s, const std::vector<const SampleSeries:
   return lines;
 }
 
-json series_json(const SampleSeries& s, const PageClock& clock) {
+// One chart for the series of a source whose names end alike ("cpu0.run", "cpu1.run"), one for those without a dot in their names.
+// Of each step the last value since the step before it.
+json metrics_json(const MetricSeries& metrics, const SampleSeries& s,
+                  const std::vector<const SampleSeries::Step*>& steps) {
+  std::map<std::string, json> charts;
+  for (const auto& [key, series] : metrics.series()) {
+    const auto& [source, name] = key;
+    const size_t dot = name.rfind('.');
+    json& lines = charts[printable(source + (dot == std::string::npos ? "" : ": " + name.substr(dot + 1)))];
+    if (lines.size() >= kMostMetricLines) continue;
+    json values = json::array();
+    auto point = series.points.begin();
+    for (const auto* step : steps) {
+      const int64_t end = s.origin_ns() + (step - s.steps().data() + 1) * s.width_ns();
+      json value;
+      for (; point != series.points.end() && (point->guest_ns < end || step == steps.back()); ++point)
+        value = point->value;
+      values.push_back(std::move(value));
+    }
+    lines.push_back({{"name", printable(name.substr(0, dot))}, {"values", std::move(values)}});
+  }
+  json out = json::array();
+  for (auto& [title, lines] : charts) {
+    if (out.size() < kMostMetricCharts) out.push_back({{"title", title}, {"lines", std::move(lines)}});
+  }
+  return out;
+}
+
+json series_json(const SampleSeries& s, const MetricSeries& metrics, const PageClock& clock) {
   std::vector<const SampleSeries::Step*> steps;
   json places = json::array(), running = json::array(), waits = json::array(), mean = json::array();
   for (size_t i = 0; i < s.steps().size(); ++i) {
@@ -163,6 +193,7 @@ json series_json(const SampleSeries& s, const PageClock& clock) {
               {"wait_us", std::move(waits)}};
   out["dsqs"] = dsq_series(s, steps, out);
   out["counters"] = counter_series(s, steps);
+  if (!metrics.series().empty()) out["metrics"] = metrics_json(metrics, s, steps);
   json stats = json::array();
   for (size_t i = 0; i < std::size(SampleSeries::kSchedstats); ++i)
     stats.push_back({{"name", SampleSeries::kSchedstats[i]},
@@ -404,7 +435,7 @@ std::string page_data(const JudgedRun& run, const RunPicture& picture, bool brie
     out["crash"] = crash_json(*vm.scheduler.crash);
     if (!out.contains("exit_at") && vm.scenario_end) out["exit_at"] = clock.of(*vm.scenario_end);
   }
-  out["series"] = series_json(picture.samples(), clock);
+  out["series"] = series_json(picture.samples(), picture.metrics(), clock);
   out["logs"] = logs_json(picture, clock);
   out["logs_left_out"] = picture.logs_left_out();
   json frozen = json::array();

@@ -76,6 +76,8 @@ void RunPicture::fold(const EventBuffer& event) {
     std::erase_if(logs_, [](const Log& log) { return log.name.starts_with(kReproPrefix); });
     repro_clock_ = {};
   }
+  if (const auto* declared = event.as<MetricsDeclared>())
+    return metric_sources_.declare(str(declared->name()));
   if (event.vm() == Vm::Host && event.type() != Payload::CollectorLine) return;
   const int64_t at = (repro ? repro_clock_ : primary_clock_)
                          .at(event, sample && event->stamp()->guest_ns() == 0 ? sample->guest_clock_ns() : 0);
@@ -95,9 +97,13 @@ void RunPicture::fold(const EventBuffer& event) {
       return line("payload " + std::string(str(event.as<PayloadLine>()->name())), repro, at,
                   event.as<PayloadLine>()->text());
     case Payload::CollectorLine: {
-      const std::string_view command = str(event.as<CollectorLine>()->name());
-      return line(std::string(command.empty() ? str(event->source()) : command), repro, at,
-                  event.as<CollectorLine>()->text());
+      const CollectorLine& said = *event.as<CollectorLine>();
+      const std::string_view command = str(said.name());
+      const std::string source(command.empty() ? str(event->source()) : command);
+      if (!repro)
+        for (const Metric& metric : metric_sources_.of(source, str(said.text())))
+          metrics_.add(source, metric.name, at, metric.value);
+      return line(source, repro, at, said.text());
     }
     default:
       return;

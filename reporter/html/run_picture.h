@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "reporter/html/metric_series.h"
 #include "reporter/html/sample_series.h"
+#include "reporter/metrics_record.h"
 #include "schemas/envelope.h"
 
 namespace ktstr {
@@ -66,6 +68,7 @@ class RunPicture {
   const GuestClock& clock() const { return primary_clock_; }
   const SampleSeries& samples() const { return samples_; }
   const std::vector<Log>& logs() const { return logs_; }
+  const MetricSeries& metrics() const { return metrics_; }
   uint64_t logs_left_out() const { return logs_left_out_; }  // lines of logs above the bound
   // Guest time at which sched_ext's state was first seen with an error as its exit; 0: never.
   int64_t exit_ns() const { return exit_ns_; }
@@ -75,6 +78,8 @@ class RunPicture {
 
   GuestClock primary_clock_, repro_clock_;
   SampleSeries samples_;
+  MetricSources metric_sources_;
+  MetricSeries metrics_;
   std::vector<Log> logs_;
   uint64_t logs_left_out_ = 0;
   int64_t exit_ns_ = 0;

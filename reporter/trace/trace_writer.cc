@@ -97,6 +97,7 @@ void TraceWriter::begin_log() {
   repro_clock_ = {};
   running_.clear();
   counters_.clear();
+  metric_sources_ = {};
   plan_.reset();
   hits_.clear();
   trigger_.reset();
@@ -105,7 +106,7 @@ void TraceWriter::begin_log() {
 }
 
 // A counter keeps its value until the next event of its name: one is written where it changes.
-void TraceWriter::counter(const std::string& name, int64_t value, int64_t at_ns) {
+void TraceWriter::counter(const std::string& name, double value, int64_t at_ns) {
   auto it = counters_.find(name);
   if (it == counters_.end()) {
     if (counters_.size() >= kMostTracks) return;
@@ -154,7 +155,8 @@ void TraceWriter::sample(const MonitorSample& sample, int64_t at_ns) {
       counter(dsq_name(dsq->id(), dsq->kind(), dsq->kind() == DsqKind::User ? 0 : dsq->place()), dsq->depth(),
               at_ns);
   if (const auto* counters = sample.counters())
-    for (const Counter* one : *counters) counter(lower(str(one->name()).substr(0, 128)), one->value(), at_ns);
+    for (const Counter* one : *counters)
+      counter(lower(str(one->name()).substr(0, 128)), static_cast<double>(one->value()), at_ns);
 }
 
 void TraceWriter::hit(const ProbeHit& seen) {
@@ -200,6 +202,12 @@ void TraceWriter::fold(const EventBuffer& event) {
     case Payload::ProbeTriggered:
       if (repro) trigger_ = unpack<ProbeTriggeredT>(*event.as<ProbeTriggered>());
       return;
+    case Payload::MetricsDeclared:
+      metric_sources_.declare(str(event.as<MetricsDeclared>()->name()));
+      return;
+    case Payload::CollectorLine:
+      if (!repro) metrics(event);
+      return;
     default:
       break;
   }
@@ -207,6 +215,14 @@ void TraceWriter::fold(const EventBuffer& event) {
   const auto* seen = event.as<MonitorSample>();
   const int64_t at = clock_.at(event, seen && event->stamp()->guest_ns() == 0 ? seen->guest_clock_ns() : 0);
   if (seen) sample(*seen, at);
+}
+
+void TraceWriter::metrics(const EventBuffer& event) {
+  const CollectorLine& line = *event.as<CollectorLine>();
+  const std::string source(line.name() ? str(line.name()) : str(event->source()));
+  const int64_t at = clock_.at(event);
+  for (const Metric& metric : metric_sources_.of(source, str(line.text())))
+    counter(source + " " + metric.name, metric.value, at);
 }
 
 // Calls of each task, matched by function: a return belongs to the open call of its function. A call whose return was not kept ends

@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "reporter/html/run_picture.h"
+#include "reporter/metrics_record.h"
 #include "reporter/run_model.h"
 #include "schemas/envelope.h"
 #include "schemas/repro_generated.h"
@@ -61,9 +62,10 @@ class TraceWriter {
   void name_process(Group group, const std::string& name);
   void name_thread(Group group, int64_t thread, const std::string& name);
   void event(std::string_view json);
-  void counter(const std::string& name, int64_t value, int64_t at_ns);
+  void counter(const std::string& name, double value, int64_t at_ns);
   void sample(const MonitorSample& sample, int64_t at_ns);
   void end_task(unsigned cpu, Running& task, int64_t at_ns);
+  void metrics(const EventBuffer& event);
   void hit(const ProbeHit& hit);
   void probe_slices();
   void flush();
@@ -76,7 +78,8 @@ class TraceWriter {
   unsigned log_ = 0;  // from 1
   GuestClock clock_, repro_clock_;
   std::map<unsigned, Running> running_;
-  std::map<std::string, int64_t> counters_;  // last value written
+  MetricSources metric_sources_;
+  std::map<std::string, double> counters_;  // last value written
   bool named_cpus_ = false;
   std::optional<ProbePlanT> plan_;
   std::vector<Hit> hits_;

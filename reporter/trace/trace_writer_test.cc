@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/testing/temp_dir.h"
 #include "reporter/testing/synthetic_run.h"
+#include "schemas/client_generated.h"
 #include "schemas/probe_generated.h"
 #include "schemas/repro_generated.h"
 
@@ -110,6 +111,26 @@ TEST(Trace, ACrashWithProbeHitsIsAValidTrace) {
   EXPECT_THAT(verdict, HasSubstr("\"phase\": "));
   EXPECT_EQ(2u, events(trace, "i", "crash").size());  // of the run, and of the repro VM
   EXPECT_EQ("g", events(trace, "i", "crash")[0]["s"]);
+}
+
+TEST(Trace, NumbersOfACollectorAreCounters) {
+  SyntheticRun run = SyntheticRun::demo_crash();
+  MetricsDeclaredT declared;
+  declared.name = "vmstat";
+  run.add(std::move(declared), Vm::Host);
+  for (const char* text : {"us=1.5", "us=1.5", "us=\"2\" sy=\x1b"}) {
+    CollectorLineT line;
+    line.name = "vmstat";
+    line.text = text;
+    run.add(std::move(line), Vm::Host);
+  }
+  run.add(FactsCompletedT{}, Vm::Host);
+  const std::string trace = trace_of({&run});
+  EXPECT_THAT(checked(trace), HasSubstr("exit code 0: "));
+  std::vector<double> values;
+  for (const Json& event : events(trace, "C", ""))
+    if (event["name"] == "vmstat us") values.push_back(event["args"]["value"].get<double>());
+  EXPECT_EQ(values, std::vector<double>{1.5}) << "where it changes";
 }
 
 TEST(Trace, ACallIsASliceWithItsValuesAtEntryAndExit) {
