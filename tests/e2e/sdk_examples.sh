@@ -11,7 +11,7 @@ export XDG_RUNTIME_DIR=$work/rt XDG_STATE_HOME=$work/state
 mkdir -p "$XDG_RUNTIME_DIR"
 
 cmake --install "$build" --prefix "$work/prefix" --strip >"$work/install.log" 2>&1 || { cat "$work/install.log"; exit 1; }
-for example in cpp-collector cpp-tests; do
+for example in cpp-collector cpp-tests scx-stats; do
   # A folder of its own: nothing of the source tree is near.
   cp -r "$source/examples/$example" "$work/"
   if ! { cmake -S "$work/$example" -B "$work/$example/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Debug \
@@ -21,6 +21,24 @@ for example in cpp-collector cpp-tests; do
     exit 1
   fi
 done
+
+# The reader of scx_stats, against a socket that answers as the crate does (the reply that the crate's server.rs builds).
+python3 - "$work/stats.sock" <<'END' &
+import json, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(1)
+stream = listener.accept()[0].makefile("rw")
+for number in range(2):
+    request = json.loads(stream.readline())
+    assert request == {"req": "stats", "args": {"target": "top"}}, request
+    stream.write(json.dumps({"errno": 0, "args": {"resp": {"nr_queued": number, "cpu": {"busy": 1.5}}}}, separators=(",", ":")) + "\n")
+    stream.flush()
+END
+server=$!
+"$work/scx-stats/build/guest-scx-stats" --socket "$work/stats.sock" --interval 0.01 >"$work/stats.out"
+wait $server
+[[ $(cat "$work/stats.out") == '{"nr_queued":0,"cpu":{"busy":1.5}}'$'\n''{"nr_queued":1,"cpu":{"busy":1.5}}' ]] || { cat "$work/stats.out"; exit 1; }
 
 # A pin that matches anything is refused with the test's place, before anything boots.
 cat >"$work/cpp-tests/bad.cc" <<'END'
