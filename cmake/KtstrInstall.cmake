@@ -13,6 +13,7 @@ install(FILES ${schema_files} DESTINATION ${CMAKE_INSTALL_DATADIR}/ktstr/schemas
 # ktstr-launch looks for the others beside itself.
 install(TARGETS ktstr-launch ktstr-collector ktstr-monitor ktstr-reproer ktstr-reporter ktstr-init ktstr-probe
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ktstr-qemu-order LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 # The demo, with a scheduler that brings its libraries along.
 install(FILES ${CMAKE_SOURCE_DIR}/examples/demo.toml DESTINATION ${CMAKE_INSTALL_DATADIR}/ktstr/demo)

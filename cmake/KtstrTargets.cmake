@@ -79,6 +79,16 @@ function(ktstr_guest_program name)
   target_link_options(${name} PRIVATE -static -Wl,--gc-sections -Wl,--strip-debug)
 endfunction()
 
+# ktstr_preload(NAME SOURCE): bin/NAME.so, to be preloaded into a program of somebody else: nothing but the C library, no sanitizers.
+function(ktstr_preload name source)
+  add_library(${name} MODULE ${source})
+  target_compile_features(${name} PRIVATE cxx_std_20)
+  target_compile_options(${name} PRIVATE -pthread -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
+    -fno-threadsafe-statics ${KTSTR_WARNINGS})
+  target_link_options(${name} PRIVATE -Wl,--as-needed -Wl,-z,defs)
+  set_target_properties(${name} PROPERTIES PREFIX "" UNITY_BUILD OFF LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
 # ktstr_unit_test(NAME SOURCES... [LIBS ...] [DEFINITIONS ...]): a GoogleTest binary, each case shown in CTest, label "unit".
 function(ktstr_unit_test name)
   if(NOT KTSTR_BUILD_TESTS)

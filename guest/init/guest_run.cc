@@ -376,6 +376,7 @@ void GuestRun::run_workload() {
   scenario_->run([this] { return gone_for_good(); });
   if (detached_)
     loop_.run_until([this] { return !detached_ || gone_for_good(); }, now_ns() + scaled(kRestartNs));
+  switcher_.workload_finished();
   scenario_->ask_to_stop();
   stage(Stage::WorkloadFinished, detached_ ? "ended early: sched_ext is not enabled any more" : "");
 }

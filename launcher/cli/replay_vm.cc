@@ -109,7 +109,7 @@ int replay_vm(const ReplayCommandOptions& options) {
   std::sort(env.observe_ns.begin(), env.observe_ns.end());
   if (!options.gdb.empty()) {
     std::error_code error;
-    env.gdb_socket = std::filesystem::absolute(options.gdb, error).string();
+    env.gdb = GdbStub{.socket = std::filesystem::absolute(options.gdb, error).string(), .waits = false};
     env.hold_at_ns = env.observe_ns.back();
   }
   prepared.catch_signals();

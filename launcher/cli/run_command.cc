@@ -343,7 +343,7 @@ int run_command(const RunCommandOptions& options) {
   env.keep_dump = options.keep_dump == "always"  ? KeepDump::kAlways
                   : options.keep_dump == "panic" ? KeepDump::kPanic
                                                  : KeepDump::kNever;
-  env.gdb = options.gdb;
+  if (options.gdb) env.gdb = GdbStub{.socket = "", .waits = true};
   env.qemu_args = options.qemu_args;
   env.kernel_args = options.kernel_args;
   env.known = options.known;

@@ -55,6 +55,9 @@ Result<std::unique_ptr<DeterministicCarriers>> DeterministicCarriers::create(con
     c->pipes_[i].in = std::move(in).value();
   }
   c->gate_path_ = folder + "/guest." + suffix;
+  c->turns_file_ = folder + "/turns." + suffix;
+  if (auto turns = open_fd(c->turns_file_, O_WRONLY | O_CREAT | O_TRUNC); !turns)
+    return std::move(turns).error();
   auto bell = make_fifo(c->bell_path());
   if (!bell) return std::move(bell).error();
   c->bell_keeper_ = std::move(bell).value();
@@ -75,6 +78,7 @@ Result<std::unique_ptr<DeterministicCarriers>> DeterministicCarriers::create(con
 
 DeterministicCarriers::~DeterministicCarriers() {
   for (const Pipe& pipe : pipes_) ::unlink(pipe.file.c_str());
+  ::unlink(turns_file_.c_str());
   ::unlink(bell_path().c_str());
   ::unlink((gate_path_ + ".gate").c_str());
 }

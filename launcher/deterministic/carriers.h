@@ -20,6 +20,9 @@
 
 namespace ktstr {
 
+// Beside ktstr-launch; QEMU preloads it (preload/main_loop_order.cc).
+inline constexpr const char* kOrderLibrary = "ktstr-qemu-order.so";
+
 class DeterministicCarriers {
  public:
   // Makes the files in `folder`. `name`: of the VM, "primary"; `attempt` as in Stamp.
@@ -30,6 +33,7 @@ class DeterministicCarriers {
   // For QEMU's command line.
   const std::string& console_file() const { return pipes_[0].file; }
   const std::string& channel_file() const { return pipes_[1].file; }
+  const std::string& turns_file() const { return turns_file_; }
   std::string bell_path() const { return gate_path_ + ".bell"; }
   int gate_fd() const { return gate_out_.get(); }  // QEMU inherits it
   // VmStarted.gate_path.
@@ -53,7 +57,7 @@ class DeterministicCarriers {
   DeterministicCarriers() = default;
   void pump(Pipe& pipe);
 
-  std::string gate_path_;
+  std::string gate_path_, turns_file_;
   Pipe pipes_[2];
   UniqueFd bell_keeper_, gate_keeper_, gate_out_;
   bool qemu_opened_ = false;  // its end of the gate

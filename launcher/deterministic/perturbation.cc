@@ -9,7 +9,6 @@
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kUs = 1'000;
 constexpr uint64_t kMostWindows = 4;
 
 // splitmix64: the same numbers everywhere, which the standard's distributions do not promise.
@@ -45,14 +44,16 @@ DeterminismT perturbed(uint64_t seed, const std::string& strategy) {
     const uint64_t windows = 1 + random.below(kMostWindows);
     for (uint64_t i = 0; i < windows; ++i) d.windows.push_back(static_cast<uint16_t>(random.below(1000)));
     std::sort(d.windows.begin(), d.windows.end());
-    // From 2 us on, one of five octaves and a place in it.
-    const uint64_t octave = (2 * kUs) << random.below(5);
+    // From 32 ns on, one of ten octaves and a place in it.
+    const uint64_t octave = uint64_t{32} << random.below(10);
     d.window_ns = static_cast<uint32_t>(octave + random.below(octave));
     return d;
   }
   d.icount_shift = static_cast<uint8_t>(1 + random.below(3));
-  // From 50 us on, one of five octaves and a place in it: each length of time is tried as often as the others.
-  const uint64_t octave = (50 * kUs) << random.below(5);
+  // From 256 ns on, one of 13 octaves and a place in it: each length of time is tried as often as the others. Short turns let all
+  // vCPUs advance side by side, for windows that two must be in at once; long ones let one vCPU stand in its window while others
+  // do much.
+  const uint64_t octave = uint64_t{256} << random.below(13);
   d.switch_ns = static_cast<uint32_t>(octave + random.below(octave));
   return d;
 }

@@ -19,7 +19,7 @@ TEST(Perturbation, SeedZeroPerturbsNothing) {
 }
 
 TEST(Perturbation, ASeedMeansTheSameForEver) {
-  // A seed in somebody's bug report: these numbers may not change.
+  // A seed in somebody's bug report: these numbers may not change (switch_ns did, on 2026-11-26, with what it means).
   auto d = determinism_for(7, "random");
   ASSERT_TRUE(d);
   EXPECT_EQ(d->attach_delay_ns, 2374487u);
@@ -36,8 +36,8 @@ TEST(Perturbation, RandomSeedsReachEveryShiftAndOctaveWithinTheirBounds) {
     auto d = determinism_for(seed, "random");
     ASSERT_TRUE(d);
     shifts.insert(d->icount_shift);
-    EXPECT_GE(d->switch_ns, 50'000u);
-    EXPECT_LT(d->switch_ns, 1'600'000u);
+    EXPECT_GE(d->switch_ns, 256u);
+    EXPECT_LT(d->switch_ns, 256u << 13);
     EXPECT_LT(d->start_spread_ns, 20'000'000u);
   }
   EXPECT_EQ(shifts, (std::set<int>{1, 2, 3}));
@@ -50,8 +50,8 @@ TEST(Perturbation, FewChangesTheTurnsInAFewWindowsOnly) {
     ASSERT_TRUE(d);
     EXPECT_EQ(d->switch_ns, 0u);
     EXPECT_EQ(d->icount_shift, 1u);
-    EXPECT_GE(d->window_ns, 2'000u);
-    EXPECT_LT(d->window_ns, 64'000u);
+    EXPECT_GE(d->window_ns, 32u);
+    EXPECT_LT(d->window_ns, 32u << 10);
     EXPECT_TRUE(std::is_sorted(d->windows.begin(), d->windows.end()));
     for (uint16_t at : d->windows) EXPECT_LT(at, 1000);
     sizes.insert(d->windows.size());

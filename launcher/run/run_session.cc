@@ -89,6 +89,7 @@ class TestRun {
   bool wants_dump(bool died) const;
   void begin_dump(const std::string& reason);
   void tell_dump(GuestDump::End end);
+  bool waits_for_gdb() const { return env_.gdb && env_.gdb->waits && vm_ == Vm::Primary; }
   void say_gdb();
   void check_state();
   void publish_vm_exit();
@@ -283,7 +284,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   qemu_exit_ = {};
   vm_start_ = last_look_ = now();
   qemu_stopped_ns_ = 0;
-  const bool gdb = env_.gdb && vm == Vm::Primary;
+  const bool gdb = waits_for_gdb();
   held_ = gdb;
   held_ns_ = 0;
   ran_ = !gdb;
@@ -315,9 +316,8 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .own_view = env_.own_view,
                                    .determinism = env_.determinism ? &*env_.determinism : nullptr,
                                    .qemu_args = env_.qemu_args,
-                                   .gdb_socket = vm == Vm::Primary ? env_.gdb_socket : "",
-                                   .control = gdb || env_.keep_dump != KeepDump::kNever,
-                                   .gdb = gdb});
+                                   .gdb = vm == Vm::Primary ? env_.gdb : std::nullopt,
+                                   .control = gdb || env_.keep_dump != KeepDump::kNever});
   if (!session) {
     boot_error_ = session.error().to_string();
     log_info(vm_name(vm_, attempt_) + " not started: " + boot_error_);
@@ -440,7 +440,7 @@ void TestRun::on_held(const VmHeld& held) {
     return env_.progress->say("the VM was not stopped: " + error);
   held_at_gate_ = true;
   env_.progress->say("the VM stands still, after the gate at " + human_ns(held.gate_ns()) +
-                     " of its clock. gdb: target remote " + env_.gdb_socket +
+                     " of its clock. gdb: target remote " + (env_.gdb ? env_.gdb->socket : "") +
                      "; it goes on when gdb says continue, Ctrl-C ends it");
 }
 
@@ -546,7 +546,7 @@ bool TestRun::watch_control() {
   if (!control) return false;
   (void)control->look();  // that QEMU has gone its process tells
   for (const std::string& event : control->take_events()) {
-    if (event == "STOP") held_ = env_.gdb && vm_ == Vm::Primary;
+    if (event == "STOP") held_ = waits_for_gdb();
     if (event == "RESUME") {
       held_ = false;
       ran_ = true;

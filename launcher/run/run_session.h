@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "launcher/run/folders.h"
 #include "launcher/run/progress.h"
 #include "launcher/run/recorded_run.h"
+#include "launcher/vm/qemu_command.h"
 #include "schemas/exit_code.h"
 #include "schemas/run_generated.h"
 
@@ -59,12 +61,11 @@ struct RunEnvironment {
   std::optional<DeterminismT> determinism;  // nothing: a plain run
   std::vector<uint64_t> observe_ns;         // of a deterministic primary VM: as VmStarted.observe_ns
   uint64_t hold_at_ns = 0;                  // of a deterministic primary VM: as VmStarted.hold_at_ns
-  std::string gdb_socket;            // QEMU's gdb stub of the primary VM listens there; empty: it has none
-  VmTemplates* templates = nullptr;  // null: every VM boots
+  std::optional<GdbStub> gdb;               // of the primary VM; as VmRequest.gdb
+  VmTemplates* templates = nullptr;         // null: every VM boots
   std::vector<std::string> qemu_args,
       kernel_args;  // --qemu-arg, --kernel-arg; the latter are in the tests' specs already
   KeepDump keep_dump = KeepDump::kNever;  // the guest's memory as an ELF core beside the log
-  bool gdb = false;                       // the primary VM waits for gdb
   bool embed = false;                     // the log gets all that is needed to repeat the run
   const RecordedRun* recorded = nullptr;  // its primary VM is not booted again, only the repro VM
   int signal_fd = -1;                     // signalfd with SIGINT, SIGTERM, SIGHUP

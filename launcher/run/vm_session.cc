@@ -149,11 +149,9 @@ QemuOptions qemu_options(const VmRequest& request) {
   options.verbose_console = request.verbose_console;
   options.kernel_args = request.spec->kernel_args;
   options.qemu_args = request.qemu_args;
-  if (request.gdb) options.gdb_socket = request.bus_folder + "/gdb.sock";
+  options.gdb = request.gdb;
+  if (options.gdb && options.gdb->socket.empty()) options.gdb->socket = request.bus_folder + "/gdb.sock";
   options.name = "ktstr-" + vm_word(request.vm);
-  if (!request.gdb_socket.empty())
-    options.qemu_args.insert(options.qemu_args.end(),
-                             {"-gdb", "unix:path=" + request.gdb_socket + ",server=on,wait=off"});
   return options;
 }
 
@@ -196,6 +194,11 @@ Result<RunningVm> restore_or_boot(const VmRequest& request, const QemuOptions& o
 // Cold, with everything in the initramfs: the host has no other way in.
 Result<RunningVm> boot_deterministic(const VmRequest& request, QemuOptions options, const Initramfs& files,
                                      std::unique_ptr<DeterministicCarriers>& carriers) {
+  // Without it QEMU runs as well, on another course now and then.
+  const std::string order = request.program_folder + "/" + kOrderLibrary;
+  if (::access(order.c_str(), R_OK) != 0)
+    return Error::from_errno("a deterministic VM needs " + order)
+        .with_hint("it is built and installed with ktstr-launch");
   if (auto s = files.write(options.initrd); !s) return std::move(s).error().within("build the initramfs");
   auto made = DeterministicCarriers::create(request.bus_folder, vm_word(request.vm), request.attempt);
   if (!made) return std::move(made).error();
@@ -209,7 +212,9 @@ Result<RunningVm> boot_deterministic(const VmRequest& request, QemuOptions optio
                                                .console_file = carriers->console_file(),
                                                .channel_file = carriers->channel_file(),
                                                .bell_path = carriers->bell_path(),
-                                               .gate_fd = carriers->gate_fd()};
+                                               .gate_fd = carriers->gate_fd(),
+                                               .turns_file = carriers->turns_file(),
+                                               .order_library = order};
   return boot_vm(std::move(options));
 }
 

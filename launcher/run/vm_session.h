@@ -45,9 +45,8 @@ struct VmRequest {
   bool own_view = false;                      // the guest states what it sees itself (GuestView)
   const DeterminismT* determinism = nullptr;  // null: a plain VM
   std::vector<std::string> qemu_args;         // --qemu-arg
-  std::string gdb_socket;                     // QEMU's gdb stub listens there; empty: it has none
+  std::optional<GdbStub> gdb;                 // of a VM that waits: it boots. Without a socket: in bus_folder
   bool control = false;                       // VmSession::control(); its QEMU waits at the guest's end
-  bool gdb = false;                           // it boots, and stands still until gdb lets it run
 
   // A shell instead of a test (launcher/shell).
   const ShellPlanT* shell = nullptr;

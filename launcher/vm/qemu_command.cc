@@ -2,6 +2,8 @@
 
 #include <sys/un.h>
 
+#include <cstdlib>
+
 #include "launcher/vm/guest_ram.h"
 #include "launcher/vm/topology_args.h"
 #include "schemas/channel_frame.h"
@@ -14,7 +16,7 @@ namespace {
 // Parts of a boot that a test VM does without; together they take a quarter off its time (facts.md 2).
 constexpr const char* kFastBoot[] = {
     "tsc=reliable", "no_timer_check",  "mitigations=off", "random.trust_cpu=on",
-    "apparmor=0",   "8250.nr_uarts=1", "panic=-1"};
+    "apparmor=0",   "8250.nr_uarts=1", "panic=-1",        "cryptomgr.notests"};
 
 Status check_socket(const char* what, const std::string& path) {
   if (path.empty()) return {};
@@ -41,20 +43,27 @@ std::string hex_port(uint16_t port) {
 }
 
 std::vector<std::string> deterministic_args(const DeterministicMachine& m) {
+  std::vector<std::string> turns;
+  if (!m.turns_file.empty())
+    turns = {"-chardev", "file,id=turns,path=" + escape_commas(m.turns_file), "-device",
+             "isa-debugcon,chardev=turns,iobase=" + hex_port(kTurnPort)};
   // Logged after it was written: the bell rings, then the thread of all vCPUs waits at the gate.
   const std::string bell = "file,path=" + escape_commas(m.bell_path);
-  return {"-icount",  "shift=" + std::to_string(m.icount_shift) + ",sleep=off,align=off",
-          "-rtc",     "clock=vm,base=2026-01-01T00:00:00",
-          "-seed",    std::to_string(m.seed),
-          "-chardev", "file,id=console,path=" + escape_commas(m.console_file),
-          "-serial",  "chardev:console",
-          "-chardev", "file,id=channel,path=" + escape_commas(m.channel_file),
-          "-serial",  "chardev:channel",
-          "-add-fd",  "set=1,fd=" + std::to_string(m.gate_fd),
-          "-chardev", bell + ",id=clock",
-          "-device",  "isa-debugcon,chardev=clock,iobase=" + hex_port(kClockPort),
-          "-chardev", bell + ",id=gate,logfile=/dev/fdset/1,logappend=on",
-          "-device",  "isa-debugcon,chardev=gate,iobase=" + hex_port(kGatePort)};
+  std::vector<std::string> args = {
+      "-icount",  "shift=" + std::to_string(m.icount_shift) + ",sleep=off,align=off",
+      "-rtc",     "clock=vm,base=2026-01-01T00:00:00",
+      "-seed",    std::to_string(m.seed),
+      "-chardev", "file,id=console,path=" + escape_commas(m.console_file),
+      "-serial",  "chardev:console",
+      "-chardev", "file,id=channel,path=" + escape_commas(m.channel_file),
+      "-serial",  "chardev:channel",
+      "-add-fd",  "set=1,fd=" + std::to_string(m.gate_fd),
+      "-chardev", bell + ",id=clock",
+      "-device",  "isa-debugcon,chardev=clock,iobase=" + hex_port(kClockPort),
+      "-chardev", bell + ",id=gate,logfile=/dev/fdset/1,logappend=on",
+      "-device",  "isa-debugcon,chardev=gate,iobase=" + hex_port(kGatePort)};
+  args.insert(args.end(), turns.begin(), turns.end());
+  return args;
 }
 
 Status check_options(const QemuOptions& options) {
@@ -64,7 +73,8 @@ Status check_options(const QemuOptions& options) {
   }
   if (options.deterministic && options.accelerator != "tcg")
     return Error::invalid("a deterministic VM needs software emulation (tcg)");
-  if (auto s = check_socket("gdb", options.gdb_socket); !s) return s;
+  if (options.gdb && options.gdb->socket.empty()) return Error::invalid("gdb without a socket");
+  if (auto s = check_socket("gdb", options.gdb ? options.gdb->socket : ""); !s) return s;
   return check_socket("QMP", options.qmp_socket);
 }
 
@@ -77,7 +87,7 @@ std::string build_kernel_cmdline(const QemuOptions& options) {
   // The event channel is the second UART (guest/init/carrier); its count overrides the one above.
   if (options.deterministic) line += " 8250.nr_uarts=2 ktstr.channel=ttyS1";
   // gdb's symbols are those of the image.
-  if (!options.kaslr || options.deterministic || !options.gdb_socket.empty()) line += " nokaslr";
+  if (!options.kaslr || options.deterministic || options.gdb) line += " nokaslr";
   for (const auto& word : options.kernel_args) line += " " + word;
   return line;
 }
@@ -124,9 +134,10 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
   if (!options.qmp_socket.empty()) add({"-qmp", "unix:" + options.qmp_socket + ",server=on,wait=off"});
   if (options.control_fd >= 0)
     add({"-chardev", socket("control", options.control_fd), "-mon", "chardev=control,mode=control"});
-  if (!options.gdb_socket.empty()) {
-    add({"-chardev", "socket,id=gdb,path=" + options.gdb_socket + ",server=on,wait=off"});
-    add({"-gdb", "chardev:gdb", "-S"});
+  if (options.gdb) {
+    add({"-chardev", "socket,id=gdb,path=" + options.gdb->socket + ",server=on,wait=off"});
+    add({"-gdb", "chardev:gdb"});
+    if (options.gdb->waits) add({"-S"});
   }
   if (options.incoming) add({"-incoming", "defer"});
   add({"-kernel", options.kernel});
@@ -160,7 +171,7 @@ Result<std::string> paste_command(const QemuOptions& options) {
   alone.console_fd = alone.channel_fd = alone.control_fd = -1;
   alone.incoming = false;
   alone.qmp_socket.clear();
-  alone.gdb_socket.clear();
+  alone.gdb.reset();
   alone.deterministic.reset();
   auto argv = build_qemu_command(alone);
   if (!argv) return std::move(argv).error();
@@ -175,6 +186,17 @@ std::vector<int> inherited_fds(const QemuOptions& options) {
   return fds;
 }
 
+std::vector<std::string> qemu_environment(const QemuOptions& options) {
+  if (!options.deterministic || options.deterministic->order_library.empty()) return {};
+  std::string preload = options.deterministic->order_library;
+  if (const char* others = std::getenv("LD_PRELOAD"); others != nullptr && *others != '\0')
+    preload += std::string(":") + others;
+  std::vector<std::string> env = {"LD_PRELOAD=" + preload};
+  if (const std::string& turns = options.deterministic->turns_file; !turns.empty())
+    env.push_back("KTSTR_QEMU_TURNS=" + std::to_string(options.deterministic->seed) + ":" + turns);
+  return env;
+}
+
 VmStartedT vm_started_facts(const QemuOptions& options, const std::vector<std::string>& argv) {
   VmStartedT facts;
   facts.accelerator = options.accelerator;
@@ -184,7 +206,7 @@ VmStartedT vm_started_facts(const QemuOptions& options, const std::vector<std::s
   facts.ram_bytes = static_cast<uint64_t>(options.memory_mb) << 20;
   facts.lowmem_bytes = lowmem_bytes(facts.ram_bytes);
   facts.qmp_path = options.qmp_socket;
-  facts.gdb = options.gdb_socket;
+  if (options.gdb && options.gdb->waits) facts.gdb = options.gdb->socket;
   return facts;
 }
 

@@ -25,6 +25,14 @@ struct DeterministicMachine {
   std::string console_file, channel_file;  // regular files
   std::string bell_path;                   // FIFO that has a reader
   int gate_fd = -1;                        // packet pipe that QEMU inherits
+  std::string turns_file;                  // regular file; empty: no port for extra turns of the vCPUs
+  std::string order_library;               // preloaded (launcher/deterministic/preload); empty: none
+};
+
+// QEMU's gdb stub.
+struct GdbStub {
+  std::string socket;  // QEMU listens there; no comma, 107 bytes at most
+  bool waits = false;  // the guest stands still from its first instruction on until gdb lets it run
 };
 
 struct QemuOptions {
@@ -48,8 +56,7 @@ struct QemuOptions {
   int qemu_major = 7, qemu_minor = 2;    // from qemu_version(); matters with several NUMA nodes
   std::optional<DeterministicMachine>
       deterministic;  // with accelerator "tcg", without console and channel sockets
-  std::string
-      gdb_socket;  // QEMU's gdb stub listens there, and the guest stands still until gdb lets it run; empty: none
+  std::optional<GdbStub> gdb;
   bool host_amd = false;  // KVM only: AMD host; see host_cpu_is_amd()
 };
 
@@ -68,6 +75,9 @@ Result<std::string> paste_command(const QemuOptions& options);
 
 // The descriptors that QEMU inherits.
 std::vector<int> inherited_fds(const QemuOptions& options);
+
+// What is added to its environment, "NAME=value".
+std::vector<std::string> qemu_environment(const QemuOptions& options);
 
 // Facts of VmStarted that follow from the options: accelerator, cmdline, vcpus, memory_mb, ram_bytes,
 // lowmem_bytes, qmp_path. The caller adds pid and ram_path.

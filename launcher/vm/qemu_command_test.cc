@@ -94,7 +94,7 @@ TEST(QemuCommand, APastedCommandNeedsNothingOfOurs) {
 
 TEST(QemuCommand, ForGdbTheGuestStandsStillAndItsAddressesAreThoseOfTheImage) {
   auto o = options();
-  o.gdb_socket = "/r/gdb.sock";
+  o.gdb = GdbStub{.socket = "/r/gdb.sock", .waits = true};
   const auto argv = build_qemu_command(o).value();
   EXPECT_THAT(argv, Contains("-S"));
   EXPECT_THAT(argv, Contains("socket,id=gdb,path=/r/gdb.sock,server=on,wait=off"));
@@ -102,7 +102,7 @@ TEST(QemuCommand, ForGdbTheGuestStandsStillAndItsAddressesAreThoseOfTheImage) {
   EXPECT_THAT(build_kernel_cmdline(options()), Not(HasSubstr("nokaslr")));
   EXPECT_THAT(paste_command(o).value(), Not(HasSubstr("gdb")));
   EXPECT_EQ(vm_started_facts(o, argv).gdb, "/r/gdb.sock");
-  o.gdb_socket = "/a,b";
+  o.gdb = GdbStub{.socket = "/a,b", .waits = true};
   EXPECT_FALSE(build_qemu_command(o));
 }
 

@@ -23,10 +23,11 @@ struct QemuExit {
 
 class QemuProcess {
  public:
-  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). kNotFound: no such
+  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). `env`: as ChildOptions. kNotFound: no such
   // program. The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
   static Result<std::unique_ptr<QemuProcess>> start(const std::vector<std::string>& argv,
-                                                    const std::vector<int>& inherit);
+                                                    const std::vector<int>& inherit,
+                                                    std::vector<std::string> env = {});
   // Destroying it kills and reaps what still runs.
   QemuProcess(const QemuProcess&) = delete;
   QemuProcess& operator=(const QemuProcess&) = delete;

@@ -92,7 +92,7 @@ Result<RunningVm> start(QemuOptions options) {
   options.ram_fd = ram->fd();
   auto argv = build_qemu_command(options);
   if (!argv) return std::move(argv).error();
-  auto qemu = QemuProcess::start(*argv, inherited_fds(options));
+  auto qemu = QemuProcess::start(*argv, inherited_fds(options), qemu_environment(options));
   if (!qemu) return std::move(qemu).error();
   return RunningVm{std::nullopt, std::move(*ram), std::move(*qemu), std::move(options), std::move(*argv)};
 }

@@ -31,11 +31,11 @@ std::string hash_of(const std::vector<EventBuffer>& log) {
 }
 
 Course run(const Scratch& scratch, const std::string& spec, const std::string& name,
-           std::vector<std::string> options) {
+           std::vector<std::string> options, const std::vector<std::string>& env = {}) {
   std::vector<std::string> args = {"run", spec, "--out", scratch.path() + "/" + name, "--deterministic"};
   args.insert(args.end(), options.begin(), options.end());
   Course course;
-  course.exit_code = launch(scratch, args).exit_code;
+  course.exit_code = launch(scratch, args, env).exit_code;
   const std::string folder = scratch.path() + "/" + name + "/t";
   auto log = read_log(folder + "/events.ktlog");
   course.stream = hash_of(log);
@@ -110,6 +110,16 @@ TEST(Determinism, ACrashIsTheSameOnALoadedHostAndAnotherSeedTakesAnotherCourse) 
   const Course other = run(scratch, spec, "other", {"--seed", "5"});
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_NE(first.stream, other.stream);
+}
+
+// A stall, because its guest is often idle: only then do QEMU's main loop and its vCPUs meet (launcher/deterministic/preload).
+TEST(Determinism, AMainLoopThatIsAlwaysAwakeChangesNothing) {
+  Scratch scratch;
+  const std::string spec = scratch.write(
+      "stall.toml", spec_text({.scheduler = "scx_stall", .test = "auto_repro = false\n", .duration_s = 20}));
+  const Course quiet = run(scratch, spec, "quiet", {});
+  EXPECT_EQ(quiet.exit_code, 1);
+  expect_same(quiet, run(scratch, spec, "restless", {}, {"LD_PRELOAD=" KTSTR_RESTLESS}));
 }
 
 TEST(Determinism, TheVmOfARecordedRunTakesItsCourseAgainAndIsLookedAtOnTheWay) {

@@ -185,6 +185,36 @@ TEST(Gdb, TheVmStandsStillUntilGdbLetsItRun) {
   EXPECT_EQ(str(find<VmStarted>(events)->gdb()), socket);
 }
 
+// replay --vm --gdb: the VM of a deterministic run takes its course again up to a time, and stands still there for gdb.
+TEST(Gdb, ADeterministicVmIsStoppedOnItsCourse) {
+  Scratch scratch;
+  const std::string spec = scratch.write(
+      "spec.toml", spec_text({.scheduler = "scx_good", .test = "auto_repro = false\n", .duration_s = 1}));
+  launch(scratch, {"run", spec, "--deterministic", "--out", scratch.path() + "/first"});
+  const std::string socket = scratch.path() + "/gdb.sock";
+  Running replay(scratch, launch_argv({"replay", scratch.path() + "/first/t/events.ktlog", "--vm", "--at=0.2",
+                                       "--gdb", socket, "--out", scratch.path() + "/again"}));
+  ASSERT_TRUE(wait_until(
+      [&] { return !replay.running() || replay.err().find("target remote " + socket) != std::string::npos; },
+      milliseconds(240'000)));
+  ASSERT_TRUE(replay.running()) << replay.err();
+  // The one CPU's registers, and one instruction more: the guest stands still, and obeys.
+  Running gdb(scratch,
+              {"gdb", "-nx", "-batch", "-ex", "target remote " + socket, "-ex", "info threads", "-ex",
+               "info registers rip", "-ex", "stepi", "-ex", "info registers rip", "-ex", "detach"});
+  const auto seen = gdb.finish(milliseconds(60'000));
+  EXPECT_NE(seen.out.find("CPU#1"), std::string::npos) << seen.out << seen.err;
+  const size_t first = seen.out.find("\nrip ");
+  ASSERT_NE(first, std::string::npos) << seen.out << seen.err;
+  const size_t second = seen.out.find("\nrip ", first + 1);
+  ASSERT_NE(second, std::string::npos) << seen.out << seen.err;
+  const auto line = [&](size_t at) { return seen.out.substr(at + 1, seen.out.find('\n', at + 1) - at - 1); };
+  EXPECT_NE(line(first), line(second)) << "stepi did not move";
+  const auto output = replay.finish(milliseconds(240'000));
+  EXPECT_EQ(output.exit_code, 0) << output.out << output.err;
+  EXPECT_NE(output.out.find("the same course as recorded up to the stop"), std::string::npos) << output.out;
+}
+
 TEST(Gdb, IsForOneTest) {
   Scratch scratch;
   const std::string spec =
