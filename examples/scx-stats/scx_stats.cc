@@ -106,8 +106,10 @@ int main(int argc, char** argv) {
     const size_t resp = line.find("\"resp\":");
     const bool good = line.find("\"errno\":0") != std::string::npos && resp != std::string::npos;
     if (!good) return fail("the scheduler refused: " + line);
-    const size_t begin = line.find('{', resp), end = line.rfind('}', line.rfind('}', line.rfind('}') - 1) - 1);
-    if (begin == std::string::npos || end == std::string::npos || end < begin) return fail("no numbers in " + line);
+    const size_t begin = line.find('{', resp),
+                 end = line.rfind('}', line.rfind('}', line.rfind('}') - 1) - 1);
+    if (begin == std::string::npos || end == std::string::npos || end < begin)
+      return fail("no numbers in " + line);
     std::printf("%s\n", line.substr(begin, end - begin + 1).c_str());
     std::fflush(stdout);
   }

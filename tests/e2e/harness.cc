@@ -49,11 +49,13 @@ Running::Running(const Scratch& scratch, std::vector<std::string> argv, std::vec
   std::string line;
   for (const auto& a : argv) line += a + " ";
   scratch.write("command-" + std::to_string(n), line + "\n");
-  // The switches that shape a report are the test's own, whatever the machine has set.
-  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE", "KTSTR_KERNEL"}) {
-    std::string unset = std::string(name) + "=";
-    if (std::none_of(env.begin(), env.end(), [&](const std::string& e) { return e.starts_with(unset); }))
-      env.push_back(unset);
+  // What shapes a report is the test's own, whatever the machine has set; runs that the user keeps are no concern of a test.
+  for (const std::string& set :
+       {std::string("RUST_BACKTRACE="), std::string("KTSTR_VERBOSE="), std::string("KTSTR_KERNEL="),
+        "XDG_STATE_HOME=" + scratch.path() + "/state"}) {
+    const std::string name = set.substr(0, set.find('=') + 1);
+    if (std::none_of(env.begin(), env.end(), [&](const std::string& e) { return e.starts_with(name); }))
+      env.push_back(set);
   }
   auto child = Child::spawn(
       {.argv = std::move(argv), .env = std::move(env), .stdout_fd = out.get(), .stderr_fd = err.get()});

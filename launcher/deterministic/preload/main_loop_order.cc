@@ -36,7 +36,8 @@ namespace {
 constexpr char kVcpuThread[] = "ALL CPUs/TCG";
 constexpr char kMonitorThread[] = "mon_iothread";  // reads QMP, and lets the main loop execute it
 constexpr uint64_t kSecondNs = 1'000'000'000;
-constexpr uint64_t kFreeNs = kSecondNs / 10;  // that long the main loop is free after something came from outside
+constexpr uint64_t kFreeNs =
+    kSecondNs / 10;  // that long the main loop is free after something came from outside
 // A guest that is never idle, and a main loop that has something to do which this file does not know of.
 constexpr uint64_t kLimitNs = 2 * kSecondNs;
 
@@ -79,7 +80,7 @@ bool is_main_thread() { return ::getpid() == static_cast<pid_t>(::syscall(SYS_ge
 // A ready descriptor that is no eventfd: those are QEMU's own bells, which have no type of file.
 bool from_outside(const pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
-    struct stat st {};
+    struct stat st{};
     if (fds[i].revents != 0 && ::fstat(fds[i].fd, &st) == 0 && (st.st_mode & S_IFMT) != 0) return true;
   }
   return false;
@@ -109,7 +110,7 @@ class Turns {
     if (!asked_) ask();
     if (fd == fd_) return true;
     if (path_ == nullptr || fd_ >= 0) return false;
-    struct stat mine {}, its {};
+    struct stat mine{}, its{};
     if (::stat(path_, &mine) != 0 || ::fstat(fd, &its) != 0 || mine.st_dev != its.st_dev ||
         mine.st_ino != its.st_ino)
       return false;
@@ -151,7 +152,10 @@ class Turns {
   }
 
   void set(uint32_t ns) {
-    if (!made_) init_(timer_, nullptr, kVirtualClock, 1, 0, [](void* self) { static_cast<Turns*>(self)->next_turn(); }, this);
+    if (!made_)
+      init_(
+          timer_, nullptr, kVirtualClock, 1, 0, [](void* self) { static_cast<Turns*>(self)->next_turn(); },
+          this);
     made_ = true;
     ns_ = ns;
     if (ns_ == 0) return drop_(timer_);
