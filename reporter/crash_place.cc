@@ -129,6 +129,16 @@ const ChainFrameT* header_user(const CrashDetectedT& crash, const ChainFrameT* f
   return nullptr;
 }
 
+// The statement holds the format of the kernel's message as a string: it would say the same once more.
+bool says_the_message(std::string_view statement, std::string_view message) {
+  constexpr size_t kEnough = 4;  // bytes of a format before its first number
+  const size_t quote = statement.find('"');
+  if (quote == std::string_view::npos) return false;
+  const std::string_view format = statement.substr(quote + 1);
+  const std::string_view fixed = format.substr(0, format.find_first_of("%\"\\"));
+  return fixed.size() >= kEnough && message.find(fixed) != std::string_view::npos;
+}
+
 }  // namespace
 
 const ChainFrameT* scheduler_frame(const CrashDetectedT& crash) {
@@ -139,7 +149,7 @@ const ChainFrameT* scheduler_frame(const CrashDetectedT& crash) {
   return nullptr;
 }
 
-// " (scx_x.bpf.c:213 in x_charge, called by x_enqueue: text)"
+// " (scx_x.bpf.c:213 in x_charge, called by x_enqueue: STATEMENT)"
 std::string crash_place(const RunModel& model, const VmRecord& vm, const CrashDetectedT& crash) {
   const ChainFrameT* frame = scheduler_frame(crash);
   if (!frame) return crash.kind == CrashKind::SchedExtExit ? kernel_frame_note(model, vm, crash) : "";
@@ -153,7 +163,8 @@ std::string crash_place(const RunModel& model, const VmRecord& vm, const CrashDe
   std::string note = fmt::format(" ({}:{} in {}{}", file_name(frame->file), frame->line, frame->function, by);
   if (const ChainFrameT* user = header_user(crash, frame))
     note += fmt::format(", from {}:{} in {}", file_name(user->file), user->line, user->function);
-  if (const std::string text = trimmed(frame->text); !text.empty()) note += ": " + text;
+  const std::string text = trimmed(frame->text);
+  if (!text.empty() && !says_the_message(text, crash.message)) note += ": " + text;
   return note + ")";
 }
 

@@ -34,8 +34,29 @@ TEST(Judge, KernelsWordCountsNotTheExitStatus) {
   EXPECT_EQ(FailureKind::kSchedulerCrash, j.kind);
   EXPECT_THAT(j.summary,
               StartsWith("scx_bpf_error: demo: budget of 500 enqueues spent by yield_0[118] on cpu 2 "
-                         "(scx_demo.bpf.c:31 in demo_charge, called by demo_enqueue: scx_bpf_error("));
+                         "(scx_demo.bpf.c:31 in demo_charge, called by demo_enqueue)"));
   EXPECT_THAT(j.signature, HasSubstr("demo_charge"));
+}
+
+TEST(Judge, AStatementIsShownUnlessItOnlyHoldsTheMessagesFormat) {
+  for (const auto& [statement, shown] : std::vector<std::pair<std::string, std::string>>{
+           {"\tscx_bpf_error(\"no such cell %d\", cell);", ")"},
+           {"\tif (scx_bpf_error(\"%s: lost\", name))", ": if (scx_bpf_error(\"%s: lost\", name)))"},
+           {"\tupdate(&cells, \"another text\");", ": update(&cells, \"another text\");)"},
+           {"\treturn lookup(cell)->owner;", ": return lookup(cell)->owner;)"}}) {
+    SyntheticRun run;
+    run.boot();
+    run.attach("demo");
+    run.start_workload();
+    run.add(SyntheticRun::crash(1025, "scx_bpf_error", "no such cell 7",
+                                {{.function = "cell_of",
+                                  .tag = "0123456789abcdef",
+                                  .file = "scx_c.bpf.c",
+                                  .line = 12,
+                                  .text = statement}}));
+    run.add(FactsCompletedT{}, Vm::Host);
+    EXPECT_THAT(verdict(run).summary, HasSubstr("(scx_c.bpf.c:12 in cell_of" + shown)) << statement;
+  }
 }
 
 TEST(Judge, CrashIsSeenInTheDumpWhenTheCollectorIsGone) {
