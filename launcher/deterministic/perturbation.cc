@@ -9,7 +9,7 @@
 namespace ktstr {
 namespace {
 
-constexpr uint64_t kMostWindows = 4;
+constexpr uint64_t kMostWindows = 8;
 
 // splitmix64: the same numbers everywhere, which the standard's distributions do not promise.
 class Random {
@@ -44,8 +44,8 @@ DeterminismT perturbed(uint64_t seed, const std::string& strategy) {
     const uint64_t windows = 1 + random.below(kMostWindows);
     for (uint64_t i = 0; i < windows; ++i) d.windows.push_back(static_cast<uint16_t>(random.below(1000)));
     std::sort(d.windows.begin(), d.windows.end());
-    // From 32 ns on, one of ten octaves and a place in it.
-    const uint64_t octave = uint64_t{32} << random.below(10);
+    // From 32 ns on, one of six octaves and a place in it: a few to a thousand instructions.
+    const uint64_t octave = uint64_t{32} << random.below(6);
     d.window_ns = static_cast<uint32_t>(octave + random.below(octave));
     return d;
   }

@@ -11,8 +11,8 @@
 namespace ktstr {
 
 // "random": how fast a CPU is, how often the vCPUs take turns, when the scheduler attaches and the workers start.
-// "few": when the scheduler attaches and the workers start, and up to four short windows of the workload in which the vCPUs take
-// turns after every few microseconds; elsewhere they run undisturbed (few, well-placed changes find most races).
+// "few": when the scheduler attaches and the workers start, and up to eight windows of 25 ms of the workload in which the vCPUs take
+// turns after every few instructions, as if they ran side by side; elsewhere they run undisturbed (few, well-placed changes find most races).
 inline constexpr const char* kStrategies[] = {"random", "few"};
 
 // Seed 0 perturbs nothing. The same in every version of ktstr that can replay a seed. `drop`: perturbations of the seed to do

@@ -57,11 +57,11 @@ static __noinline void use_slot(struct task_struct* p) {
 
 SEC("struct_ops/race_enqueue")
 void BPF_PROG(race_enqueue, struct task_struct* p, __u64 enq_flags) {
-  const __u64 n = __sync_fetch_and_add(&stats.enqueued, 1);
+  __sync_fetch_and_add(&stats.enqueued, 1);
   const __u32 target = ((__u32)scx_bpf_task_cpu(p) + 1) % (__u32)config.cpus % MAX_CPUS;
 
   if (spared(p) || config.fault != RACE_LOST_WAKEUP) {
-    if (config.fault == RACE_CHECK_THEN_ACT && n % 8 == 0) use_slot(p);
+    if (config.fault == RACE_CHECK_THEN_ACT) use_slot(p);
     return fifo_insert(p, enq_flags);
   }
   // Handed to the next CPU, which is kicked if it sleeps.

@@ -34,15 +34,14 @@
 namespace {
 
 constexpr char kVcpuThread[] = "ALL CPUs/TCG";
-constexpr char kMonitorThread[] = "mon_iothread";  // reads QMP, and lets the main loop execute it
+constexpr char kMonitorThread[] = "IO mon_iothread";  // reads QMP, and lets the main loop execute it
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kFreeNs =
     kSecondNs / 10;  // that long the main loop is free after something came from outside
-// A guest that is never idle, and a main loop that has something to do which this file does not know of.
-constexpr uint64_t kLimitNs = 2 * kSecondNs;
 
 std::atomic<uint32_t> parked{0};  // 1: the thread of all vCPUs waits at `place`
 std::atomic<pthread_cond_t*> place{nullptr};
+std::atomic<pthread_mutex_t*> big_lock{nullptr};  // QEMU's: only its holder touches the machine
 std::atomic<bool> vcpus_exist{false};
 std::atomic<uint64_t> free_until_ns{0};
 
@@ -77,6 +76,12 @@ bool is_vcpu_thread() {
 
 bool is_main_thread() { return ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid)); }
 
+// It waits in the middle of something (at QEMU's end for its block devices): nobody else can run meanwhile.
+bool main_holds_big_lock() {
+  const pthread_mutex_t* lock = big_lock.load();
+  return lock != nullptr && lock->__data.__owner == ::getpid();
+}
+
 // A ready descriptor that is no eventfd: those are QEMU's own bells, which have no type of file.
 bool from_outside(const pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
@@ -88,13 +93,23 @@ bool from_outside(const pollfd* fds, nfds_t count) {
 
 void outside_came() { free_until_ns.store(now() + kFreeNs); }
 
-// Ends when the thread of all vCPUs waits, or something comes from outside.
+// The guest has ended its VM. Its other vCPUs may go on for ever.
+bool guest_has_ended() {
+  static std::atomic<int (*)()> kept{nullptr};
+  int (*requested)() = kept.load();
+  if (requested == nullptr) {
+    requested = reinterpret_cast<int (*)()>(::dlsym(RTLD_DEFAULT, "qemu_shutdown_requested_get"));
+    kept.store(requested);
+  }
+  return requested != nullptr && requested() != 0;
+}
+
+// Ends when the thread of all vCPUs waits, or something comes from outside. There is no other limit: a guest that is never idle
+// needs no main loop.
 void await_turn() {
-  const uint64_t begin = now();
   while (parked.load() == 0) {
-    const uint64_t at = now();
-    if (at < free_until_ns.load() || at - begin > kLimitNs) return;
-    // Short, because what comes from outside does not wake it.
+    if (now() < free_until_ns.load() || guest_has_ended()) return;
+    // Short, because those two do not wake it.
     const timespec limit{0, 20'000'000};
     if (::syscall(SYS_futex, &parked, FUTEX_WAIT_PRIVATE, 0, &limit, nullptr, 0) != 0 && errno == EINTR)
       return;
@@ -206,6 +221,7 @@ int pthread_cond_wait(pthread_cond_t* cond, pthread_mutex_t* mutex) {
   auto* real = next(kept, "pthread_cond_wait");
   if (!is_vcpu_thread()) return real(cond, mutex);
   place.store(cond);
+  big_lock.store(mutex);
   vcpus_exist.store(true);
   parked.store(1);
   ::syscall(SYS_futex, &parked, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
@@ -227,7 +243,7 @@ int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* ma
   static std::atomic<int (*)(pollfd*, nfds_t, const timespec*, const sigset_t*)> kept{nullptr};
   auto* real = next(kept, "ppoll");
   const int result = real(fds, count, timeout, mask);
-  if (!vcpus_exist.load() || !is_main_thread()) return result;
+  if (!vcpus_exist.load() || !is_main_thread() || main_holds_big_lock()) return result;
   const int error = errno;
   if (result < 0 || from_outside(fds, count))
     outside_came();
@@ -243,7 +259,8 @@ int poll(pollfd* fds, nfds_t count, int timeout) {
   auto* real = next(kept, "poll");
   const int result = real(fds, count, timeout);
   const int error = errno;
-  if (result > 0 && vcpus_exist.load() && is_called(kMonitorThread)) outside_came();
+  if (result > 0 && vcpus_exist.load() && is_called(kMonitorThread) && from_outside(fds, count))
+    outside_came();
   errno = error;
   return result;
 }
