@@ -33,14 +33,31 @@ std::string scheduler_name(const RunModel& model) {
   return model.started() && model.spec().scheduler ? model.spec().scheduler->name : "";
 }
 
+// The host gave the guest's CPUs less than half of the time that they asked for.
+bool host_kept_cpus(const VmRecord& vm) {
+  uint64_t ran = 0, waited = 0;
+  for (const auto& [tid, use] : vm.monitor.summary.vcpus()) {
+    ran += use.run_last - use.run_first;
+    waited += use.wait_last - use.wait_first;
+  }
+  return waited > ran;
+}
+
 // Nobody names the tasks that the watchdog's worker waited with: the longest wait that was seen tells where tasks wait.
 void starved_watchdog(const CrashDetectedT& crash, const VmRecord& vm, Cause& cause) {
   StallFacts facts;
   facts.watchdog_itself = true;
   facts.waited_ns = watchdog_silence_ns(crash.message);
   cause.summary += classify_stall(facts).sentence;
-  cause.advice = stall_advice(StallClass::kWatchdogStarved);
   const auto wait = vm.monitor.waits.find(0);
+  if (host_kept_cpus(vm) && (!wait || explain_wait(vm, wait->pid).what == StallClass::kUnknown)) {
+    cause.summary +=
+        "; the host did not run the guest's CPUs for more than half of the time that they asked for, and "
+        "nothing else was seen that delays a task";
+    cause.advice = "run it again on an idle host";
+  } else {
+    cause.advice = stall_advice(StallClass::kWatchdogStarved);
+  }
   if (!wait || wait->wait_ns < facts.waited_ns / 2) return;
   WaitCause seen = explain_wait(vm, wait->pid);
   cause.summary += fmt::format("; {}[{}] waited longest, {}: {}", wait->comm, wait->pid,

@@ -366,6 +366,9 @@ Judgement judge(const RunModel& model) {
   }
   if (j.kind == FailureKind::kLoadFailed || j.kind == FailureKind::kKernelDamaged) {
     if (auto load = model.primary().scheduler.load.failure()) {
+      // Of an inline wrapper, the statement that led there is what the author wrote.
+      if (!load->own.empty())
+        j.detail.push_back("after:   " + load->own.substr(load->own.rfind('/', load->own.find(": ")) + 1));
       if (!load->source.empty())
         j.detail.push_back(fmt::format("source:  {}  [{}]", load->source, load->where));
       if (!load->insn.empty()) j.detail.push_back(fmt::format("access:  {}", load->insn));

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "reporter/crash_place.h"
 #include "schemas/unpack.h"
 
 namespace ktstr {
 namespace {
+
+constexpr size_t kMaxCodeLines = 1u << 16;  // of all callbacks
 
 // libbpf: "func_proto [551] incompatible with vmlinux"; the verifier: "cannot find function NAME_impl in BTF"; scx_utils:
 // "malformed scx kfunc prototype(s): NAME, …".
@@ -110,12 +113,23 @@ void SchedulerRecord::fold_program(const BpfProgram& program) {
   if (callbacks.size() >= 256 || str(program.member()).empty()) return;
   CallbackFact fact{.member = std::string(str(program.member()).substr(0, 64)),
                     .name = std::string(str(program.name()).substr(0, 128)),
-                    .where = {}};
+                    .where = {},
+                    .id = program.id(),
+                    .lines = {}};
   if (program.lines() && program.lines()->size() > 0) {
     const LineInfo* first = program.lines()->Get(0);
     std::string_view file = str(first->file()).substr(0, 256);
     if (!file.empty()) fact.where = std::string(file) + ":" + std::to_string(first->line());
   }
+  if (program.lines())
+    for (const LineInfo* line : *program.lines()) {
+      if (code_lines_++ >= kMaxCodeLines) break;
+      fact.lines.push_back({line->insn(), std::string(file_name(str(line->file()).substr(0, 256))),
+                            line->line(), std::string(str(line->text()).substr(0, 200)),
+                            std::string(str(line->function()).substr(0, 64))});
+    }
+  std::stable_sort(fact.lines.begin(), fact.lines.end(),
+                   [](const CodeLine& a, const CodeLine& b) { return a.insn < b.insn; });
   callbacks.push_back(std::move(fact));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "explain/user_end.h"
+#include "reporter/program_lines.h"
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 #include "schemas/guest_generated.h"
@@ -16,9 +17,11 @@ namespace ktstr {
 
 // A callback of the scheduler, as recorded when it was attached.
 struct CallbackFact {
-  std::string member;  // "enqueue"
-  std::string name;    // "demo_enqueue"
-  std::string where;   // "scx_demo.bpf.c:21", where its source begins; empty: unknown
+  std::string member;           // "enqueue"
+  std::string name;             // "demo_enqueue"
+  std::string where;            // "scx_demo.bpf.c:21", where its source begins; empty: unknown
+  uint32_t id = 0;              // the kernel's, of its program
+  std::vector<CodeLine> lines;  // ascending instructions
 };
 
 struct SchedulerRecord {
@@ -57,6 +60,8 @@ struct SchedulerRecord {
   void fold_line(const SchedulerLine& line);
   void fold_crash(const CrashDetected& seen);
   void fold_program(const BpfProgram& program);
+
+  size_t code_lines_ = 0;  // in `callbacks`
 };
 
 }  // namespace ktstr

@@ -9,6 +9,7 @@
 #include "base/cpu_list.h"
 #include "base/numbers.h"
 #include "base/text.h"
+#include "reporter/program_lines.h"
 #include "reporter/sections.h"
 #include "reporter/slow_callback.h"
 #include "reporter/user_threads.h"
@@ -49,17 +50,20 @@ class WaitExplanation {
 
   WaitCause run() {
     decide();
+    tell_statements();
     tell_cpus();
     tell_queues();
     tell_maps();
     tell_timers();
     tell_callbacks();
     tell_process();
+    if (advice_.empty()) advice_ = stall_advice(out_.what);
     // Seen from outside, every CPU on which it may run was taken: no requeue helps.
-    out_.advice = out_.what == StallClass::kCpuTaken
-                      ? "no sched_ext scheduler can run it there: bound what the real-time task takes, or "
-                        "let the waiting task run on other CPUs"
-                      : std::string(stall_advice(out_.what));
+    if (out_.what == StallClass::kCpuTaken)
+      advice_ =
+          "no sched_ext scheduler can run it there: bound what the real-time task takes, or let the waiting "
+          "task run on other CPUs";
+    out_.advice = std::move(advice_);
     return std::move(out_);
   }
 
@@ -102,12 +106,16 @@ class WaitExplanation {
     std::string waits = fmt::format("{}it waits {}", only(), place_);
     if (task_) waits += fmt::format(", on CPU {}'s run queue", task_->cpu);
     if (task_ && task_->held_by_scheduler()) {
+      const std::string kept = in_maps();
       const std::string held =
-          waits + ": the scheduler holds it (ops_state QUEUED: it was enqueued and never dispatched)" +
-          in_maps();
-      const std::string asleep = user_half_asleep();
-      return asleep.empty() ? say(StallClass::kHeldByScheduler, held)
-                            : say(StallClass::kUserHalfAsleep, held + "; " + asleep);
+          waits + ": the scheduler holds it (ops_state QUEUED: it was enqueued and never dispatched)" + kept;
+      if (const std::string asleep = user_half_asleep(); !asleep.empty())
+        return say(StallClass::kUserHalfAsleep, held + "; " + asleep);
+      const std::string lost = kept_in_map_ ? "" : lost_in_enqueue();
+      // Where no way loses it, it is in what the process has not read.
+      if (const std::string unread = unread_rings(); !kept_in_map_ && lost.empty() && !unread.empty())
+        return say(StallClass::kUserHalfAsleep, fmt::format("{}; {}", held, unread));
+      return say(StallClass::kHeldByScheduler, held + lost);
     }
     if (!wait_ || wait_->samples < kFewestSamples) return say(StallClass::kUnknown, waits);
     if (seen_ && real_time_.size() == seen_)
@@ -129,11 +137,45 @@ class WaitExplanation {
           StallClass::kDsqNotConsumed,
           fmt::format("{}; nothing was taken from that DSQ for {}, while {} tasks were taken from others",
                       waits, held(), taken_elsewhere()));
+    // The task was there to be moved each time that a CPU on which it may run was asked.
+    if (calls_ && taken_ && in_vain_of(*calls_))
+      return say(StallClass::kDispatchMovesNothing,
+                 fmt::format("{}; ops.dispatch was called {} there, and {} tasks were taken from all DSQs{}",
+                             waits, times(*calls_), *taken_ + taken_elsewhere(), unmoved()));
     if (taken_ && *taken_ >= kFewestSamples)
       return say(
           ordered() ? StallClass::kStarvedInOrder : StallClass::kUnknown,
           fmt::format("{}; {} other tasks were taken from that DSQ meanwhile{}", waits, *taken_, order()));
     say(StallClass::kUnknown, waits);
+  }
+
+  // How ops.enqueue may have lost it: a way out without an insert, a map that has no room for its entry.
+  std::string lost_in_enqueue() {
+    const auto ways = ways_out(vm_, "enqueue", WaysOf::kDropped);
+    const std::string full = full_maps();
+    if (!full.empty())
+      advice_ =
+          "raise max_entries of the map that is full, or free its entries when tasks end "
+          "(ops.exit_task); place the task all the same when it has no entry";
+    else if (!ways.empty())
+      advice_ = "insert the task on that way out of ops.enqueue too, or keep it where ops.dispatch finds it";
+    std::string text;
+    if (!ways.empty())
+      text +=
+          fmt::format("; ops.enqueue has {} on which it calls nothing that inserts or stores the task: {}",
+                      ways.size() == 1 ? "a way out" : "ways out", listed(ways, "after "));
+    return text + (full.empty() ? "" : "; " + full);
+  }
+
+  // Fewer than one of four calls of ops.dispatch can have moved a task.
+  bool in_vain_of(uint64_t calls) const {
+    return calls >= kFewestSamples && (*taken_ + taken_elsewhere()) * 4 < calls;
+  }
+
+  // "ops.dispatch moves nothing after …": its ways out before a move.
+  std::string unmoved() const {
+    const auto ways = ways_out(vm_, "dispatch", WaysOf::kUnplaced);
+    return ways.empty() ? "" : "; it moves none on its way out " + listed(ways, "after ");
   }
 
   // A CPU on which it may run was idle: what kept it from taking the task.
@@ -151,12 +193,15 @@ class WaitExplanation {
       const bool anywhere = taken_elsewhere() > 0;
       return say(anywhere ? StallClass::kDsqNotConsumed : StallClass::kDispatchMovesNothing,
                  fmt::format("{}: ops.dispatch was called {} there and took {}", idle, times(idle_calls_),
-                             anywhere ? "nothing from that DSQ" : "nothing from any DSQ"));
+                             anywhere ? "nothing from that DSQ" : "nothing from any DSQ") +
+                     (anywhere ? "" : unmoved()));
     }
-    say(StallClass::kUnknown,
-        taken_ ? fmt::format("{}: ops.dispatch was called {} there and took {} from that DSQ", idle,
-                             times(idle_calls_), *taken_)
-               : idle);
+    if (!taken_) return say(StallClass::kUnknown, idle);
+    // Once in a while it did take one: what it was called for in vain is the finding.
+    const bool in_vain = in_vain_of(idle_calls_);
+    say(in_vain ? StallClass::kDispatchMovesNothing : StallClass::kUnknown,
+        fmt::format("{}: ops.dispatch was called {} there and {} tasks were taken from that DSQ{}", idle,
+                    times(idle_calls_), *taken_, in_vain ? unmoved() : ""));
   }
 
   // With slices of 20 ms a busy CPU calls ops.dispatch fifty times a second.
@@ -207,22 +252,34 @@ class WaitExplanation {
     if (!vm_.monitor.early) return "";
     for (const auto& dsq : vm_.monitor.early->dsqs) {
       if (dsq->id != *dsq_ || dsq->tasks.empty()) continue;
+      const TaskSeenT& first = *dsq->tasks.front();
       for (const auto& task : dsq->tasks)
-        if (task->pid == pid_ && task->vtime != dsq->tasks.front()->vtime)
-          return fmt::format(" (its vtime is {}, that of the first is {})", task->vtime,
-                             dsq->tasks.front()->vtime);
+        if (task->pid == pid_ && task->vtime != first.vtime)
+          return fmt::format(" (its vtime is {}, that of the first, {}[{}], is {}{})", task->vtime,
+                             first.comm, first.pid, first.vtime, wrapped(task->vtime, first.vtime));
     }
     return "";
+  }
+
+  // No charge brings a task so far ahead: 128 times what the guest has run, as a task of the lowest weight is charged.
+  std::string wrapped(uint64_t vtime, uint64_t first) const {
+    uint64_t up_ns = 0;
+    for (const auto& cpu : vm_.monitor.early->cpus) up_ns = std::max(up_ns, cpu->rq_clock);
+    const auto ahead = static_cast<int64_t>(vtime - first);
+    return up_ns && ahead > 0 && static_cast<uint64_t>(ahead) / 128 > up_ns
+               ? "; no charge brings it so far ahead: a subtraction went below zero"
+               : "";
   }
 
   const GuestFrozenT* frozen() const {
     return vm_.monitor.frozen ? &*vm_.monitor.frozen : vm_.monitor.early ? &*vm_.monitor.early : nullptr;
   }
 
-  std::string in_maps() const {
+  std::string in_maps() {
     std::string text, others;
     if (const GuestFrozenT* f = frozen())
       for (const auto& map : f->maps) {
+        if (holds_task(*map, pid_)) kept_in_map_ = true;
         if (holds_task(*map, pid_))
           text += fmt::format("{} {} ({})", text.empty() ? "; its pid is in map" : ",", map->name,
                               map->type_name);
@@ -233,6 +290,20 @@ class WaitExplanation {
       }
     // A queue holds the tasks themselves: who is not in it was lost, or never got in.
     return text.empty() && !others.empty() ? "; its pid is not in map " + others : text;
+  }
+
+  // "ring buffer x holds 96 bytes that the scheduler's process has not read"; empty: none does.
+  std::string unread_rings() const {
+    std::string text;
+    if (const GuestFrozenT* f = vm_.monitor.early ? &*vm_.monitor.early : frozen())
+      for (const auto& map : f->maps)
+        if (map->type_name == "ringbuf" && map->used > 0)
+          text += fmt::format("{}ring buffer {} holds {} bytes that the scheduler's process has not read",
+                              text.empty() ? "" : ", ", map->name, map->used);
+    const GuestFrozenT* f = frozen_threads(vm_);
+    if (!text.empty() && f && !f->threads.empty())
+      text += fmt::format(" ({})", thread_words(*f->threads.front()));
+    return text;
   }
 
   // "no thread of the scheduler's process ran meanwhile (…)": it slept for most of the wait, and may be the one to decide.
@@ -274,9 +345,16 @@ class WaitExplanation {
         if (!timer || timer->armed || timer->expires_ns == 0 || timer->expires_ns > timer->now_ns) continue;
         const uint64_t ago = timer->now_ns - timer->expires_ns;
         if (ago + kSecond >= wait_->wait_ns && ago <= wait_->wait_ns + 2 * kSecond)
-          return fmt::format("the BPF timer in map {} stopped {} before", map->name, human_ns(ago));
+          return fmt::format("the BPF timer in map {} stopped {} before{}", map->name, human_ns(ago),
+                             not_restarted());
       }
     return "";
+  }
+
+  // "; a timer is not started again on the way out of refill() after …"
+  std::string not_restarted() const {
+    const auto ends = timer_ends(vm_);
+    return ends.empty() ? "" : "; a timer is not started again on the way out of " + listed(ends, "");
   }
 
   void tell_cpus() {
@@ -316,16 +394,37 @@ class WaitExplanation {
     if (!text.empty()) out_.evidence.push_back("tasks taken from DSQs meanwhile: " + text);
   }
 
-  void tell_maps() {
+  // "map x (hash) is full: 128 of 128 entries"; empty: none is.
+  std::string full_maps() const {
+    std::string text;
     const GuestFrozenT* f = frozen();
-    if (!f) return;
+    if (!f) return text;
     for (const auto& map : f->maps) {
       const bool counted = map->used > 0 && map->max_entries && map->type_name != "ringbuf";
       if (counted && static_cast<uint64_t>(map->used) >= map->max_entries &&
           !map->type_name.starts_with("lru"))
-        out_.evidence.push_back(fmt::format("map {} ({}) is full: {} of {} entries", map->name,
-                                            map->type_name, map->used, map->max_entries));
+        text += fmt::format("{}map {} ({}) is full: {} of {} entries", text.empty() ? "" : ", ", map->name,
+                            map->type_name, map->used, map->max_entries);
     }
+    return text;
+  }
+
+  void tell_maps() {
+    const std::string full = full_maps();
+    if (!full.empty() && out_.summary.find(full) == std::string::npos) out_.evidence.push_back(full);
+  }
+
+  // Which statements a DSQ that nobody takes from, or a dispatch in vain, is about.
+  void tell_statements() {
+    const bool about_dsq = out_.what == StallClass::kDsqNotConsumed || out_.what == StallClass::kNotKicked ||
+                           out_.what == StallClass::kDispatchMovesNothing ||
+                           out_.what == StallClass::kStarvedInOrder;
+    if (!about_dsq) return;
+    const auto inserts = placing_lines(vm_, "enqueue"), moves = placing_lines(vm_, "dispatch");
+    std::string text;
+    if (!inserts.empty()) text += "ops.enqueue inserts at " + listed(inserts, "");
+    if (!moves.empty()) text += (text.empty() ? "" : "; ") + ("ops.dispatch moves at " + listed(moves, ""));
+    if (!text.empty()) out_.evidence.push_back(text);
   }
 
   void tell_timers() {
@@ -345,6 +444,8 @@ class WaitExplanation {
   std::vector<unsigned> filled_, held_;  // whose local DSQ was never empty; else: that one sched_ext task has
   std::optional<uint64_t> calls_, taken_;  // of ops.dispatch on those; from its DSQ
   uint64_t idle_calls_ = 0, calls_elsewhere_ = 0;
+  bool kept_in_map_ = false;  // its pid is in a map
+  std::string advice_;        // nearer than that of its class; empty: that
   WaitCause out_;
 };
 

@@ -58,15 +58,46 @@ std::unique_ptr<DsqSampleT> dsq(uint64_t id, uint32_t seq, uint32_t depth) {
   return d;
 }
 
+struct Line {
+  uint32_t insn, line;
+  const char* text;
+  const char* file = "/src/demo.bpf.c";
+  const char* function = "";
+};
+
+BpfProgramT program(uint32_t id, const char* member, const std::vector<Line>& lines) {
+  BpfProgramT p;
+  p.id = id;
+  p.name = std::string("demo_") + member;
+  p.member = member;
+  p.tag = "0123456789abcdef";
+  for (const Line& line : lines) {
+    p.lines.push_back(std::make_unique<LineInfoT>());
+    p.lines.back()->insn = line.insn;
+    p.lines.back()->file = line.file;
+    p.lines.back()->line = line.line;
+    p.lines.back()->text = line.text;
+    p.lines.back()->function = line.function;
+  }
+  return p;
+}
+
 WaitCause explain(const Scene& scene, const std::function<void(GuestFrozenT&)>& frozen = {},
                   const std::vector<std::string>& dump = {}) {
   SyntheticRun run;
   run.boot();
-  BpfProgramT program;
-  program.name = "demo_dispatch";
-  program.member = "dispatch";
-  program.tag = "0123456789abcdef";
-  run.add(std::move(program));
+  run.add(program(1, "dispatch",
+                  {{0, 30, "void BPF_PROG(demo_dispatch, s32 cpu, struct task_struct *prev)"},
+                   {3, 31, "if (nr_running >= MAX_RUNNING) {"},
+                   {9, 35, "scx_bpf_dsq_move_to_local(dsq);"},
+                   {10, 7, "return scx_bpf_consume(dsq_id);", "/usr/include/scx/compat.bpf.h"}}));
+  run.add(program(2, "enqueue",
+                  {{0, 10, "void BPF_PROG(demo_enqueue, struct task_struct *p, u64 enq_flags)"},
+                   {4, 12, "if (!tctx) return;"},
+                   {8, 14, "scx_bpf_dsq_insert(p, SHARED, slice, enq_flags);"}}));
+  run.add(program(3, "init",
+                  {{0, 50, "s32 BPF_PROG(demo_init)"},
+                   {20, 40, "if (!nr_waiting) return 0;", "/src/demo.bpf.c", "refill"}}));
   run.attach("demo");
   run.start_workload();
   for (int i = 0; i < scene.samples; ++i) {
@@ -296,6 +327,144 @@ TEST(WaitCause, AUserHalfThatASignalStoppedIsTheCause) {
   EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
   EXPECT_THAT(cause.summary, HasSubstr("the scheduler's process cannot decide: scx_rustland[104] is stopped "
                                        "by a signal (sched_yield), ran 5.909 s ago, until SIGCONT comes"));
+}
+
+const std::vector<std::string> kHeld = {"R lost[9] -1000ms",
+                                        "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+                                        "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
+
+FrozenProgramT& judged(GuestFrozenT& f, uint32_t id) {
+  f.programs.push_back(std::make_unique<FrozenProgramT>());
+  f.programs.back()->id = id;
+  return *f.programs.back();
+}
+
+FrozenMapT& map(GuestFrozenT& f, const char* name, const char* type) {
+  f.maps.push_back(std::make_unique<FrozenMapT>());
+  f.maps.back()->name = name;
+  f.maps.back()->type_name = type;
+  return *f.maps.back();
+}
+
+void variable(FrozenMapT& section, const char* name, const char* value) {
+  if (section.entries.empty()) section.entries.push_back(std::make_unique<FrozenEntryT>());
+  section.entries.front()->fields.push_back(std::make_unique<FrozenFieldT>());
+  section.entries.front()->fields.back()->name = name;
+  section.entries.front()->fields.back()->value = value;
+}
+
+TEST(WaitCause, TheWayOutOfEnqueueThatLosesTheTaskIsNamed) {
+  const auto dropped = [](GuestFrozenT& f) { judged(f, 2).dropped = {5}; };
+  const WaitCause cause = explain({.dsq = 0}, dropped, kHeld);
+  EXPECT_EQ(cause.what, StallClass::kHeldByScheduler);
+  EXPECT_THAT(
+      cause.summary,
+      HasSubstr("ops.enqueue has a way out on which it calls nothing that inserts or stores the task: "
+                "after demo.bpf.c:12: if (!tctx) return"));
+  EXPECT_THAT(cause.advice, HasSubstr("that way out of ops.enqueue"));
+}
+
+TEST(WaitCause, ATaskWhosePidIsInAMapWasNotLostInEnqueue) {
+  const auto kept = [](GuestFrozenT& f) {
+    judged(f, 2).dropped = {5};
+    FrozenMapT& queue = map(f, "pending", "queue");
+    queue.used = 1;
+    queue.max_entries = 4;
+    variable(queue, "value", "9");
+  };
+  const WaitCause cause = explain({.dsq = 0}, kept, kHeld);
+  EXPECT_THAT(cause.summary, AllOf(HasSubstr("its pid is in map pending"), Not(HasSubstr("way out"))));
+}
+
+TEST(WaitCause, AFullMapIsTheFirstThingToMendForATaskThatWasLost) {
+  const auto full = [](GuestFrozenT& f) {
+    judged(f, 2).dropped = {5};
+    FrozenMapT& hash = map(f, "task_ctxs", "hash");
+    hash.used = hash.max_entries = 128;
+  };
+  const WaitCause cause = explain({.dsq = 0}, full, kHeld);
+  EXPECT_THAT(cause.summary, AllOf(HasSubstr("demo.bpf.c:12"),
+                                   HasSubstr("map task_ctxs (hash) is full: 128 of 128 entries")));
+  EXPECT_THAT(cause.advice, HasSubstr("raise max_entries"));
+}
+
+TEST(WaitCause, WhatTheProcessHasNotReadFromItsRingIsSaid) {
+  const auto unread = [](GuestFrozenT& f) { map(f, "queued", "ringbuf").used = 96; };
+  const WaitCause cause = explain({.dsq = 0}, unread, kHeld);
+  EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
+  EXPECT_THAT(cause.summary,
+              HasSubstr("ring buffer queued holds 96 bytes that the scheduler's process has not read"));
+  const auto lost = [&](GuestFrozenT& f) {
+    unread(f);
+    judged(f, 2).dropped = {5};
+  };
+  EXPECT_EQ(explain({.dsq = 0}, lost, kHeld).what, StallClass::kHeldByScheduler) << "it may be a log";
+}
+
+TEST(WaitCause, ADispatchInVainNamesItsConditionAndTheValuesInIt) {
+  const auto throttled = [](GuestFrozenT& f) {
+    judged(f, 1).unplaced = {5};
+    judged(f, 2).places = {8};
+    f.programs.front()->places = {10};
+    FrozenMapT& globals = map(f, ".bss", "array");
+    variable(globals, "nr_running", "71");
+    variable(globals, "nr_other", "5");
+  };
+  const WaitCause cause = explain({.dispatch1 = 60}, throttled);
+  EXPECT_EQ(cause.what, StallClass::kDispatchMovesNothing) << cause.summary;
+  EXPECT_THAT(cause.summary,
+              HasSubstr("it moves none on its way out after demo.bpf.c:31: if (nr_running >= MAX_RUNNING) "
+                        "(nr_running is 71)"));
+  EXPECT_THAT(
+      cause.evidence,
+      Contains(AllOf(HasSubstr("ops.enqueue inserts at demo.bpf.c:14: scx_bpf_dsq_insert("),
+                     HasSubstr("ops.dispatch moves at demo.bpf.c:35: scx_bpf_dsq_move_to_local(dsq)"))));
+  // Now and then it did take one.
+  EXPECT_EQ(explain({.dispatch1 = 60, .taken = 4}, throttled).what, StallClass::kDispatchMovesNothing);
+  EXPECT_EQ(explain({.dispatch1 = 60, .taken = 40}, throttled).what, StallClass::kUnknown);
+  // The same on a CPU that is busy half of the time.
+  const WaitCause busy =
+      explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 60, .taken = 4, .hog_goes = true}, throttled);
+  EXPECT_EQ(busy.what, StallClass::kDispatchMovesNothing) << busy.summary;
+  EXPECT_THAT(busy.summary,
+              HasSubstr("ops.dispatch was called 60 times there, and 4 tasks were taken from all DSQs"));
+}
+
+TEST(WaitCause, TheWayOutOfATimersCallbackThatDoesNotStartItAgainIsNamed) {
+  const auto stopped = [](GuestFrozenT& f) {
+    judged(f, 3).unarmed = {21};
+    map(f, "gates", "array").entries.push_back(std::make_unique<FrozenEntryT>());
+    auto& t = f.maps.back()->entries.back()->timer = std::make_unique<FrozenTimerT>();
+    t->now_ns = 20'000'000'000;
+    t->expires_ns = 19'000'000'000;
+  };
+  EXPECT_THAT(
+      explain({.dispatch1 = 6}, stopped).summary,
+      HasSubstr(
+          "a timer is not started again on the way out of refill() after demo.bpf.c:40: if (!nr_waiting) "
+          "return 0"));
+}
+
+TEST(WaitCause, AVtimeThatNoChargeExplainsIsAWrappedSubtraction) {
+  const Scene busy{.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80};
+  const auto sorted = [](uint64_t vtime) {
+    return [=](GuestFrozenT& f) {
+      f.early = true;
+      f.cpus.front()->rq_clock = 5'000'000'000;
+      f.dsqs.push_back(std::make_unique<FrozenDsqT>());
+      f.dsqs.back()->id = 0x202;
+      for (const int pid : {5, kPid}) {
+        f.dsqs.back()->tasks.push_back(std::make_unique<TaskSeenT>());
+        f.dsqs.back()->tasks.back()->pid = pid;
+        f.dsqs.back()->tasks.back()->comm = pid == kPid ? "lost" : "first";
+        f.dsqs.back()->tasks.back()->vtime = pid == kPid ? vtime : 1000;
+      }
+    };
+  };
+  EXPECT_THAT(
+      explain(busy, sorted(1ull << 62)).summary,
+      AllOf(HasSubstr("that of the first, first[5], is 1000"), HasSubstr("a subtraction went below zero")));
+  EXPECT_THAT(explain(busy, sorted(9'000'000'000)).summary, Not(HasSubstr("subtraction")));
 }
 
 TEST(WaitCause, ACallbackThatHasTheCpus) {

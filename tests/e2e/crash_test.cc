@@ -83,7 +83,12 @@ TEST_P(FixtureTest, GivesItsBugSummaryAndItsSections) {
 INSTANTIATE_TEST_SUITE_P(
     Newest, FixtureTest,
     testing::Values(
-        Fixture{"scx_stall", "", "^BUG SUMMARY: .*stall", kAllSections, 20},
+        // The statement that loses the task, from the program's instructions.
+        Fixture{"scx_stall", "",
+                "^BUG SUMMARY: .*stall.*ops.enqueue has a way out on which it calls nothing that inserts or "
+                "stores the task: "
+                "after scx_stall\\.bpf\\.c:[0-9]+: if \\(!stall_is_victim\\(p\\)\\)",
+                kAllSections, 20},
         Fixture{"scx_bad_dsq", "", "^BUG SUMMARY: .*(DSQ|dsq)", kAllSections, 20},
         Fixture{"scx_dispatch_loop", "", "^BUG SUMMARY: .*", kAllSections, 20},
         // No dump: the kernel did not disable these. They fail without a repro VM as well as with it, and the
