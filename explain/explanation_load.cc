@@ -68,6 +68,14 @@ std::string verifier_advice(std::string_view reason) {
       {"while holding a lock", "release bpf_spin_lock before the call"},
       {"function calls are not allowed", "release bpf_spin_lock before the call"},
       {"invalid kernel function call", "use a kernel that has this kfunc, or declare it __weak and test it"},
+      {"invalid bpf_context access",
+       "the callback has no such argument, or may not read it: compare its parameters with that member of "
+       "the "
+       "kernel's struct sched_ext_ops (off=8 is the second)"},
+      {"cannot pass map_type",
+       "that helper is not for maps of this type: bpf_map_push_elem(), pop and peek are for queues and "
+       "stacks, "
+       "bpf_map_update_elem() for hashes and arrays, bpf_ringbuf_*() for ring buffers"},
       {"sleepable",
        "the callback may not sleep there: use SEC(\"struct_ops.s/…\") where it may, or another kfunc"},
   };
@@ -261,6 +269,22 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       out.evidence.push_back(load.reason);
       out.advice = "lower timeout_ms, or dispatch_max_batch";
       out.signature = "load: attach refused, E2BIG";
+      break;
+    case LoadCause::kAttachInvalid:
+      // bpf_scx_init_member() in kernel/sched/ext.c, 6.12 to 7.3: what it refuses without a line in the kernel's log.
+      out.cls = "load/ops-value";
+      out.summary = fmt::format(
+          "did not attach: {} [EINVAL]: when sched_ext says nothing of it in the kernel's log, the ops have "
+          "a bit in "
+          "flags that this kernel does not know, or a name that is empty or has other characters than "
+          "letters, "
+          "digits, _ and .",
+          load.reason);
+      out.lacks.push_back("the kernel's log: sched_ext says there why it refuses a scheduler");
+      out.advice =
+          "see dmesg for a line of sched_ext: of the same moment; without one, look at flags and name of the "
+          "ops";
+      out.signature = "load: attach refused, EINVAL";
       break;
     case LoadCause::kBusy:
     case LoadCause::kAttachNull:

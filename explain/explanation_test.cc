@@ -588,6 +588,33 @@ TEST(Explain, AnAttachRefusedWithE2bigNamesTheLimits) {
   }
 }
 
+TEST(Explain, AnAttachRefusedWithEinvalNamesTheMembersThatAreRefusedInSilence) {
+  for (const char* text :
+       {"Error: cannot attach the scheduler: Invalid argument\n",
+        "libbpf: Failed to attach struct_ops x_ops: -EINVAL\nError: Failed to attach struct ops\n",
+        "Error: Failed to attach struct ops\n\nCaused by:\n    Invalid argument (os error 22)\n"}) {
+    const Explanation e = first(text);
+    EXPECT_EQ(e.cls, "load/ops-value") << text;
+    expect_words(e.summary, {"EINVAL", "flags", "name"});
+  }
+  // A load that fails with it has another reason.
+  EXPECT_NE(first("libbpf: failed to load BPF skeleton 'x': -EINVAL\n").cls, "load/ops-value");
+}
+
+TEST(Explain, ObjectionsOfTheVerifierHaveAdvice) {
+  const std::pair<const char*, const char*> kObjections[] = {
+      {"1: (79) r1 = *(u64 *)(r1 +8)\ninvalid bpf_context access off=8 size=8", "compare its parameters"},
+      {"9: (85) call bpf_map_push_elem#87\ncannot pass map_type 1 into func bpf_map_push_elem#87",
+       "queues and stacks"},
+  };
+  for (const auto& [objection, advice] : kObjections)
+    expect_words(first(std::string("libbpf: prog 'x_running': BPF program load failed: Permission denied\n"
+                                   "libbpf: prog 'x_running': -- BEGIN PROG LOAD LOG --\n") +
+                       objection + "\nprocessed 2 insns\nlibbpf: prog 'x_running': -- END PROG LOAD LOG --\n")
+                     .advice,
+                 {advice});
+}
+
 // The rest of a verifier's log that is too long for whoever kept it.
 TEST(Explain, AVerifierLogThatEndsInE2bigIsOfAProgramThatIsTooLarge) {
   const Explanation e = first(R"(libbpf: prog 'x_dispatch': BPF program load failed: Argument list too long

@@ -130,6 +130,7 @@ int weight(LoadCause cause) {
       return 4;
     case LoadCause::kBusy:
     case LoadCause::kAttachTooBig:
+    case LoadCause::kAttachInvalid:
     case LoadCause::kMap:
       return 5;
     case LoadCause::kCutLog:
@@ -147,11 +148,10 @@ int errno_of(std::string_view text) {
     std::string_view name, words;
     int number;
   };
-  static constexpr Known kKnown[] = {{"EPERM", "Operation not permitted", 1},
-                                     {"E2BIG", "Argument list too long", E2BIG},
-                                     {"EBUSY", "Device or resource busy", 16},
-                                     {"EOPNOTSUPP", "Operation not supported", 95},
-                                     {"ENOTSUPP", "Unknown error 524", 524}};
+  static constexpr Known kKnown[] = {
+      {"EPERM", "Operation not permitted", 1},       {"E2BIG", "Argument list too long", E2BIG},
+      {"EINVAL", "Invalid argument", EINVAL},        {"EBUSY", "Device or resource busy", 16},
+      {"EOPNOTSUPP", "Operation not supported", 95}, {"ENOTSUPP", "Unknown error 524", 524}};
   if (const size_t os = text.find("os error "); os != text.npos) {
     std::string_view digits = text.substr(os + 9);
     digits = digits.substr(0, std::min(digits.find_first_not_of("0123456789"), digits.size()));
@@ -171,6 +171,8 @@ LoadCause cause_of_errno(int error, bool attach) {
   switch (error) {
     case E2BIG:
       return attach ? LoadCause::kAttachTooBig : LoadCause::kErrno;
+    case EINVAL:
+      return attach ? LoadCause::kAttachInvalid : LoadCause::kErrno;
     case 1:
       return LoadCause::kPermission;
     case 16:

@@ -15,14 +15,15 @@ namespace ktstr {
 
 enum class LoadCause : uint8_t {
   kOther,
-  kErrno,         // nothing but an errno
-  kMap,           // a map could not be created
-  kPermission,    // EPERM
-  kNotSupported,  // EOPNOTSUPP, and no reason for it
-  kBusy,          // attach: EBUSY, another scheduler
-  kAttachTooBig,  // attach: E2BIG, a member of sched_ext_ops is above the kernel's limit
-  kAttachNull,    // attach returned NULL, and no errno
-  kNoBtf,         // the kernel has no BTF
+  kErrno,          // nothing but an errno
+  kMap,            // a map could not be created
+  kPermission,     // EPERM
+  kNotSupported,   // EOPNOTSUPP, and no reason for it
+  kBusy,           // attach: EBUSY, another scheduler
+  kAttachTooBig,   // attach: E2BIG, a member of sched_ext_ops is above the kernel's limit
+  kAttachInvalid,  // attach: EINVAL, a member of sched_ext_ops has a value that the kernel does not take
+  kAttachNull,     // attach returned NULL, and no errno
+  kNoBtf,          // the kernel has no BTF
   kMissingKfunc,
   kMissingMember,    // of a struct_ops type
   kMissingVariable,  // a kernel variable, or a kconfig value
