@@ -259,6 +259,7 @@ FrozenGuest capture(const GuestKernel& kernel, const FreezeLimits& limits, int s
   uint64_t now_ns = 0;
   for (const auto& cpu : out.facts.cpus) now_ns = std::max(now_ns, cpu->rq_clock);
   out.threads = capture_threads(kernel, scheduler_pid, now_ns);
+  out.programs = capture_programs(kernel);
   return out;
 }
 

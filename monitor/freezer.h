@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "monitor/bpf_maps.h"
+#include "monitor/frozen_programs.h"
 #include "monitor/frozen_threads.h"
 #include "monitor/guest_kernel.h"
 #include "schemas/monitor_generated.h"
@@ -52,6 +53,7 @@ struct FrozenGuest {
   };
   std::vector<Map> maps;
   std::vector<ThreadCapture> threads;
+  std::vector<ProgramCapture> programs;
 };
 
 // `scheduler_pid`: of its own process; 0: not known.

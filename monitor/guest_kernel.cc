@@ -133,6 +133,7 @@ Status GuestKernel::find_cpus() {
              .text_end = symbol("_etext"),
              .sched_text_begin = symbol("__sched_text_start"),
              .sched_text_end = symbol("__sched_text_end"),
+             .bpf_call_base = symbol("__bpf_call_base"),
              .classes = {0, symbol("stop_sched_class"), symbol("dl_sched_class"), symbol("rt_sched_class"),
                          symbol("fair_sched_class"), symbol("ext_sched_class"), symbol("idle_sched_class")}};
   find_tick();

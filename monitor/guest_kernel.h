@@ -26,6 +26,7 @@ struct GuestPlaces {
   uint64_t watchdog_timeout = 0, watchdog_timestamp = 0;  // scx_watchdog_*, where they are globals
   uint64_t jiffies = 0;
   uint64_t init_task = 0, text_begin = 0, text_end = 0, sched_text_begin = 0, sched_text_end = 0;
+  uint64_t bpf_call_base = 0;         // what calls in BPF instructions are relative to
   std::array<uint64_t, 7> classes{};  // by SchedClass
 };
 

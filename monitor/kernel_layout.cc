@@ -164,6 +164,10 @@ ProgramLayout program_layout(LayoutFinder& find, std::vector<std::string>& absen
   if (!slots) l.idr_head = {};
   l.type = find.field("bpf_prog", "type");
   l.insns = find.field("bpf_prog", "len");
+  l.code = find.optional("bpf_prog", "insnsi");
+  l.functions = find.optional("bpf_prog_aux", "func_info");
+  l.function_count = find.optional("bpf_prog_aux", "func_info_cnt");
+  l.function_bytes = find.size_of("bpf_func_info");
   l.jited_bytes = find.field("bpf_prog", "jited_len");
   l.tag = find.field("bpf_prog", "tag");
   l.stats = find.field("bpf_prog", "stats");
@@ -258,6 +262,7 @@ const std::vector<std::string>& wanted_symbols() {
                                                  "_stext",
                                                  "_etext",
                                                  "__sched_text_start",
+                                                 "__bpf_call_base",
                                                  "__sched_text_end"};
   return names;
 }

@@ -95,8 +95,10 @@ struct ProgramLayout {
   Field node_shift;
   uint32_t node_slots = 0;
   Field type, insns, jited_bytes, tag, stats, aux;
-  Field runs, run_ns, misses;  // bpf_prog_stats
-  uint32_t stats_bytes = 0;    // from its start to the end of the last of them
+  Field runs, run_ns, misses;             // bpf_prog_stats
+  uint32_t stats_bytes = 0;               // from its start to the end of the last of them
+  Field code, functions, function_count;  // bpf_prog.insnsi; bpf_prog_aux.func_info, .func_info_cnt
+  uint32_t function_bytes = 0;  // of struct bpf_func_info, which begins with the instruction; 0: not known
   Field id, verified_insns, short_name, full_name, used_maps, used_map_count, attach_btf_id;
   Field map_id, map_type, map_key_size, map_value_size, map_max_entries, map_name;
   uint64_t struct_ops_type = 0;       // BPF_PROG_TYPE_STRUCT_OPS

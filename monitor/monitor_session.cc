@@ -192,8 +192,10 @@ GuestFrozenT MonitorSession::freeze(const std::string& reason) {
   const uint64_t end = seam_.clock->monotonic_ns();
 
   auto threads = name_threads(*kernel_, std::move(frozen.threads));
+  auto programs = judge_programs(*kernel_, std::move(frozen.programs));
   GuestFrozenT fact = render(std::move(frozen), kernel_->layout());
   fact.reason = reason;
+  fact.programs = std::move(programs);
   fact.threads = std::move(threads);
   const uint64_t limit = held ? hold_->limit_ns() : 0;
   if (held && limit != 0 && end - asked >= limit) {
