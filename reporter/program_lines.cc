@@ -43,7 +43,9 @@ std::string words(const CodeLine& line) {
                      text.size() > kMaxText ? "…" : "");
 }
 
-bool part_of_name(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool part_of_name(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 // " (nr_running is 64)": global variables of the scheduler that the source text names.
 std::string values_in(const VmRecord& vm, std::string_view text) {
@@ -60,7 +62,8 @@ std::string values_in(const VmRecord& vm, std::string_view text) {
   size_t said = 0;
   for (const auto& map : frozen->maps) {
     // Sections of global variables.
-    const bool globals = map->name.find(".bss") != std::string::npos || map->name.find(".data") != std::string::npos ||
+    const bool globals = map->name.find(".bss") != std::string::npos ||
+                         map->name.find(".data") != std::string::npos ||
                          map->name.find(".rodata") != std::string::npos;
     if (!globals || map->entries.size() != 1) continue;
     for (const auto& field : map->entries.front()->fields)
