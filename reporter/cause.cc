@@ -66,6 +66,12 @@ void starved_watchdog(const CrashDetectedT& crash, const VmRecord& vm, Cause& ca
   if (!seen.advice.empty()) cause.advice = std::move(seen.advice);
 }
 
+// "; meanwhile the test was at step 1: offline 3": the machine that the scheduler stalled on was being changed by the test.
+std::string changed_meanwhile(const VmRecord& vm) {
+  const std::string text = vm.scenario_end ? vm.actions.under_way(*vm.scenario_end) : "";
+  return text.empty() ? "" : "; meanwhile the test was at " + text;
+}
+
 Cause stall_cause(const RunModel& model, const CrashDetectedT& crash, const VmRecord& vm) {
   Cause cause{FailureKind::kStall, "", "scheduler aborted: a task was not run"};
   const std::string head = (crash.reason.empty() ? "runnable task stall" : crash.reason) + ": ";
@@ -131,7 +137,14 @@ Cause crash_cause(const RunModel& model, const VmRecord& vm, const CrashDetected
     case CrashKind::SchedExtExit:
       break;
   }
-  if (is_stall(crash) || watchdog_silence_ns(crash.message)) return stall_cause(model, crash, vm);
+  if (is_stall(crash) || watchdog_silence_ns(crash.message)) {
+    Cause cause = stall_cause(model, crash, vm);
+    cause.summary += changed_meanwhile(vm);
+    if (const auto end = vm.scheduler.user_end.end(); end && end->kind == UserEndKind::kPanic)
+      cause.evidence.insert(cause.evidence.begin(),
+                            "a thread of the scheduler's process had " + user_end_words(*end));
+    return cause;
+  }
   std::string head = crash.reason.empty() ? exit_kind_name(crash.exit_kind) : crash.reason;
   if (crash.exit_kind != 0 && !is_scx_error(crash.exit_kind))
     return {
@@ -291,7 +304,10 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
                         core_frame(*exit, vm), words),
             "scheduler ended before it attached",
             {},
-            usage ? "look at args and extra_args in the spec" : ""};
+            !usage ? ""
+            : vm.scheduler.usage_tip.empty()
+                ? "look at args and extra_args in the spec"
+                : "look at args and extra_args in the spec; its own tip: " + vm.scheduler.usage_tip};
   }
   std::string why = vm.boot.failed ? vm.boot.failed->error
                     : vm.boot.exited && !vm.boot.exited->deadline.empty()

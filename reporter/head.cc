@@ -55,6 +55,9 @@ std::vector<std::string> head_lines(const RunModel& model, const Judgement& j) {
     lines.push_back("evidence:  " + clipped(j.evidence[i]));
   if (!needs_diagnostics(j.kind)) return lines;
   if (const std::string text = when(model); !text.empty()) lines.push_back("when:      " + text);
+  if (const VmRecord& vm = model.primary(); vm.scenario_end && vm.timeline.find("workload"))
+    if (const std::string text = vm.actions.before(*vm.scenario_end); !text.empty())
+      lines.push_back("test did:  " + clipped(text));
   if (!j.signature.empty()) {
     std::string seen;
     if (const auto& known = model.known(); known && known->signature == j.signature)

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "base/wording.h"
+#include "explain/explanation.h"
 #include "reporter/checks.h"
 #include "reporter/kernel_record.h"
 #include "reporter/monitor_checks.h"
@@ -120,6 +121,10 @@ std::vector<std::string> what_is_missing(const RunModel& model) {
     notes.push_back(
         "the console tells of a kernel panic, but the guest ran on to its end: what this guest says cannot "
         "be trusted");
+  // A thread of Rust may panic without its process.
+  if (const auto end = vm.scheduler.user_end.end();
+      end && end->kind == UserEndKind::kPanic && vm.scheduler.exit && vm.scheduler.exit->requested)
+    notes.push_back("also from the scheduler: a thread of its process " + user_end_words(*end));
   for (const CrashDetectedT& other : vm.scheduler.other_crashes)
     notes.push_back(fmt::format("also seen: {}: {}", other.reason, other.message));
   return notes;
@@ -162,6 +167,16 @@ bool found_by_a_clock(FailureKind kind) {
     default:
       return false;
   }
+}
+
+// The wait that the watchdog objected to, if the host and no scheduler made it.
+std::optional<Wait> starved_by_the_host(const RunModel& model, FailureKind kind) {
+  const VmRecord& vm = model.primary();
+  if (kind != FailureKind::kStall || model.run().determinism || model.interrupted() ||
+      model.spec().expect_err)
+    return std::nullopt;
+  auto wait = vm.monitor.waits.find(vm.scheduler.crash ? vm.scheduler.crash->stall_task_pid : 0);
+  return wait && wait->host_starved() ? wait : std::nullopt;
 }
 
 void set(Judgement& j, ExitCode code) {
@@ -332,6 +347,17 @@ Judgement judge(const RunModel& model) {
     j.kind = FailureKind::kNone;
     j.detail = {"what a clock then found is no finding: " + j.summary};
     j.summary = "no verdict: the guest stood still (" + still + ")";
+    j.reason = "could not be judged";
+    j.signature.clear();
+    return j;
+  }
+  if (const auto wait = starved_by_the_host(model, j.kind)) {
+    set(j, ExitCode::kInconclusive);
+    j.kind = FailureKind::kNone;
+    j.detail = {"what the watchdog then found is no finding: " + j.summary};
+    j.summary =
+        fmt::format("no verdict: {} in which {}[{}] waited; run on an idle host, or with --deterministic",
+                    wait->host_words(), wait->comm, wait->pid);
     j.reason = "could not be judged";
     j.signature.clear();
     return j;

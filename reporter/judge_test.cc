@@ -307,6 +307,33 @@ TEST(Judge, ARejectedCommandLineIsNamed) {
       "scheduler bpfland ended before it attached: exit code 2; it rejects its command line: error: "
       "unexpected argument '--slice-uss' found",
       j.summary);
+  EXPECT_THAT(j.advice, HasSubstr("its own tip: a similar argument exists: '--slice-us'"));
+}
+
+// scx_rustland with --stats=-1: the thread of its statistics dies, the scheduler lives. A pass says so.
+TEST(Judge, AThreadThatPanickedIsSaidAlthoughItsProcessLived) {
+  SyntheticRun run("threads", "rustland");
+  run.boot();
+  run.attach("rustland");
+  run.start_workload();
+  for (const char* text :
+       {"thread '<unnamed>' (104) panicked at /rustc/59807616e1fa2540/library/core/src/time.rs:962:23:",
+        "cannot convert float seconds to Duration: value is negative", "stack backtrace:"}) {
+    SchedulerLineT line;
+    line.stream = OutputStream::Stderr;
+    line.text = text;
+    run.add(std::move(line));
+  }
+  run.monitor_samples(50);
+  run.finish_workload();
+  run.report_workers();
+  run.power_off();
+  run.complete();
+  const Judgement j = verdict(run);
+  EXPECT_EQ(Outcome::Pass, j.outcome) << j.summary;
+  EXPECT_THAT(j.notes,
+              Contains(HasSubstr("also from the scheduler: a thread of its process panicked at time.rs:962: "
+                                 "cannot convert float seconds to Duration: value is negative")));
 }
 
 TEST(Judge, VmEndsAreToldApart) {
@@ -718,6 +745,45 @@ TEST(Judge, ExpectedErrorFromTheWrongPlace) {
   end_unattached(early, false, 1);
   EXPECT_EQ(FailureKind::kLoadFailed, verdict(early).kind);
   EXPECT_EQ(ExitCode::kTestFailed, verdict(early).code);
+}
+
+// scx_rustland on a host with a load of 14: each CPU of its guest got 330 ms in 4 s.
+TEST(Judge, AStallThatTheHostMadeIsNoFinding) {
+  for (const uint64_t host_wait_ms : {84, 40}) {
+    SyntheticRun run("steady", "demo");
+    run.boot();
+    run.attach("demo");
+    run.start_workload();
+    for (uint64_t i = 0; i < 41; ++i) {
+      MonitorSampleT s;
+      s.scx_enabled = true;
+      s.cpus.push_back(std::make_unique<CpuSampleT>());
+      auto task = [](int pid, const char* comm) {
+        auto t = std::make_unique<TaskSeenT>();
+        t->pid = pid;
+        t->comm = comm;
+        t->sched_class = SchedClass::Ext;
+        return t;
+      };
+      s.cpus[0]->curr = task(7, "hog");
+      s.cpus[0]->longest_waiting = task(15, "rcu_preempt");
+      s.cpus[0]->longest_waiting->wait_ns = 50'000'000 + i * 100'000'000;
+      s.vcpus.push_back(std::make_unique<VcpuThreadT>());
+      s.vcpus[0]->wait_ns = i * host_wait_ms * 1'000'000 + (host_wait_ms == 84 ? i * 5'000'000 : 0);
+      run.advance_ms(100).add(std::move(s));
+    }
+    run.add(SyntheticRun::crash(1026, "runnable task stall", "watchdog failed to check in for 5.004s", {}));
+    run.power_off();
+    run.complete();
+    const Judgement j = verdict(run);
+    if (host_wait_ms == 40) {
+      EXPECT_EQ(ExitCode::kTestFailed, j.code) << j.summary;
+      continue;
+    }
+    EXPECT_EQ(Outcome::Inconclusive, j.outcome) << j.summary;
+    EXPECT_THAT(j.summary, StartsWith("no verdict: the host ran the guest's"));
+    EXPECT_THAT(j.summary, HasSubstr("in which rcu_preempt[15] waited"));
+  }
 }
 
 // The end of a run in which somebody stopped QEMU for a while.

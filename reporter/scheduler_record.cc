@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "reporter/crash_place.h"
 #include "schemas/unpack.h"
 
@@ -93,6 +94,11 @@ void SchedulerRecord::fold_line(const SchedulerLine& line) {
   if (!attached && usage_line.empty() && line.stream() == OutputStream::Stderr &&
       complains_of_arguments(text))
     usage_line.assign(text.substr(0, 512));
+  // clap's line after the error.
+  static constexpr std::string_view kTip = "tip: ";
+  if (const size_t tip = text.find(kTip); !attached && !usage_line.empty() && usage_tip.empty() &&
+                                          tip != text.npos && trim(text.substr(0, tip)).empty())
+    usage_tip.assign(text.substr(tip + kTip.size(), 200));
   if (line.stream() == OutputStream::Stderr && text.find_first_not_of(" \t\r") != text.npos)
     last_stderr_line.assign(text.substr(0, 512));
 }

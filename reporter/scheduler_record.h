@@ -49,6 +49,8 @@ struct SchedulerRecord {
   UserEndScanner user_end;       // its own words about the end of its process
   std::string last_stderr_line;  // of the scheduler: its own complaint
   std::string usage_line;        // from before the attach: its complaint about its command line; empty: none
+  std::string
+      usage_tip;  // what it proposes instead: "a similar argument exists: '--slice-us'"; empty: nothing
   // Lines from before the attach in which libbpf, the verifier or the scheduler rejects the prototype of a kfunc.
   std::vector<std::string> kfunc_complaints;
 

@@ -1,7 +1,10 @@
 #include "reporter/stall_watch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/text.h"
 #include "schemas/envelope.h"
 #include "schemas/monitor_generated.h"
 #include "scx/constants.h"
@@ -55,6 +58,19 @@ std::optional<uint64_t> Wait::taken_from(uint64_t dsq) const {
   const uint32_t inserted = after->second.seq - before->second.seq;
   const int64_t grown = int64_t{after->second.depth} - int64_t{before->second.depth};
   return static_cast<uint64_t>(std::max<int64_t>(int64_t{inserted} - grown, 0));
+}
+
+bool Wait::host_starved() const {
+  constexpr uint64_t kEnough = 500'000'000;  // of a CPU, ns: 25 slices of 20 ms
+  if (span_ns == 0 || host_wait_ns * 4 <= span_ns * 3 || ran_idle * 2 >= samples || vcpu_threads == 0)
+    return false;
+  const uint64_t ran = span_ns - std::min(span_ns, host_wait_ns);
+  return ran * std::min<uint64_t>(vcpu_threads, cpus.size()) < kEnough * cpus.size();
+}
+
+std::string Wait::host_words() const {
+  return fmt::format("the host ran the guest's {} for {} of {}", cpus.size() == 1 ? "CPU" : "CPUs",
+                     human_ns(span_ns - std::min(span_ns, host_wait_ns)), human_ns(span_ns));
 }
 
 std::optional<uint64_t> Wait::calls(const std::string& program, unsigned on_cpu) const {
@@ -127,6 +143,7 @@ void StallWatch::fold(const MonitorSample& sample, uint64_t host_ns) {
       }
     }
     wait.span_ns = host_ns - open.since_ns;
+    wait.vcpu_threads = static_cast<uint32_t>(host_wait.size());
     for (size_t i = 0; i < std::min(host_wait.size(), open.host_wait_at_start.size()); ++i) {
       if (host_wait[i] > open.host_wait_at_start[i])
         wait.host_wait_ns = std::max(wait.host_wait_ns, host_wait[i] - open.host_wait_at_start[i]);

@@ -52,10 +52,16 @@ struct Wait {
   uint64_t span_ns = 0;  // of the samples, host time
   uint64_t host_wait_ns =
       0;  // QEMU's vCPU threads, in that span: runnable without a host CPU, the worst thread
+  uint32_t vcpu_threads = 0;   // of QEMU: one for all CPUs under emulation; 0: not seen
   std::vector<CpuTally> cpus;  // by CPU, in the samples of the span
   // The first and the last look within the span; null: none. The two may be one.
   std::shared_ptr<const ServiceLook> dsqs_first, dsqs_last, runs_first, runs_last;
 
+  // The task's CPU wanted to run, and the host gave each of the guest's CPUs so little time in the span that no scheduler could
+  // have served everybody. A clock of the guest that follows its instructions (a deterministic run) does not know the host.
+  bool host_starved() const;
+  // "the host ran the guest's CPUs for 659.0 ms of 4.016 s"
+  std::string host_words() const;
   // Tasks that left the DSQ between the looks; nullopt: not seen at both, or the monitor did not count (old logs).
   std::optional<uint64_t> taken_from(uint64_t dsq) const;
   // Calls of a program on a CPU between the looks; nullopt: there are no two looks.

@@ -22,10 +22,12 @@ StallWatch watch(const std::vector<Step>& steps) {
     MonitorSampleT s;
     auto cpu = std::make_unique<CpuSampleT>();
     cpu->cpu = 3;
-    cpu->curr = std::make_unique<TaskSeenT>();
-    cpu->curr->pid = 9;
-    cpu->curr->comm = "hog";
-    cpu->curr->sched_class = step.runs;
+    if (step.runs != SchedClass::Idle) {
+      cpu->curr = std::make_unique<TaskSeenT>();
+      cpu->curr->pid = 9;
+      cpu->curr->comm = "hog";
+      cpu->curr->sched_class = step.runs;
+    }
     if (step.waiter) {
       cpu->longest_waiting = std::make_unique<TaskSeenT>();
       cpu->longest_waiting->pid = step.waiter;
@@ -75,6 +77,19 @@ TEST(StallWatch, TheHostDidNotRunTheGuest) {
                   .find(0);
   ASSERT_TRUE(wait);
   EXPECT_EQ(180'000'000u, wait->host_wait_ns);
+}
+
+TEST(StallWatch, AHostThatRanNothingStarvedEverybody) {
+  std::vector<Step> busy, loaded, idle;
+  for (uint64_t i = 0; i < 21; ++i) {
+    busy.push_back({125, 50 + i * 100, SchedClass::Ext, i * 84});
+    loaded.push_back({125, 50 + i * 100, SchedClass::Ext, i * 60});
+    idle.push_back({125, 50 + i * 100, SchedClass::Idle, i * 84});
+  }
+  EXPECT_TRUE(watch(busy).find(125)->host_starved());
+  EXPECT_EQ("the host ran the guest's CPUs for 320.0 ms of 2.000 s", watch(busy).find(125)->host_words());
+  EXPECT_FALSE(watch(loaded).find(125)->host_starved()) << "it was run for 40 % of the time";
+  EXPECT_FALSE(watch(idle).find(125)->host_starved()) << "an idle CPU is the guest's own decision";
 }
 
 TEST(StallWatch, AWaitThatEndedIsNotContinued) {

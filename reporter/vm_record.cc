@@ -19,6 +19,7 @@ void VmRecord::fold(const EventBuffer& event) {
   if (event.type() == Payload::MonitorSample) timeline.sample(load);
   if (auto* report = event.as<WorkerReport>()) workers.fold(unpack<WorkerReportT>(*report));
   scenario.fold(event, spec_);
+  actions.fold(event, spec_);
   tell_timeline(event, before);
   text.fold(event);
 }

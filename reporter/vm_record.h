@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "reporter/action_record.h"
 #include "reporter/boot_record.h"
 #include "reporter/kernel_record.h"
 #include "reporter/monitor_record.h"
@@ -45,6 +46,7 @@ struct VmRecord {
   TextRecord text;
   WorkerStats workers;
   ScenarioRecord scenario;
+  ActionRecord actions;
   Timeline timeline;
   std::optional<Moment> scenario_end;  // of the workload: its end, or the scheduler's
 
