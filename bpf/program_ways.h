@@ -29,7 +29,7 @@ enum class CallDoes : uint8_t {
 CallDoes call_does(std::string_view function);
 
 struct ProgramWays {
-  std::vector<uint32_t> places;   // calls that place a task, ascending instructions
+  std::vector<uint32_t> places;    // calls that place a task, ascending instructions
   std::vector<uint32_t> unplaced;  // branches after which no task is placed
   std::vector<uint32_t> dropped;   // branches after which no task is placed and nothing is kept
   std::vector<uint32_t> unarmed;   // of subprograms that start a timer: branches after which they do not

@@ -49,8 +49,7 @@ TEST(ProgramWays, AnEarlyReturnBeforeTheInsertIsNamed) {
 }
 
 TEST(ProgramWays, ABranchWhoseBothSidesInsertIsNone) {
-  const ProgramWays found =
-      ways({{jump_if(2), kfunc(kInsert), leave(), kfunc(kInsert), leave()}, {0}});
+  const ProgramWays found = ways({{jump_if(2), kfunc(kInsert), leave(), kfunc(kInsert), leave()}, {0}});
   EXPECT_THAT(found.places, ElementsAre(1, 3));
   EXPECT_THAT(found.unplaced, IsEmpty());
 }
@@ -96,21 +95,22 @@ TEST(ProgramWays, ATimersCallbackThatDoesNotStartItAgainIsNamed) {
 TEST(ProgramWays, NonsenseOfTheGuestEndsTheWalk) {
   // Jumps out of the program, no exit, a wide instruction at the end, calls of functions that do not exist, themselves.
   EXPECT_THAT(ways({{jump_if(3000), go(-30), kfunc(kInsert)}, {0}}).places, ElementsAre(2));
-  EXPECT_THAT(ways({{call(77), call(-1), insn(BPF_LD | BPF_IMM | BPF_DW, 0, 0, BPF_PSEUDO_FUNC)}, {0}}).places,
-              IsEmpty());
+  EXPECT_THAT(
+      ways({{call(77), call(-1), insn(BPF_LD | BPF_IMM | BPF_DW, 0, 0, BPF_PSEUDO_FUNC)}, {0}}).places,
+      IsEmpty());
   EXPECT_THAT(ways({{jump_if(1), call(0), kfunc(kInsert), leave()}, {0}}).dropped, IsEmpty());
   EXPECT_THAT(ways({{}, {}}).places, IsEmpty());
   EXPECT_THAT(ways({{}, {0}}).places, IsEmpty());
 }
 
 TEST(ProgramWays, CallsAreKnownByTheKernelsNames) {
-  for (const char* name :
-       {"scx_bpf_dsq_insert", "scx_bpf_dsq_insert___v2", "__scx_bpf_dsq_insert_vtime", "scx_bpf_dispatch",
-        "scx_bpf_dispatch_vtime_from_dsq", "scx_bpf_dsq_move", "scx_bpf_dsq_move_to_local___v2", "scx_bpf_consume"})
+  for (const char* name : {"scx_bpf_dsq_insert", "scx_bpf_dsq_insert___v2", "__scx_bpf_dsq_insert_vtime",
+                           "scx_bpf_dispatch", "scx_bpf_dispatch_vtime_from_dsq", "scx_bpf_dsq_move",
+                           "scx_bpf_dsq_move_to_local___v2", "scx_bpf_consume"})
     EXPECT_EQ(call_does(name), CallDoes::kPlaces) << name;
-  for (const char* name : {"scx_bpf_dispatch_nr_slots", "scx_bpf_dispatch_cancel", "scx_bpf_dsq_move_set_slice",
-                           "scx_bpf_dispatch_from_dsq_set_vtime", "scx_bpf_kick_cpu", "htab_map_lookup_elem",
-                           "bpf_task_storage_get"})
+  for (const char* name : {"scx_bpf_dispatch_nr_slots", "scx_bpf_dispatch_cancel",
+                           "scx_bpf_dsq_move_set_slice", "scx_bpf_dispatch_from_dsq_set_vtime",
+                           "scx_bpf_kick_cpu", "htab_map_lookup_elem", "bpf_task_storage_get"})
     EXPECT_EQ(call_does(name), CallDoes::kNothing) << name;
   for (const char* name : {"htab_map_update_elem", "queue_stack_map_push_elem", "bpf_ringbuf_output",
                            "bpf_list_push_back_impl", "bpf_rbtree_add_impl", "bpf_kptr_xchg"})

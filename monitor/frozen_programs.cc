@@ -29,9 +29,7 @@ std::vector<uint32_t> functions_of(const GuestKernel& kernel, uint64_t aux, size
   return out;
 }
 
-bool needs_name(const bpf_insn& i) {
-  return i.code == (BPF_JMP | BPF_CALL) && i.src_reg != BPF_PSEUDO_CALL;
-}
+bool needs_name(const bpf_insn& i) { return i.code == (BPF_JMP | BPF_CALL) && i.src_reg != BPF_PSEUDO_CALL; }
 
 }  // namespace
 
@@ -80,8 +78,9 @@ std::vector<std::unique_ptr<FrozenProgramT>> judge_programs(const GuestKernel& k
   for (const ProgramCapture& p : programs) {
     const ProgramWays ways = find_ways(p.code, [&](uint32_t i) {
       const auto name = names.find(target(p.code.insns[i]));
-      return name == names.end() ? CallDoes::kNothing
-                                 : call_does(std::string_view(name->second).substr(0, name->second.find('+')));
+      return name == names.end()
+                 ? CallDoes::kNothing
+                 : call_does(std::string_view(name->second).substr(0, name->second.find('+')));
     });
     auto fact = std::make_unique<FrozenProgramT>();
     fact->id = p.id;

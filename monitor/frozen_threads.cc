@@ -20,6 +20,7 @@ constexpr uint64_t kStackBytes = 16384;  // THREAD_SIZE
 // struct pt_regs of x86-64, in words.
 constexpr size_t kRegs = 21, kOrigAx = 15, kIp = 16, kCs = 17;
 constexpr uint64_t kUserCs = 0x33;
+constexpr uint64_t kGroupExit = 0x4;  // SIGNAL_GROUP_EXIT in signal_struct.flags
 
 class ThreadReader {
  public:
@@ -70,6 +71,10 @@ class ThreadReader {
     t.fact.sched_class = r.sched_class;
     if (const auto state = kernel_.layout().freeze.task_state.read(memory_, task))
       t.fact.state = task_state_letter(*state);
+    if (const auto signal = memory_.pointer(task + l_.signal.offset); signal && *signal) {
+      t.fact.ending = (l_.exit_flags.read(memory_, *signal).value_or(0) & kGroupExit) != 0;
+      if (t.fact.ending) t.fact.wait_status = number(l_.exit_status, *signal);
+    }
     const bool on_cpu = l_.on_cpu && number(l_.on_cpu, task) != 0;
     const auto ran = l_.exec_start.read(memory_, task);
     if (!on_cpu && ran && *ran && *ran < now_ns_) t.fact.ran_ago_ns = now_ns_ - *ran;

@@ -210,6 +210,8 @@ ThreadLayout thread_layout(LayoutFinder& find, const Symbols& symbols) {
   l.on_cpu = find.optional("task_struct", "on_cpu");
   l.signal = find.optional("task_struct", "signal");
   l.thread_head = find.optional("signal_struct", "thread_head");
+  l.exit_flags = find.optional("signal_struct", "flags");
+  l.exit_status = find.optional("signal_struct", "group_exit_code");
   l.relative_symbols = symbols.relative;
   return l;
 }

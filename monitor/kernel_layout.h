@@ -121,6 +121,7 @@ struct FreezeLayout {
 struct ThreadLayout {
   Field tasks, thread_node, tgid, stack, saved_sp, exec_start, parent, on_cpu;  // of task_struct
   Field signal, thread_head;      // task_struct.signal; signal_struct.thread_head
+  Field exit_flags, exit_status;  // signal_struct.flags, .group_exit_code
   bool relative_symbols = false;  // Symbols.relative
 };
 

@@ -27,7 +27,8 @@ void ActionRecord::begin(std::string what, const Moment& at) {
 void ActionRecord::next_operation(const TestSpecT& spec, const Moment& at) {
   operates_ = step_ > 0 && step_ <= spec.steps.size() && operation_ < spec.steps[step_ - 1]->ops.size();
   if (operates_)
-    begin(fmt::format("step {}: {}", step_, spec.steps[step_ - 1]->ops[operation_]->text.substr(0, kMaxText)), at);
+    begin(fmt::format("step {}: {}", step_, spec.steps[step_ - 1]->ops[operation_]->text.substr(0, kMaxText)),
+          at);
 }
 
 void ActionRecord::fold(const EventBuffer& event, const TestSpecT* spec) {
@@ -52,8 +53,8 @@ void ActionRecord::fold(const EventBuffer& event, const TestSpecT* spec) {
       const auto* write = event.as<MapWritten>();
       if (!str(write->error()).empty()) return;
       const std::string_view field = str(write->field()), before = str(write->before());
-      Action done{fmt::format("{}{}{} written: {}{}", str(write->map()).substr(0, 64), field.empty() ? "" : " ",
-                              field.substr(0, kMaxText),
+      Action done{fmt::format("{}{}{} written: {}{}", str(write->map()).substr(0, 64),
+                              field.empty() ? "" : " ", field.substr(0, kMaxText),
                               before.empty() ? "" : std::string(before.substr(0, 64)) + " -> ",
                               str(write->after()).substr(0, 64)),
                   now, now};
@@ -69,7 +70,8 @@ void ActionRecord::fold(const EventBuffer& event, const TestSpecT* spec) {
 
 std::string ActionRecord::under_way(const Moment& moment) const {
   for (const Action& action : actions_)
-    if (between(action.begin, moment) >= 0 && (!action.end || between(*action.end, moment) < 0)) return action.what;
+    if (between(action.begin, moment) >= 0 && (!action.end || between(*action.end, moment) < 0))
+      return action.what;
   return {};
 }
 

@@ -37,9 +37,9 @@ class ActionRecord {
   void begin(std::string what, const Moment& at);
   void next_operation(const TestSpecT& spec, const Moment& at);
 
-  std::vector<Action> actions_;       // the last ones, in order of their begin
-  size_t step_ = 0, operation_ = 0;   // the next to begin, from 0; step_: the next whose phase begins
-  bool operates_ = false;             // the last action is an operation that is not done
+  std::vector<Action> actions_;      // the last ones, in order of their begin
+  size_t step_ = 0, operation_ = 0;  // the next to begin, from 0; step_: the next whose phase begins
+  bool operates_ = false;            // the last action is an operation that is not done
 };
 
 }  // namespace ktstr

@@ -84,9 +84,7 @@ TEST_F(Changes, OperationsThatAreDoneAndWritesAreSaidWithTheirTime) {
   EXPECT_THAT(text, HasSubstr("; .bss throttled written: false -> true, 6."));
 }
 
-TEST_F(Changes, NothingIsSaidOfATestThatDidNothing) {
-  EXPECT_THAT(stalls(), Not(HasSubstr("test did:")));
-}
+TEST_F(Changes, NothingIsSaidOfATestThatDidNothing) { EXPECT_THAT(stalls(), Not(HasSubstr("test did:"))); }
 
 }  // namespace
 }  // namespace ktstr::testing

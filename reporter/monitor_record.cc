@@ -1,5 +1,7 @@
 #include "reporter/monitor_record.h"
 
+#include <algorithm>
+
 #include "schemas/unpack.h"
 
 namespace ktstr {
@@ -8,6 +10,16 @@ namespace {
 constexpr size_t kMaxWrites = 1024, kMaxObserved = 64;
 
 }  // namespace
+
+const GuestFrozenT* MonitorRecord::early_of_end() const {
+  // The exit is seen, and the VM paused, up to a second after the abort.
+  constexpr uint64_t kSlack = 2'000'000'000;
+  if (!early) return nullptr;
+  if (!frozen) return &*early;
+  const auto longest = waits.find(0);
+  const uint64_t span = std::max(longest ? longest->wait_ns : 0, early->early_wait_ns) + kSlack;
+  return between(early_at_, frozen_at_) <= static_cast<int64_t>(span) ? &*early : nullptr;
+}
 
 std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event, bool in_workload) {
   const uint64_t host_ns = event->stamp()->host_ns();
@@ -31,10 +43,13 @@ std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event
       auto seen = unpack<GuestFrozenT>(*event.as<GuestFrozen>());
       if (seen.observed) {
         if (observed.size() < kMaxObserved) observed.push_back(std::move(seen));
-      } else if (!seen.early)
+      } else if (!seen.early) {
         frozen = std::move(seen);
-      else if (!early || early->early_wait_ns <= seen.early_wait_ns)
+        frozen_at_ = Moment::of(event);
+      } else if (!early || early->early_wait_ns <= seen.early_wait_ns) {
         early = std::move(seen);
+        early_at_ = Moment::of(event);
+      }
       return {};
     }
     case Payload::MapWritten:

@@ -7,6 +7,7 @@
 
 #include "reporter/monitor_summary.h"
 #include "reporter/stall_watch.h"
+#include "reporter/timeline.h"
 #include "schemas/envelope.h"
 #include "schemas/monitor_generated.h"
 
@@ -22,11 +23,17 @@ struct MonitorRecord {
   std::optional<MonitorStoppedT> stopped;
   MonitorSummary summary;
   StallWatch waits;
-  std::optional<GuestFrozenT> early;    // while a task waited, before any exit: the longest wait
+  std::optional<GuestFrozenT> early;  // while a task waited, before any exit: the longest wait
+  // `early`, if it was taken while a task waited that still waited at the scheduler's end, or if no end was seen; else null: the
+  // scheduler's process and queues may have been others since.
+  const GuestFrozenT* early_of_end() const;
   std::vector<GuestFrozenT> observed;   // as asked for (replay --at), in order
   std::optional<GuestFrozenT> frozen;   // at the scheduler's end: the last one
   std::vector<MapWrittenT> map_writes;  // bounded
   std::optional<WatchdogSetT> watchdog;
+
+ private:
+  Moment early_at_, frozen_at_;
 };
 
 }  // namespace ktstr

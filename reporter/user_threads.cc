@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "reporter/names.h"
 
 namespace ktstr {
 namespace {
@@ -48,6 +49,10 @@ bool stopped(const FrozenThreadT& thread) {
   return thread.state == "T" || thread.wait_channel == "do_signal_stop";
 }
 
+const GuestFrozenT* at_exit(const VmRecord& vm) { return vm.monitor.frozen ? &*vm.monitor.frozen : nullptr; }
+
+bool killed(const FrozenThreadT& thread) { return (thread.wait_status & 0x7f) != 0; }
+
 }  // namespace
 
 std::string thread_words(const FrozenThreadT& thread) {
@@ -67,18 +72,28 @@ std::string thread_words(const FrozenThreadT& thread) {
 }
 
 const GuestFrozenT* frozen_threads(const VmRecord& vm) {
-  for (const auto* frozen : {&vm.monitor.early, &vm.monitor.frozen})
-    if (*frozen && !(*frozen)->threads.empty()) return &**frozen;
+  for (const auto* frozen : {vm.monitor.early_of_end(), at_exit(vm)})
+    if (frozen && !frozen->threads.empty()) return frozen;
   return nullptr;
 }
 
 const FrozenThreadT* stopped_thread(const VmRecord& vm) {
-  for (const auto* frozen : {&vm.monitor.frozen, &vm.monitor.early}) {
-    if (!*frozen) continue;
-    for (const auto& thread : (*frozen)->threads)
-      if (stopped(*thread)) return thread.get();
-  }
+  for (const auto* frozen : {at_exit(vm), vm.monitor.early_of_end()})
+    for (size_t i = 0; frozen && i < frozen->threads.size(); ++i)
+      if (stopped(*frozen->threads[i])) return frozen->threads[i].get();
   return nullptr;
+}
+
+const FrozenThreadT* ending_thread(const VmRecord& vm) {
+  for (const auto* frozen : {at_exit(vm), vm.monitor.early_of_end()})
+    for (size_t i = 0; frozen && i < frozen->threads.size(); ++i)
+      if (const auto& t = *frozen->threads[i]; t.ending && (killed(t) || frozen->early)) return &t;
+  return nullptr;
+}
+
+std::string ending_words(const FrozenThreadT& thread) {
+  return killed(thread) ? "was killed by " + signal_name(thread.wait_status & 0x7f)
+                        : fmt::format("exits with code {}", thread.wait_status >> 8 & 0xff);
 }
 
 uint64_t process_idle_ns(const GuestFrozenT& frozen) {

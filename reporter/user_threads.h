@@ -17,6 +17,13 @@ const GuestFrozenT* frozen_threads(const VmRecord& vm);
 // A thread of the process that SIGSTOP or the like has stopped, at the exit or before; null: none.
 const FrozenThreadT* stopped_thread(const VmRecord& vm);
 
+// A thread that is left of a process that was killed, or that exited while a task waited; null: none. A process that exits because
+// the scheduler was aborted is not meant.
+const FrozenThreadT* ending_thread(const VmRecord& vm);
+
+// "was killed by SIGKILL", "exits with code 1": of a thread whose process is ending.
+std::string ending_words(const FrozenThreadT& thread);
+
 // The shortest time since a thread of the process ran; 0: one runs or waits for a CPU, or nothing is known.
 uint64_t process_idle_ns(const GuestFrozenT& frozen);
 

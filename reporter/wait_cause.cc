@@ -63,6 +63,10 @@ class WaitExplanation {
       advice_ =
           "no sched_ext scheduler can run it there: bound what the real-time task takes, or let the waiting "
           "task run on other CPUs";
+    else if (out_.what == StallClass::kUserHalfAsleep && (ending_thread(vm_) || stopped_thread(vm_)))
+      advice_ =
+          "let the kernel half place tasks when no answer comes, those of the scheduler's own process above "
+          "all";
     out_.advice = std::move(advice_);
     return std::move(out_);
   }
@@ -249,8 +253,9 @@ class WaitExplanation {
 
   // ", vtime 1000; the first in it has 0": of a DSQ that is sorted by vtime.
   std::string order() const {
-    if (!vm_.monitor.early) return "";
-    for (const auto& dsq : vm_.monitor.early->dsqs) {
+    const GuestFrozenT* early = vm_.monitor.early_of_end();
+    if (!early) return "";
+    for (const auto& dsq : early->dsqs) {
       if (dsq->id != *dsq_ || dsq->tasks.empty()) continue;
       const TaskSeenT& first = *dsq->tasks.front();
       for (const auto& task : dsq->tasks)
@@ -272,13 +277,15 @@ class WaitExplanation {
   }
 
   const GuestFrozenT* frozen() const {
-    return vm_.monitor.frozen ? &*vm_.monitor.frozen : vm_.monitor.early ? &*vm_.monitor.early : nullptr;
+    return vm_.monitor.frozen ? &*vm_.monitor.frozen : vm_.monitor.early_of_end();
   }
 
   std::string in_maps() {
     std::string text, others;
     if (const GuestFrozenT* f = frozen())
       for (const auto& map : f->maps) {
+        // A task's own storage comes and goes with the task: it tells nothing of where the task waits.
+        if (map->type_name == "task_storage") continue;
         if (holds_task(*map, pid_)) kept_in_map_ = true;
         if (holds_task(*map, pid_))
           text += fmt::format("{} {} ({})", text.empty() ? "; its pid is in map" : ",", map->name,
@@ -295,7 +302,8 @@ class WaitExplanation {
   // "ring buffer x holds 96 bytes that the scheduler's process has not read"; empty: none does.
   std::string unread_rings() const {
     std::string text;
-    if (const GuestFrozenT* f = vm_.monitor.early ? &*vm_.monitor.early : frozen())
+    const GuestFrozenT* early = vm_.monitor.early_of_end();
+    if (const GuestFrozenT* f = early ? early : frozen())
       for (const auto& map : f->maps)
         if (map->type_name == "ringbuf" && map->used > 0)
           text += fmt::format("{}ring buffer {} holds {} bytes that the scheduler's process has not read",
@@ -308,6 +316,9 @@ class WaitExplanation {
 
   // "no thread of the scheduler's process ran meanwhile (…)": it slept for most of the wait, and may be the one to decide.
   std::string user_half_asleep() const {
+    if (const FrozenThreadT* thread = ending_thread(vm_))
+      return fmt::format("the scheduler's process cannot decide: it {}, and is not gone: its {}",
+                         ending_words(*thread), thread_words(*thread));
     if (const FrozenThreadT* thread = stopped_thread(vm_))
       return "the scheduler's process cannot decide: " + thread_words(*thread) + ", until SIGCONT comes";
     const GuestFrozenT* f = frozen_threads(vm_);

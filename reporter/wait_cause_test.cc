@@ -465,6 +465,49 @@ TEST(WaitCause, AVtimeThatNoChargeExplainsIsAWrappedSubtraction) {
       explain(busy, sorted(1ull << 62)).summary,
       AllOf(HasSubstr("that of the first, first[5], is 1000"), HasSubstr("a subtraction went below zero")));
   EXPECT_THAT(explain(busy, sorted(9'000'000'000)).summary, Not(HasSubstr("subtraction")));
+// scx_rustland whose process got SIGKILL: its threads wait in no DSQ, for a decision that only it could make.
+TEST(WaitCause, AUserHalfThatWasKilledAndCannotEndIsTheCause) {
+  const std::vector<std::string> held = {"R lost[9] -1000ms",
+                                         "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+                                         "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
+  const auto left = [](int wait_status) {
+    return [=](GuestFrozenT& f) {
+      f.threads.push_back(std::make_unique<FrozenThreadT>());
+      auto& t = f.threads.back();
+      t->pid = 104;
+      t->tgid = 102;
+      t->comm = "scx_rustland";
+      t->state = "R";
+      t->ran_ago_ns = 5'392'000'000;
+      t->ending = true;
+      t->wait_status = wait_status;
+    };
+  };
+  const WaitCause cause = explain({.dsq = 0}, left(9), held);
+  EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
+  EXPECT_THAT(
+      cause.summary,
+      HasSubstr("the scheduler's process cannot decide: it was killed by SIGKILL, and is not gone: its "
+                "scx_rustland[104] is runnable, ran 5.392 s ago"));
+  EXPECT_THAT(cause.advice, HasSubstr("let the kernel half place tasks when no answer comes"));
+  // A scheduler's process exits by itself once the kernel has aborted it.
+  EXPECT_EQ(explain({.dsq = 0}, left(1 << 8), held).what, StallClass::kHeldByScheduler);
+}
+
+TEST(WaitCause, ATasksOwnStorageIsNoPlaceWhereItWaits) {
+  const WaitCause cause =
+      explain({.dsq = 0},
+              [](GuestFrozenT& f) {
+                f.maps.push_back(std::make_unique<FrozenMapT>());
+                f.maps.back()->name = "task_ctx_stor";
+                f.maps.back()->type_name = "task_storage";
+                f.maps.back()->entries.push_back(std::make_unique<FrozenEntryT>());
+                f.maps.back()->entries.back()->key = "lost[9]";
+              },
+              {"R lost[9] -1000ms", "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+               "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"});
+  EXPECT_EQ(cause.what, StallClass::kHeldByScheduler) << cause.summary;
+  EXPECT_THAT(cause.summary, Not(HasSubstr("task_ctx_stor")));
 }
 
 TEST(WaitCause, ACallbackThatHasTheCpus) {

@@ -35,8 +35,8 @@ std::vector<SeenIn> sightings(const VmRecord& vm, int pid) {
   if (const DumpTask* task = vm.scheduler.words.dump().find(pid))
     seen.push_back(
         {task->dsq().empty() ? "" : dsq_name(task->dsq()), false, parse_number(task->dsq(), 0).value_or(0)});
-  if (vm.monitor.early)
-    if (auto in = seen_in(*vm.monitor.early, pid)) seen.push_back(std::move(*in));
+  if (const GuestFrozenT* early = vm.monitor.early_of_end())
+    if (auto in = seen_in(*early, pid)) seen.push_back(std::move(*in));
   if (vm.monitor.frozen)
     if (auto in = seen_in(*vm.monitor.frozen, pid)) seen.push_back(std::move(*in));
   if (const auto wait = vm.monitor.waits.find(pid))
@@ -64,7 +64,8 @@ std::string wait_place(const VmRecord& vm, int pid) {
   }
   if (!place) return waits_in(bypass ? bypass->dsq : "");
   std::string text = waits_in(place->dsq);
-  if (bypass) text += " (at the abort the kernel moved it to the " + bypass->dsq + ")";
+  if (bypass && (vm.scheduler.crash || vm.scheduler.words.error()))
+    text += " (at the abort the kernel moved it to the " + bypass->dsq + ")";
   return text;
 }
 

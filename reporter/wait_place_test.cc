@@ -94,6 +94,15 @@ TEST_F(AStall, WithNothingElseTheBypassIsSaid) {
   EXPECT_THAT(report(), HasSubstr("on CPU 0, in the bypass DSQ; in 1 samples"));
 }
 
+// The scheduler left as it was asked to: nothing was aborted.
+TEST_F(AStall, WithoutAnAbortNoAbortIsSaid) {
+  sample(0x100, 900'000'000);
+  freeze_in_bypass();
+  RunModel model;
+  for (const EventBuffer& event : run_.events()) model.fold(event);
+  EXPECT_EQ(wait_place(model.primary(), 9), "in DSQ 0x100");
+}
+
 TEST_F(AStall, TheDumpIsAskedFirst) {
   sample(0x100, 1'900'000'000);
   run_.dump({"CPU 0   : nr_run=1 flags=0x1", "", "  R lost[9] -2000ms",
