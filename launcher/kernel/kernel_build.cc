@@ -74,14 +74,16 @@ std::string listed(const std::vector<std::string>& lines) {
   return text;
 }
 
-// What make said about its end: lines with "error", else the last ones.
+// What make said about its end: lines with "error" and what make itself objects to ("*** No rule to make target"), without the
+// "Error 2" of each make that called another; else the last lines.
 std::string error_lines(const std::string& log) {
   std::vector<std::string> errors, last;
   auto read = read_text(log, size_t{64} << 20);
   const std::string text = read ? std::move(*read) : "";
   for (std::string_view line : pieces(text)) {
-    if (line.find("rror") != line.npos && errors.size() < kMaxErrorLines)
-      errors.emplace_back(line.substr(0, 300));
+    const bool of_caller = line.find("] Error ") != line.npos;
+    const bool objects = line.find("rror") != line.npos || line.find("*** ") != line.npos;
+    if (objects && !of_caller && errors.size() < kMaxErrorLines) errors.emplace_back(line.substr(0, 300));
     if (!trim(line).empty()) last.emplace_back(line.substr(0, 300));
     if (last.size() > kMaxErrorLines) last.erase(last.begin());
   }
@@ -137,6 +139,7 @@ class Build {
   Status read_options() {
     needed_ = own_options(kNeededOptions);
     wished_ = own_options(kWishedOptions);
+    older_ = own_options(kOlderOptions);
     if (request_.fragment.empty()) return {};
     auto text = read_text(request_.fragment, kMaxConfigBytes);
     if (!text) return std::move(text).error().within("--kconfig");
@@ -157,7 +160,7 @@ class Build {
 
   std::string joined_options() const {
     std::string text;
-    for (const auto* list : {&wished_, &needed_, &users_})
+    for (const auto* list : {&older_, &wished_, &needed_, &users_})
       for (const std::string& line : *list) text += line + "\n";
     return text;
   }
@@ -211,8 +214,8 @@ class Build {
     auto text = read_text(built.config, kMaxConfigBytes);
     if (!text) return std::move(text).error();
     // Of two lines for one option kconfig takes the last; it warns of each, so the first ones go.
-    std::set<std::string> ours;
-    for (const auto* list : {&wished_, &needed_, &users_})
+    std::set<std::string> ours = {"CONFIG_LOCALVERSION_AUTO"};
+    for (const auto* list : {&older_, &wished_, &needed_, &users_})
       for (const std::string& line : *list) ours.insert(option_of(line));
     std::string merged;
     for (std::string_view line : pieces(*text))
@@ -270,7 +273,7 @@ class Build {
   const BuildRequest& request_;
   const BuildHost& host_;
   std::string tree_, folder_, log_, key_, release_suffix_;
-  std::vector<std::string> needed_, wished_, users_;
+  std::vector<std::string> needed_, older_, wished_, users_;
 };
 
 }  // namespace
@@ -371,6 +374,9 @@ BuildHost real_build_host() {
     options.env = command.env;
     options.own_session = false;  // Ctrl-C ends a long build, make's children too
     if (log.empty()) {
+      // What such a tool complains of (git: "not a git repository") is answered by what ktstr says itself.
+      UniqueFd nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+      options.stderr_fd = nowhere.get();
       auto run = run_captured(std::move(options), kBuildLimit, false);
       if (!run) return std::move(run).error();
       return CommandOutput{run->exit.signal != 0 ? 128 + run->exit.signal : run->exit.exit_code,

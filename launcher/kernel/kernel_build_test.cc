@@ -16,9 +16,11 @@
 namespace ktstr {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class KernelBuildTest : public testing::Test {
@@ -52,7 +54,8 @@ class KernelBuildTest : public testing::Test {
     }
     if (goal == "bzImage") {
       if (broken_) {
-        std::ofstream(log, std::ios::app) << "kernel/sched/ext.c:7:3: error: unknown type name 'foo'\n";
+        std::ofstream(log, std::ios::app)
+            << said_ << "make[1]: *** [tree/Makefile:260: __sub-make] Error 2\n";
         return CommandOutput{2, ""};
       }
       FakeKernel kernel;
@@ -79,6 +82,7 @@ class KernelBuildTest : public testing::Test {
   BuildHost host_;
   std::string commit_ = "0123456789abcdef0123456789abcdef01234567", status_, drops_, missing_;
   bool broken_ = false;
+  std::string said_ = "kernel/sched/ext.c:7:3: error: unknown type name 'foo'\n";  // by a broken build
   std::vector<std::string> goals_;
 };
 
@@ -145,6 +149,16 @@ TEST_F(KernelBuildTest, EachOptionThatWasDroppedIsNamedBeforeAnythingIsCompiled)
   EXPECT_THAT(without->without, ElementsAre("CONFIG_MEMCG=y (it is: absent)"));
 }
 
+// Debian's source of 7.3 was refused: PROC_SYSCTL of 6.18 is gone there, and SYSCTL is on without it.
+TEST_F(KernelBuildTest, AnOptionThatANewerTreeHasNoMoreIsNotMissed) {
+  drops_ = "CONFIG_PROC_SYSCTL";
+  const auto built = build();
+  EXPECT_TRUE(built) << built.error().message();
+  drops_ = "CONFIG_SYSCTL";
+  commit_ = "fedcba9876543210fedcba9876543210fedcba98";
+  EXPECT_THAT(build().error().message(), HasSubstr("CONFIG_SYSCTL=y (it is: absent): ktstr needs it"));
+}
+
 TEST_F(KernelBuildTest, WhatCannotBeIsSaidAtOnce) {
   EXPECT_THAT(build("CONFIG_SCHED_CLASS_EXT=n\n").error().message(),
               HasSubstr("ktstr needs CONFIG_SCHED_CLASS_EXT=y"));
@@ -156,6 +170,10 @@ TEST_F(KernelBuildTest, WhatCannotBeIsSaidAtOnce) {
   const auto failed = build();
   EXPECT_EQ(failed.error().kind(), ErrorKind::kSystem);
   EXPECT_THAT(failed.error().message(), HasSubstr("kernel/sched/ext.c:7:3: error: unknown type name 'foo'"));
+  // As make said it of a tree that was unpacked in part.
+  said_ = "make[2]: *** No rule to make target '/tree/arch//Makefile'.  Stop.\n";
+  EXPECT_THAT(build().error().message(), AllOf(HasSubstr("*** No rule to make target '/tree/arch//Makefile'"),
+                                               Not(HasSubstr("Error 2"))));
   write_test_file(tree_ + "/.config", std::string("\n"));
   EXPECT_THAT(build().error().message(), HasSubstr("configured in place"));
   std::filesystem::remove(tree_ + "/Kconfig");

@@ -33,7 +33,7 @@ CONFIG_NET=y
 CONFIG_UNIX=y
 CONFIG_INET=y
 CONFIG_PROC_FS=y
-CONFIG_PROC_SYSCTL=y
+CONFIG_SYSCTL=y
 CONFIG_SYSFS=y
 CONFIG_DEVTMPFS=y
 CONFIG_TMPFS=y
@@ -63,6 +63,11 @@ CONFIG_BPF_EVENTS=y
 CONFIG_SCHEDSTATS=y
 CONFIG_KEXEC=y
 CONFIG_CRASH_DUMP=y
+)";
+
+// What older kernels need so that an option of the list above is on. A newer one has no option of that name, so nobody looks
+// whether it was kept: 7.3 has no PROC_SYSCTL, which selects SYSCTL in 6.18.
+inline constexpr std::string_view kOlderOptions = R"(CONFIG_PROC_SYSCTL=y
 )";
 
 // Wanted; named when they are dropped.
