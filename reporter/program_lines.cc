@@ -111,10 +111,12 @@ std::vector<std::string> placing_lines(const VmRecord& vm, std::string_view memb
   const std::string& own = callback->lines.front().file;
   for (const uint32_t call : program->places) {
     const CodeLine* line = line_at(callback->lines, call);
-    // An inline wrapper of a header says little: the statement before it in the program's own file.
-    while (line && line->file != own && line != callback->lines.data()) --line;
     if (!line) continue;
-    std::string text = words(*line);
+    // An inline wrapper of a header says little: the statement before it in the program's own file.
+    const CodeLine* before = line;
+    while (before->file != own && before != callback->lines.data()) --before;
+    const bool inlined = before != line && before->file == own && before != callback->lines.data();
+    std::string text = (inlined ? "after " : "at ") + words(inlined ? *before : *line);
     if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
   }
   return out;

@@ -29,7 +29,8 @@ std::vector<std::string> ways_out(const VmRecord& vm, std::string_view member, W
 // Ways out of a timer's callback on which it does not start the timer again: "refill() after scx_x.bpf.c:24: if (!n) return".
 std::vector<std::string> timer_ends(const VmRecord& vm);
 
-// Where that callback inserts into, or moves from, a DSQ: "scx_x.bpf.c:18: scx_bpf_dsq_move_to_local(dsq)".
+// Where that callback inserts into, or moves from, a DSQ: "at scx_x.bpf.c:18: scx_bpf_dsq_move_to_local(dsq)"; "after …": in a
+// wrapper of a header that is inlined behind that statement.
 std::vector<std::string> placing_lines(const VmRecord& vm, std::string_view member);
 
 // "after A, after B and 2 more": of at most `most` of them.

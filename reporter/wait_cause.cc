@@ -23,6 +23,7 @@ namespace {
 constexpr uint64_t kFewestSamples = 5;  // fewer prove nothing
 constexpr size_t kMaxQueuesSaid = 6;
 constexpr size_t kMaxThreadsSaid = 4;
+constexpr std::string_view kBelowZero = "a subtraction went below zero";
 constexpr std::string_view kSliceInf = "18446744073709551615";  // SCX_SLICE_INF, as a dump prints it
 
 bool mostly(uint64_t part, uint64_t whole) { return whole >= kFewestSamples && part * 10 >= whole * 8; }
@@ -142,10 +143,19 @@ class WaitExplanation {
           fmt::format("{}; nothing was taken from that DSQ for {}, while {} tasks were taken from others",
                       waits, held(), taken_elsewhere()));
     // The task was there to be moved each time that a CPU on which it may run was asked.
-    if (calls_ && taken_ && in_vain_of(*calls_))
-      return say(StallClass::kDispatchMovesNothing,
-                 fmt::format("{}; ops.dispatch was called {} there, and {} tasks were taken from all DSQs{}",
-                             waits, times(*calls_), *taken_ + taken_elsewhere(), unmoved()));
+    if (calls_ && taken_ && in_vain_of(*calls_)) {
+      const std::string stopped = stopped_timer();
+      return say(
+          stopped.empty() ? StallClass::kDispatchMovesNothing : StallClass::kTimerStopped,
+          fmt::format("{}; ops.dispatch was called {} there, and {} tasks were taken from all DSQs{}{}{}",
+                      waits, times(*calls_), *taken_ + taken_elsewhere(), unmoved(),
+                      stopped.empty() ? "" : "; ", stopped));
+    }
+    if (order().find(kBelowZero) != std::string::npos)
+      advice_ =
+          "look at what is added to dsq_vtime: a slice that was set larger than the one it is subtracted "
+          "from "
+          "makes it wrap";
     if (taken_ && *taken_ >= kFewestSamples)
       return say(
           ordered() ? StallClass::kStarvedInOrder : StallClass::kUnknown,
@@ -272,7 +282,7 @@ class WaitExplanation {
     for (const auto& cpu : vm_.monitor.early->cpus) up_ns = std::max(up_ns, cpu->rq_clock);
     const auto ahead = static_cast<int64_t>(vtime - first);
     return up_ns && ahead > 0 && static_cast<uint64_t>(ahead) / 128 > up_ns
-               ? "; no charge brings it so far ahead: a subtraction went below zero"
+               ? fmt::format("; no charge brings it so far ahead: {}", kBelowZero)
                : "";
   }
 
@@ -433,8 +443,8 @@ class WaitExplanation {
     if (!about_dsq) return;
     const auto inserts = placing_lines(vm_, "enqueue"), moves = placing_lines(vm_, "dispatch");
     std::string text;
-    if (!inserts.empty()) text += "ops.enqueue inserts at " + listed(inserts, "");
-    if (!moves.empty()) text += (text.empty() ? "" : "; ") + ("ops.dispatch moves at " + listed(moves, ""));
+    if (!inserts.empty()) text += "ops.enqueue inserts " + listed(inserts, "");
+    if (!moves.empty()) text += (text.empty() ? "" : "; ") + ("ops.dispatch moves " + listed(moves, ""));
     if (!text.empty()) out_.evidence.push_back(text);
   }
 

@@ -418,7 +418,7 @@ TEST(WaitCause, ADispatchInVainNamesItsConditionAndTheValuesInIt) {
   EXPECT_THAT(
       cause.evidence,
       Contains(AllOf(HasSubstr("ops.enqueue inserts at demo.bpf.c:14: scx_bpf_dsq_insert("),
-                     HasSubstr("ops.dispatch moves at demo.bpf.c:35: scx_bpf_dsq_move_to_local(dsq)"))));
+                     HasSubstr("ops.dispatch moves after demo.bpf.c:35: scx_bpf_dsq_move_to_local(dsq)"))));
   // Now and then it did take one.
   EXPECT_EQ(explain({.dispatch1 = 60, .taken = 4}, throttled).what, StallClass::kDispatchMovesNothing);
   EXPECT_EQ(explain({.dispatch1 = 60, .taken = 40}, throttled).what, StallClass::kUnknown);
@@ -464,6 +464,7 @@ TEST(WaitCause, AVtimeThatNoChargeExplainsIsAWrappedSubtraction) {
   EXPECT_THAT(
       explain(busy, sorted(1ull << 62)).summary,
       AllOf(HasSubstr("that of the first, first[5], is 1000"), HasSubstr("a subtraction went below zero")));
+  EXPECT_THAT(explain(busy, sorted(1ull << 62)).advice, HasSubstr("what is added to dsq_vtime"));
   EXPECT_THAT(explain(busy, sorted(9'000'000'000)).summary, Not(HasSubstr("subtraction")));
 // scx_rustland whose process got SIGKILL: its threads wait in no DSQ, for a decision that only it could make.
 TEST(WaitCause, AUserHalfThatWasKilledAndCannotEndIsTheCause) {
