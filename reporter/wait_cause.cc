@@ -126,8 +126,9 @@ class WaitExplanation {
     if (seen_ && real_time_.size() == seen_)
       return say(StallClass::kCpuTaken, fmt::format("{}; meanwhile {} ran {}[{}], a real-time task", waits,
                                                     cpus_words(real_time_), wait_->rt_comm, wait_->rt_pid));
-    // An idle CPU is the guest's own decision, and a guest in which other tasks were taken from DSQs was run.
-    const bool stood = taken_.value_or(0) == 0 && taken_elsewhere() == 0;
+    // An idle CPU is the guest's own decision; a guest that took tasks from DSQs, or was asked for some, was run.
+    const bool stood =
+        taken_.value_or(0) == 0 && taken_elsewhere() == 0 && calls_.value_or(0) < kFewestSamples;
     if (idle_.empty() && stood && wait_->span_ns && wait_->host_wait_ns * 2 > wait_->span_ns)
       return say(StallClass::kHost, fmt::format("{}; the host did not run the guest's CPUs for {} of {}",
                                                 waits, human_ns(wait_->host_wait_ns), held()));

@@ -221,6 +221,11 @@ TEST(WaitCause, ARealTimeTaskHasTheOnlyCpu) {
 TEST(WaitCause, AnIdleCpuIsNotTheHostsFault) {
   EXPECT_NE(explain({.host_wait_ns = 900'000'000}).what, StallClass::kHost);
   EXPECT_EQ(explain({.on_cpu1 = SchedClass::Ext, .host_wait_ns = 900'000'000}).what, StallClass::kHost);
+  // It was run: it asked for tasks over and over, and got none.
+  EXPECT_EQ(
+      explain({.on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .host_wait_ns = 900'000'000, .hog_goes = true})
+          .what,
+      StallClass::kDispatchMovesNothing);
 }
 
 // A loaded host, under which the guest ran all the same: others were served.
