@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include "base/clock.h"
@@ -122,6 +123,17 @@ Result<SeedRange> parse_seeds(const std::string& text) {
   return range;
 }
 
+// As a user gives it, with the switches of this shell that are in the kernel's command line: without them a seed takes another course.
+static std::string rerun_text(const TrialRequest& request) {
+  std::vector<std::string> words = trial_command(request);
+  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"})
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') {
+      if (words.front() != "env") words.insert(words.begin(), "env");
+      words.insert(words.begin() + 1, std::string(name) + "=" + value);
+    }
+  return shell_quote(words);
+}
+
 std::string explore_text(const std::vector<SeedEnd>& ends) {
   std::map<std::string, std::vector<uint64_t>> failures;  // by signature, or by summary where there is none
   size_t passed = 0, undecided = 0;
@@ -187,7 +199,7 @@ int explore_command(const ExploreCommandOptions& options) {
   for (const Perturbation& p : perturbations_of(*determinism_for(failed->seed, options.strategy)))
     std::printf("  %s: %s\n", p.name.c_str(), p.text.c_str());
   std::printf("log: %s\nrerun: %s\n", failed->log.c_str(),
-              shell_quote(trial_command(exploration.request(failed->seed))).c_str());
+              rerun_text(exploration.request(failed->seed)).c_str());
   std::fflush(stdout);
   if (exploration.signal() != 0) return interrupted();
   if (options.no_difference) return exit_code(ExitCode::kTestFailed);
@@ -197,10 +209,10 @@ int explore_command(const ExploreCommandOptions& options) {
   if (exploration.signal() != 0) return interrupted();
   if (!difference->drop.empty())
     std::printf("rerun with the needed ones only: %s\n",
-                shell_quote(trial_command(exploration.request(failed->seed, difference->drop))).c_str());
+                rerun_text(exploration.request(failed->seed, difference->drop)).c_str());
   if (!difference->nearest.empty())
     std::printf("the nearest run that does not fail so: %s\n",
-                shell_quote(trial_command(exploration.request(failed->seed, difference->nearest))).c_str());
+                rerun_text(exploration.request(failed->seed, difference->nearest)).c_str());
   return exit_code(ExitCode::kTestFailed);
 }
 

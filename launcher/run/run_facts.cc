@@ -27,6 +27,13 @@ std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environme
   words.insert(words.end(), environment.rerun_options.begin(), environment.rerun_options.end());
   if (spec.scheduler && !spec.scheduler->chosen_by.empty())
     words.insert(words.begin(), {"env", spec.scheduler->chosen_by + "=" + spec.scheduler->binary});
+  // The switches are in the kernel's command line: without them a seed takes another course.
+  if (environment.determinism)
+    for (const auto& [key, value] : environment.environment)
+      if (key == "RUST_BACKTRACE" || key == "KTSTR_VERBOSE") {
+        if (words.front() != "env") words.insert(words.begin(), "env");
+        words.insert(words.begin() + 1, key + "=" + value);
+      }
   return shell_quote(words);
 }
 
