@@ -6,7 +6,7 @@ namespace ktstr {
 
 namespace {
 
-constexpr size_t kMaxSourceName = 64, kMaxLine = 4096;
+constexpr size_t kMaxSourceName = 64, kMaxMetricsLine = 4096;
 
 }  // namespace
 
@@ -16,7 +16,7 @@ void MetricSources::declare(std::string_view source) {
 
 std::vector<Metric> MetricSources::of(std::string_view source, std::string_view text) const {
   if (!declared_.contains(source)) return {};
-  return metrics_of(text.substr(0, kMaxLine));
+  return metrics_of(text.substr(0, kMaxMetricsLine));
 }
 
 bool MetricsRecord::line(const Moment& at, std::string_view source, std::string_view shown_source,

@@ -471,72 +471,73 @@ TEST(WaitCause, AVtimeThatNoChargeExplainsIsAWrappedSubtraction) {
       AllOf(HasSubstr("that of the first, first[5], is 1000"), HasSubstr("a subtraction went below zero")));
   EXPECT_THAT(explain(busy, sorted(1ull << 62)).advice, HasSubstr("what is added to dsq_vtime"));
   EXPECT_THAT(explain(busy, sorted(9'000'000'000)).summary, Not(HasSubstr("subtraction")));
-  // scx_rustland whose process got SIGKILL: its threads wait in no DSQ, for a decision that only it could make.
-  TEST(WaitCause, AUserHalfThatWasKilledAndCannotEndIsTheCause) {
-    const std::vector<std::string> held = {"R lost[9] -1000ms",
-                                           "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
-                                           "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
-    const auto left = [](int wait_status) {
-      return [=](GuestFrozenT& f) {
-        f.threads.push_back(std::make_unique<FrozenThreadT>());
-        auto& t = f.threads.back();
-        t->pid = 104;
-        t->tgid = 102;
-        t->comm = "scx_rustland";
-        t->state = "R";
-        t->ran_ago_ns = 5'392'000'000;
-        t->ending = true;
-        t->wait_status = wait_status;
-      };
+}
+
+// scx_rustland whose process got SIGKILL: its threads wait in no DSQ, for a decision that only it could make.
+TEST(WaitCause, AUserHalfThatWasKilledAndCannotEndIsTheCause) {
+  const std::vector<std::string> held = {"R lost[9] -1000ms",
+                                         "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+                                         "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"};
+  const auto left = [](int wait_status) {
+    return [=](GuestFrozenT& f) {
+      f.threads.push_back(std::make_unique<FrozenThreadT>());
+      auto& t = f.threads.back();
+      t->pid = 104;
+      t->tgid = 102;
+      t->comm = "scx_rustland";
+      t->state = "R";
+      t->ran_ago_ns = 5'392'000'000;
+      t->ending = true;
+      t->wait_status = wait_status;
     };
-    const WaitCause cause = explain({.dsq = 0}, left(9), held);
-    EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
-    EXPECT_THAT(
-        cause.summary,
-        HasSubstr("the scheduler's process cannot decide: it was killed by SIGKILL, and is not gone: its "
-                  "scx_rustland[104] is runnable, ran 5.392 s ago"));
-    EXPECT_THAT(cause.advice, HasSubstr("let the kernel half place tasks when no answer comes"));
-    // A scheduler's process exits by itself once the kernel has aborted it.
-    EXPECT_EQ(explain({.dsq = 0}, left(1 << 8), held).what, StallClass::kHeldByScheduler);
-  }
+  };
+  const WaitCause cause = explain({.dsq = 0}, left(9), held);
+  EXPECT_EQ(cause.what, StallClass::kUserHalfAsleep) << cause.summary;
+  EXPECT_THAT(
+      cause.summary,
+      HasSubstr("the scheduler's process cannot decide: it was killed by SIGKILL, and is not gone: its "
+                "scx_rustland[104] is runnable, ran 5.392 s ago"));
+  EXPECT_THAT(cause.advice, HasSubstr("let the kernel half place tasks when no answer comes"));
+  // A scheduler's process exits by itself once the kernel has aborted it.
+  EXPECT_EQ(explain({.dsq = 0}, left(1 << 8), held).what, StallClass::kHeldByScheduler);
+}
 
-  TEST(WaitCause, ATasksOwnStorageIsNoPlaceWhereItWaits) {
-    const WaitCause cause =
-        explain({.dsq = 0},
-                [](GuestFrozenT& f) {
-                  f.maps.push_back(std::make_unique<FrozenMapT>());
-                  f.maps.back()->name = "task_ctx_stor";
-                  f.maps.back()->type_name = "task_storage";
-                  f.maps.back()->entries.push_back(std::make_unique<FrozenEntryT>());
-                  f.maps.back()->entries.back()->key = "lost[9]";
-                },
-                {"R lost[9] -1000ms", "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
-                 "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"});
-    EXPECT_EQ(cause.what, StallClass::kHeldByScheduler) << cause.summary;
-    EXPECT_THAT(cause.summary, Not(HasSubstr("task_ctx_stor")));
-  }
+TEST(WaitCause, ATasksOwnStorageIsNoPlaceWhereItWaits) {
+  const WaitCause cause =
+      explain({.dsq = 0},
+              [](GuestFrozenT& f) {
+                f.maps.push_back(std::make_unique<FrozenMapT>());
+                f.maps.back()->name = "task_ctx_stor";
+                f.maps.back()->type_name = "task_storage";
+                f.maps.back()->entries.push_back(std::make_unique<FrozenEntryT>());
+                f.maps.back()->entries.back()->key = "lost[9]";
+              },
+              {"R lost[9] -1000ms", "    scx_state/flags=3/0x1 dsq_flags=0x0 ops_state/qseq=2/12",
+               "    sticky/holding_cpu=-1/-1 dsq_id=(n/a)"});
+  EXPECT_EQ(cause.what, StallClass::kHeldByScheduler) << cause.summary;
+  EXPECT_THAT(cause.summary, Not(HasSubstr("task_ctx_stor")));
+}
 
-  TEST(WaitCause, ACallbackThatHasTheCpus) {
-    Scene busy{.on_cpu1 = SchedClass::Ext, .on_cpu0 = SchedClass::Ext, .dispatch_ns = 1'500'000'000};
-    const WaitCause cause = explain(busy);
-    EXPECT_EQ(cause.what, StallClass::kSlowCallback) << cause.summary;
-    EXPECT_THAT(cause.summary, HasSubstr("ops.dispatch (demo_dispatch) took 75.0 ms a call: 20 calls"));
-    busy.dispatch_ns = 10'000'000;
-    const WaitCause quick = explain(busy);
-    EXPECT_NE(quick.what, StallClass::kSlowCallback);
-    EXPECT_THAT(quick.evidence, Not(Contains(HasSubstr("a call"))));
-  }
+TEST(WaitCause, ACallbackThatHasTheCpus) {
+  Scene busy{.on_cpu1 = SchedClass::Ext, .on_cpu0 = SchedClass::Ext, .dispatch_ns = 1'500'000'000};
+  const WaitCause cause = explain(busy);
+  EXPECT_EQ(cause.what, StallClass::kSlowCallback) << cause.summary;
+  EXPECT_THAT(cause.summary, HasSubstr("ops.dispatch (demo_dispatch) took 75.0 ms a call: 20 calls"));
+  busy.dispatch_ns = 10'000'000;
+  const WaitCause quick = explain(busy);
+  EXPECT_NE(quick.what, StallClass::kSlowCallback);
+  EXPECT_THAT(quick.evidence, Not(Contains(HasSubstr("a call"))));
+}
 
-  TEST(WaitCause, AFullMapIsSaid) {
-    const auto full = [](GuestFrozenT& f) {
-      f.maps.push_back(std::make_unique<FrozenMapT>());
-      f.maps.back()->name = "ring";
-      f.maps.back()->type_name = "queue";
-      f.maps.back()->used = f.maps.back()->max_entries = 24;
-    };
-    EXPECT_THAT(explain({}, full).evidence,
-                Contains(HasSubstr("map ring (queue) is full: 24 of 24 entries")));
-  }
+TEST(WaitCause, AFullMapIsSaid) {
+  const auto full = [](GuestFrozenT& f) {
+    f.maps.push_back(std::make_unique<FrozenMapT>());
+    f.maps.back()->name = "ring";
+    f.maps.back()->type_name = "queue";
+    f.maps.back()->used = f.maps.back()->max_entries = 24;
+  };
+  EXPECT_THAT(explain({}, full).evidence, Contains(HasSubstr("map ring (queue) is full: 24 of 24 entries")));
+}
 
 }  // namespace
 }  // namespace ktstr::testing

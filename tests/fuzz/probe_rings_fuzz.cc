@@ -92,7 +92,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<ProbeHitT> hits;
   for (const ktstr_hit& hit : rings->hits) {
     must(hit.target < kPlan.targets.size(), "a hit of no target");
-    hits.push_back(probe::to_event(hit, *kPlan.targets[hit.target], hits.size()));
+    const ProbeTargetT& target = *kPlan.targets[hit.target];
+    hits.push_back(probe::to_event(hit, target, probe::plan_reads(target), hits.size()));
   }
   ProbeTriggeredT trigger;
   trigger.pid = 7;
