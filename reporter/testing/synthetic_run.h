@@ -104,4 +104,6 @@ class SyntheticRun {
   std::vector<EventBuffer> events_;
 };
 
+inline Judgement verdict(SyntheticRun& run) { return run.report().judgement; }
+
 }  // namespace ktstr::testing
