@@ -1,10 +1,9 @@
 // Checks of the workload, expected errors and their pins.
-#include "reporter/judge.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "reporter/judge.h"
 #include "reporter/testing/synthetic_run.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"

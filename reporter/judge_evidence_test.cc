@@ -1,10 +1,9 @@
 // When there is no verdict: a VM, a helper or the host failed, and not the scheduler.
-#include "reporter/judge.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "reporter/judge.h"
 #include "reporter/testing/synthetic_run.h"
 #include "schemas/crash_generated.h"
 #include "schemas/guest_generated.h"

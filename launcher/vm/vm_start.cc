@@ -193,7 +193,7 @@ class Maker {
     if (!channel) return std::move(channel).error();
     QemuOptions options = request_.options;
     options.name = "ktstr-template";
-    options.kernel_args.push_back(kTemplateSwitch);
+    options.kernel_args.insert(options.kernel_args.begin(), kTemplateSwitch);  // a spec's come last, and win
     options.console_fd = console->qemus.get();
     options.channel_fd = channel->qemus.get();
     auto started = start_controlled(std::move(options));
