@@ -325,6 +325,10 @@ void explain_load(const LoadFailure& load, Explanation& out) {
       if (load.attach) {
         out.lacks.push_back("the kernel's log: sched_ext says there why it refuses a scheduler");
         out.advice = "see dmesg for a line of sched_ext: of the same moment";
+      } else if (load.cause == LoadCause::kErrno) {
+        out.advice =
+            "let the scheduler print what libbpf says, which has the reason: its option for more words (-v, "
+            "--verbose, --log-level), or RUST_LOG=debug in its environment";
       }
       out.signature = (load.attach ? "attach: " : "load: ") + (who.empty() ? "" : who + ": ") +
                       plain_objection(load.reason);

@@ -444,6 +444,9 @@ TEST(Explain, WhatTheKernelLacksIsNamed) {
        "program\n\nCaused by:\n    Invalid argument (os error 22)\n",
        "load/no-kconfig",
        {"configuration of the running kernel"}},
+      {"Error: Failed to load BPF program\n\nCaused by:\n    Invalid argument (os error 22)\n",
+       "load/other",
+       {"did not load: Invalid argument (os error 22)"}},
       {"libbpf: prog 'x_init': -- BEGIN PROG LOAD LOG --\nldimm64 failed to find the address for kernel "
        "symbol "
        "'some_var'.\nprocessed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 "

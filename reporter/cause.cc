@@ -290,7 +290,10 @@ Cause unattached(const RunModel& model, const VmRecord& vm) {
     Explanation said = explain(*load);
     return {FailureKind::kLoadFailed,
             told ? fmt::format("scheduler {} {}", name, said.summary)
-                 : fmt::format("scheduler {} did not load: {}", name, load_sentence(*load)),
+                 : fmt::format("scheduler {} did not load: {}{}", name, load_sentence(*load),
+                               load->cause == LoadCause::kErrno && !load->attach
+                                   ? " (neither libbpf nor the verifier printed a reason)"
+                                   : ""),
             load->attach ? "scheduler did not attach" : "scheduler did not load",
             {},
             std::move(said.advice)};

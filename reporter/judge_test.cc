@@ -250,6 +250,18 @@ void end_unattached(SyntheticRun& run, bool requested, int code) {
   run.complete();
 }
 
+// As scx_layered 1.1.4 says it on a kernel without a configuration: it lets no line of libbpf through.
+TEST(Judge, ALoadThatFailedWithoutAReasonSaysSoAndHowToGetIt) {
+  SyntheticRun run = unattached("scheduler ended (exit code 1) before sched_ext was enabled", true);
+  run.scheduler_output(
+      {"Error: Failed to load BPF program", "", "Caused by:", "    Invalid argument (os error 22)"});
+  end_unattached(run, false, 1);
+  EXPECT_THAT(verdict(run).summary,
+              HasSubstr("did not load: Invalid argument (os error 22) (neither libbpf nor the "
+                        "verifier printed a reason)"));
+  EXPECT_THAT(run.text(), HasSubstr("mend:      let the scheduler print what libbpf says"));
+}
+
 TEST(Judge, MissingBinary) {
   SyntheticRun run = unattached("start /ktstr/sched/scx_x: No such file or directory", false);
   run.add(GuestFinishedT{});
