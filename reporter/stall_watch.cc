@@ -64,6 +64,7 @@ bool Wait::host_starved() const {
   constexpr uint64_t kEnough = 500'000'000;  // of a CPU, ns: 25 slices of 20 ms
   if (span_ns == 0 || host_wait_ns * 4 <= span_ns * 3 || ran_idle * 2 >= samples || vcpu_threads == 0)
     return false;
+  if (span_ns < wait_ns / 2) return false;  // what the host did for most of the wait was not seen
   const uint64_t ran = span_ns - std::min(span_ns, host_wait_ns);
   return ran * std::min<uint64_t>(vcpu_threads, cpus.size()) < kEnough * cpus.size();
 }

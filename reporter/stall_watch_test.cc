@@ -92,6 +92,16 @@ TEST(StallWatch, AHostThatRanNothingStarvedEverybody) {
   EXPECT_FALSE(watch(idle).find(125)->host_starved()) << "an idle CPU is the guest's own decision";
 }
 
+// As with scx_cosmos on 6.18: of several that waited equally long another one was shown before.
+TEST(StallWatch, TheLastHalfSecondOfALongWaitIsNoProofAgainstTheHost) {
+  std::vector<Step> late;
+  for (uint64_t i = 0; i < 6; ++i) late.push_back({125, 6'400 + i * 100, SchedClass::Ext, i * 84});
+  const auto wait = watch(late).find(125);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(6'900'000'000u, wait->wait_ns);
+  EXPECT_FALSE(wait->host_starved());
+}
+
 TEST(StallWatch, AWaitThatEndedIsNotContinued) {
   auto wait = watch({{125, 500}, {125, 20}, {125, 120}}).find(125);
   ASSERT_TRUE(wait);
