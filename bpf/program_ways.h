@@ -25,7 +25,7 @@ enum class CallDoes : uint8_t {
   kKeeps,   // stores something that others read: in a map, ring, list or tree
   kArms,    // starts a BPF timer
 };
-// By the name of a kfunc, a helper, or a map's function that stands for a helper. "scx_bpf_dsq_insert___v2": kPlaces.
+// By the name of a kfunc, a helper, or a map's function that the kernel calls in a helper's place. "scx_bpf_dsq_insert___v2": kPlaces.
 CallDoes call_does(std::string_view function);
 
 struct ProgramWays {

@@ -83,6 +83,7 @@ endfunction()
 function(ktstr_preload name source)
   add_library(${name} MODULE ${source})
   target_compile_features(${name} PRIVATE cxx_std_20)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -pthread -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
     -fno-threadsafe-statics ${KTSTR_WARNINGS})
   target_link_options(${name} PRIVATE -Wl,--as-needed -Wl,-z,defs)

@@ -23,7 +23,6 @@ namespace {
 constexpr uint64_t kFewestSamples = 5;  // fewer prove nothing
 constexpr size_t kMaxQueuesSaid = 6;
 constexpr size_t kMaxThreadsSaid = 4;
-constexpr std::string_view kBelowZero = "a subtraction went below zero";
 constexpr std::string_view kSliceInf = "18446744073709551615";  // SCX_SLICE_INF, as a dump prints it
 
 bool mostly(uint64_t part, uint64_t whole) { return whole >= kFewestSamples && part * 10 >= whole * 8; }
@@ -152,7 +151,7 @@ class WaitExplanation {
                       waits, times(*calls_), *taken_ + taken_elsewhere(), unmoved(),
                       stopped.empty() ? "" : "; ", stopped));
     }
-    if (order().find(kBelowZero) != std::string::npos)
+    if (vtime_wrapped())
       advice_ =
           "look at what is added to dsq_vtime: a slice that was set larger than the one it is subtracted "
           "from "
@@ -264,27 +263,35 @@ class WaitExplanation {
 
   // ", vtime 1000; the first in it has 0": of a DSQ that is sorted by vtime.
   std::string order() const {
+    const auto [task, first] = own_and_first();
+    if (!task) return "";
+    return fmt::format(
+        " (its vtime is {}, that of the first, {}[{}], is {}{})", task->vtime, first->comm, first->pid,
+        first->vtime,
+        vtime_wrapped() ? "; no charge brings it so far ahead: a subtraction went below zero" : "");
+  }
+
+  // The task and the first one of its DSQ, where their vtimes differ; null: they do not, or it was not seen.
+  std::pair<const TaskSeenT*, const TaskSeenT*> own_and_first() const {
     const GuestFrozenT* early = vm_.monitor.early_of_end();
-    if (!early) return "";
+    if (!early || !dsq_) return {};
     for (const auto& dsq : early->dsqs) {
       if (dsq->id != *dsq_ || dsq->tasks.empty()) continue;
       const TaskSeenT& first = *dsq->tasks.front();
       for (const auto& task : dsq->tasks)
-        if (task->pid == pid_ && task->vtime != first.vtime)
-          return fmt::format(" (its vtime is {}, that of the first, {}[{}], is {}{})", task->vtime,
-                             first.comm, first.pid, first.vtime, wrapped(task->vtime, first.vtime));
+        if (task->pid == pid_ && task->vtime != first.vtime) return {task.get(), &first};
     }
-    return "";
+    return {};
   }
 
   // No charge brings a task so far ahead: 128 times what the guest has run, as a task of the lowest weight is charged.
-  std::string wrapped(uint64_t vtime, uint64_t first) const {
+  bool vtime_wrapped() const {
+    const auto [task, first] = own_and_first();
+    if (!task) return false;
     uint64_t up_ns = 0;
-    for (const auto& cpu : vm_.monitor.early->cpus) up_ns = std::max(up_ns, cpu->rq_clock);
-    const auto ahead = static_cast<int64_t>(vtime - first);
-    return up_ns && ahead > 0 && static_cast<uint64_t>(ahead) / 128 > up_ns
-               ? fmt::format("; no charge brings it so far ahead: {}", kBelowZero)
-               : "";
+    for (const auto& cpu : vm_.monitor.early_of_end()->cpus) up_ns = std::max(up_ns, cpu->rq_clock);
+    const auto ahead = static_cast<int64_t>(task->vtime - first->vtime);
+    return up_ns && ahead > 0 && static_cast<uint64_t>(ahead) / 128 > up_ns;
   }
 
   const GuestFrozenT* frozen() const {

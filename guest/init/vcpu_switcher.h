@@ -2,7 +2,7 @@
 //
 // Under icount QEMU runs one vCPU until the next timer of any device expires, then the next vCPU. So extra timers decide where the
 // CPUs of the guest interleave. They are in QEMU itself (launcher/deterministic/preload) and the guest does not notice them; from
-// here it is told how long a turn is: all through the workload, or in the windows of it that the seed chose.
+// here it is told how long a turn is: all through the workload, or in those windows of it that the seed chose.
 #pragma once
 
 #include <cstdint>

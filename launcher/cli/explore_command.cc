@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 
 #include "base/clock.h"
@@ -11,6 +10,7 @@
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/search_options.h"
 #include "launcher/deterministic/perturbation.h"
+#include "launcher/run/run_facts.h"
 #include "launcher/search/trial.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/exit_code.h"
@@ -123,15 +123,9 @@ Result<SeedRange> parse_seeds(const std::string& text) {
   return range;
 }
 
-// As a user gives it, with the switches of this shell that are in the kernel's command line: without them a seed takes another course.
+// As a user gives it.
 static std::string rerun_text(const TrialRequest& request) {
-  std::vector<std::string> words = trial_command(request);
-  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"})
-    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') {
-      if (words.front() != "env") words.insert(words.begin(), "env");
-      words.insert(words.begin() + 1, std::string(name) + "=" + value);
-    }
-  return shell_quote(words);
+  return shell_quote(with_switches(shell_switches(), trial_command(request)));
 }
 
 std::string explore_text(const std::vector<SeedEnd>& ends) {

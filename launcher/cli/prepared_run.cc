@@ -19,6 +19,7 @@
 #include "launcher/deterministic/perturbation.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
+#include "launcher/run/run_facts.h"
 #include "launcher/run/run_session.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/host_speed.h"
@@ -74,12 +75,9 @@ PreparedRun::PreparedRun(const RunCommandOptions& options)
 }
 
 void PreparedRun::set_switches() {
-  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"}) {
-    std::string value = env_value(name);
-    if (!value.empty()) env_.environment.emplace_back(name, value);
-    bool on = std::string_view(name) == "RUST_BACKTRACE" ? value == "1" || value == "full" : value == "1";
-    env_.verbose_console = env_.verbose_console || on;
-  }
+  env_.environment = shell_switches();
+  for (const auto& [name, value] : env_.environment)
+    if (value == "1" || (name == "RUST_BACKTRACE" && value == "full")) env_.verbose_console = true;
   env_.own_view = env_value("KTSTR_OWN_VIEW") == "1";
 }
 

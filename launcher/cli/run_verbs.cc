@@ -52,7 +52,7 @@ void add_runner_options(CLI::App& command, RunCommandOptions& options) {
       ->check(CLI::Range(1.0, 1e6));
   command
       .add_option("--slow-timeout", options.slow_s,
-                  "mark a test as slow when it takes so many seconds beyond its own duration")
+                  "mark a test as slow when it takes this many seconds longer than its own duration")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   command.add_option("--shuffle", options.shuffle, "run the tests in the order that this seed gives");

@@ -57,7 +57,7 @@ Runner add_minimize(CLI::App& command, const Argv&) {
   command.add_option("--budget", options->budget_s, "seconds; then the smallest spec so far is printed")
       ->check(CLI::Range(1.0, 1e7))
       ->capture_default_str();
-  command.add_option("--runs", options->runs, "at most so many runs (default: any number)");
+  command.add_option("--runs", options->runs, "the greatest number of runs (default: no limit)");
   command.add_option("--out", options->out, "folder of the runs (default: one in the state folder)");
   command.add_option("--write", options->write,
                      "write the spec to this file (default: minimal.toml in the folder of the runs)");

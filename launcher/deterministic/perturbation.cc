@@ -51,7 +51,7 @@ DeterminismT perturbed(uint64_t seed, const std::string& strategy) {
   }
   d.icount_shift = static_cast<uint8_t>(1 + random.below(3));
   // From 256 ns on, one of 13 octaves and a place in it: each length of time is tried as often as the others. Short turns let all
-  // vCPUs advance side by side, for windows that two must be in at once; long ones let one vCPU stand in its window while others
+  // vCPUs advance side by side, for windows that two must be in at once; long ones let one vCPU stay in its window while others
   // do much.
   const uint64_t octave = uint64_t{256} << random.below(13);
   d.switch_ns = static_cast<uint32_t>(octave + random.below(octave));

@@ -1,5 +1,7 @@
 #include "launcher/run/run_facts.h"
 
+#include <cstdlib>
+
 #include "launcher/run/embedded_files.h"
 #include "launcher/vm/qemu_command.h"
 #include "schemas/event_generated.h"
@@ -27,14 +29,24 @@ std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environme
   words.insert(words.end(), environment.rerun_options.begin(), environment.rerun_options.end());
   if (spec.scheduler && !spec.scheduler->chosen_by.empty())
     words.insert(words.begin(), {"env", spec.scheduler->chosen_by + "=" + spec.scheduler->binary});
-  // The switches are in the kernel's command line: without them a seed takes another course.
-  if (environment.determinism)
-    for (const auto& [key, value] : environment.environment)
-      if (key == "RUST_BACKTRACE" || key == "KTSTR_VERBOSE") {
-        if (words.front() != "env") words.insert(words.begin(), "env");
-        words.insert(words.begin() + 1, key + "=" + value);
-      }
+  if (environment.determinism) words = with_switches(environment.environment, std::move(words));
   return shell_quote(words);
+}
+
+Switches shell_switches() {
+  Switches set;
+  for (const char* name : {"RUST_BACKTRACE", "KTSTR_VERBOSE"})
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0')
+      set.emplace_back(name, value);
+  return set;
+}
+
+std::vector<std::string> with_switches(const Switches& switches, std::vector<std::string> command) {
+  for (const auto& [name, value] : switches) {
+    if (command.front() != "env") command.insert(command.begin(), "env");
+    command.insert(command.begin() + 1, name + "=" + value);
+  }
+  return command;
 }
 
 RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "launcher/run/run_session.h"
 #include "schemas/run_generated.h"
@@ -13,6 +15,13 @@ std::string run_id_of(const TestSpecT& spec, const RunEnvironment& environment);
 
 // For a shell: runs this test again. Of a recorded run it is the command that was given.
 std::string rerun_command(const TestSpecT& spec, const RunEnvironment& environment);
+
+// The switches of this shell that are in the kernel's command line, as far as they are set: without them a seed takes another
+// course.
+using Switches = std::vector<std::pair<std::string, std::string>>;
+Switches shell_switches();
+// The command with them, by env(1).
+std::vector<std::string> with_switches(const Switches& switches, std::vector<std::string> command);
 
 // What is known of the run before its bus: run_id, stamps, rerun and time_scale are the caller's to fill in.
 RunStartedT run_started(const TestSpecT& spec, const RunEnvironment& environment);

@@ -20,7 +20,7 @@ class MetricSeries {
   struct Series {
     std::vector<Point> points;  // in the order in which they came
     uint64_t seen = 0;          // values
-    uint64_t every = 1;         // of so many values one is taken
+    uint64_t every = 1;         // one of this many values is taken
   };
   void add(const std::string& source, const std::string& name, int64_t guest_ns, double value);
 

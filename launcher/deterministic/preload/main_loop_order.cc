@@ -31,6 +31,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "schemas/gate_ports.h"
+
 namespace {
 
 constexpr char kVcpuThread[] = "ALL CPUs/TCG";
@@ -136,7 +138,7 @@ class Turns {
   void take(const uint8_t* bytes, size_t count) {
     for (size_t i = 0; i < count; ++i) {
       length_ |= static_cast<uint32_t>(bytes[i]) << (8 * have_);
-      if (++have_ < kTurnMessage) continue;
+      if (++have_ < ktstr::kTurnMessage) continue;
       have_ = 0;
       set(length_);
       length_ = 0;
@@ -145,7 +147,6 @@ class Turns {
 
  private:
   static constexpr int kVirtualClock = 1;
-  static constexpr unsigned kTurnMessage = 4;  // bytes (schemas/gate_ports.h)
   using Callback = void (*)(void*);
 
   void ask() {
