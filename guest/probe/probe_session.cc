@@ -2,6 +2,7 @@
 
 #include <linux/bpf.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ namespace ktstr::probe {
 namespace {
 
 constexpr size_t kMaxPrograms = 512;  // more than sched_ext_ops has members, several schedulers over
+constexpr int kLookAgainMs = 2;
 
 Result<GuestPlanT> read_plan(const std::string& path) {
   auto bytes = read_binary(path, kMaxGuestPlan);
@@ -89,7 +91,26 @@ int ProbeSession::run() {
   return 0;
 }
 
+// The kernel tells nobody when a registration is over: asked again while it may not be (SchedulersFound::unregistered).
+void ProbeSession::look() {
+  SchedulersFound found = find_schedulers(layout_);
+  const bool any = !found.programs.empty();
+  if (on_registration(std::move(found.programs))) {
+    send_report();
+    say('P');
+  }
+  looking_ = !any && found.unregistered;
+  if (!looking_) say('S');
+}
+
 bool ProbeSession::on_control() {
+  if (looking_) {
+    pollfd p{control_.get(), POLLIN, 0};
+    if (::poll(&p, 1, kLookAgainMs) == 0) {
+      look();
+      return true;
+    }
+  }
   char message[sizeof(AttachCall)] = {};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {};
   iovec part{message, sizeof(message)};
@@ -113,13 +134,7 @@ bool ProbeSession::on_control() {
     std::memcpy(&call, message, sizeof(call));
     on_attach(call);
   }
-  if (message[0] == 'E') {
-    if (on_registration(registered_programs(layout_))) {
-      send_report();
-      say('P');
-    }
-    say('S');
-  }
+  if (message[0] == 'E') look();
   if (message[0] == 'F' && !finished_) {
     finish();
     finished_ = true;

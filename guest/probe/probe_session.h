@@ -32,7 +32,9 @@ class ProbeSession {
  private:
   int begin();  // 0, or an exit code
   void place_kernel_probes();
-  bool on_control();  // false: init is gone
+  // Waits for a message of init's, or for the next look. False: init is gone.
+  bool on_control();
+  void look();
   void on_attach(const AttachCall& call);
   bool on_registration(std::vector<HeldProgram> programs);  // false: all of them were known
   void send_report();
@@ -52,6 +54,7 @@ class ProbeSession {
   std::vector<HeldProgram> held_;  // for life
   std::vector<uint32_t> sent_btfs_;
   uint64_t attach_ns_ = 0, hold_ns_ = 0;
+  bool looking_ = false;  // for the programs of a scheduler that is enabled
   bool reported_ = false, finished_ = false;
 };
 

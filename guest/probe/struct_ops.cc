@@ -103,25 +103,30 @@ std::optional<uint32_t> OpsLayout::state_offset(uint32_t value_type) {
 
 namespace {
 
-// The programs whose ids the kernel put into a map's value.
-Result<std::vector<HeldProgram>> programs_of(int map, const bpf_map_info& info, OpsLayout& layout,
-                                             bool registered_only) {
+Result<std::vector<uint8_t>> read_value(int map, const bpf_map_info& info) {
   if (info.value_size == 0 || info.value_size > kMaxValue)
     return Error::invalid("struct_ops map: value size");
-  auto members = layout.members(info.btf_vmlinux_value_type_id);
-  if (!members) return std::move(members).error();
   std::vector<uint8_t> value(info.value_size);
   const uint32_t zero = 0;
   if (bpf_map_lookup_elem(map, &zero, value.data()) != 0)
     return Error::from_errno("read the struct_ops value");
+  return value;
+}
+
+bool is_registered(const std::vector<uint8_t>& value, uint32_t value_type, OpsLayout& layout) {
+  uint32_t state = 0;
+  const auto at = layout.state_offset(value_type);
+  if (!at || *at + sizeof(state) > value.size()) return false;
+  std::memcpy(&state, value.data() + *at, sizeof(state));
+  return state == kStateInUse || state == kStateReady;
+}
+
+// The programs whose ids the kernel put into a map's value.
+Result<std::vector<HeldProgram>> programs_of(const std::vector<uint8_t>& value, uint32_t value_type,
+                                             OpsLayout& layout) {
+  auto members = layout.members(value_type);
+  if (!members) return std::move(members).error();
   std::vector<HeldProgram> out;
-  if (registered_only) {
-    const auto at = layout.state_offset(info.btf_vmlinux_value_type_id);
-    uint32_t state = 0;
-    if (!at || *at + sizeof(state) > value.size()) return out;
-    std::memcpy(&state, value.data() + *at, sizeof(state));
-    if (state != kStateInUse && state != kStateReady) return out;
-  }
   for (const OpsMember& m : *members) {
     uint64_t slot = 0;
     if (m.offset + sizeof(slot) > value.size()) continue;
@@ -152,25 +157,34 @@ Result<RegisteredOps> inspect_call(const AttachCall& call, OpsLayout& layout) {
   if (!map) return Error::from_errno("take the map's fd");
   bpf_map_info info{};
   if (!scheduler_map(map.get(), info, layout)) return result;
-  auto programs = programs_of(map.get(), info, layout, false);
+  auto value = read_value(map.get(), info);
+  if (!value) return std::move(value).error();
+  auto programs = programs_of(*value, info.btf_vmlinux_value_type_id, layout);
   if (!programs) return std::move(programs).error();
   result.registers = true;
   result.programs = std::move(*programs);
   return result;
 }
 
-std::vector<HeldProgram> registered_programs(OpsLayout& layout) {
-  std::vector<HeldProgram> all;
+SchedulersFound find_schedulers(OpsLayout& layout) {
+  SchedulersFound found;
   uint32_t id = 0;
   for (size_t looked = 0; looked < kMaxMaps && bpf_map_get_next_id(id, &id) == 0; ++looked) {
     UniqueFd map(bpf_map_get_fd_by_id(id));
     bpf_map_info info{};
     if (!map || !scheduler_map(map.get(), info, layout)) continue;
-    auto programs = programs_of(map.get(), info, layout, true);
+    const uint32_t type = info.btf_vmlinux_value_type_id;
+    auto value = read_value(map.get(), info);
+    if (!value) continue;
+    if (!is_registered(*value, type, layout)) {
+      found.unregistered = true;
+      continue;
+    }
+    auto programs = programs_of(*value, type, layout);
     if (!programs) continue;
-    for (HeldProgram& program : *programs) all.push_back(std::move(program));
+    for (HeldProgram& program : *programs) found.programs.push_back(std::move(program));
   }
-  return all;
+  return found;
 }
 
 }  // namespace ktstr::probe

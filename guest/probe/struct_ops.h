@@ -55,7 +55,15 @@ struct RegisteredOps {
 // the other process's memory may fail: an Error then, and the caller lets the call go on.
 Result<RegisteredOps> inspect_call(const AttachCall& call, OpsLayout& layout);
 
-// Programs of all schedulers in the kernel's list of maps that are registered, or ready for it.
-std::vector<HeldProgram> registered_programs(OpsLayout& layout);
+struct SchedulersFound {
+  std::vector<HeldProgram> programs;  // of all maps that are registered, or ready for it
+  // A map is neither: it was never registered, or its registration is not over. Inside a map update sched_ext is enabled first
+  // and the map says that it is in use afterwards (kernel/bpf/bpf_struct_ops.c, bpf_struct_ops_map_update_elem); until then a
+  // lookup reads zeroes.
+  bool unregistered = false;
+};
+
+// All schedulers in the kernel's list of maps.
+SchedulersFound find_schedulers(OpsLayout& layout);
 
 }  // namespace ktstr::probe

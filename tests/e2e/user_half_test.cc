@@ -113,6 +113,20 @@ TEST(UserHalf, WhenItStallsEverythingNoneOfOursIsStuck) {
   EXPECT_GT(dumped, 10u);
 }
 
+// Registered by a map update, with a loader that comes back from the map update long after sched_ext is enabled: the kernel's map reads as empty
+// meanwhile.
+TEST(UserHalf, AMapUpdateThatIsNotOverWhenTheSchedulerIsEnabledIsWaitedFor) {
+  Scratch scratch;
+  const std::string spec =
+      scratch.write("l.toml", spec_text({.scheduler = "scx_legacy",
+                                         .args = "\"--fail-after\", \"300\", \"--hold-loader\", \"300\"",
+                                         .test = "auto_repro = false",
+                                         .duration_s = 10}));
+  const auto run = launch(scratch, {"run", spec, "--out", scratch.path() + "/out"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_NE(run.out.find("scx_legacy.bpf.c:"), std::string::npos) << run.out;
+}
+
 // Registered by a map update, which is not held: its programs are found afterwards, in both VMs.
 TEST(UserHalf, ASchedulerWithoutALinkHasItsSourceLinesAndItsProbes) {
   Scratch scratch;

@@ -10,6 +10,7 @@ struct scx_config {
   __u64
       fault;  // scx_starve: enum starve_fault; scx_slip: enum slip_fault; scx_race: enum race_fault; scx_user_decides: 1 sleeps
   __u64 cpus;     // scx_starve, scx_slip, scx_race: CPUs that it places tasks on
+  __u64 hold_ms;  // scx_legacy: how long its loader waits for a CPU once it is enabled
   __u64 seconds;  // for the user half: ends after that time; 0: when it is told to
 };
 
