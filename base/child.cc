@@ -31,6 +31,14 @@ constexpr size_t kCaptureLimit = 64u << 20;
   sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int s : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ, SIGCHLD}) ::signal(s, SIG_DFL);
   if (o.own_session) ::setsid();
+  // The system calls themselves: those of libc tell every thread, of which there is one here. Before the parent-death signal,
+  // which a change of user takes back.
+  if (const auto& user = o.user) {
+    if (::syscall(SYS_setgroups, user->groups.size(), user->groups.data()) != 0 ||
+        ::syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
+        ::syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)
+      fail();
+  }
   if (o.parent_death_signal != 0) {
     if (::prctl(PR_SET_PDEATHSIG, o.parent_death_signal) != 0) fail();
     if (::getppid() != parent) ::_exit(127);  // the parent died before prctl

@@ -13,6 +13,13 @@
 
 namespace ktstr {
 
+// Another user than this process's; needs CAP_SETUID and CAP_SETGID.
+struct ChildUser {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // supplementary
+};
+
 struct ChildOptions {
   std::vector<std::string> argv;  // argv[0] is searched in PATH unless it holds a slash
   std::vector<std::string> env;   // additions and replacements, "NAME=value"
@@ -21,6 +28,7 @@ struct ChildOptions {
   int stdout_fd = -1;             // -1: inherited
   int stderr_fd = -1;             // -1: inherited
   bool own_session = true;        // a Ctrl-C at the terminal does not reach it
+  std::optional<ChildUser> user;  // not set: this process's
   int parent_death_signal = 9;    // 0: none. Bound to the spawning *thread*: spawn from one that lives on
 };
 

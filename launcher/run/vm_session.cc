@@ -151,7 +151,7 @@ QemuOptions qemu_options(const VmRequest& request) {
   options.qemu_args = request.qemu_args;
   options.gdb = request.gdb;
   if (options.gdb && options.gdb->socket.empty()) options.gdb->socket = request.bus_folder + "/gdb.sock";
-  options.name = "ktstr-" + vm_word(request.vm);
+  options.name = "ktstr-" + vm_word(request.vm) + " " + request.bus_folder;
   return options;
 }
 

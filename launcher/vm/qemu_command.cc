@@ -131,11 +131,17 @@ Result<std::vector<std::string>> build_qemu_command(const QemuOptions& options) 
     add({"-device", "virtio-serial-pci"});
     add({"-device", std::string("virtserialport,chardev=channel,name=") + kChannelPortName});
   }
-  if (!options.qmp_socket.empty()) add({"-qmp", "unix:" + options.qmp_socket + ",server=on,wait=off"});
+  auto listening = [](const char* id, int fd, const std::string& path) {
+    return std::string("socket,id=") + id + (fd >= 0 ? ",fd=" + std::to_string(fd) : ",path=" + path) +
+           ",server=on,wait=off";
+  };
+  if (!options.qmp_socket.empty())
+    add({"-chardev", listening("qmp", options.qmp_listener, options.qmp_socket), "-mon",
+         "chardev=qmp,mode=control"});
   if (options.control_fd >= 0)
     add({"-chardev", socket("control", options.control_fd), "-mon", "chardev=control,mode=control"});
   if (options.gdb) {
-    add({"-chardev", "socket,id=gdb,path=" + options.gdb->socket + ",server=on,wait=off"});
+    add({"-chardev", listening("gdb", options.gdb->listener, options.gdb->socket)});
     add({"-gdb", "chardev:gdb"});
     if (options.gdb->waits) add({"-S"});
   }
@@ -180,7 +186,8 @@ Result<std::string> paste_command(const QemuOptions& options) {
 
 std::vector<int> inherited_fds(const QemuOptions& options) {
   std::vector<int> fds;
-  for (int fd : {options.ram_fd, options.console_fd, options.channel_fd, options.control_fd})
+  for (int fd : {options.ram_fd, options.console_fd, options.channel_fd, options.control_fd,
+                 options.qmp_listener, options.gdb ? options.gdb->listener : -1})
     if (fd >= 0) fds.push_back(fd);
   if (options.deterministic) fds.push_back(options.deterministic->gate_fd);
   return fds;

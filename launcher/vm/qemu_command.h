@@ -32,6 +32,7 @@ struct DeterministicMachine {
 // QEMU's gdb stub.
 struct GdbStub {
   std::string socket;  // QEMU listens there; no comma, 107 bytes at most
+  int listener = -1;   // as QemuOptions.qmp_listener
   bool waits = false;  // the guest stands still from its first instruction on until gdb lets it run
 };
 
@@ -46,6 +47,7 @@ struct QemuOptions {
   int console_fd = -1;           // connected socket; -1: console on stdio
   int channel_fd = -1;           // connected socket; -1: no channel device
   std::string qmp_socket;        // QEMU listens; empty: no QMP
+  int qmp_listener = -1;         // bound to qmp_socket already, QEMU inherits it; -1: QEMU binds it itself
   int control_fd = -1;           // connected socket with a QMP of the launcher's own; -1: none
   bool incoming = false;         // waits for a saved state (migrate-incoming) instead of booting
   bool verbose_console = false;  // kernel messages of every level instead of `quiet`

@@ -18,7 +18,8 @@ QemuExit to_qemu_exit(const ChildExit& exit) { return {exit.exit_code, exit.sign
 
 Result<std::unique_ptr<QemuProcess>> QemuProcess::start(const std::vector<std::string>& argv,
                                                         const std::vector<int>& inherit,
-                                                        std::vector<std::string> env) {
+                                                        std::vector<std::string> env,
+                                                        std::optional<ChildUser> user) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Error::from_errno("pipe for QEMU's output");
   UniqueFd read_end(ends[0]), write_end(ends[1]);
@@ -27,6 +28,7 @@ Result<std::unique_ptr<QemuProcess>> QemuProcess::start(const std::vector<std::s
   ChildOptions options;
   options.argv = argv;
   options.env = std::move(env);
+  options.user = std::move(user);
   options.keep_fds = inherit;
   options.stdout_fd = write_end.get();
   options.stderr_fd = write_end.get();

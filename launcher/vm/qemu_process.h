@@ -23,11 +23,12 @@ struct QemuExit {
 
 class QemuProcess {
  public:
-  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). `env`: as ChildOptions. kNotFound: no such
-  // program. The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
+  // `inherit`: descriptors that stay open under their own numbers (the RAM memfd). `env`, `user`: as ChildOptions. kNotFound: no
+  // such program. The thread that calls start() must live as long as QEMU should (PDEATHSIG follows the thread).
   static Result<std::unique_ptr<QemuProcess>> start(const std::vector<std::string>& argv,
                                                     const std::vector<int>& inherit,
-                                                    std::vector<std::string> env = {});
+                                                    std::vector<std::string> env = {},
+                                                    std::optional<ChildUser> user = std::nullopt);
   // Destroying it kills and reaps what still runs.
   QemuProcess(const QemuProcess&) = delete;
   QemuProcess& operator=(const QemuProcess&) = delete;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "base/line_splitter.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "launcher/vm/qemu_user.h"
 #include "runtime/qmp_client.h"
 #include "schemas/envelope.h"
 #include "schemas/frame_codec.h"
@@ -86,13 +88,59 @@ struct StartedQemu {
   UniqueFd control;  // the launcher's QMP; nothing without options.control_fd
 };
 
+Result<UniqueFd> listen_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);  // build_qemu_command() has checked its length
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ::unlink(path.c_str());  // of an earlier attempt
+  if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+      ::listen(fd.get(), 1) != 0)
+    return Error::from_errno("listen at " + path);
+  return fd;
+}
+
+// As another user where there is one. Sockets and files are the launcher's: what that user cannot reach, QEMU inherits.
+Result<std::unique_ptr<QemuProcess>> start_qemu(QemuOptions options) {
+  auto user = qemu_user(options);
+  if (!user) {
+    auto argv = build_qemu_command(options);
+    if (!argv) return std::move(argv).error();
+    return QemuProcess::start(*argv, inherited_fds(options), qemu_environment(options));
+  }
+  LentFiles lent(*user);
+  if (auto s = lent.lend(options); !s) return std::move(s).error();
+  UniqueFd qmp, gdb;
+  auto listen = [](UniqueFd& fd, const std::string& path) -> Status {
+    auto made = listen_at(path);
+    if (!made) return std::move(made).error();
+    fd = std::move(*made);
+    return {};
+  };
+  if (!options.qmp_socket.empty()) {
+    if (auto s = listen(qmp, options.qmp_socket); !s) return std::move(s).error();
+    options.qmp_listener = qmp.get();
+  }
+  if (options.gdb) {
+    if (auto s = listen(gdb, options.gdb->socket); !s) return std::move(s).error();
+    options.gdb->listener = gdb.get();
+  }
+  auto argv = build_qemu_command(options);
+  if (!argv) return std::move(argv).error();
+  std::vector<int> inherit = inherited_fds(options);
+  const std::vector<int> files = lent.fds();
+  inherit.insert(inherit.end(), files.begin(), files.end());
+  return QemuProcess::start(*argv, inherit, qemu_environment(options), std::move(user));
+}
+
+// The command line of the RunningVm is the one with paths, which means the same.
 Result<RunningVm> start(QemuOptions options) {
   auto ram = GuestRam::create(uint64_t{options.memory_mb} << 20);
   if (!ram) return std::move(ram).error();
   options.ram_fd = ram->fd();
   auto argv = build_qemu_command(options);
   if (!argv) return std::move(argv).error();
-  auto qemu = QemuProcess::start(*argv, inherited_fds(options), qemu_environment(options));
+  auto qemu = start_qemu(options);
   if (!qemu) return std::move(qemu).error();
   return RunningVm{std::nullopt, std::move(*ram), std::move(*qemu), std::move(options), std::move(*argv)};
 }

@@ -1,8 +1,10 @@
 // Processes and what they leave behind: nothing but the log and the report, however the run ends.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <regex>
 
 #include "schemas/client_generated.h"
 #include "tests/e2e/harness.h"
@@ -50,6 +52,11 @@ TEST_F(LifetimeTest, PsShowsFiveProcessesOfOursPlusQemu) {
                            "ktstr-reproer --bus", "ktstr-reporter --bus", "qemu-system-x86_64"}) {
     auto found = processes_with(name, scratch_.path());
     EXPECT_EQ(found.size(), 1u) << name << "\n" << join(found);
+    if (::geteuid() != 0 || found.size() != 1 || std::string(name) != "qemu-system-x86_64") continue;
+    // Root's QEMU is nobody's: real, effective, saved and file system id.
+    const std::string status = read_file("/proc/" + found[0].substr(0, found[0].find(' ')) + "/status");
+    EXPECT_TRUE(std::regex_search(status, std::regex("\nUid:(\t6[0-9]{4}){4}\n"))) << status;
+    EXPECT_TRUE(std::regex_search(status, std::regex("\nCapEff:\t0+\n"))) << status;
   }
   run_->signal(SIGTERM);
   EXPECT_EQ(run_->finish().exit_code, 143);
