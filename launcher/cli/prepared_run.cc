@@ -23,6 +23,7 @@
 #include "launcher/run/run_session.h"
 #include "launcher/vm/accelerator.h"
 #include "launcher/vm/host_speed.h"
+#include "launcher/vm/host_tsc.h"
 #include "schemas/common_generated.h"
 #include "schemas/exit_code.h"
 #include "schemas/guest_paths.h"
@@ -108,6 +109,7 @@ std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir, b
        .progress = [&](const std::string& line) { env_.progress->step(line); }});
   if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
   env_.accelerator = std::move(accelerator).value();
+  env_.tsc_khz = host_tsc_khz(folder);
   if (env_.determinism) env_.accelerator.reason = "a deterministic run needs it";
   if (env_.determinism) {
     env_.host.speed_note = "not measured: a deterministic run does not depend on it";

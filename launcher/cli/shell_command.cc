@@ -188,6 +188,7 @@ int shell_command(const ShellCommandOptions& options) {
                         .qemu = env.qemu,
                         .qemu_version = env.host.qemu,
                         .accelerator = env.accelerator.name,
+                        .tsc_khz = env.tsc_khz,
                         .kernel = env.kernel.path,
                         .kernel_release = env.kernel.release,
                         .clock = env.clock,

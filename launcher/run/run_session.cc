@@ -306,6 +306,7 @@ void TestRun::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
                                    .qemu = env_.qemu,
                                    .qemu_version = env_.host.qemu,
                                    .accelerator = env_.accelerator.name,
+                                   .tsc_khz = env_.tsc_khz,
                                    .kernel = env_.kernel.path,
                                    .kernel_release = env_.kernel.release,
                                    .clock = env_.clock,

@@ -43,6 +43,7 @@ struct RunEnvironment {
   std::string qemu;
   KernelInfoT kernel;
   AcceleratorInfoT accelerator;
+  uint32_t tsc_khz = 0;  // of the host's time stamp counter (vm/host_tsc.h)
   HostInfoT host;
   double load_1min = 0;
   uint64_t boot_limit_ns = 0;              // 0: the default (run/deadlines.h)

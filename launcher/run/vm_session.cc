@@ -140,6 +140,7 @@ QemuOptions qemu_options(const VmRequest& request) {
   std::tie(options.qemu_major, options.qemu_minor) = qemu_version_numbers(request.qemu_version);
   options.host_amd = host_cpu_is_amd();
   options.accelerator = request.accelerator;
+  options.tsc_khz = request.tsc_khz;
   options.topology = *request.spec->topology;
   options.memory_mb = request.spec->memory_mb;
   options.kernel = request.kernel;

@@ -35,6 +35,7 @@ struct VmRequest {
   std::string qemu;
   std::string qemu_version;  // as HostInfo.qemu
   std::string accelerator;
+  uint32_t tsc_khz = 0;  // as QemuOptions
   std::string kernel;
   std::string kernel_release;
   const Clock* clock = nullptr;

@@ -84,6 +84,9 @@ std::string build_kernel_cmdline(const QemuOptions& options) {
   std::string line = "console=ttyS0";
   line += options.verbose_console ? " ignore_loglevel" : " quiet";
   for (const char* word : kFastBoot) line += std::string(" ") + word;
+  // An emulated guest reads the host's counter; the counter of a deterministic one follows its instructions.
+  if (options.tsc_khz != 0 && options.accelerator == "tcg" && !options.deterministic)
+    line += " tsc_early_khz=" + std::to_string(options.tsc_khz);
   // The event channel is the second UART (guest/init/carrier); its count overrides the one above.
   if (options.deterministic) line += " 8250.nr_uarts=2 ktstr.channel=ttyS1";
   // gdb's symbols are those of the image.

@@ -52,6 +52,7 @@ struct QemuOptions {
   bool incoming = false;         // waits for a saved state (migrate-incoming) instead of booting
   bool verbose_console = false;  // kernel messages of every level instead of `quiet`
   bool kaslr = true;
+  uint32_t tsc_khz = 0;  // of the host (host_tsc.h): an emulated guest does not measure it; 0: it does
   std::vector<std::string> kernel_args;  // appended to the kernel command line
   std::vector<std::string> qemu_args;    // appended to QEMU's, verbatim
   std::string name = "ktstr";            // -name; shown by ps

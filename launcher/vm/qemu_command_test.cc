@@ -48,6 +48,18 @@ TEST(QemuCommand, CarriesConsoleChannelAndControl) {
   EXPECT_THAT(argv, Contains(HasSubstr("spawn=deny"))) << "a guest that breaks into QEMU starts no program";
 }
 
+TEST(QemuCommand, OnlyAGuestThatReadsTheHostsCounterIsToldItsRate) {
+  auto o = options();
+  o.tsc_khz = 2'594'000;
+  EXPECT_THAT(build_kernel_cmdline(o), HasSubstr(" tsc_early_khz=2594000"));
+  o.accelerator = "kvm";
+  EXPECT_THAT(build_kernel_cmdline(o), Not(HasSubstr("tsc_early_khz")));
+  o.accelerator = "tcg";
+  o.deterministic.emplace();
+  EXPECT_THAT(build_kernel_cmdline(o), Not(HasSubstr("tsc_early_khz")));
+  EXPECT_THAT(build_kernel_cmdline(options()), Not(HasSubstr("tsc_early_khz")));
+}
+
 TEST(QemuCommand, KernelCommandLine) {
   EXPECT_THAT(build_kernel_cmdline(options()), HasSubstr(" quiet "));
   EXPECT_THAT(build_kernel_cmdline(options()), Not(HasSubstr("nokaslr")));
