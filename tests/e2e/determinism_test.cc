@@ -135,9 +135,10 @@ TEST(Determinism, TheVmOfARecordedRunTakesItsCourseAgainAndIsLookedAtOnTheWay) {
     EXPECT_EQ(frozen->cpus()->size(), 2u);
   }
   EXPECT_EQ(observed, 2u);
-  // Init comes to its gate every 25 ms.
+  // Init comes to its gate every 25 ms when it has nothing else to do; now it starts the workers, on a course that any change of a
+  // program makes another one.
   EXPECT_GE(last, zero + 10'000'000);
-  EXPECT_LE(last, zero + 60'000'000);
+  EXPECT_LE(last, zero + 500'000'000);
   EXPECT_NE(read_file(scratch.path() + "/again/t/report.txt").find("as asked for (at "), std::string::npos);
 }
 

@@ -51,6 +51,12 @@ class Running {
 
 // ktstr-launch with these arguments.
 RunOutput launch(const Scratch& scratch, std::vector<std::string> args, std::vector<std::string> env = {});
+// The report's first line when the run was not judged because the host ran something else than the guest; empty: it was judged.
+// A test whose finding depends on time skips with it.
+std::string host_was_too_busy(const RunOutput& run);
+// launch(), up to three times until the run is judged. `out`: the run's --out, removed before another try.
+RunOutput launch_until_judged(const Scratch& scratch, const std::vector<std::string>& args,
+                              const std::string& out);
 std::vector<std::string> launch_argv(std::vector<std::string> args);
 
 // A spec with one test that runs `scheduler` (a fixture's name, or a path) under `work`.
