@@ -5,8 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <random>
 #include <set>
 #include <thread>
 #include <zmq.hpp>
@@ -188,6 +190,43 @@ TEST_F(KillTest, ASubscribersDeathCostsNobodyAnything) {
   kill_now(hub);
   EXPECT_GE(check_log(), heard);
   close(lasting);
+}
+
+uint64_t number_from(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// KTSTR_KILLS rounds; the course of each follows KTSTR_KILL_SEED and its number, but for the scheduling of this host.
+TEST_F(KillTest, WhatWasAnnouncedSurvivesAKillOfAnybodyAtAnyMoment) {
+  const uint64_t rounds = number_from("KTSTR_KILLS", 12);
+  const uint64_t seed = number_from("KTSTR_KILL_SEED", std::random_device{}());
+  uint64_t heard_in_all = 0;
+  for (uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
+    SCOPED_TRACE("KTSTR_KILL_SEED=" + std::to_string(seed) + ", round " + std::to_string(round));
+    std::mt19937_64 random(seed + round);
+    auto wait_up_to = [&](uint64_t us) { usleep(static_cast<useconds_t>(random() % (us + 1))); };
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+    const pid_t hub = start_hub();
+    std::vector<pid_t> producers = {start_producer("one"), start_producer("two")};
+    const int ear = start_ear();
+    wait_up_to(
+        uint64_t{1} << (8 +
+                        random() % 9));  // 0.3 to 65 ms at most: the first moments as often as the later ones
+    const size_t victim = random() % 3;
+    kill_now(victim == 2 ? hub : producers[victim]);
+    wait_up_to(5'000);
+    for (size_t i = 0; i < producers.size(); ++i)
+      if (i != victim) kill_now(producers[i]);
+    if (victim != 2) kill_now(hub);
+    const uint64_t heard = heard_to_its_end(ear);
+    while (!children_.empty()) kill_now(*children_.begin());
+    close(ear);
+    EXPECT_GE(check_log(), heard);
+    heard_in_all += heard;
+  }
+  EXPECT_GT(heard_in_all, rounds) << "no round came to its first event";
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ bool runs_evenly() {
 
 #if defined(__x86_64__)
 uint64_t steady_ns() {
-  return static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+  return static_cast<uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
 // Of several readings the one whose two looks at the clock are closest: nobody else had the CPU between them.
@@ -72,7 +73,8 @@ uint32_t recall(const std::string& file, const std::string& boot_id) {
 
 uint32_t tsc_khz_between(const TscReading& first, const TscReading& second) {
   if (second.ns <= first.ns || second.ticks <= first.ticks) return 0;
-  const double khz = static_cast<double>(second.ticks - first.ticks) * 1e6 / static_cast<double>(second.ns - first.ns);
+  const double khz =
+      static_cast<double>(second.ticks - first.ticks) * 1e6 / static_cast<double>(second.ns - first.ns);
   return khz >= kLeastKhz && khz <= kMostKhz ? static_cast<uint32_t>(khz + 0.5) : 0;
 }
 

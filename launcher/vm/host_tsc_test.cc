@@ -42,8 +42,9 @@ TEST_F(HostTsc, WhatAnotherBootOrAnotherHandWroteIsMeasuredAgain) {
   auto boot_id = read_text("/proc/sys/kernel/random/boot_id");
   ASSERT_TRUE(boot_id);
   boot_id->resize(36);
-  for (const std::string& text : {std::string("another-boot 1000000\n"), *boot_id, *boot_id + " ", *boot_id + " 7\n",
-                                  *boot_id + " -3000000\n", *boot_id + " 99999999999999999999\n", std::string()}) {
+  for (const std::string& text :
+       {std::string("another-boot 1000000\n"), *boot_id, *boot_id + " ", *boot_id + " 7\n",
+        *boot_id + " -3000000\n", *boot_id + " 99999999999999999999\n", std::string()}) {
     ASSERT_TRUE(write_file_atomically(folder_ + "/tsc", text, {.sync = false}));
     EXPECT_NEAR(host_tsc_khz(folder_), measured, measured / 100) << text;
   }

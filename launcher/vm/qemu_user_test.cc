@@ -60,7 +60,8 @@ TEST_F(QemuUser, ReadsAndWritesWhatItWasLentAndNothingElse) {
   LentFiles lent(*user_);
   QemuOptions for_qemu = options_;
   ASSERT_TRUE(lent.lend(for_qemu));
-  EXPECT_EQ(run("cat " + for_qemu.kernel + "; echo; cat " + for_qemu.initrd, lent.fds()), "the kernel\nthe initrd");
+  EXPECT_EQ(run("cat " + for_qemu.kernel + "; echo; cat " + for_qemu.initrd, lent.fds()),
+            "the kernel\nthe initrd");
   const std::string& console = for_qemu.deterministic->console_file;
   run("echo said > " + console, lent.fds());
   EXPECT_NE(run("echo no > " + for_qemu.initrd, lent.fds()).find("Permission denied"), std::string::npos);
