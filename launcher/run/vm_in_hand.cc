@@ -76,8 +76,7 @@ bool VmInHand::boot(Vm vm, uint8_t attempt, const ProbePlanT* plan) {
   }
   session_ = std::move(session).value();
   running_ = true;
-  log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " +
-           std::to_string(session_->facts().pid));
+  log_info("started the " + vm_name(vm_, attempt_) + ", QEMU's pid " + std::to_string(session_->facts().pid));
   VmStartedT started(session_->facts());
   started.began_ns -= place_.bus.start_ns();
   if (vm == Vm::Primary && env.determinism) {
@@ -271,8 +270,7 @@ VmExitedT VmInHand::exited(bool interrupted) const {
 
 std::vector<std::string> VmInHand::disturbances() const {
   std::vector<std::string> out;
-  if (qemu_stopped_ns_ > 0)
-    out.push_back("QEMU: was stopped by a signal for " + human_ns(qemu_stopped_ns_));
+  if (qemu_stopped_ns_ > 0) out.push_back("QEMU: was stopped by a signal for " + human_ns(qemu_stopped_ns_));
   if (held_ns_ > kNotableHold) out.push_back("QEMU: was held by a debugger for " + human_ns(held_ns_));
   return out;
 }

@@ -30,7 +30,7 @@ class VmInHand {
     RunBus& bus;
     std::string run_id;
     std::string bus_folder;
-    std::string folder;    // of the test's files
+    std::string folder;  // of the test's files
     double time_scale = 1;
   };
   explicit VmInHand(Place place) : place_(std::move(place)) {}
@@ -89,7 +89,8 @@ class VmInHand {
   uint64_t start_ns_ = 0;
   Stage stage_ = Stage::NotStarted;
   FairWait stage_wait_;
-  uint64_t guest_ns_ = 0, stage_guest_ns_ = 0;  // the guest's clock: the newest that was heard, and at its stage
+  uint64_t guest_ns_ = 0,
+           stage_guest_ns_ = 0;  // the guest's clock: the newest that was heard, and at its stage
   uint64_t last_look_ns_ = 0, qemu_stopped_ns_ = 0;
   bool held_ = false;                          // a debugger has it
   uint64_t held_before_ns_ = 0, held_ns_ = 0;  // before the guest ran for the first time; later
