@@ -2,22 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/small_files.h"
+#include "base/testing/temp_dir.h"
 
 namespace ktstr {
 namespace {
 
 class HostTsc : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/ktstr-tsc-XXXXXX";
-    folder_ = ::mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  TempDirForTest dir_;
+  const std::string folder_ = dir_ / "accelerator";
 };
 
 TEST_F(HostTsc, TwoReadingsGiveTheRate) {
@@ -45,7 +41,7 @@ TEST_F(HostTsc, WhatAnotherBootOrAnotherHandWroteIsMeasuredAgain) {
   for (const std::string& text :
        {std::string("another-boot 1000000\n"), *boot_id, *boot_id + " ", *boot_id + " 7\n",
         *boot_id + " -3000000\n", *boot_id + " 99999999999999999999\n", std::string()}) {
-    ASSERT_TRUE(write_file_atomically(folder_ + "/tsc", text, {.sync = false}));
+    dir_.write("accelerator/tsc", text);
     EXPECT_NEAR(host_tsc_khz(folder_), measured, measured / 100) << text;
   }
 }

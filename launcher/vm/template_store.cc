@@ -27,6 +27,26 @@ std::optional<UniqueFd> lock_file(const std::string& path, bool create) {
   return fd;
 }
 
+// Removes a lock that nobody holds, and the draft of a process that died with it. Bytes that became free.
+uint64_t remove_lock(const std::string& name) {
+  auto lock = lock_file(name, false);
+  if (!lock) return 0;  // its holder writes a draft
+  uint64_t freed = 0;
+  const std::string draft = name.substr(0, name.size() - std::string(kLockEnding).size()) + kDraftEnding;
+  struct stat st{};
+  if (::lstat(draft.c_str(), &st) == 0 && ::unlink(draft.c_str()) == 0)
+    freed = static_cast<uint64_t>(st.st_blocks) * 512;
+  ::unlink(name.c_str());
+  return freed;
+}
+
+std::vector<std::string> names_in(const std::string& dir) {
+  std::vector<std::string> names;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(dir, ec)) names.push_back(entry.path());
+  return names;
+}
+
 }  // namespace
 
 Result<std::string> TemplateStore::default_dir(const std::function<const char*(const char*)>& getenv) {
@@ -63,6 +83,12 @@ Status TemplateStore::publish(const std::string& key) {
     total += one.bytes;
     if (total > cap_ && one.key != key) remove(one.key);
   }
+  // Those of templates that are gone.
+  for (const std::string& name : names_in(dir_)) {
+    if (!name.ends_with(kLockEnding)) continue;
+    const std::string its = fs::path(name).stem();
+    if (its != key && !has(its)) remove_lock(name);
+  }
   return {};
 }
 
@@ -96,23 +122,12 @@ std::vector<StoredTemplate> TemplateStore::list() const {
 
 uint64_t TemplateStore::clean() {
   uint64_t freed = 0;
-  std::vector<std::string> names;
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(dir_, ec)) names.push_back(entry.path());
-  for (const std::string& name : names) {
+  for (const std::string& name : names_in(dir_)) {
     struct stat st{};
     if (::lstat(name.c_str(), &st) != 0) continue;
-    const auto bytes = static_cast<uint64_t>(st.st_blocks) * 512;
-    if (name.ends_with(kEnding)) {
-      if (::unlink(name.c_str()) == 0) freed += bytes;
-    } else if (name.ends_with(kLockEnding)) {
-      auto lock = lock_file(name, false);
-      if (!lock) continue;  // its holder writes a draft
-      const std::string draft = name.substr(0, name.size() - std::string(kLockEnding).size()) + kDraftEnding;
-      if (::lstat(draft.c_str(), &st) == 0 && ::unlink(draft.c_str()) == 0)
-        freed += static_cast<uint64_t>(st.st_blocks) * 512;
-      ::unlink(name.c_str());
-    }
+    if (name.ends_with(kEnding) && ::unlink(name.c_str()) == 0)
+      freed += static_cast<uint64_t>(st.st_blocks) * 512;
+    if (name.ends_with(kLockEnding)) freed += remove_lock(name);
   }
   return freed;
 }

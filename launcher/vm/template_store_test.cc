@@ -91,6 +91,25 @@ TEST_F(TemplateStoreTest, OneProcessMakesItAndADeadOneHoldsNoLock) {
   ::close(ready[1]);
 }
 
+TEST_F(TemplateStoreTest, ANewOneTakesAwayWhatDeadProcessesAndOldTemplatesLeft) {
+  make("old", 10);
+  store_.remove("old");
+  {
+    auto lock = store_.try_lock("dead");
+  }
+  std::ofstream(store_.draft("dead")) << "half of it";
+  auto alive = store_.try_lock("alive");
+  ASSERT_TRUE(alive && *alive);
+  std::ofstream(store_.draft("alive")) << "half of it";
+  make("kept", 10);
+  make("new", 10);
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(store_.dir()))
+    names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::UnorderedElementsAre("alive.lock", "alive.ktvm.new", "kept.ktvm", "kept.lock",
+                                                   "new.ktvm", "new.lock"));
+}
+
 TEST_F(TemplateStoreTest, CleanLeavesNothing) {
   make("a", 10'000);
   make("b", 10'000);
