@@ -148,10 +148,17 @@ std::string doubt(const RunModel& model) {
   return {};
 }
 
-// "QEMU: was stopped by a signal for 10.0 s": the guest stood still while the host's clocks went on. Empty: it was not.
-std::string stood_still(const VmRecord& vm) {
-  for (const std::string& who : vm.boot.missing)
-    if (who.starts_with("QEMU")) return who;
+// Why no clock of this run tells anything: the guest stood still while the host's went on, or its own ran away. Empty: they do.
+std::string clocks_are_wrong(const RunModel& model) {
+  for (const std::string& who : model.primary().boot.missing)
+    if (who.starts_with("QEMU")) return "the guest stood still (" + who + ")";
+  // The clock of a deterministic guest follows its instructions.
+  if (const auto rate = model.primary().monitor.clock.too_fast(); rate && !model.run().determinism)
+    return fmt::format(
+        "the guest's clock ran {:.1f} times as fast as the host's, so its watchdogs and deadlines came too "
+        "early; "
+        "`ktstr-launch template clean`, and run it again",
+        *rate);
   return {};
 }
 
@@ -341,12 +348,12 @@ Judgement judge(const RunModel& model) {
       j.evidence = who_suffered(model.primary());
     }
   }
-  if (const std::string still = stood_still(model.primary());
-      !still.empty() && found_by_a_clock(j.kind) && !model.interrupted()) {
+  if (const std::string wrong = clocks_are_wrong(model);
+      !wrong.empty() && found_by_a_clock(j.kind) && !model.interrupted()) {
     set(j, ExitCode::kInfrastructure);
     j.kind = FailureKind::kNone;
     j.detail = {"what a clock then found is no finding: " + j.summary};
-    j.summary = "no verdict: the guest stood still (" + still + ")";
+    j.summary = "no verdict: " + wrong;
     j.reason = "could not be judged";
     j.signature.clear();
     return j;

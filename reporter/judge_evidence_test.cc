@@ -12,6 +12,7 @@
 namespace ktstr::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -234,6 +235,37 @@ TEST(Judge, WhatAClockFoundWhileQemuWasStoppedIsNoFinding) {
       EXPECT_EQ(Outcome::Inconclusive, j.outcome);
       EXPECT_THAT(j.summary, HasSubstr("QEMU: was stopped by a signal for 40.0 s"));
       EXPECT_EQ("", j.signature);
+    }
+  }
+}
+
+// Its rate was measured on a host that did not run it: a stall of five guest seconds is one of two.
+TEST(Judge, WhatAClockFoundThatRanAwayIsNoFinding) {
+  for (const double rate : {1.0, 2.6}) {
+    for (const bool deterministic : {false, true}) {
+      SyntheticRun run("steady", "demo");
+      if (deterministic) run.started().determinism = std::make_unique<DeterminismT>();
+      run.boot();
+      run.attach("demo");
+      run.start_workload();
+      for (uint64_t i = 0; i < 100; ++i) {
+        MonitorSampleT s;
+        s.index = static_cast<uint32_t>(i);
+        s.scx_enabled = true;
+        s.guest_clock_ns = 1'000'000'000 + static_cast<uint64_t>(static_cast<double>(i * 100'000'000) * rate);
+        run.advance_ms(100).add(std::move(s));
+      }
+      run.add(SyntheticRun::crash(1026, "runnable task stall", "w[7] failed to run for 5.1s", {}));
+      run.power_off();
+      run.complete();
+      const Judgement j = verdict(run);
+      if (rate == 1.0 || deterministic) {
+        EXPECT_EQ(ExitCode::kTestFailed, j.code) << j.summary;
+        continue;
+      }
+      EXPECT_EQ(ExitCode::kInfrastructure, j.code) << j.summary;
+      EXPECT_THAT(j.summary, StartsWith("no verdict: the guest's clock ran 2.6 times as fast as the host's"));
+      EXPECT_THAT(j.detail, Contains(HasSubstr("is no finding: runnable task stall")));
     }
   }
 }

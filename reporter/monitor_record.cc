@@ -26,6 +26,7 @@ std::optional<MonitorSummary::Load> MonitorRecord::fold(const EventBuffer& event
   switch (event.type()) {
     case Payload::MonitorSample:
       waits.fold(*event.as<MonitorSample>(), host_ns);
+      clock.at(event.as<MonitorSample>()->guest_clock_ns(), host_ns);
       return summary.fold(*event.as<MonitorSample>(), host_ns, in_workload);
     case Payload::MonitorStopped:
       stopped = unpack<MonitorStoppedT>(*event.as<MonitorStopped>());

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "reporter/clock_rate.h"
 #include "reporter/monitor_summary.h"
 #include "reporter/stall_watch.h"
 #include "reporter/timeline.h"
@@ -23,6 +24,7 @@ struct MonitorRecord {
   std::optional<MonitorStoppedT> stopped;
   MonitorSummary summary;
   StallWatch waits;
+  ClockRate clock;
   std::optional<GuestFrozenT> early;  // while a task waited, before any exit: the longest wait
   // `early`, if it was taken while a task waited that still waited at the scheduler's end, or if no end was seen; else null: the
   // scheduler's process and queues may have been others since.
