@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/line_splitter.h"
+#include "base/log.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "launcher/vm/qemu_user.h"
@@ -100,37 +101,39 @@ Result<UniqueFd> listen_at(const std::string& path) {
   return fd;
 }
 
-// As another user where there is one. Sockets and files are the launcher's: what that user cannot reach, QEMU inherits.
-Result<std::unique_ptr<QemuProcess>> start_qemu(QemuOptions options) {
-  auto user = qemu_user(options);
-  if (!user) {
-    auto argv = build_qemu_command(options);
-    if (!argv) return std::move(argv).error();
-    return QemuProcess::start(*argv, inherited_fds(options), qemu_environment(options));
-  }
-  LentFiles lent(*user);
-  if (auto s = lent.lend(options); !s) return std::move(s).error();
+// As another user: sockets and files are the launcher's, and what that user cannot reach, QEMU inherits.
+Result<std::unique_ptr<QemuProcess>> start_as(const ChildUser& user, QemuOptions options, LentFiles& lent) {
   UniqueFd qmp, gdb;
-  auto listen = [](UniqueFd& fd, const std::string& path) -> Status {
+  auto listen = [](UniqueFd& fd, int& number, const std::string& path) -> Status {
     auto made = listen_at(path);
     if (!made) return std::move(made).error();
     fd = std::move(*made);
+    number = fd.get();
     return {};
   };
-  if (!options.qmp_socket.empty()) {
-    if (auto s = listen(qmp, options.qmp_socket); !s) return std::move(s).error();
-    options.qmp_listener = qmp.get();
-  }
-  if (options.gdb) {
-    if (auto s = listen(gdb, options.gdb->socket); !s) return std::move(s).error();
-    options.gdb->listener = gdb.get();
-  }
+  if (!options.qmp_socket.empty())
+    if (auto s = listen(qmp, options.qmp_listener, options.qmp_socket); !s) return std::move(s).error();
+  if (options.gdb)
+    if (auto s = listen(gdb, options.gdb->listener, options.gdb->socket); !s) return std::move(s).error();
   auto argv = build_qemu_command(options);
   if (!argv) return std::move(argv).error();
   std::vector<int> inherit = inherited_fds(options);
   const std::vector<int> files = lent.fds();
   inherit.insert(inherit.end(), files.begin(), files.end());
-  return QemuProcess::start(*argv, inherit, qemu_environment(options), std::move(user));
+  return QemuProcess::start(*argv, inherit, qemu_environment(options), user);
+}
+
+Result<std::unique_ptr<QemuProcess>> start_qemu(const QemuOptions& options) {
+  if (auto user = qemu_user(options)) {
+    LentFiles lent(*user);
+    QemuOptions reachable = options;
+    const Status made = lent.lend(reachable);
+    if (made) return start_as(*user, std::move(reachable), lent);
+    log_info("QEMU keeps root: " + made.error().message());  // a file system without owners
+  }
+  auto argv = build_qemu_command(options);
+  if (!argv) return std::move(argv).error();
+  return QemuProcess::start(*argv, inherited_fds(options), qemu_environment(options));
 }
 
 // The command line of the RunningVm is the one with paths, which means the same.
