@@ -94,7 +94,7 @@ class WaitExplanation {
         if (idle_.size() && idle_.back() == cpu) idle_calls_ += *calls;
       }
     }
-    if (dsq_ && *dsq_) taken_ = wait_->taken_from(*dsq_);
+    if (dsq_) taken_ = wait_->taken_from(*dsq_);
   }
 
   void say(StallClass what, std::string summary) { out_ = {what, std::move(summary), {}, {}}; }
@@ -134,7 +134,7 @@ class WaitExplanation {
     if (idle_.empty())
       if (const auto slow = slow_callback(vm_); slow && slow->share >= 0.5)
         return say(StallClass::kSlowCallback, fmt::format("{}; {}", waits, slow_words(*slow)));
-    if (!dsq_ || *dsq_ == 0) return say(StallClass::kUnknown, waits);
+    if (!dsq_) return say(StallClass::kUnknown, waits);
     if (!idle_.empty()) return idle_cpu(waits);
     if (rarely_asked() && filled_.size() + held_.size() == seen_) return never_asked(waits);
     if (taken_ && *taken_ == 0 && taken_elsewhere() > 0)

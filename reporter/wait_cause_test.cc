@@ -184,6 +184,27 @@ TEST(WaitCause, OthersOfItsQueueComeFirst) {
   EXPECT_EQ(explain(busy).what, StallClass::kUnknown) << "nothing says that the DSQ is sorted";
 }
 
+// Schedulers number their DSQs by CPU, LLC or node, from 0 on; the monitor writes 0 for a task in none.
+TEST(WaitCause, ADsqWithTheNumberZeroIsADsq) {
+  const Scene busy{.dsq = 0, .on_cpu1 = SchedClass::Ext, .dispatch1 = 90, .taken = 80};
+  const std::vector<std::string> sorted = {"R lost[9] -1000ms",
+                                           "    scx_state/flags=3/0x1 dsq_flags=0x1 ops_state/qseq=0/12",
+                                           "    sticky/holding_cpu=-1/-1 dsq_id=0x0"};
+  const WaitCause cause = explain(busy, {}, sorted);
+  EXPECT_EQ(cause.what, StallClass::kStarvedInOrder);
+  EXPECT_THAT(cause.summary,
+              AllOf(HasSubstr("waits in DSQ 0x0"), HasSubstr("80 other tasks were taken from that DSQ")));
+  const WaitCause by_queue = explain(busy, [](GuestFrozenT& f) {
+    f.dsqs.push_back(std::make_unique<FrozenDsqT>());
+    f.dsqs.back()->depth = 1;
+    f.dsqs.back()->tasks.push_back(std::make_unique<TaskSeenT>(*f.cpus[0]->tasks[0]));
+  });
+  EXPECT_THAT(by_queue.summary,
+              AllOf(HasSubstr("waits in DSQ 0x0"), HasSubstr("80 other tasks were taken from that DSQ")));
+  const WaitCause samples_alone = explain(busy, [](GuestFrozenT& f) { f.cpus.clear(); });
+  EXPECT_THAT(samples_alone.summary, HasSubstr("waits in DSQ 0x0 or in none"));
+}
+
 TEST(WaitCause, ALocalDsqThatNeverRunsDryComesBeforeEveryOther) {
   const WaitCause cause = explain(
       {.on_cpu1 = SchedClass::Ext, .dispatch0 = 500, .taken = 100, .local_depth1 = 7, .hog_goes = true});

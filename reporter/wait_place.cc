@@ -1,5 +1,6 @@
 #include "reporter/wait_place.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -14,33 +15,46 @@ namespace {
 struct SeenIn {
   std::string dsq;  // its name; empty: in none
   bool bypass = false;
-  uint64_t id = 0;
+  std::optional<uint64_t> id = {};  // nothing: in none
+  bool sure = true;
 };
 
+// The monitor writes 0 for a task in no DSQ, and a scheduler may have given a DSQ that number (one for each CPU, from 0 on).
+SeenIn of_number(uint64_t id, bool there_is_a_dsq_0) {
+  if (id != 0) return {dsq_name(id), id == kScxDsqBypass, id};
+  if (there_is_a_dsq_0) return {.dsq = "DSQ 0x0 or in none", .sure = false};
+  return {};
+}
+
 std::optional<SeenIn> seen_in(const GuestFrozenT& frozen, int pid) {
-  for (const auto& dsq : frozen.dsqs)
+  bool dsq_0 = false;  // with tasks that are not listed
+  for (const auto& dsq : frozen.dsqs) {
     for (const auto& task : dsq->tasks)
       if (task->pid == pid)
         return SeenIn{dsq_name(dsq->id, dsq->kind, dsq->place), dsq->kind == DsqKind::Bypass, dsq->id};
+    dsq_0 = dsq_0 || (dsq->id == 0 && dsq->tasks.size() < dsq->depth);
+  }
   for (const auto& cpu : frozen.cpus)
     for (const auto& task : cpu->tasks)
-      if (task->pid == pid)
-        return SeenIn{task->dsq_id ? dsq_name(task->dsq_id) : "", task->dsq_id == kScxDsqBypass,
-                      task->dsq_id};
+      if (task->pid == pid) return of_number(task->dsq_id, dsq_0);
   return std::nullopt;
 }
 
 std::vector<SeenIn> sightings(const VmRecord& vm, int pid) {
   std::vector<SeenIn> seen;  // best first
-  if (const DumpTask* task = vm.scheduler.words.dump().find(pid))
-    seen.push_back(
-        {task->dsq().empty() ? "" : dsq_name(task->dsq()), false, parse_number(task->dsq(), 0).value_or(0)});
+  if (const DumpTask* task = vm.scheduler.words.dump().find(pid)) {
+    if (task->dsq().empty())
+      seen.push_back({});
+    else
+      seen.push_back({dsq_name(task->dsq()), false, parse_number<uint64_t>(task->dsq(), 0)});
+  }
   if (const GuestFrozenT* early = vm.monitor.early_of_end())
     if (auto in = seen_in(*early, pid)) seen.push_back(std::move(*in));
   if (vm.monitor.frozen)
     if (auto in = seen_in(*vm.monitor.frozen, pid)) seen.push_back(std::move(*in));
   if (const auto wait = vm.monitor.waits.find(pid))
-    seen.push_back({wait->dsq_id ? dsq_name(wait->dsq_id) : "", wait->dsq_id == kScxDsqBypass, wait->dsq_id});
+    seen.push_back(of_number(wait->dsq_id, wait->dsqs_last && wait->dsqs_last->dsqs.contains(0)));
+  std::stable_partition(seen.begin(), seen.end(), [](const SeenIn& in) { return in.sure; });
   return seen;
 }
 

@@ -23,7 +23,7 @@ int named_pid(const VmRecord& vm);
 // the bypass DSQ of CPU 2)".
 std::string wait_place(const VmRecord& vm, int pid);
 
-// The same as an id: 0 for no DSQ; nullopt: nothing saw it, or only in the bypass DSQ.
+// The same as an id, which may be 0; nullopt: in no DSQ, nothing saw it, or only in the bypass DSQ.
 std::optional<uint64_t> wait_dsq(const VmRecord& vm, int pid);
 
 // The CPUs on which the task may run, as the frozen guest or the dump says; empty: not known.
