@@ -249,17 +249,21 @@ ErrorWords kernel_error(std::string_view message, const std::vector<ChainFrameT>
   constexpr std::string_view kDisabled = "cannot move migration disabled ";
   if (mentions(message, kDisabled)) {
     const std::string task = task_between(message, kDisabled, " from CPU ");
-    return {fmt::format("{} put migration-disabled {} (on CPU {}) into CPU {}'s local DSQ", who, task,
-                        number_at(message, " from CPU "), number_at(message, " to ")),
+    // The message may be cut off behind any word.
+    const std::string_view from = number_at(message, " from CPU "), to = number_at(message, " to ");
+    return {fmt::format("{} put migration-disabled {}{} into {} local DSQ", who, task.empty() ? "task" : task,
+                        from.empty() ? "" : fmt::format(" (on CPU {})", from),
+                        to.empty() ? "another CPU's" : fmt::format("CPU {}'s", to)),
             task};
   }
   std::string low = lower(message);
   constexpr std::string_view kNotAllowed = " not allowed for ";
   if (const size_t at = low.find("target cpu "); at != low.npos && low.find(kNotAllowed, at) != low.npos) {
     const std::string task = task_between(message, kNotAllowed, "");
-    return {fmt::format("{} put {} on CPU {}, which is {} allowed for it", who, task,
-                        number_at(low, "target cpu "), deferred ? "not, or no longer," : "not"),
-            task};
+    return {
+        fmt::format("{} put {} on CPU {}, which is {} allowed for it", who, task.empty() ? "a task" : task,
+                    number_at(low, "target cpu "), deferred ? "not, or no longer," : "not"),
+        task};
   }
   if (message.starts_with("called on a task not being operated on") && !frames.empty())
     return {fmt::format("{}() was called on a task that the callback was not given",

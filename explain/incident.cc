@@ -44,7 +44,7 @@ const RE2& interesting() {
       "wasn't resolved|use helper|\\[#\\d|Comm: .*ainted|PANIC: |double "
       "free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
       "AddressSanitizer|core dumped|dumped core|with signal |stop reason = signal|received signal "
-      "SIG|Signal: \\d|Aborted|Segmentation fault|(?:^|[ \\t])\\d+: \\([0-9a-f]{2}\\)|; "
+      "SIG|Signal: \\d|Aborted|Segmentation fault|\\d: \\([0-9a-f][0-9a-f]\\)|; "
       "[^@]+ @ \\S+:\\d|Linux version |"
       "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|\\? "
       "__warn\\+|pc : "
@@ -68,11 +68,27 @@ size_t next_stamp(std::string_view line) {
     const size_t fraction = ++i;
     while (i < line.size() && is_digit(line[i])) ++i;
     // The text between is what tells it from "[2025-08-20 20:08:59] [  302.971448]".
-    if (i - fraction == 6 && i < line.size() && line[i] == ']' && line[at - 1] == ' ' &&
-        split_stamp(line).guest_ns != 0 && !trim(split_stamp(line.substr(0, at)).text).empty())
+    if (i - fraction == 6 && i < line.size() && line[i] == ']' && split_stamp(line).guest_ns != 0 &&
+        !trim(split_stamp(line.substr(0, at)).text).empty())
       return at;
   }
   return std::string_view::npos;
+}
+
+// What a logger prints in the place of lines that it did not print: it belongs to no message.
+bool counts_others(std::string_view text) {
+  if (text.empty()) return false;
+  switch (text.front()) {
+    case 'm':
+      return text.starts_with("message repeated ");
+    case 'S':
+      return text.starts_with("Suppressed ") && text.find(" messages from ") != text.npos;
+    case '*':
+      return text.starts_with("** ") && text.find(" printk messages dropped") != text.npos;
+    default:
+      return text.ends_with(" callbacks suppressed") || text.ends_with(" messages suppressed") ||
+             text.ends_with(" output lines suppressed due to ratelimiting");
+  }
 }
 
 bool has_part(std::string_view text, std::string_view part) {
@@ -141,6 +157,7 @@ LineRole IncidentScanner::process(std::string_view raw, Origin origin, std::stri
   const Origin from = origin != Origin::kUnknown ? origin : line.origin;
   when_ = !when.empty() ? when : line.when;
   const std::string_view text = line.text;
+  if (counts_others(text)) return LineRole::kSkipped;
   if (line.fence) {  // what the program said is over
     load_.cut();
     end_.stop();

@@ -180,9 +180,18 @@ bool bracket(std::string_view line, TextLine& out) {
     if (out.text.starts_with(" ")) out.text.remove_prefix(1);
     return true;
   }
+  uint64_t month = 0, day = 0, time = 0;
+  if (Cursor human = c; take_month(human, month) && month != 0 && human.digits(1, 2, &day) &&
+                        human.take(' ') && human.digits(2, 2) && human.take(':') && human.digits(2, 2) &&
+                        human.take(']')) {
+    set_when(out, line.substr(1, human.at() - 2), 0);  // dmesg -H: "[Nov26 10:11]"
+    if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
+    if (human.peek() == ' ') human.skip(1);
+    out.text = human.rest();
+    return true;
+  }
   // dmesg -T
   Cursor t = c;
-  uint64_t month = 0, day = 0, time = 0;
   const size_t close = line.find(']');
   if (close == std::string_view::npos || close > 48) return false;
   while (t.peek() && t.peek() != ' ') t.skip(1);
@@ -210,11 +219,20 @@ bool bracket(std::string_view line, TextLine& out) {
 // loggers put before a host; else only the kernel and a process with a number are names ("Backtrace:" is none).
 bool take_names(std::string_view rest, TextLine& out, bool sure) {
   std::string_view left = rest;
-  for (int words = 0; words < 3; ++words) {
+  for (int words = 0; words < 2; ++words) {
     left.remove_prefix(std::min(left.find_first_not_of(' '), left.size()));
     const size_t blank = left.find(' ');
     const std::string_view word = left.substr(0, blank);
     if (word.empty() || word.size() > 128) return false;
+    if (word.front() == '[') {
+      // A stamp of the kernel's: what stands before is the host, as a netconsole's receiver writes it.
+      if (words == 0 || !sure) return false;
+      TextLine stamped;
+      if (!bracket(left, stamped) || stamped.monotonic_ns == 0) return false;
+      out.text = left;
+      out.origin = Origin::kKernel;
+      return true;
+    }
     if (word.back() == ':' && word.size() > 1) {
       const std::string_view name = word.substr(0, word.size() - 1);
       const bool unit = std::all_of(name.begin(), name.end(), [](char c) {
@@ -225,7 +243,10 @@ bool take_names(std::string_view rest, TextLine& out, bool sure) {
           name == "Oops" || name == "rcu" || name == "watchdog" || name == "INFO" || name == "Error" ||
           std::all_of(name.begin(), name.end(), is_digit))
         return false;
-      if (!sure && name != "kernel" && !(name.ends_with(']') && is_digit(name[name.size() - 2])))
+      // A host stands before a name. "Call Trace:" and "Hardware name:" after a date are no host and its process.
+      const bool own = name == "kernel" || (name.ends_with(']') && is_digit(name[name.size() - 2]));
+      if (!own && (!sure || words == 0 || name == "Trace" || name == "trace" || name == "name" ||
+                   name == "in" || name == "by" || name == "PID"))
         return false;
       out.process = name;
       out.origin = name == "kernel" ? Origin::kKernel : Origin::kProcess;
@@ -307,12 +328,30 @@ bool numeric(std::string_view line, TextLine& out) {
   if (Cursor kmsg = c; kmsg.digits(1, 4) && kmsg.take(',') && kmsg.digits(1, 12) && kmsg.take(',') &&
                        kmsg.digits(1, 16, &us) && kmsg.take(',')) {
     const size_t end = line.find(';', kmsg.at());
-    if (end != std::string_view::npos && end < kmsg.at() + 32) {
+    if (end != std::string_view::npos && end < kmsg.at() + 64) {
       out.monotonic_ns = us * 1000;
       set_when(out, line.substr(0, kmsg.at() - 1).substr(line.find(',', line.find(',') + 1) + 1), us + 1);
       out.origin = Origin::kKernel;
       out.text = line.substr(end + 1);
       return true;
+    }
+  }
+  // netconsole with the release before: "7.0.3-arch1,4,123,700000001,-;text"
+  if (const size_t comma = line.substr(0, 64).find(','); comma != std::string_view::npos) {
+    Cursor record(line);
+    record.skip(comma + 1);
+    const std::string_view release = line.substr(0, comma);
+    if (release.find('.') != release.npos && release.find(' ') == release.npos && record.digits(1, 4) &&
+        record.take(',') && record.digits(1, 12) && record.take(',') && record.digits(1, 16, &us) &&
+        record.take(',')) {
+      const size_t end = line.find(';', record.at());
+      if (end != std::string_view::npos && end < record.at() + 64) {
+        out.monotonic_ns = us * 1000;
+        set_when(out, line.substr(0, record.at() - 1).substr(line.rfind(',', record.at() - 2) + 1), us + 1);
+        out.origin = Origin::kKernel;
+        out.text = line.substr(end + 1);
+        return true;
+      }
     }
   }
   // RFC 5424, less its "<4>": "1 2026-03-04T22:57:02.000Z host app procid msgid - text"
@@ -354,11 +393,16 @@ bool numeric(std::string_view line, TextLine& out) {
     return true;
   }
   if (Cursor iso = c; take_iso(iso, us)) {
-    if (iso.peek() != ' ' && !iso.done()) return false;
+    if (iso.peek() != ' ' && iso.peek() != '\t' && !iso.done()) return false;
     set_when(out, line.substr(0, iso.at()), us);
     out.text = iso.rest();
+    for (std::string_view stream : {" stdout F ", " stderr F ", " stdout P ", " stderr P "})  // CRI
+      if (out.text.starts_with(stream)) {
+        out.text.remove_prefix(stream.size());
+        return true;
+      }
     if (level(out.text, out)) return true;
-    if (out.text.starts_with(" ")) out.text.remove_prefix(1);
+    if (out.text.starts_with(" ") || out.text.starts_with("\t")) out.text.remove_prefix(1);
     if (out.text.starts_with("[")) return true;  // another stamp
     take_names(out.text, out, false);
     return true;
@@ -446,6 +490,12 @@ TextLine strip_prefixes(std::string_view line) {
     } else if (c == '<' && (inner.starts_with("<pre>") || inner.starts_with("<code>"))) {
       out.text = inner.substr(inner.find('>') + 1);
       taken = true;
+    } else if (c == '|' && inner.size() > 1 && inner[1] == ' ') {
+      out.text = inner.substr(2);
+      taken = true;
+    } else if (c == '`' && inner.size() > 2 && inner.back() == '`' && inner[1] != '`') {
+      out.text = inner.substr(1, inner.size() - 2);  // code in Markdown
+      taken = true;
     } else if (c == '>') {  // a quote of mail or Markdown
       out.text = inner.substr(inner.size() > 1 && inner[1] == ' ' ? 2 : 1);
       taken = true;
@@ -485,8 +535,9 @@ TextLine strip_prefixes(std::string_view line) {
     }
     if (!taken) break;
   }
-  for (std::string_view tag : {"</pre>", "</code>"})
-    if (out.text.ends_with(tag)) out.text.remove_suffix(tag.size());
+  if (out.text.ends_with('>'))
+    for (std::string_view tag : {"<br>", "<br/>", "<br />", "</pre>", "</code>", "</p>", "</div>", "</pre>"})
+      if (out.text.ends_with(tag)) out.text.remove_suffix(tag.size());
   while (out.text.ends_with(' ') || out.text.ends_with('\t')) out.text.remove_suffix(1);
   const std::string_view plain = trim(out.text);
   out.fence = plain.starts_with("```") || plain.starts_with("~~~") || plain == "</details>";

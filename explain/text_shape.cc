@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -78,10 +79,24 @@ std::optional<std::string_view> without(std::string_view raw, std::string_view n
   return raw;
 }
 
+// The sign of a list, a diff or a quote: "* text", "+text", "| text".
+std::optional<std::string_view> without_sign(std::string_view raw, std::string_view sign) {
+  const std::string_view inner = raw.substr(std::min(raw.find_first_not_of(" \t"), raw.size()));
+  if (!inner.starts_with(sign)) return std::nullopt;
+  raw = inner.substr(sign.size());
+  if (raw.starts_with(" ")) raw.remove_prefix(1);
+  return raw;
+}
+
+// No more is known of a line that a broken line's rest is not: it has a stamp, or says what it is.
+bool begins_line(std::string_view raw) { return readable(raw); }
+
 }  // namespace
 
 TextShape TextShape::of(std::string_view head) {
   TextShape shape;
+  shape.characters_ = TextCharacters::of(head);
+  TextCharacters characters = shape.characters_;
   std::vector<std::string> lines;
   std::string escapes;
   size_t all = 0, blank_between = 0, filled_between = 0;
@@ -91,6 +106,9 @@ TextShape TextShape::of(std::string_view head) {
     std::string_view line = head.substr(0, end);
     head.remove_prefix(end == head.npos ? head.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
+    const auto decoded = characters.line(line);
+    if (!decoded) continue;
+    line = *decoded;
     const bool blank = trim(line).empty();
     if (++all > 1 && !blank_before) ++(blank ? blank_between : filled_between);
     blank_before = blank;
@@ -107,17 +125,21 @@ TextShape TextShape::of(std::string_view head) {
     while (common < std::min({a.size(), b.size(), size_t{128}}) && a[common] == b[common]) ++common;
     size_t cuts = 0;
     for (size_t at = 0; at <= common && at < a.size() && cuts < 6; ++at)
-      if (at > 0 && (a[at] == ':' || a[at] == '-' || a[at] == '|')) names.insert(a.substr(0, at)), ++cuts;
+      if (at > 0 && (a[at] == ':' || a[at] == '-' || a[at] == '|' || a[at] == '\t')) {
+        names.insert(a.substr(0, at)), ++cuts;
+      } else if (a[at] == ']' && a.front() == '[') {  // kubectl logs --prefix
+        names.insert(a.substr(0, at + 1)), ++cuts;
+      }
   }
-  auto score = [&](std::string_view name, bool numbered, bool prefixed) {
+  auto score = [&](std::string_view name, bool numbered, bool prefixed, bool sign = false) {
     size_t readable_ones = 0, taken = 0;
     for (const std::string& line : lines) {
       std::optional<std::string_view> rest = line;
-      if (prefixed) rest = without(line, name, numbered);
+      if (prefixed) rest = sign ? without_sign(line, name) : without(line, name, numbered);
       taken += rest.has_value();
       readable_ones += rest && readable(*rest);
     }
-    return taken * 10 < lines.size() * 9 ? 0 : readable_ones;
+    return taken * 10 < lines.size() * (sign ? 8 : 9) ? 0 : readable_ones;
   };
   const size_t plain = score("", false, false);
   size_t best = plain + std::max<size_t>(1, lines.size() / 10) - (plain == 0 ? 1 : 0);
@@ -131,12 +153,58 @@ TextShape TextShape::of(std::string_view head) {
       shape.numbered_ = numbered;
       shape.prefixed_ = true;
     }
+  for (std::string_view sign : {"+", "-", "*", "|", "#", "//", "%", "!", "\u2022"}) {
+    const size_t points = score(sign, false, true, true);
+    if (points <= best) continue;
+    best = points;
+    shape.name_ = sign;
+    shape.numbered_ = false;
+    shape.prefixed_ = shape.sign_ = true;
+  }
+  std::vector<bool> begins;
+  for (const std::string& line : lines) {
+    const auto rest = shape.prefixed_ ? shape.sign_ ? without_sign(line, shape.name_)
+                                                    : without(line, shape.name_, shape.numbered_)
+                                      : std::optional<std::string_view>(line);
+    begins.push_back(rest && begins_line(*rest));
+  }
+  shape.wrap_ = TextWrap::of(lines, begins);
   return shape;
 }
 
-std::optional<std::string_view> TextShape::line(std::string_view raw) {
+void TextShape::feed(std::string_view raw, const OnLine& on_line) {
+  if (!characters_.plain()) {
+    const auto decoded = characters_.line(raw);
+    if (!decoded) return;
+    raw = *decoded;
+  }
+  if (!wrap_.any()) {
+    if (const auto line = unprefixed(raw)) on_line(*line);
+    return;
+  }
+  constexpr size_t kMaxJoined = 16u << 10;
+  if (holds_ && held_.size() < kMaxJoined && !begins_line(raw) &&
+      wrap_.goes_on(std::string_view(held_).substr(last_), raw)) {
+    held_ += wrap_.joint();
+    last_ = held_.size();
+    held_ += wrap_.joint().empty() ? raw : trim(raw);
+    return;
+  }
+  finish(on_line);
+  held_.assign(raw);
+  holds_ = true;
+  last_ = 0;
+}
+
+void TextShape::finish(const OnLine& on_line) {
+  if (!std::exchange(holds_, false)) return;
+  if (const auto line = unprefixed(held_)) on_line(*line);
+}
+
+std::optional<std::string_view> TextShape::unprefixed(std::string_view raw) {
   if (prefixed_)
-    if (const auto rest = without(raw, name_, numbered_)) raw = *rest;
+    if (const auto rest = sign_ ? without_sign(raw, name_) : without(raw, name_, numbered_)) raw = *rest;
+  if (raw == "--") return std::nullopt;
   if (doubled_) {
     const bool blank = trim(raw).empty();
     const bool drop = blank && !was_blank_;

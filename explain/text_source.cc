@@ -13,6 +13,7 @@
 #include "base/decompress.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "explain/text_encoding.h"
 #include "explain/text_line.h"
 #include "scx/scx_exit_parser.h"
 #include "scx/trace_frame.h"
@@ -118,14 +119,15 @@ bool is_reversed(std::string_view head, TextShape shape) {
   int forward = 0, backward = 0, panic = 0, registers = 0, log = 0, insn_up = 0, insn_down = 0;
   uint64_t insn = UINT64_MAX;
   uint64_t last = 0;
-  std::string previous, escapes;
+  std::string previous, escapes, shaped;
   size_t lines = 0;
   while (!head.empty() && ++lines < 2000) {
     const size_t end = head.find('\n');
-    const auto shaped = shape.line(less_return(head.substr(0, end)));
+    shaped.clear();
+    shape.feed(less_return(head.substr(0, end)), [&](std::string_view line) { shaped.assign(line); });
     head.remove_prefix(end == std::string_view::npos ? head.size() : end + 1);
-    if (!shaped) continue;
-    const TextLine line = strip_prefixes(without_escapes(*shaped, escapes));
+    if (shaped.empty()) continue;
+    const TextLine line = strip_prefixes(without_escapes(shaped, escapes));
     if (line.order != 0 && last != 0 && line.order != last) ++(line.order > last ? forward : backward);
     if (line.order != 0) last = line.order;
     const std::string text(trim(line.text));
@@ -210,9 +212,7 @@ bool is_reversed(std::string_view head, TextShape shape) {
 Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line) {
   TextStats stats;
   TextShape shape;
-  const OnLine on_line = [&](std::string_view line) {
-    if (const auto shaped = shape.line(line)) on_plain_line(*shaped);
-  };
+  const OnLine on_line = [&](std::string_view line) { shape.feed(line, on_plain_line); };
   UniqueFd file;
   int fd = STDIN_FILENO;
   if (path != "-") {
@@ -244,6 +244,12 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
     return std::span<const uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   };
   const bool packed = stream_kind(bytes_of(head)) != StreamKind::kNone;
+  TextEncoding encoding;
+  if (!packed) {
+    encoding = TextEncoding::of(head);
+    std::string converted(encoding.convert(head));
+    head.swap(converted);
+  }
   if (!packed && head.find('\0') != std::string::npos &&
       std::count(head.begin(), head.end(), '\0') > static_cast<ptrdiff_t>(head.size() / 8))
     return Error::invalid(path + ": is no text");
@@ -251,7 +257,8 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
   if (!packed) {
     shape = TextShape::of(head);
     stats.reversed = is_reversed(head, shape);
-    if (stats.reversed && regular) {
+    if (stats.reversed) shape.read_backwards();
+    if (stats.reversed && regular && !encoding.changes()) {
       stats.bytes = static_cast<uint64_t>(info.st_size);
       if (auto read = file_backwards(fd, stats.bytes, on_line); !read)
         return std::move(read).error().within(path);
@@ -260,7 +267,7 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
     std::string held;  // reversed, and no file
     Lines lines(on_line);
     std::string_view next = head;
-    while (!next.empty()) {
+    for (;;) {
       stats.bytes += next.size();
       if (!stats.reversed) {
         lines.feed(next);
@@ -272,10 +279,12 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
       }
       auto got = read_some(block.data(), kBlock);
       if (!got) return std::move(got).error();
-      next = std::string_view(block.data(), *got);
+      if (*got == 0) break;
+      next = encoding.convert({block.data(), *got});
     }
     lines.finish();
     lines_backwards(held, on_line);
+    shape.finish(on_plain_line);
     return stats;
   }
 
@@ -309,10 +318,12 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
       break;
     }
     if (*got == 0) break;
-    const std::string_view text(block.data(), *got);
+    if (first) encoding = TextEncoding::of({block.data(), std::min(*got, kHead)});
+    const std::string_view text = encoding.convert({block.data(), *got});
     if (first) {
       shape = TextShape::of(text.substr(0, kHead));
       stats.reversed = is_reversed(text.substr(0, kHead), shape);
+      if (stats.reversed) shape.read_backwards();
     }
     stats.bytes += text.size();
     if (!stats.reversed) {
@@ -329,6 +340,7 @@ Result<TextStats> read_text(const std::string& path, const OnLine& on_plain_line
   }
   lines.finish();
   lines_backwards(held, on_line);
+  shape.finish(on_plain_line);
   return stats;
 }
 

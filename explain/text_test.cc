@@ -17,7 +17,8 @@ std::vector<std::string> shaped(const std::string& text) {
   std::vector<std::string> out;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);)
-    if (const auto less = shape.line(line)) out.emplace_back(*less);
+    shape.feed(line, [&](std::string_view less) { out.emplace_back(less); });
+  shape.finish([&](std::string_view less) { out.emplace_back(less); });
   return out;
 }
 
@@ -119,7 +120,7 @@ TEST(Journal, JsonAndExport) {
   EXPECT_EQ(decoded({"__CURSOR=s=1", "__REALTIME_TIMESTAMP=12", "SYSLOG_IDENTIFIER=kernel", "MESSAGE=a=b", "",
                      "__CURSOR=s=2", "MESSAGE", std::string("\x03\0\0\0\0\0\0\0x", 9), "y", "_PID=2", ""}),
             (std::vector<std::string>{"k:a=b", "?:x", "?:y"}));
-  EXPECT_EQ(decoded({"{", "\t\"MESSAGE\" : \"a\",", "}"}).at(1), "?:a");
+  EXPECT_EQ(decoded({"{", "\t\"MESSAGE\" : \"a\",", "}"}), std::vector<std::string>{"?:a"});
   EXPECT_EQ(decoded({"{ not json", "\"MESSAGE\" too"}).size(), 2u);
 }
 

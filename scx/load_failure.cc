@@ -308,8 +308,13 @@ bool LoadFailureScanner::libbpf_line(std::string_view message) {
   static constexpr std::string_view kFailures[] = {"not found",    "failed", "Failed",  "can't",
                                                    "cannot",       "Cannot", "invalid", "unsupported",
                                                    "incompatible", "Error",  "missing"};
-  static constexpr std::string_view kHarmless[] = {
-      "skipping", "ignor", "falling back", "failed to load object", "BTF object #", "btf: type ["};
+  static constexpr std::string_view kHarmless[] = {"skipping",
+                                                   "ignor",
+                                                   "falling back",
+                                                   "failed to load object",
+                                                   "BTF object #",
+                                                   "btf: type [",
+                                                   " not found in kernel, skip"};
   if (contains(message, "program isn't referenced anywhere")) {
     LoadFailure unused;
     unused.cause = LoadCause::kUnusedProgram;

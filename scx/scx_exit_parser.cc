@@ -187,6 +187,7 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
     }
     exits_.push_back(std::move(exit));
     open_ = true;
+    others_ = 0;
     errored_ = errored;
     return;
   }
@@ -202,9 +203,22 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
     exit.message = line.substr(message_start.size(), kMaxExitMessage);
   } else if (auto frame = parse_trace_frame(line); frame && exit.backtrace.size() < kMaxFrames) {
     exit.backtrace.push_back(std::move(*frame));
+    others_ = 0;
   } else if (!exit.backtrace.empty()) {
-    open_ = false;
+    // A driver may print between two frames; another trace may not follow.
+    constexpr int kMostOthers = 2;
+    if (begins_trace(line) || ++others_ > kMostOthers) open_ = false;
   }
+}
+
+// The beginning of something that has a trace of its own.
+bool ScxConsoleParser::begins_trace(std::string_view line) {
+  static constexpr std::string_view kStarts[] = {
+      "Call Trace:", "Call trace:",  "CPU: ", "RIP: ",      "WARNING: ",
+      "BUG: ",       "INFO: ",       "Oops",  "pc : ",      "------------[ cut ",
+      "task:",       "Kernel panic", "rcu: ", "watchdog: ", "Sending NMI"};
+  return std::any_of(std::begin(kStarts), std::end(kStarts),
+                     [&](std::string_view start) { return line.starts_with(start); });
 }
 
 // "sched_ext: NAME: MESSAGE" whose line before is lost. Only the message of an exit has frames below it.
@@ -226,6 +240,7 @@ void ScxConsoleParser::take_orphan(std::string_view line, uint64_t guest_ns) {
     exits_.push_back(std::move(*orphan_));
     exits_.back().backtrace.push_back(std::move(*frame));
     open_ = true;
+    others_ = 0;
   }
   orphan_.reset();
 }

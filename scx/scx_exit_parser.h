@@ -81,8 +81,10 @@ class ScxConsoleParser {
 
  private:
   void take_orphan(std::string_view line, uint64_t guest_ns);
+  static bool begins_trace(std::string_view line);
 
   bool open_ = false;     // lines of the last exit may still come
+  int others_ = 0;        // lines since its last frame that are none of it
   bool errored_ = false;  // the next line tells reason and message of the last exit
   std::optional<ScxExit> orphan_;
   std::vector<ScxExit> exits_;

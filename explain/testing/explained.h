@@ -24,8 +24,9 @@ inline std::vector<Explanation> explained(const std::string& text) {
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
     while (line.ends_with('\r')) line.pop_back();
-    if (const auto shaped = shape.line(line)) journal.feed(*shaped, on_text);
+    shape.feed(line, [&](std::string_view shaped) { journal.feed(shaped, on_text); });
   }
+  shape.finish([&](std::string_view shaped) { journal.feed(shaped, on_text); });
   journal.finish(on_text);
   scanner.finish();
   std::vector<Explanation> out;

@@ -47,12 +47,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view rest = text_of({data, size});
   TextShape shape = TextShape::of(rest.substr(0, 4096));
   (void)is_reversed(rest.substr(0, 4096), shape);
+  const TextShape::OnLine on_line = [&](std::string_view line) { journal.feed(line, on_text); };
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
-    if (const auto line = shape.line(rest.substr(0, end))) journal.feed(*line, on_text);
+    shape.feed(rest.substr(0, end), on_line);
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     ++text.lines;
   }
+  shape.finish(on_line);
   journal.finish(on_text);
   scanner.finish();
   while (auto incident = scanner.take())
