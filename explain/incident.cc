@@ -97,9 +97,9 @@ bool has_part(std::string_view text, std::string_view part) {
 
 // "runnable task stall (clang++[13478] failed to run for 6.673s)", the reason of an error without the lines around it.
 bool bare_reason(std::string_view text) {
-  const size_t open = text.find(" (");
-  return open != std::string_view::npos && open < 40 && text.ends_with(")") &&
-         is_scx_error(exit_kind_of(text.substr(0, open)));
+  if (!text.ends_with(')')) return false;
+  const size_t open = text.substr(0, 41).find(" (");
+  return open != std::string_view::npos && open < 40 && is_scx_error(exit_kind_of(text.substr(0, open)));
 }
 
 bool same_start(const std::string& a, const std::string& b) {
@@ -275,7 +275,8 @@ void IncidentScanner::take_faults() {
     if (!read->fault.kernel.empty()) kernel_ = out.kernel = read->fault.kernel;
     if (last_fault_ && last_fault_->interrupted) out.interrupted = std::move(last_fault_);
     out.interrupted_exit = std::exchange(console_message_at_fault_, {});
-    last_fault_ = read->fault;
+    last_fault_.reset();
+    if (read->fault.interrupted) last_fault_ = read->fault;
     out.fault = std::move(read->fault);
     ready_.push_back(std::move(out));
   }
@@ -323,7 +324,7 @@ void IncidentScanner::rotate_dump(std::string_view previous) {
 bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, bool hit) {
   if (!hit && !(dump_ && number_ <= dump_->last + 64)) return false;
   const std::string_view plain = trim(text);
-  const bool header = has_part(plain, " triggered exit kind ") && plain.ends_with(":");
+  const bool header = plain.ends_with(':') && has_part(plain, " triggered exit kind ");
   const bool exit_line = plain.starts_with("EXIT: ") || plain.starts_with("Error: EXIT: ");
   const bool reason = !header && !exit_line && bare_reason(plain);
   const bool cpu = plain.starts_with("CPU ") && has_part(plain, ": nr_run=");
@@ -375,8 +376,8 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, boo
     return false;
   }
   const bool before_tasks = !dump_->dump->tasks().empty() || !dump_->dump->cpus().empty();
-  const bool telling = header || cpu || task || reason || plain.empty() || parse_trace_frame(plain) ||
-                       has_part(plain, "=") || plain == "Backtrace:" || plain == "CPU states" ||
+  const bool telling = header || cpu || task || reason || plain.empty() || has_part(plain, "=") ||
+                       parse_trace_frame(plain) || plain == "Backtrace:" || plain == "CPU states" ||
                        plain.starts_with("----");
   const ScxExit* exit = dump_->dump->peek_exit();
   const bool told = exit && !exit->reason.empty();
@@ -560,6 +561,7 @@ void IncidentScanner::emit_process() {
 // crash(8): "       PANIC: "Kernel panic - not syncing: …"", "COMMAND: "x"", "CPU: 5", "PID: 12".
 bool IncidentScanner::header_line(std::string_view text) {
   const std::string_view plain = trim(text);
+  if (!header_ && (plain.empty() || (plain.front() != 'P' && plain.front() != 'R'))) return false;
   auto value = [&](std::string_view key) -> std::optional<std::string_view> {
     if (!plain.starts_with(key)) return std::nullopt;
     std::string_view v = trim(plain.substr(key.size()));

@@ -75,8 +75,9 @@ void JournalDecoder::one(std::string_view line, const OnText& on_text) {
     emit(on_text);
     export_ = false;
   }
-  const size_t begin = line.find_first_not_of(" \t");
-  if (begin != std::string_view::npos) {
+  size_t begin = 0;
+  while (begin < line.size() && (line[begin] == ' ' || line[begin] == '\t')) ++begin;
+  if (begin < line.size()) {
     const char c = line[begin];
     if ((c == '{' || c == '"' || c == '}' || (c == '[' && line.substr(begin, 2) == "[{")) &&
         json(line.substr(begin), on_text))

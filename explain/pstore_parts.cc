@@ -20,6 +20,7 @@ struct Header {
 std::optional<Header> header_of(std::string_view line) {
   if (line.size() > 64) return std::nullopt;
   line = trim(line);
+  if (line.empty() || !is_digit(line.back())) return std::nullopt;
   constexpr std::string_view kPart = " Part";
   const size_t hash = line.find('#'), part = line.find(kPart);
   if (hash == line.npos || part == line.npos || hash == 0 || hash > part) return std::nullopt;
@@ -54,7 +55,8 @@ void PstoreParts::finish(const OnLine& on_line) {
   parts_.clear();
   dump_.clear();
   held_ = 0;
-  std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.number > b.number; });
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.number > b.number; });
   for (const Part& part : parts) {
     std::string_view rest = part.text;
     while (!rest.empty()) {

@@ -16,9 +16,9 @@ constexpr Replacement kEntities[] = {{"&gt;", ">"},   {"&lt;", "<"},   {"&quot;"
                                      {"&#39;", "'"},  {"&#x27;", "'"}, {"&#34;", "\""},  {"&#x22;", "\""},
                                      {"&nbsp;", " "}, {"&#160;", " "}, {"&#43;", "+"},   {"&#x2F;", "/"},
                                      {"&#47;", "/"},  {"&#61;", "="},  {"&#x3D;", "="},  {"&amp;", "&"}};
-constexpr Replacement kTypographic[] = {
-    {"\u00a0", " "}, {"\u2009", " "}, {"\u202f", " "}, {"\u2018", "'"}, {"\u2019", "'"},   {"\u201c", "\""},
-    {"\u201d", "\""}, {"\u2013", "-"}, {"\u2011", "-"}, {"\u200b", ""},  {"\u2026", "..."}, {"\ufeff", ""}};
+constexpr Replacement kTypographic[] = {{"\u00a0", " "}, {"\u2009", " "},  {"\u202f", " "},   {"\u2018", "'"},
+                                        {"\u2019", "'"}, {"\u201c", "\""}, {"\u201d", "\""},  {"\u2013", "-"},
+                                        {"\u2011", "-"}, {"\u200b", ""},   {"\u2026", "..."}, {"\ufeff", ""}};
 constexpr size_t kMaxJoined = 64u << 10;
 
 template <size_t N>
@@ -33,7 +33,10 @@ bool replace_one(std::string_view rest, const Replacement (&table)[N], std::stri
 }
 
 int hex_digit(char c) {
-  return is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  return is_digit(c)            ? c - '0'
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                : -1;
 }
 
 // "=3D" is "=".
@@ -55,7 +58,8 @@ std::string printable_less(std::string_view line) {
 TextCharacters TextCharacters::of(std::string_view head) {
   TextCharacters out;
   auto any = [&](std::initializer_list<std::string_view> words) {
-    return std::any_of(words.begin(), words.end(), [&](std::string_view w) { return head.find(w) != head.npos; });
+    return std::any_of(words.begin(), words.end(),
+                       [&](std::string_view w) { return head.find(w) != head.npos; });
   };
   out.entities_ = any({"&gt;", "&lt;", "&quot;", "&#39;", "&#x27;", "&nbsp;", "&#34;"});
   out.typographic_ = std::any_of(std::begin(kTypographic), std::end(kTypographic),

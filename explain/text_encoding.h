@@ -24,10 +24,10 @@ class TextEncoding {
 
   Wide wide_ = Wide::kNone;
   bool returns_ = false, marked_ = false;
-  size_t mark_ = 0;         // bytes of the mark that are still to come
-  char half_ = 0;           // the first byte of a unit that spans two blocks
+  size_t mark_ = 0;  // bytes of the mark that are still to come
+  char half_ = 0;    // the first byte of a unit that spans two blocks
   bool has_half_ = false;
-  char32_t high_ = 0;       // the first half of a surrogate pair
+  char32_t high_ = 0;  // the first half of a surrogate pair
   std::string out_;
 };
 

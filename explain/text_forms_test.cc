@@ -143,8 +143,8 @@ TEST(TextForms, JsonOfDmesgContainersAndLogShippers) {
     std::string dmesg = "{\n   \"dmesg\": [\n", docker, journal, one = "{\"dmesg\":[";
     for (const std::string& line : *lines) {
       const std::string text = quoted(line);
-      dmesg += "      {\n         \"pri\":     4,\n         \"time\":   101.000001,\n         \"msg\": \"" + text +
-               "\"\n      },\n";
+      dmesg += "      {\n         \"pri\":     4,\n         \"time\":   101.000001,\n         \"msg\": \"" +
+               text + "\"\n      },\n";
       docker += "{\"log\":\"" + text + "\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-26T10:11:12Z\"}\n";
       journal += "{\n\t\"SYSLOG_IDENTIFIER\" : \"kernel\",\n\t\"MESSAGE\" : \"" + text +
                  "\",\n\t\"_TRANSPORT\" : \"kernel\",\n\t\"PRIORITY\" : \"4\"\n}\n";
@@ -171,7 +171,8 @@ TEST(TextForms, CharactersOfWebPagesTerminalsAndMailersAreUndone) {
   expect_same("<pre>" + html + "</pre>\n", error());
   expect_same(replaced(html, "\n", "<br>\n"), error());
   expect_same(replaced(text, "  ", "\u00a0 "), error());
-  expect_same(replaced(replaced(text, "\"mine\"", "\u201cmine\u201d"), "'worker'", "\u2018worker\u2019"), error());
+  expect_same(replaced(replaced(text, "\"mine\"", "\u201cmine\u201d"), "'worker'", "\u2018worker\u2019"),
+              error());
   expect_same(each(stamped(error()), "^[[1;33m", "^[[0m"), error());
   std::string mail = replaced(stamp(0) + "Command line: quiet=1 splash=0\n" + text, "=", "=3D");
   for (size_t line = 0; line < mail.size(); line = mail.find('\n', line) + 1)
@@ -234,7 +235,8 @@ TEST(TextForms, ADriverBetweenTwoFramesEndsNoTrace) {
 TEST(TextForms, ACutMessageMakesNoSentenceWithAHole) {
   const std::string text =
       "[  101.000001] sched_ext: BPF scheduler \"mine\" disabled (runtime error)\n"
-      "[  101.000002] sched_ext: mine: SCX_DSQ_LOCAL[_ON] cannot move migration disabled Xorg[1015] from CPU\n"
+      "[  101.000002] sched_ext: mine: SCX_DSQ_LOCAL[_ON] cannot move migration disabled Xorg[1015] from "
+      "CPU\n"
       "[  101.000003]    task_can_run_on_remote_rq+0x2c/0x150\n";
   const auto crashes = explained(text);
   ASSERT_EQ(crashes.size(), 1u);

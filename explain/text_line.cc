@@ -89,6 +89,7 @@ bool take_month(Cursor& c, uint64_t& month) {
     c.skip(1);
   const std::string_view name = c.since(begin);
   if (name.size() < 3 || name.size() > 8) return false;
+  if (c.peek() != ' ' && !is_digit(c.peek())) return false;  // no date goes on in another way
   const std::string low = lower(name.substr(0, 3));
   for (size_t i = 0; i < std::size(kMonths); ++i)
     if (low == kMonths[i]) month = i + 1;
@@ -443,8 +444,8 @@ bool facility(std::string_view line, TextLine& out) {
 // "  scx_flash-353 [003] d..2.  123.456789: sched_ext_dump: TEXT": a trace buffer's line.
 bool ftrace(std::string_view line, TextLine& out) {
   constexpr std::string_view kEvent = ": sched_ext_dump: ";
-  const size_t at = line.find(kEvent);
-  if (at == std::string_view::npos || at > 120 || line.find('[') > at) return false;
+  const size_t at = line.substr(0, 120 + kEvent.size()).find(kEvent);
+  if (at == std::string_view::npos || line.find('[') > at) return false;
   out.text = line.substr(at + kEvent.size());
   out.origin = Origin::kProcess;
   return true;
@@ -453,9 +454,9 @@ bool ftrace(std::string_view line, TextLine& out) {
 }  // namespace
 
 std::string_view without_escapes(std::string_view line, std::string& buffer) {
-  const bool plain = std::none_of(line.begin(), line.end(),
-                                  [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\t'; });
-  if (plain) return line;
+  bool controls = false;  // no early end: the compiler makes vectors of it
+  for (const char c : line) controls |= static_cast<unsigned char>(c) < 0x20 && c != '\t';
+  if (!controls) return line;
   buffer = printable(line);
   return buffer;
 }
@@ -467,7 +468,8 @@ TextLine strip_prefixes(std::string_view line) {
     const std::string_view text = out.text;
     if (text.empty()) break;
     // Blanks before a stamp are not the text's own.
-    const size_t indent = std::min(text.find_first_not_of(" \t"), text.size());
+    size_t indent = 0;
+    while (indent < text.size() && (text[indent] == ' ' || text[indent] == '\t')) ++indent;
     const std::string_view inner = text.substr(indent);
     if (inner.empty()) break;
     bool taken = false;

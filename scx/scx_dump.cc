@@ -59,9 +59,9 @@ void ScxDump::feed(std::string_view line, const DumpContext& context) {
 
 bool ScxDump::cpu_line(std::string_view text) {
   text = trim(text);
+  if (!text.starts_with("CPU ")) return false;
   const size_t colon = text.find(':');
-  if (!text.starts_with("CPU ") || colon == std::string_view::npos || text.find(": nr_run=") != colon)
-    return false;
+  if (colon == std::string_view::npos || text.find(": nr_run=") != colon) return false;
   const auto cpu = parse_number<int>(trim(text.substr(4, colon - 4)));
   if (cpu) cpu_ = *cpu;
   in_ = cpu && cpus_.size() < kMaxCpus ? In::kCpu : In::kNothing;
@@ -76,15 +76,14 @@ bool ScxDump::cpu_line(std::string_view text) {
 bool ScxDump::task_line(std::string_view text) {
   std::string_view t = trim(text);
   if (!t.ends_with("ms")) return false;
-  DumpTask task;
-  task.cpu = cpu_;
-  if (t.starts_with("*")) {
-    task.current = true;
-    t.remove_prefix(1);
-  }
+  const bool current = t.starts_with("*");
+  if (current) t.remove_prefix(1);
   // The letters of task_state_to_char(). The CPU's line above may be cut off, and the indentation lost.
   if (t.size() < 6 || t[1] != ' ' || std::string_view("RSDTtXZPIWNK").find(t[0]) == std::string_view::npos)
     return false;
+  DumpTask task;
+  task.cpu = cpu_;
+  task.current = current;
   task.state = t[0];
   t = t.substr(2);
   const size_t space = t.rfind(' ');

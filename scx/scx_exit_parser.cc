@@ -111,8 +111,9 @@ void ScxExitParser::feed(std::string_view line, const DumpContext& context) {
 
 bool ScxExitParser::take_header(std::string_view line, const DumpContext& context) {
   while (line.ends_with(' ') || line.ends_with('\t')) line.remove_suffix(1);
+  if (!line.ends_with(":")) return false;
   const size_t at = line.find(kTriggered);
-  if (at == std::string_view::npos || !line.ends_with(":")) return false;
+  if (at == std::string_view::npos) return false;
   auto task = parse_task_name(trim(line.substr(0, at)));
   std::string_view rest = line.substr(at + kTriggered.size());
   rest.remove_suffix(1);
@@ -198,9 +199,10 @@ void ScxConsoleParser::feed(std::string_view line, uint64_t guest_ns) {
     split_reason(line.substr(kSchedExt.size()), exit);
     return;
   }
-  const std::string message_start = "sched_ext: " + exit.ops_name + ": ";
-  if (line.starts_with(message_start)) {
-    exit.message = line.substr(message_start.size(), kMaxExitMessage);
+  const size_t name_end = kSchedExt.size() + exit.ops_name.size();
+  if (line.starts_with(kSchedExt) && line.substr(kSchedExt.size()).starts_with(exit.ops_name) &&
+      line.substr(name_end).starts_with(": ")) {
+    exit.message = line.substr(name_end + 2, kMaxExitMessage);
   } else if (auto frame = parse_trace_frame(line); frame && exit.backtrace.size() < kMaxFrames) {
     exit.backtrace.push_back(std::move(*frame));
     others_ = 0;

@@ -26,11 +26,11 @@ bool is_symbol(std::string_view text) {
 }
 
 bool is_hex(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
 }
 
 std::string_view take_word(std::string_view& text) {
-  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  while (text.starts_with(' ')) text.remove_prefix(1);
   const size_t end = std::min(text.find(' '), text.size());
   const std::string_view word = text.substr(0, end);
   text.remove_prefix(end);
@@ -122,6 +122,8 @@ std::optional<ChainFrameT> parse_crash_frame(std::string_view text) {
 std::optional<ChainFrameT> parse_trace_frame(std::string_view text) {
   text = trim(text);
   if (text.starts_with("#")) return parse_crash_frame(text);
+  // Nearly all lines are no frames: a frame has an offset, or a file and a line.
+  if (text.find('+') == text.npos && text.find(':') == text.npos) return std::nullopt;
   ChainFrameT frame;
   // "[<ffffffff811061a6>] name+0x1/0x2"; powerpc: "[c000000008d3bb40] [c0000000001a2ee0] name+0x1/0x2 (unreliable)"
   for (int i = 0; i < 2 && text.starts_with("["); ++i) {
