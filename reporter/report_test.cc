@@ -141,6 +141,26 @@ TEST(Report, ReproSaysWhatTheProbesCostAndWhatWouldShowMore) {
   EXPECT_THAT(unknown, Not(HasSubstr("hint:")));
 }
 
+TEST(Report, TheCostOfTheProbesSaysWhatTheyTookAndWhoChose) {
+  auto report = [](ReproProbes probes, bool asked) {
+    SyntheticRun run = SyntheticRun::demo_crash();
+    ReproFinishedT repro;
+    repro.slowdown = 1.5f;
+    repro.probes = probes;
+    repro.probes_asked = asked;
+    run.add(std::move(repro), Vm::Host);
+    run.complete();
+    return run.text();
+  };
+  const std::string line = "probes cost 1.50x (iterations of the workers, primary VM over repro VM)";
+  EXPECT_THAT(report(ReproProbes::Unstated, false), HasSubstr(line + "\n"));
+  EXPECT_THAT(report(ReproProbes::Light, false),
+              HasSubstr(line + "; light probes, as the backtrace gives the chain\n"));
+  EXPECT_THAT(report(ReproProbes::Full, false),
+              HasSubstr(line + "; full probes, as no backtrace gives the chain\n"));
+  EXPECT_THAT(report(ReproProbes::Full, true), HasSubstr(line + "; full probes, as asked for\n"));
+}
+
 TEST(Report, ReproStatusLines) {
   for (auto [status, words] : {std::pair{ReproStatus::DifferentCrash, "different crash (0 of 3 tries): text"},
                                {ReproStatus::NotReproduced, "not reproduced"},

@@ -14,6 +14,16 @@ std::string change(const DecodedValueT& value) {
   return fmt::format("{} → {}", entry_words(value), value.exit);
 }
 
+// What the probes took; a log before that was recorded says nothing.
+std::string probes_words(const ReproFinishedT& repro) {
+  if (repro.probes == ReproProbes::Unstated) return "";
+  const bool light = repro.probes == ReproProbes::Light;
+  return fmt::format("; {} probes, {}", light ? "light" : "full",
+                     repro.probes_asked ? "as asked for"
+                     : light            ? "as the backtrace gives the chain"
+                                        : "as no backtrace gives the chain");
+}
+
 void print_call(size_t number, const DecodedCallT& call, Page& page) {
   const char* kind = call.kind == ProbeKind::Callback  ? "  [scheduler callback]"
                      : call.kind == ProbeKind::Subprog ? "  [scheduler]"
@@ -114,7 +124,8 @@ void print_finished(const ReproFinishedT& repro, const KernelInfoT* kernel, Page
   }
   // How much slower the workers of the repro VM ran: probes can hide a race.
   if (repro.slowdown > 0)
-    page.linef("probes cost {:.2f}x (iterations of the workers, primary VM over repro VM)", repro.slowdown);
+    page.linef("probes cost {:.2f}x (iterations of the workers, primary VM over repro VM){}", repro.slowdown,
+               probes_words(repro));
   const std::string hint = hint_words(repro, kernel);
   if (!hint.empty()) page.line("hint: " + hint);
 }

@@ -62,7 +62,29 @@ void describe_bpf(const PlanInputs& in, const BpfProgramT& p, ValuePlanner* plan
   if (f) describe(*f, types->second, planner, t);
 }
 
+// A function that is shown only if the second crash came by it: who was there, and with what.
+void lighten(ProbeTargetT* t) {
+  t->want_return = false;
+  std::erase_if(t->values, [](const auto& v) {
+    const bool decides = v->offsets.empty() ? v->format != ValueFormat::CString
+                                            : v->name.ends_with("->pid") || v->name.ends_with("->comm") ||
+                                                  v->name.ends_with("->scx.flags");
+    return v->arg == kReturnArg || !decides;
+  });
+}
+
+void add_kernel_facts(const BtfView& kernel, ProbePlanT* plan) {
+  plan->cast_function = kernel.find_function("bpf_rdonly_cast").value_or(0);
+  if (auto comm = kernel.field("task_struct", "comm")) plan->comm_offset = comm->offset;
+  if (auto pid = kernel.field("task_struct", "pid")) plan->pid_offset = pid->offset;
+}
+
 }  // namespace
+
+ReproProbes probes_needed(const CrashChain& chain) {
+  return chain.origin == ChainOrigin::kBacktrace && !chain.links.empty() ? ReproProbes::Light
+                                                                         : ReproProbes::Full;
+}
 
 Result<BtfFunction> callback_prototype(const BtfView& kernel, const std::string& member,
                                        const std::string& function) {
@@ -103,6 +125,8 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   plan.attempt = in.attempt;
   plan.history = in.history;
   plan.keep_by_task = chain.origin != ChainOrigin::kBacktrace;
+  plan.probes = in.probes == ReproProbes::Unstated ? probes_needed(chain) : in.probes;
+  if (in.kernel) add_kernel_facts(*in.kernel, &plan);
   plan.trigger_ladder = trigger_ladder(in.kernel);
   if (in.process_died) plan.trigger_ladder.push_back(std::string(probe::kAnyExit));
   if (in.kernel_fault)
@@ -158,7 +182,10 @@ ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& in) {
   };
   for (const ChainLink& link : chain.kfuncs) add_kfunc(link);
   for (const ChainLink& link : chain.links) add(link, place++);
+  const size_t chain_end = plan.targets.size();
   for (const ChainLink& link : chain.alternates) add(link, UINT32_MAX);
+  if (plan.probes == ReproProbes::Light)
+    for (size_t i = chain_end; i < plan.targets.size(); ++i) lighten(plan.targets[i].get());
   return plan;
 }
 

@@ -26,11 +26,16 @@ struct PlanInputs {
   unsigned cpus = 1;
   uint32_t attempt = 1;
   uint32_t history = 1;
+  ReproProbes probes = ReproProbes::Unstated;  // as the test asks; Unstated: chosen by what the crash needs
   bool process_died = false;  // without a word from the kernel: an orderly exit is a trigger then
   bool kernel_fault = false;  // the primary VM's kernel oopsed or panicked: that is a trigger, too
 };
 
 ProbePlanT plan_probes(const CrashChain& chain, const PlanInputs& inputs);
+
+// What is taken when the test does not say it: light when the kernel's backtrace gives the chain, so that the chain's
+// functions are all that the report shows.
+ReproProbes probes_needed(const CrashChain& chain);
 
 // Prototype of a struct_ops callback, named `function`: the program's own BTF only knows that it gets one
 // pointer. kNotFound when the kernel has no such member.

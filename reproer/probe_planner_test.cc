@@ -122,6 +122,56 @@ TEST_F(Plan, OtherStructsShowTheirScalars) {
   EXPECT_EQ(values[8]->format, ValueFormat::CString);
 }
 
+TEST_F(Plan, LightKeepsReturnsAndValuesOfTheChainAlone) {
+  CrashDetectedT crash = demo_crash();
+  CrashChain chain = extract_chain(&crash, programs_, [](const std::string&) { return false; });
+  ChainLink other;
+  other.function = "look_at";
+  chain.alternates.push_back(other);
+  other.function = chain.links.back().function;  // do_enqueue_task, as if the chain had it not
+  chain.links.pop_back();
+  chain.alternates.push_back(other);
+  ChainLink kfunc;
+  kfunc.function = "look_at";
+  chain.kfuncs.push_back(kfunc);
+  in_.probes = ReproProbes::Full;
+  const ProbePlanT full = plan_probes(chain, in_);
+  in_.probes = ReproProbes::Light;
+  const ProbePlanT light = plan_probes(chain, in_);
+  EXPECT_EQ(full.probes, ReproProbes::Full);
+  EXPECT_EQ(light.probes, ReproProbes::Light);
+  ASSERT_EQ(light.targets.size(), 5u);
+  ASSERT_EQ(full.targets.size(), 5u);
+  for (size_t i = 0; i < 3; ++i) {  // the kfunc, and the chain
+    EXPECT_EQ(light.targets[i]->want_return, full.targets[i]->want_return) << i;
+    EXPECT_EQ(light.targets[i]->values.size(), full.targets[i]->values.size()) << i;
+  }
+  EXPECT_TRUE(light.targets[1]->want_return);
+  for (size_t i = 3; i < 5; ++i) {
+    EXPECT_TRUE(full.targets[i]->want_return) << i;
+    EXPECT_FALSE(light.targets[i]->want_return) << i;
+    EXPECT_EQ(light.targets[i]->nargs, full.targets[i]->nargs) << i;
+    EXPECT_LT(light.targets[i]->values.size(), full.targets[i]->values.size()) << i;
+  }
+  EXPECT_TRUE(find(*light.targets[4], "p"));
+  EXPECT_TRUE(find(*light.targets[4], "p->pid")) << "whose call it was decides which is shown";
+  EXPECT_FALSE(find(*light.targets[4], "p->scx.slice"));
+}
+
+TEST_F(Plan, WhatTheProbesTakeFollowsFromTheCrash) {
+  CrashChain chain;
+  chain.links.resize(1);
+  chain.links[0].function = "do_enqueue_task";
+  EXPECT_EQ(plan_probes(chain, in_).probes, ReproProbes::Light);
+  for (const ChainOrigin origin : {ChainOrigin::kCallbacks, ChainOrigin::kStall, ChainOrigin::kRefusal}) {
+    chain.origin = origin;
+    EXPECT_EQ(plan_probes(chain, in_).probes, ReproProbes::Full);
+  }
+  in_.probes = ReproProbes::Light;
+  EXPECT_EQ(plan_probes(chain, in_).probes, ReproProbes::Light);
+  EXPECT_EQ(probes_needed(CrashChain{}), ReproProbes::Full) << "no chain is known";
+}
+
 TEST_F(Plan, LadderKnowsWhereTheKindStands) {
   EXPECT_THAT(trigger_ladder(&kernel_), testing::ElementsAre("scx_claim_exit#1", "scx_vexit#1",
                                                              "__scx_exit#1", "scx_exit#1", "scx_kf_exit#0"));

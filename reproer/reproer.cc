@@ -116,6 +116,9 @@ Reproer::Answer Reproer::request() {
     in.kernel_source = kernel.source;
     in.cpus = vcpus(*run_.spec);
     in.history = std::clamp(run_.spec->probe_history, 1u, kMaxReproHistory);
+    in.probes = run_.spec->repro_probes == "light"  ? ReproProbes::Light
+                : run_.spec->repro_probes == "full" ? ReproProbes::Full
+                                                    : ReproProbes::Unstated;
     in.process_died = !primary_.crash;
     in.kernel_fault = primary_.crash && primary_.crash->kind != CrashKind::SchedExtExit;
     plan_ = plan_probes(chain, in);
@@ -217,6 +220,8 @@ ReproFinishedT Reproer::finish() {
   f.artefact_retries = retries_;
   f.tries = tries_;
   f.same = same_;
+  f.probes = plan_.probes;
+  f.probes_asked = !run_.spec->repro_probes.empty();
   f.dropped = std::move(copy(plan_).dropped);
   return f;
 }

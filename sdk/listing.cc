@@ -104,6 +104,7 @@ Values attributes(const TestOptions& o) {
   KTSTR_ATTRIBUTE(auto_repro);
   KTSTR_ATTRIBUTE(repro_tries);
   KTSTR_ATTRIBUTE(repro_history);
+  KTSTR_ATTRIBUTE(repro_probes);
   KTSTR_ATTRIBUTE(not_starved);
   KTSTR_ATTRIBUTE(max_gap_ms);
   KTSTR_ATTRIBUTE(max_spread_pct);

@@ -57,6 +57,7 @@ TEST(TestList, EveryAttributeOfASpecCanBeSetFromCpp) {
                        .auto_repro = false,
                        .repro_tries = 2u,
                        .repro_history = 4u,
+                       .repro_probes = "light",
                        .not_starved = false,
                        .max_gap_ms = 123.5,
                        .max_spread_pct = 11.0,

@@ -233,6 +233,7 @@ class Resolver {
     resolve_steps(raw, context, spec);
     resolve_map_writes(raw, spec);
     check_pins(raw, wanted, spec);
+    check_probes(spec);
     test.skip = beyond_bounds(spec);
     return test;
   }
@@ -353,6 +354,14 @@ class Resolver {
                     "add scheduler = \"…\"");
       spec.bpf_map_write.push_back(std::move(write));
     }
+  }
+
+  void check_probes(const TestSpecT& spec) {
+    const std::string& wanted = spec.repro_probes;
+    auto set = lines_.find("repro_probes");
+    if (set != lines_.end() && wanted != "light" && wanted != "full")
+      errors_.add(set->second, "repro_probes = " + in_quotes(wanted) + " is not known",
+                  "\"light\" or \"full\"");
   }
 
   void check_pins(const RawTest& raw, const Located<std::string>* scheduler, const TestSpecT& spec) {

@@ -200,6 +200,13 @@ const Attribute kTestAttributes[] = {
      .max = kMaxReproHistory,
      .unit = "hits",
      .doc = "How many calls of each function auto-repro shows, the last ones before the crash."},
+    {.name = "repro_probes",
+     .kind = kText,
+     .field = &TestSpecT::repro_probes,
+     .doc =
+         "What the probes of auto-repro take: \"full\", returns and values of every function, or \"light\", "
+         "those of the crash chain only, which slows the workload less.",
+     .built_in = "\"light\" when the kernel's backtrace gives the chain, else \"full\""},
     {.name = "expect_err",
      .kind = kBool,
      .field = &TestSpecT::expect_err,

@@ -523,6 +523,15 @@ TEST(TestSpecTest, DamagedSpecsNeverCrash) {
   EXPECT_GT(accepted, 20) << "the damage is so heavy that only the TOML parser is tried";
 }
 
+TEST(Spec, ProbesAreLightOrFull) {
+  const std::string test = "[[test]]\nname = \"x\"\nrepro_probes = ";
+  auto light = parse(test + "\"light\"\n");
+  ASSERT_TRUE(light.ok()) << light.error().to_string();
+  EXPECT_EQ(light->front().spec.repro_probes, "light");
+  EXPECT_EQ(parse("[[test]]\nname = \"x\"\n")->front().spec.repro_probes, "");
+  EXPECT_THAT(refusal(test + "\"lihgt\"\n"), HasSubstr("repro_probes = \"lihgt\" is not known"));
+}
+
 // The attribute once said at most 16, the command line, ktstr-reproer and ktstr-probe 64.
 TEST(Limits, ReproHistoryHasOneBound) {
   EXPECT_EQ(find_attribute("repro_history")->max, kMaxReproHistory);

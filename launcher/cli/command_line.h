@@ -61,6 +61,7 @@ struct RunCommandOptions {
   std::vector<NamedTopology> topologies;  // --topologies
   uint32_t repro_tries = 0;               // 0: as the spec says
   uint32_t repro_history = 0;             // 0: as the spec says
+  std::string repro_probes;               // "light", "full"; empty: as the spec says
   std::string jobs = "1";                 // a number, or auto
   uint32_t retries = 0;
   uint32_t repeat = 1;

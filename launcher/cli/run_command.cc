@@ -73,6 +73,7 @@ Result<std::vector<LoadedTest>> load_tests(const RunCommandOptions& options, boo
   for (auto& [test, settings, skip] : *tests) {
     if (options.repro_tries) test.repro_tries = options.repro_tries;
     if (options.repro_history) test.probe_history = options.repro_history;
+    if (!options.repro_probes.empty()) test.repro_probes = options.repro_probes;
     test.kernel_args.insert(test.kernel_args.end(), options.kernel_args.begin(), options.kernel_args.end());
     if (test.scheduler) pass_on_environment(*test.scheduler);
     if (auto& s = test.scheduler; s && s->guest_path.empty())

@@ -98,6 +98,13 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                   "number of calls of each probed function to show")
       ->check(CLI::Range(1u, kMaxReproHistory));
   command
+      .add_option(
+          "--repro-probes", options->repro_probes,
+          "what the repro VM's probes take: full (returns and values of every function) or light (those "
+          "of the crash chain only; slows the workload less). Default: light when the kernel's backtrace "
+          "gives the chain")
+      ->check(CLI::IsMember({"light", "full"}));
+  command
       .add_option("--boot-timeout", options->boot_timeout_s,
                   "seconds that a silent boot may take, scaled by the host's speed (default 60)")
       ->check(CLI::Range(1.0, 86400.0));

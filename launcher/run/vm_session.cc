@@ -30,6 +30,7 @@ void forget_host(TestSpecT& spec) {
   spec.line = 0;
   spec.auto_repro = TestSpecT().auto_repro;
   spec.repro_tries = TestSpecT().repro_tries;
+  spec.repro_probes.clear();
   if (spec.scheduler) {
     spec.scheduler->binary.clear();
     spec.scheduler->host_path.clear();

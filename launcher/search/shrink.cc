@@ -317,6 +317,7 @@ bool is_kept(std::string_view name) {
                                         "auto_repro",
                                         "repro_tries",
                                         "repro_history",
+                                        "repro_probes",
                                         "expect_err",
                                         "kernels",
                                         "expect_scx_bpf_error_contains",

@@ -2,8 +2,11 @@
 // types, calls before the last, hits of a guest that died, and the way from a crash to its regression test.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <regex>
+#include <sstream>
 
+#include "schemas/repro_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
@@ -52,6 +55,52 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   auto again = launch(scratch, {"run", scratch.write("pinned.toml", spec_text(pinned)), "--kernel", "6.16",
                                 "--out", scratch.path() + "/again"});
   EXPECT_EQ(again.exit_code, 0) << again.out << again.err;
+}
+
+// Prototypes of the functions of the crash chain in call order, each with its return value.
+std::vector<std::pair<std::string, std::string>> chain_of(const std::string& repro) {
+  std::vector<std::pair<std::string, std::string>> chain;
+  const std::regex function(" *[0-9]+\\. (.*)"), result(" +returns +([^ ].*)");
+  std::istringstream lines(repro);
+  std::smatch m;
+  for (std::string line; std::getline(lines, line);) {
+    if (std::regex_match(line, m, function)) chain.emplace_back(m[1], "");
+    if (std::regex_match(line, m, result) && !chain.empty()) chain.back().second = m[1];
+  }
+  return chain;
+}
+
+// Both modes tell the crash chain's values at the call and at the return; the signature is the same.
+TEST(Repro, LightProbesKeepWhatTheChainDid) {
+  Scratch scratch;
+  const std::string spec = scratch.write("spec.toml", spec_text({.scheduler = "scx_deep",
+                                                                 .args = "\"--fail-after\", \"500\"",
+                                                                 .work = "PipeIo",
+                                                                 .duration_s = 30}));
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> of_scheduler;
+  for (const std::string mode : {"light", "full"}) {
+    auto run = launch(scratch, {"run", spec, "--repro-probes", mode, "--out", scratch.path() + "/" + mode});
+    ASSERT_EQ(run.exit_code, 1) << run.out << run.err;
+    const std::string repro = section(run.out, "auto-repro");
+    EXPECT_TRUE(has(repro, "crash reproduction: same signature \\(1 of 1 try\\)")) << repro;
+    EXPECT_NE(repro.find("; " + mode + " probes, as asked for\n"), std::string::npos) << repro;
+    EXPECT_TRUE(has(repro, "scx\\.dsq\\.id +u64 +(none|no DSQ|DSQ 0x[0-9a-f]+) → DSQ 0x100")) << repro;
+    const auto chain = chain_of(repro);
+    EXPECT_GE(chain.size(), 12u) << repro;
+    for (const auto& [prototype, result] : chain) {
+      if (!prototype.starts_with("void ")) {
+        EXPECT_NE(result, "") << mode << ": " << prototype << "\n" << repro;
+      }
+      if (prototype.ends_with("[scheduler]")) of_scheduler[mode].emplace_back(prototype, result);
+    }
+    for (const auto& event : read_log(scratch.path() + "/" + mode + "/t/events.ktlog")) {
+      const auto* asked = event.as<ReproRequested>();
+      if (!asked) continue;
+      EXPECT_EQ(asked->plan()->probes(), mode == "light" ? ReproProbes::Light : ReproProbes::Full);
+    }
+  }
+  EXPECT_EQ(of_scheduler["light"].size(), 7u);
+  EXPECT_EQ(of_scheduler["light"].size(), of_scheduler["full"].size());
 }
 
 // Nothing inside a guest survives its panic: the hits come out of its memory.

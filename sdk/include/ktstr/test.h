@@ -161,6 +161,7 @@ struct TestOptions {
   std::optional<bool> auto_repro = {};
   std::optional<unsigned> repro_tries = {};
   std::optional<unsigned> repro_history = {};
+  std::optional<std::string> repro_probes = {};
   std::optional<bool> not_starved = {};
   std::optional<double> max_gap_ms = {};
   std::optional<double> max_spread_pct = {};
