@@ -53,6 +53,13 @@ struct {
 } targets SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, KTSTR_MAX_TARGETS);
+  __type(key, __u32);
+  __type(value, struct ktstr_reads);
+} reads SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 1);  // raised by the loader
   __type(key, struct ktstr_subject_key);
@@ -106,7 +113,7 @@ static __always_inline struct ktstr_hit* take_slot(__u32 when) {
 }
 
 static __always_inline struct ktstr_call* call_of(__s32 task, __u32 target) {
-  __u32 place = ((__u32)task * KTSTR_MAX_TARGETS + target) * 2654435761u >> (32 - KTSTR_CALL_BITS);
+  __u32 place = ((__u32)task * KTSTR_CALL_PAGE + target) & ((1u << KTSTR_CALL_BITS) - 1);
   return bpf_map_lookup_elem(&calls, &place);
 }
 
@@ -138,32 +145,47 @@ static __always_inline void read_memory(struct ktstr_hit* h, const struct ktstr_
 
 struct reading {
   struct ktstr_hit* hit;
-  const struct ktstr_target* target;
+  const struct ktstr_reads* reads;
 };
+
+// The loader puts the target's reads here as plain loads (bpf/direct_reads.h), and the current task's name. Where the
+// kernel refuses that, all is left to helpers. Assembly, so that clang expects nothing of the result.
+static __attribute__((noinline)) int direct_reads(struct ktstr_hit* h) {
+  asm volatile("" : : "r"(h) : "memory");
+  return 0;
+}
 
 // One turn of bpf_loop: the verifier looks at it once, not once a read. Each clone is verified anew, while the
 // scheduler waits.
 static long read_one(__u32 i, struct reading* r) {
   if (i >= KTSTR_MAX_VALUES) return 1;
-  read_memory(r->hit, &r->target->reads[i], i);
+  if (!(r->hit->left >> i & 1)) return 0;
+  read_memory(r->hit, &r->reads->reads[i], i);
   return 0;
 }
 
 static __always_inline void begin(struct ktstr_hit* h, __u32 target, __u32 when) {
   h->seal = 0;
+  h->left = ~0u;
   h->ns = 0;
   h->target = target;
   h->when = when;
   h->cpu = bpf_get_smp_processor_id();
-  h->pid = (__s32)bpf_get_current_pid_tgid();
+  h->pid = -1;  // no task's
   h->failed = 0;
   h->caller = 0;
-  bpf_get_current_comm(h->comm, sizeof(h->comm));
+  h->comm[0] = 0;
 }
 
 static __always_inline void finish(struct ktstr_hit* h, const struct ktstr_target* t, __u64 now) {
-  struct reading r = {h, t};
-  bpf_loop(t->nreads, read_one, &r, 0);
+  direct_reads(h);
+  if (h->left && t->nreads) {
+    __u32 target = h->target;
+    struct reading r = {h, bpf_map_lookup_elem(&reads, &target)};
+    if (r.reads) bpf_loop(t->nreads, read_one, &r, 0);
+  }
+  if (h->pid < 0) h->pid = (__s32)bpf_get_current_pid_tgid();
+  if (!h->comm[0]) bpf_get_current_comm(h->comm, sizeof(h->comm));
   h->ns = now;
   *(volatile __u64*)&h->seal = ktstr_seal(h);
   if (config.by_subject && t->subject < KTSTR_MAX_ARGS) {
@@ -196,9 +218,10 @@ static __always_inline int kernel_hit(struct pt_regs* regs, __u32 target) {
   if (t->wants_caller && bpf_probe_read_kernel(&h->caller, sizeof(h->caller), (void*)regs->sp)) h->caller = 0;
   finish(h, t, now);
   if (t->wants_exit) {
-    struct ktstr_call* call = call_of(this_task(), target);
+    const __s32 task = h->pid ? h->pid : -1 - (__s32)h->cpu;
+    struct ktstr_call* call = call_of(task, target);
     if (call) {
-      call->pid = this_task();
+      call->pid = task;
       call->target = target;
       __builtin_memcpy(call->raw, h->raw, sizeof(call->raw));
     }
@@ -213,8 +236,10 @@ static __always_inline bool wants_return(void) {
 }
 
 // At the return the registers are gone: the arguments come from the entry. Of a function that calls itself only the
-// innermost call is kept.
+// innermost call is kept, and is still there at the return of the outer one when no return was wanted between: whoever
+// reads the hits compares the arguments (reproer/stitch.cc).
 static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
+  if (!wants_return()) return 0;
   __s32 task = this_task();
   struct ktstr_call* call = call_of(task, target);
   struct ktstr_target* t;
@@ -222,7 +247,6 @@ static __always_inline int kernel_return(struct pt_regs* regs, __u32 target) {
 
   if (!call || call->pid != task || call->target != target) return 0;
   call->pid = 0;  // no task, not even an idle one (this_task)
-  if (!wants_return()) return 0;
   __u64 now = bpf_ktime_get_ns();
   t = bpf_map_lookup_elem(&targets, &target);
   h = t ? take_slot(KTSTR_EXIT) : 0;

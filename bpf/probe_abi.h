@@ -30,7 +30,9 @@ typedef uint64_t ktstr_u64;
 #define KTSTR_SYMBOL 96
 #define KTSTR_TAIL_HITS 64 /* exits of the crashing task, after the trigger */
 #define KTSTR_COMM 16
-#define KTSTR_CALL_BITS 12 /* of the table of kernel functions entered and not left yet */
+#define KTSTR_CALL_BITS 14 /* of the table of kernel functions entered and not left yet */
+#define KTSTR_CALL_PAGE \
+  64 /* calls of one task side by side: each page that a hit touches costs a look-up of its address */
 /* A complete hit in the guest's memory can be recognised without the kernel's help: it
  * starts at a multiple of its size and its seal fits. A host reads the rings of a guest that died with them so. */
 #define KTSTR_SEAL 0x6b74737472686974ull
@@ -70,6 +72,10 @@ struct ktstr_target {
   ktstr_u32 subject;      /* argument that is the task it is about; KTSTR_NO_SUBJECT: none */
   ktstr_u32 wants_exit;   /* KTSTR_KPROBE: its arguments are kept until it returns */
   ktstr_u32 wants_caller; /* KTSTR_KPROBE: the address to which it returns is kept */
+};
+
+/* Of one target; apart from it, as most hits do not need them (ktstr_hit.left). */
+struct ktstr_reads {
   struct ktstr_read reads[KTSTR_MAX_VALUES];
 };
 
@@ -81,7 +87,7 @@ struct ktstr_hit {
   ktstr_u32 cpu;
   ktstr_s32 pid;    /* thread id */
   ktstr_u32 failed; /* bit per read that failed; 31: the arguments */
-  ktstr_u32 unused;
+  ktstr_u32 left;   /* bit per read that is left to the helper (bpf/direct_reads.h) */
   char comm[KTSTR_COMM];
   ktstr_u64 raw[KTSTR_MAX_ARGS + 1];
   ktstr_u8 data[KTSTR_DATA_BYTES + KTSTR_READ_BYTES]; /* the slack keeps a masked offset in bounds */

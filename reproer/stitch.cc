@@ -349,7 +349,7 @@ class Stitcher {
     const bool all_returns = in_.plan->history > 1 || in_.plan->keep_by_task;
     if (!all_returns && !all.in_journey) return nullptr;
     for (const ProbeHitT* e : all.exits) {
-      if (e->ns < entry.ns || !same_task(*e, entry)) continue;
+      if (e->ns < entry.ns || !same_task(*e, entry) || e->raw_args != entry.raw_args) continue;
       const bool again = std::any_of(all.entries.begin(), all.entries.end(), [&](const ProbeHitT* o) {
         return same_task(*o, entry) && o->ns > entry.ns && o->ns < e->ns;
       });

@@ -241,13 +241,22 @@ TEST_F(Stitch, AStallShowsTheStuckTaskHoweverLongAgo) {
 TEST_F(Stitch, AStaticFunctionsRegistersAreDoubted) {
   plan_.targets[0]->is_static = true;
   hit(0, 920).raw_args = {3};
-  hit(0, 1001, 131, 5, HitWhen::Exit);
+  hit(0, 1001, 131, 5, HitWhen::Exit).raw_args = {3};
   auto calls = stitch(in_).calls;
   EXPECT_TRUE(calls[2]->shifted);
   EXPECT_TRUE(calls[2]->is_static);
   EXPECT_EQ(calls[2]->retval, "-7");
   hits_[0].raw_args = {0xff261b49bf888000};
   EXPECT_FALSE(stitch(in_).calls[2]->shifted);
+}
+
+// The probe keeps the arguments of the innermost call of a function; the outer one's return comes with them.
+TEST_F(Stitch, AReturnWithOtherArgumentsIsOfAnotherCall) {
+  hit(0, 920);
+  hit(0, 1001, 131, 9, HitWhen::Exit).raw_args = {0xee00};
+  EXPECT_EQ(stitch(in_).calls[2]->retval, "");
+  hits_.back().raw_args = {0xff00};
+  EXPECT_EQ(stitch(in_).calls[2]->retval, "-7");
 }
 
 TEST_F(Stitch, TextThatCannotBeReadIsAnAddress) {

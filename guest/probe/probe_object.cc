@@ -130,8 +130,11 @@ Status ProbeObject::write_targets() {
     r.wants_caller = t.want_caller;
     const ReadPlan plan = plan_reads(t);
     r.nreads = static_cast<ktstr_u32>(plan.reads.size());
-    std::copy(plan.reads.begin(), plan.reads.end(), r.reads);
-    if (bpf_map_update_elem(fd, &i, &r, BPF_ANY) != 0) return Error::from_errno("write target " + t.function);
+    ktstr_reads reads{};
+    std::copy(plan.reads.begin(), plan.reads.end(), reads.reads);
+    if (bpf_map_update_elem(fd, &i, &r, BPF_ANY) != 0 ||
+        bpf_map_update_elem(map_fd("reads"), &i, &reads, BPF_ANY) != 0)
+      return Error::from_errno("write target " + t.function);
   }
   return {};
 }

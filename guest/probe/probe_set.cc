@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bpf/direct_reads.h"
 #include "guest/probe/bpf_options.h"
 #include "guest/probe/probe_clone.h"
 #include "schemas/repro_generated.h"
@@ -36,6 +37,8 @@ Result<std::unique_ptr<ProbeSet>> ProbeSet::load(const ProbePlanT& plan) {
   std::unique_ptr<ProbeSet> set(new ProbeSet(plan));
   set->attached_.resize(plan.targets.size());
   set->failed_.resize(plan.targets.size());
+  set->read_plans_ = plan_all_reads(plan);
+  set->direct_ = plan.cast_function != 0;
   ProbeObject::Parts& parts = set->parts_;
   parts.event_trigger =
       ::access((std::string(kTracefs) + "/events/sched_ext/sched_ext_exit").c_str(), F_OK) == 0;
@@ -85,15 +88,40 @@ void ProbeSet::attach_kernel(TraceableNames& names) {
 
 bool ProbeSet::attach_multi(const char* program, const std::vector<const char*>& symbols,
                             const std::vector<uint64_t>& cookies, bool returns) {
-  auto how = bpf_options<bpf_kprobe_multi_opts>();
+  auto how = bpf_options<bpf_link_create_opts>();
   const std::vector<__u64> places(cookies.begin(), cookies.end());
-  how.syms = const_cast<const char**>(symbols.data());
-  how.cookies = places.data();
-  how.cnt = symbols.size();
-  how.retprobe = returns;
-  bpf_link* link = bpf_program__attach_kprobe_multi_opts(object_.program(program), nullptr, &how);
-  if (link) links_.push_back(link);
-  return link != nullptr;
+  how.kprobe_multi.syms = const_cast<const char**>(symbols.data());
+  how.kprobe_multi.cookies = places.data();
+  how.kprobe_multi.cnt = static_cast<uint32_t>(symbols.size());
+  how.kprobe_multi.flags = returns ? BPF_F_KPROBE_MULTI_RETURN : 0;
+  // Never closed: the VM ends with the probes in place.
+  return bpf_link_create(multi_program(program, cookies), 0, BPF_TRACE_KPROBE_MULTI, &how) >= 0;
+}
+
+std::vector<bpf_insn> ProbeSet::reads_of(std::vector<uint32_t> targets) const {
+  DirectReads in;
+  if (!direct_) return {};
+  std::sort(targets.begin(), targets.end());
+  in.cast_function = plan_.cast_function;
+  in.comm_offset = plan_.comm_offset;
+  in.pid_offset = plan_.pid_offset;
+  in.targets = targets;
+  in.plans = read_plans_;
+  return direct_reads(in);
+}
+
+int ProbeSet::multi_program(const char* name, const std::vector<uint64_t>& cookies) {
+  bpf_program* model = object_.program(name);
+  CloneOptions options;
+  options.model = model;
+  options.model_types = object_.types();
+  options.reads = reads_of({cookies.begin(), cookies.end()});
+  if (options.reads.empty()) return bpf_program__fd(model);
+  auto clone = load_multi_clone(options);
+  direct_ = clone.ok();
+  if (!clone) return bpf_program__fd(model);
+  clones_.push_back(*clone);
+  return *clone;
 }
 
 void ProbeSet::attach_functions(const std::vector<const char*>& symbols,
@@ -186,7 +214,13 @@ void ProbeSet::attach_program(int prog_fd, const ProgramFacts& facts) {
       options.program = prog_fd;
       options.function = (*f)->btf_type_id;
       options.cookie = i;
+      options.reads = reads_of({i});
       auto clone = attach_clone(options);
+      if (!clone && !options.reads.empty()) {
+        options.reads.clear();
+        clone = attach_clone(options);
+        direct_ = direct_ && !clone.ok();
+      }
       if (!clone) {
         fail(i, clone.error().message());
         break;

@@ -2,12 +2,15 @@
 // text).
 #pragma once
 
+#include <linux/bpf.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "bpf/read_plan.h"
 #include "guest/probe/probe_object.h"
 #include "guest/probe/program_facts.h"
 #include "guest/probe/traceable.h"
@@ -37,6 +40,8 @@ class ProbeSet {
 
  private:
   explicit ProbeSet(const ProbePlanT& plan) : plan_(plan), object_(plan) {}
+  std::vector<bpf_insn> reads_of(std::vector<uint32_t> targets) const;
+  int multi_program(const char* name, const std::vector<uint64_t>& cookies);
   bool attach_multi(const char* program, const std::vector<const char*>& symbols,
                     const std::vector<uint64_t>& cookies, bool returns);
   void attach_functions(const std::vector<const char*>& symbols, const std::vector<uint64_t>& cookies);
@@ -53,6 +58,8 @@ class ProbeSet {
   std::vector<uint8_t> attached_;  // per target
   std::vector<std::string> failed_;
   std::string trigger_;
+  std::vector<ReadPlan> read_plans_;
+  bool direct_ = false;  // the kernel takes direct_reads(), as far as is known
 };
 
 }  // namespace ktstr::probe
