@@ -57,7 +57,8 @@ TEST(Repro, FromALargeSchedulersCrashToItsRegressionTest) {
   EXPECT_EQ(again.exit_code, 0) << again.out << again.err;
 }
 
-// Prototypes of the functions of the crash chain in call order, each with its return value.
+// Prototypes of the functions of the crash chain in call order, each with its return value. Without those that the
+// second crash did not come by: a note says so, and a call of theirs has no return.
 std::vector<std::pair<std::string, std::string>> chain_of(const std::string& repro) {
   std::vector<std::pair<std::string, std::string>> chain;
   const std::regex function(" *[0-9]+\\. (.*)"), result(" +returns +([^ ].*)");
@@ -65,6 +66,7 @@ std::vector<std::pair<std::string, std::string>> chain_of(const std::string& rep
   std::smatch m;
   for (std::string line; std::getline(lines, line);) {
     if (std::regex_match(line, m, function)) chain.emplace_back(m[1], "");
+    if (line.starts_with("       note: ") && !chain.empty()) chain.pop_back();
     if (std::regex_match(line, m, result) && !chain.empty()) chain.back().second = m[1];
   }
   return chain;
@@ -86,7 +88,7 @@ TEST(Repro, LightProbesKeepWhatTheChainDid) {
     EXPECT_NE(repro.find("; " + mode + " probes, as asked for\n"), std::string::npos) << repro;
     EXPECT_TRUE(has(repro, "scx\\.dsq\\.id +u64 +(none|no DSQ|DSQ 0x[0-9a-f]+) → DSQ 0x100")) << repro;
     const auto chain = chain_of(repro);
-    EXPECT_GE(chain.size(), 12u) << repro;
+    EXPECT_GE(chain.size(), 10u) << repro;
     for (const auto& [prototype, result] : chain) {
       if (!prototype.starts_with("void ")) {
         EXPECT_NE(result, "") << mode << ": " << prototype << "\n" << repro;
