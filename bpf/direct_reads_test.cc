@@ -38,16 +38,35 @@ class Machine {
       uint64_t& to = r[i.dst_reg];
       const uint64_t from = r[i.src_reg];
       switch (i.code) {
-        case BPF_ALU64 | BPF_MOV | BPF_X: to = from; break;
-        case BPF_ALU64 | BPF_MOV | BPF_K: to = static_cast<uint64_t>(int64_t{i.imm}); break;
-        case BPF_ALU64 | BPF_ADD | BPF_K: to += static_cast<uint64_t>(int64_t{i.imm}); break;
-        case BPF_ALU64 | BPF_OR | BPF_X: to |= from; break;
-        case BPF_ALU | BPF_OR | BPF_K: to = static_cast<uint32_t>(to) | static_cast<uint32_t>(i.imm); break;
-        case BPF_JMP | BPF_JSGE | BPF_K: at += static_cast<int64_t>(to) >= i.imm ? static_cast<size_t>(i.off) : 0; break;
-        case BPF_JMP | BPF_JNE | BPF_K: at += to != 0 ? static_cast<size_t>(i.off) : 0; break;
-        case BPF_JMP | BPF_JGE | BPF_K: at += to >= static_cast<uint64_t>(i.imm) ? static_cast<size_t>(i.off) : 0; break;
-        case BPF_JMP | BPF_JA: at += static_cast<size_t>(i.off); break;
-        case BPF_JMP | BPF_EXIT: return;
+        case BPF_ALU64 | BPF_MOV | BPF_X:
+          to = from;
+          break;
+        case BPF_ALU64 | BPF_MOV | BPF_K:
+          to = static_cast<uint64_t>(int64_t{i.imm});
+          break;
+        case BPF_ALU64 | BPF_ADD | BPF_K:
+          to += static_cast<uint64_t>(int64_t{i.imm});
+          break;
+        case BPF_ALU64 | BPF_OR | BPF_X:
+          to |= from;
+          break;
+        case BPF_ALU | BPF_OR | BPF_K:
+          to = static_cast<uint32_t>(to) | static_cast<uint32_t>(i.imm);
+          break;
+        case BPF_JMP | BPF_JSGE | BPF_K:
+          at += static_cast<int64_t>(to) >= i.imm ? static_cast<size_t>(i.off) : 0;
+          break;
+        case BPF_JMP | BPF_JNE | BPF_K:
+          at += to != 0 ? static_cast<size_t>(i.off) : 0;
+          break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+          at += to >= static_cast<uint64_t>(i.imm) ? static_cast<size_t>(i.off) : 0;
+          break;
+        case BPF_JMP | BPF_JA:
+          at += static_cast<size_t>(i.off);
+          break;
+        case BPF_JMP | BPF_EXIT:
+          return;
         case BPF_JMP | BPF_CALL:
           if (i.src_reg == BPF_PSEUDO_KFUNC_CALL) {
             ASSERT_EQ(i.imm, static_cast<int>(kCast));
@@ -252,10 +271,15 @@ bpf_insn insn(uint8_t code, uint8_t src, int32_t imm) {
 // main: 0..5 (calls f, names g twice); f: 6..7; g: 8..9 (calls f).
 TEST(Splice, AFunctionMayGrowBetweenOthers) {
   const uint8_t call = BPF_JMP | BPF_CALL, wide = BPF_LD | BPF_IMM | BPF_DW, exit = BPF_JMP | BPF_EXIT;
-  std::vector<bpf_insn> p{insn(call, BPF_PSEUDO_CALL, 5), insn(wide, BPF_PSEUDO_FUNC, 6), insn(0, 0, 0),
-                          insn(call, 0, BPF_FUNC_loop),   insn(call, 0, BPF_FUNC_get_attach_cookie),
-                          insn(exit, 0, 0),               insn(call, 0, 99),
-                          insn(exit, 0, 0),               insn(call, BPF_PSEUDO_CALL, -3),
+  std::vector<bpf_insn> p{insn(call, BPF_PSEUDO_CALL, 5),
+                          insn(wide, BPF_PSEUDO_FUNC, 6),
+                          insn(0, 0, 0),
+                          insn(call, 0, BPF_FUNC_loop),
+                          insn(call, 0, BPF_FUNC_get_attach_cookie),
+                          insn(exit, 0, 0),
+                          insn(call, 0, 99),
+                          insn(exit, 0, 0),
+                          insn(call, BPF_PSEUDO_CALL, -3),
                           insn(exit, 0, 0)};
   ASSERT_THAT(function_starts(p), ElementsAre(0, 6, 8));
   const std::vector<bpf_insn> body{insn(call, 0, 1), insn(call, 0, 2), insn(call, 0, 3), insn(exit, 0, 0)};
