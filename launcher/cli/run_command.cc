@@ -100,6 +100,9 @@ std::vector<std::string> rerun_options(const RunCommandOptions& options) {
     if (options.strategy != "random") out.insert(out.end(), {"--strategy", options.strategy});
     if (!options.drop.empty()) out.insert(out.end(), {"--drop", options.drop});
   }
+  if (options.repro_history)
+    out.insert(out.end(), {"--repro-history", std::to_string(options.repro_history)});
+  if (!options.repro_probes.empty()) out.insert(out.end(), {"--repro-probes", options.repro_probes});
   if (options.no_skips) out.push_back("--no-skips");
   if (options.no_build) out.push_back("--no-build");
   if (options.no_template) out.push_back("--no-template");
