@@ -358,6 +358,21 @@ Judgement judge(const RunModel& model) {
     j.signature.clear();
     return j;
   }
+  // The kernel's lockup detectors measure time too: without its CPUs a sound guest seems to be locked up.
+  if (const VcpuTime cpus = vcpu_time(model.primary().monitor.summary.threads_of_run());
+      j.kind == FailureKind::kLockup && cpus.mostly_waited() && !model.interrupted() &&
+      !model.spec().expect_err) {
+    set(j, ExitCode::kInconclusive);
+    j.kind = FailureKind::kNone;
+    j.detail = {"what the kernel's lockup detector then found is no finding: " + j.summary};
+    j.summary = fmt::format(
+        "no verdict: the guest's CPUs waited {} for a host CPU and ran {}; run on an idle host, or with "
+        "--deterministic",
+        human_ns(cpus.waited_ns), human_ns(cpus.ran_ns));
+    j.reason = "could not be judged";
+    j.signature.clear();
+    return j;
+  }
   if (const auto wait = starved_by_the_host(model, j.kind)) {
     set(j, ExitCode::kInconclusive);
     j.kind = FailureKind::kNone;

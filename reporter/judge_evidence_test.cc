@@ -210,6 +210,34 @@ TEST(Judge, AStallThatTheHostMadeIsNoFinding) {
   }
 }
 
+TEST(Judge, ALockupOfAGuestThatTheHostDidNotRunIsNoFinding) {
+  for (const bool starved : {true, false}) {
+    SyntheticRun run("steady", "demo");
+    run.boot();
+    for (uint64_t i = 0; i < 20; ++i) {
+      MonitorSampleT s;
+      s.vcpus.push_back(std::make_unique<VcpuThreadT>());
+      s.vcpus[0]->run_ns = i * (starved ? 20'000'000 : 80'000'000);
+      s.vcpus[0]->wait_ns = i * (starved ? 80'000'000 : 20'000'000);
+      run.advance_ms(100).add(std::move(s));
+    }
+    CrashDetectedT crash = SyntheticRun::crash(0, "soft lockup", "CPU#1 stuck for 26s", {});
+    crash.kind = CrashKind::Lockup;
+    run.add(std::move(crash));
+    run.power_off();
+    run.complete();
+    const Judgement j = verdict(run);
+    if (!starved) {
+      EXPECT_EQ(ExitCode::kTestFailed, j.code) << j.summary;
+      EXPECT_EQ("the guest's kernel locked up", j.reason);
+      continue;
+    }
+    EXPECT_EQ(ExitCode::kInconclusive, j.code) << j.summary;
+    EXPECT_THAT(j.summary, StartsWith("no verdict: the guest's CPUs waited 1.520 s for a host CPU"));
+    EXPECT_EQ(j.reason.find("locked up"), std::string::npos);
+  }
+}
+
 // The end of a run in which somebody stopped QEMU for a while.
 Judgement stopped_qemu(SyntheticRun& run, VmEnd end) {
   run.vm_end(end, Vm::Primary, end == VmEnd::TimedOut ? "workload: 63.0 s after \"workload running\"" : "");

@@ -26,17 +26,16 @@ bool allowed(const KernelFaultT& fault, const TestSpecT& spec) {
                      [&](const std::string& name) { return name == "*" || name == fault.function; });
 }
 
-// The host ran the vCPU threads for most of the time that they wanted to run. False where nobody measured.
-bool guest_had_its_cpus(const VmRecord& vm) {
-  uint64_t ran = 0, waited = 0;
-  for (const auto& [tid, use] : vm.monitor.summary.vcpus()) {
-    ran += use.run_last - use.run_first;
-    waited += use.wait_last - use.wait_first;
-  }
-  return ran > 0 && waited < ran;
-}
-
 }  // namespace
+
+VcpuTime vcpu_time(const std::map<unsigned, VcpuUse>& threads) {
+  VcpuTime out;
+  for (const auto& [tid, use] : threads) {
+    out.ran_ns += use.run_last - use.run_first;
+    out.waited_ns += use.wait_last - use.wait_first;
+  }
+  return out;
+}
 
 void KernelRecord::fold(const EventBuffer& event, Stage stage) {
   const uint64_t guest_ns = event->stamp()->guest_ns();
@@ -82,7 +81,7 @@ KernelVerdict judge_kernel_messages(const RunModel& model) {
       out.noted.push_back(words + " (looks like the emulator's doing)");
     else if (allowed(fault, spec))
       out.noted.push_back(words + " (allowed by the spec)");
-    else if (fault.measures_time && !guest_had_its_cpus(vm))
+    else if (fault.measures_time && !vcpu_time(vm.monitor.summary.vcpus()).mostly_ran())
       out.unknown.push_back(words +
                             " (it measures time, and the host did not run the guest's CPUs all the time)");
     else

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "reporter/monitor_summary.h"
 #include "schemas/crash_generated.h"
 #include "schemas/envelope.h"
 
@@ -30,6 +32,14 @@ struct KernelRecord {
  private:
   uint64_t scheduler_ns_ = 0, workload_ns_ = 0;  // guest's clock at these stages; 0: not yet
 };
+
+// What the host gave to the threads of a VM's CPUs, all together, as far as the monitor measured; 0 and 0: nobody did.
+struct VcpuTime {
+  uint64_t ran_ns = 0, waited_ns = 0;  // on a host CPU; for one
+  bool mostly_ran() const { return ran_ns > 0 && waited_ns < ran_ns; }
+  bool mostly_waited() const { return waited_ns > 0 && waited_ns >= ran_ns; }
+};
+VcpuTime vcpu_time(const std::map<unsigned, VcpuUse>& threads);
 
 // "kernel warning (not fatal): scx_cgroup_move_task": one sentence.
 std::string kernel_message_words(const KernelFaultT& fault);

@@ -82,6 +82,7 @@ void MonitorSummary::add(LoadAverage& average, const Load& load) {
 std::optional<MonitorSummary::Load> MonitorSummary::fold(const MonitorSample& sample, uint64_t host_ns,
                                                          bool in_workload) {
   ++samples_;
+  fold_threads(sample, threads_of_run_);
   if (sample.cpus()) cpus_ = std::max<size_t>(cpus_, sample.cpus()->size());
   cost_ns_ += sample.cost_ns();
   fold_programs(sample.programs());
@@ -213,19 +214,22 @@ void MonitorSummary::fold_queues(const MonitorSample& sample) {
       depth = std::max(depth, dsq->depth());
     }
   }
-  if (sample.vcpus()) {
-    for (const VcpuThread* thread : *sample.vcpus()) {
-      if (vcpus_.size() >= kMaxCpus && !vcpus_.contains(thread->tid())) continue;
-      auto [it, is_new] = vcpus_.try_emplace(thread->tid());
-      VcpuUse& use = it->second;
-      if (is_new) {
-        use.name = std::string(str(thread->name()).substr(0, 64));
-        use.run_first = thread->run_ns();
-        use.wait_first = thread->wait_ns();
-      }
-      use.run_last = thread->run_ns();
-      use.wait_last = thread->wait_ns();
+  fold_threads(sample, vcpus_);
+}
+
+void MonitorSummary::fold_threads(const MonitorSample& sample, std::map<unsigned, VcpuUse>& into) {
+  if (!sample.vcpus()) return;
+  for (const VcpuThread* thread : *sample.vcpus()) {
+    if (into.size() >= kMaxCpus && !into.contains(thread->tid())) continue;
+    auto [it, is_new] = into.try_emplace(thread->tid());
+    VcpuUse& use = it->second;
+    if (is_new) {
+      use.name = std::string(str(thread->name()).substr(0, 64));
+      use.run_first = thread->run_ns();
+      use.wait_first = thread->wait_ns();
     }
+    use.run_last = thread->run_ns();
+    use.wait_last = thread->wait_ns();
   }
 }
 

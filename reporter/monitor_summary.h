@@ -121,6 +121,8 @@ class MonitorSummary {
   using DsqKey = std::tuple<DsqKind, uint64_t, unsigned>;           // kind, id, place
   const std::map<DsqKey, uint32_t>& dsqs() const { return dsqs_; }  // the greatest depth seen
   const std::map<unsigned, VcpuUse>& vcpus() const { return vcpus_; }
+  // The same from the first sample on, the boot included.
+  const std::map<unsigned, VcpuUse>& threads_of_run() const { return threads_of_run_; }
 
   struct MapUse {
     std::string name;
@@ -151,6 +153,7 @@ class MonitorSummary {
   void fold_programs(const flatbuffers::Vector<flatbuffers::Offset<ProgramSample>>* programs);
   void fold_maps(const MonitorSample& sample);
   void fold_queues(const MonitorSample& sample);
+  static void fold_threads(const MonitorSample& sample, std::map<unsigned, VcpuUse>& into);
   static bool tasks_wait(const MonitorSample& sample);
   static int64_t yields(const MonitorSample& sample);
   static unsigned lone_cpus(const MonitorSample& sample);
@@ -180,7 +183,7 @@ class MonitorSummary {
   uint64_t schedstat_looks_ = 0;
   std::map<uint32_t, ProgramUse> programs_;
   std::map<DsqKey, uint32_t> dsqs_;
-  std::map<unsigned, VcpuUse> vcpus_;
+  std::map<unsigned, VcpuUse> vcpus_, threads_of_run_;
 
   Sustained imbalance_, local_dsq_, fallback_, keep_last_, stuck_;
   struct CpuWatch {
