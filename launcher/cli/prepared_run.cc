@@ -16,6 +16,7 @@
 #include "launcher/cli/run_end.h"
 #include "launcher/cli/run_plan.h"
 #include "launcher/cli/spec_files.h"
+#include "launcher/deterministic/carriers.h"
 #include "launcher/deterministic/perturbation.h"
 #include "launcher/kernel/kernel_cache.h"
 #include "launcher/kernel/kernel_resolve.h"
@@ -110,7 +111,7 @@ std::optional<Failure> PreparedRun::find_machine(const std::string& cache_dir, b
   if (!accelerator) return Failure{std::move(accelerator).error(), kInfra};
   env_.accelerator = std::move(accelerator).value();
   env_.tsc_khz = host_tsc_khz(folder);
-  if (env_.determinism) env_.accelerator.reason = "a deterministic run needs it";
+  if (env_.determinism) env_.accelerator.reason = why_deterministic(qemu_version_numbers(*version));
   if (env_.determinism) {
     env_.host.speed_note = "not measured: a deterministic run does not depend on it";
     return std::nullopt;

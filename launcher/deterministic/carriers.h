@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -22,6 +23,9 @@ namespace ktstr {
 
 // Beside ktstr-launch; QEMU preloads it (preload/main_loop_order.cc).
 inline constexpr const char* kOrderLibrary = "ktstr-qemu-order.so";
+// Why a deterministic run has the accelerator that it has, and what is not proved of this QEMU (major, minor): the library knows QEMU's
+// threads by the names that they have in 7.2, and waits for nothing where they have others.
+std::string why_deterministic(std::pair<int, int> qemu);
 
 class DeterministicCarriers {
  public:

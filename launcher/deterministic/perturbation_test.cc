@@ -6,6 +6,8 @@
 #include <set>
 
 #include "launcher/cli/explore_command.h"
+#include "launcher/deterministic/carriers.h"
+#include "launcher/deterministic/carriers.h"
 
 namespace ktstr {
 namespace {
@@ -103,6 +105,11 @@ TEST(Explore, CountsFailuresBySignature) {
   EXPECT_EQ(text,
             "5 seeds: 1 passed, 3 failed, 1 without a verdict\n"
             "  2 × 0x401 x\n    seeds 2 3\n  1 × slow\n    seeds 4\n");
+}
+
+TEST(WhyDeterministic, AQemuOfWhichNothingWasProvedIsNamed) {
+  EXPECT_EQ(why_deterministic({7, 2}), "a deterministic run needs it");
+  EXPECT_NE(why_deterministic({8, 2}).find("with this one it may take another"), std::string::npos);
 }
 
 }  // namespace
