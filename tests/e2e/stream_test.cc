@@ -244,6 +244,8 @@ struct Kill {
   const char* said;    // in the report
 };
 
+void PrintTo(const Kill& kill, std::ostream* os) { *os << kill.victim << ", " << kill.stage; }
+
 class KillNine : public testing::TestWithParam<Kill> {};
 
 // No announced event is lost (the test's own watcher has them all), and the report says what is missing.
