@@ -7,7 +7,6 @@
 
 #include "launcher/cli/explore_command.h"
 #include "launcher/deterministic/carriers.h"
-#include "launcher/deterministic/carriers.h"
 
 namespace ktstr {
 namespace {
