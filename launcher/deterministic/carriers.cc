@@ -42,11 +42,12 @@ Result<UniqueFd> make_fifo(const std::string& path) {
 }  // namespace
 
 std::string why_deterministic(std::pair<int, int> qemu) {
-  const std::string reason = "a deterministic run needs it";
-  if (qemu == std::pair(7, 2)) return reason;
-  return reason +
-         "; with QEMU 7.2 it is proved that a VM takes the same course again, with this one it may take "
-         "another now and then";
+  std::string reason = "a deterministic run needs it";
+  if (qemu != std::pair(7, 2))
+    reason +=
+        "; with QEMU 7.2 it is proved that a VM takes the same course again, with this one it may take "
+        "another now and then";
+  return reason;
 }
 
 Result<std::unique_ptr<DeterministicCarriers>> DeterministicCarriers::create(const std::string& folder,

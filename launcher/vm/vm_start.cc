@@ -193,8 +193,9 @@ Result<RunningVm> boot_controlled(QemuOptions options) {
   auto started = start_controlled(std::move(options));
   if (!started) return std::move(started).error();
   auto qmp = QmpClient::over(std::move(started->control), kQmpMs);
-  Status kept = qmp ? keep_at_its_end(*qmp) : Status(std::move(qmp).error());
-  if (!kept) return with_last_words(std::move(kept).error(), *started->vm.qemu);
+  if (!qmp) return with_last_words(std::move(qmp).error(), *started->vm.qemu);
+  if (auto kept = keep_at_its_end(*qmp); !kept)
+    return with_last_words(std::move(kept).error(), *started->vm.qemu);
   started->vm.control.emplace(std::move(*qmp));
   return std::move(started->vm);
 }
