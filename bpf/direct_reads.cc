@@ -83,7 +83,7 @@ void emit_task(const DirectReads& in, Code* code) {
 }
 
 bool same_base(const ktstr_read& a, const ktstr_read& b) {
-  return a.arg == b.arg && a.hops == b.hops && a.string == b.string && !a.string &&
+  return a.arg == b.arg && a.hops == b.hops && !a.string && !b.string &&
          std::equal(a.offsets, a.offsets + (a.hops ? a.hops - 1 : 0), b.offsets);
 }
 

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 
+#include "bpf/testing/probe_values.h"
+
 namespace ktstr::probe {
 namespace {
 
@@ -122,15 +124,6 @@ class Direct : public testing::Test {
     plan_.targets.back()->id = static_cast<uint32_t>(plan_.targets.size() - 1);
     return *plan_.targets.back();
   }
-  static void value(ProbeTargetT* t, uint8_t arg, std::vector<uint32_t> offsets, uint16_t size,
-                    ValueFormat format = ValueFormat::Unsigned) {
-    auto v = std::make_unique<ValueSpecT>();
-    v->arg = arg;
-    v->format = format;
-    v->size = size;
-    v->offsets = std::move(offsets);
-    t->values.push_back(std::move(v));
-  }
   std::vector<bpf_insn> code(std::vector<uint32_t> targets) {
     reads_ = plan_all_reads(plan_);
     DirectReads in;
@@ -160,10 +153,10 @@ std::vector<uint8_t> counting(size_t n) {
 
 TEST_F(Direct, ReadsValuesOfEverySizeToTheirPlaces) {
   ProbeTargetT& t = target();
-  value(&t, 0, {3}, 1);
-  value(&t, 0, {6}, 2);
-  value(&t, 0, {12}, 4);
-  value(&t, 0, {33}, 11);
+  add_value(&t, 0, {3}, 1);
+  add_value(&t, 0, {6}, 2);
+  add_value(&t, 0, {12}, 4);
+  add_value(&t, 0, {33}, 11);
   const auto program = code({0});
   hit_.raw[0] = machine_.put(counting(64));
   hit_.left = ~0u;
@@ -178,9 +171,9 @@ TEST_F(Direct, ReadsValuesOfEverySizeToTheirPlaces) {
 
 TEST_F(Direct, FollowsPointersAndFailsAtANullOne) {
   ProbeTargetT& t = target();
-  value(&t, 1, {8, 16}, 4);
-  value(&t, 2, {8, 16}, 4);
-  value(&t, 3, {8}, 4);
+  add_value(&t, 1, {8, 16}, 4);
+  add_value(&t, 2, {8, 16}, 4);
+  add_value(&t, 3, {8}, 4);
   const auto program = code({0});
   const uint64_t inner = machine_.put(counting(64));
   std::vector<uint8_t> outer(64), null(64);
@@ -197,9 +190,9 @@ TEST_F(Direct, FollowsPointersAndFailsAtANullOne) {
 // A plain load cannot tell zeros from memory that is not there, nor find the end of a text.
 TEST_F(Direct, LeavesZerosAndTextToTheHelper) {
   ProbeTargetT& t = target();
-  value(&t, 0, {8}, 8);
-  value(&t, 1, {8}, 8);
-  value(&t, 2, {}, 8, ValueFormat::CString);
+  add_value(&t, 0, {8}, 8);
+  add_value(&t, 1, {8}, 8);
+  add_value(&t, 2, {}, 8, ValueFormat::CString);
   const auto program = code({0});
   hit_.raw[0] = machine_.put(std::vector<uint8_t>(64));
   hit_.raw[1] = 0xdead000000000100;
@@ -211,9 +204,9 @@ TEST_F(Direct, LeavesZerosAndTextToTheHelper) {
 
 TEST_F(Direct, OneValueThatIsNotZeroVouchesForItsNeighbours) {
   ProbeTargetT& t = target();
-  value(&t, 0, {0}, 8);
-  value(&t, 0, {2000}, 8);
-  value(&t, 0, {}, 8, ValueFormat::CString);
+  add_value(&t, 0, {0}, 8);
+  add_value(&t, 0, {2000}, 8);
+  add_value(&t, 0, {}, 8, ValueFormat::CString);
   const auto program = code({0});
   ASSERT_EQ(reads_[0].reads.size(), 3u);
   std::vector<uint8_t> object(2048);
@@ -229,7 +222,7 @@ TEST_F(Direct, OneValueThatIsNotZeroVouchesForItsNeighbours) {
 }
 
 TEST_F(Direct, KnowsWhichTargetWasHitAndTheTaskByName) {
-  for (uint32_t i = 0; i < 5; ++i) value(&target(), 0, {i + 1}, 1);
+  for (uint32_t i = 0; i < 5; ++i) add_value(&target(), 0, {i + 1}, 1);
   std::vector<uint8_t> task(64);
   std::memcpy(task.data() + 16, "cg_0/11\0\0\0\0\0\0\0\0", KTSTR_COMM);
   task[40] = 132;
@@ -247,7 +240,7 @@ TEST_F(Direct, KnowsWhichTargetWasHitAndTheTaskByName) {
 }
 
 TEST_F(Direct, MakesNothingForAKernelWithoutTheCast) {
-  value(&target(), 0, {8}, 8);
+  add_value(&target(), 0, {8}, 8);
   const std::vector<uint32_t> targets{0};
   const auto plans = plan_all_reads(plan_);
   DirectReads in;

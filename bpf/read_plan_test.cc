@@ -6,6 +6,8 @@
 #include <memory>
 #include <numeric>
 
+#include "bpf/testing/probe_values.h"
+
 namespace ktstr::probe {
 namespace {
 
@@ -13,12 +15,7 @@ struct Target {
   ProbeTargetT plan;
   Target& value(uint8_t arg, std::vector<uint32_t> offsets, uint16_t size,
                 ValueFormat format = ValueFormat::Unsigned) {
-    auto v = std::make_unique<ValueSpecT>();
-    v->arg = arg;
-    v->format = format;
-    v->size = size;
-    v->offsets = std::move(offsets);
-    plan.values.push_back(std::move(v));
+    add_value(&plan, arg, std::move(offsets), size, format);
     return *this;
   }
 };

@@ -155,9 +155,8 @@ std::string clocks_are_wrong(const RunModel& model) {
   // The clock of a deterministic guest follows its instructions.
   if (const auto rate = model.primary().monitor.clock.too_fast(); rate && !model.run().determinism)
     return fmt::format(
-        "the guest's clock ran {:.1f} times as fast as the host's, so its watchdogs and deadlines came too "
-        "early; "
-        "`ktstr-launch template clean`, and run it again",
+        "the guest's clock ran {:.1f} times as fast as the host's, so its watchdogs and deadlines came "
+        "too early; `ktstr-launch template clean`, and run it again",
         *rate);
   return {};
 }

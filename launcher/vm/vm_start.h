@@ -25,7 +25,7 @@ struct RunningVm {
   GuestRam ram;
   std::unique_ptr<QemuProcess> qemu;
   QemuOptions options;            // with the RAM's descriptor
-  std::vector<std::string> argv;  // of QEMU
+  std::vector<std::string> argv;  // of QEMU, with paths also where it was lent descriptors (qemu_user.h)
 };
 
 // RAM is made here; options.console_fd and the like are inherited. `control`: the VM gets one, and stands still at its end, until

@@ -115,8 +115,8 @@ TEST(UserHalf, WhenItStallsEverythingNoneOfOursIsStuck) {
   EXPECT_GT(dumped, 10u);
 }
 
-// Registered by a map update, with a loader that comes back from the map update long after sched_ext is enabled: the kernel's map reads as empty
-// meanwhile.
+// Registered by a map update whose caller gets a CPU long after sched_ext is enabled. Meanwhile the kernel's map reads as
+// empty.
 TEST(UserHalf, AMapUpdateThatIsNotOverWhenTheSchedulerIsEnabledIsWaitedFor) {
   Scratch scratch;
   const std::string spec =
