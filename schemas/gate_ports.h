@@ -2,7 +2,7 @@
 //
 //   eight bytes on kClockPort: the guest's CLOCK_MONOTONIC, ns, little-endian
 //   one byte on kGatePort:     Stage reached. The guest stands still until the monitor has read its memory
-//   four bytes on kTurnPort:   ns that a vCPU's turn lasts on average from now on, little-endian; 0: as QEMU makes them
+//   four bytes on kTurnPort:   ns that a vCPU's turn lasts on average from now on, little-endian
 #pragma once
 
 #include <cstddef>

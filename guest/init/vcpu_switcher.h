@@ -1,8 +1,8 @@
-// Perturbs a deterministic VM: extra changes of the vCPU that runs.
+// How long a vCPU of a deterministic VM runs before the next one does.
 //
-// Under icount QEMU runs one vCPU until the next timer of any device expires, then the next vCPU. So extra timers decide where the
-// CPUs of the guest interleave. They are in QEMU itself (launcher/deterministic/preload) and the guest does not notice them; from
-// here it is told how long a turn is: all through the workload, or in those windows of it that the seed chose.
+// Under icount QEMU runs one vCPU until the next timer of any device expires. So extra timers decide where the CPUs of the guest
+// interleave. They are in QEMU itself (launcher/deterministic/preload) and the guest does not notice them; from here it is told
+// how long a turn is: the same in every run, or what the seed chose, all through the workload or in windows of it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace ktstr::guest {
 
 class VcpuSwitcher {
  public:
-  // False: no right to the port. Nothing is done if the fields of the run ask for nothing.
+  // False: no right to the port.
   bool start(const DeterminismT& determinism);
   // The windows are parts of the workload, which begins now and lasts so long.
   void workload_started(uint64_t now_ns, uint64_t duration_ns);

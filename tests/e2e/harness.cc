@@ -114,8 +114,8 @@ std::string spec_text(const SpecText& spec) {
   s << "[[test]]\nname = \"" << spec.name << "\"\n";
   if (!spec.scheduler.empty()) s << "scheduler = \"s\"\n";
   s << "llcs = 1\ncores = " << spec.cores << "\nthreads = 1\nduration_s = " << spec.duration_s << "\n"
-    << spec.test << "\n  [[test.cgroup]]\n  name = \"cg_0\"\n  workers = 2\n  work = \"" << spec.work
-    << "\"\n";
+    << spec.test << "\n  [[test.cgroup]]\n  name = \"cg_0\"\n  workers = " << spec.workers << "\n  work = \""
+    << spec.work << "\"\n";
   return s.str();
 }
 

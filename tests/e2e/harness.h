@@ -66,6 +66,7 @@ struct SpecText {
   std::string args;       // TOML array content: "\"--fail-after\", \"100\""
   std::string test;       // further lines of [[test]]
   std::string work = "YieldHeavy";
+  int workers = 2;
   double duration_s = 3;
   int cores = 2;
 };

@@ -10,9 +10,10 @@
 // nothing of the guest needs the main loop. What comes from outside does: signals, QMP, gdb. It is let through, as it always was;
 // a course is then as exact as QEMU makes it.
 //
-// It also ends the turns of the vCPUs where a seed says (guest/init/vcpu_switcher.h): class Turns.
+// It also ends the turns of the vCPUs, so that none keeps the others waiting, and where a seed says (guest/init/vcpu_switcher.h):
+// class Turns.
 //
-// Tests: Determinism.AMainLoopThatIsAlwaysAwakeChangesNothing (tests/e2e).
+// Tests: Determinism.AMainLoopThatIsAlwaysAwakeChangesNothing, Determinism.NoVcpuKeepsTheOthersWaiting (tests/e2e).
 // Limits: needs the names and waits of QEMU's threads as 7.2 has them (-name debug-threads=on). Where they are others, nothing waits.
 #include <dlfcn.h>
 #include <linux/futex.h>
@@ -119,7 +120,7 @@ void await_turn() {
 }
 
 // Turns of the vCPUs. QEMU's own timers (include/qemu/timer.h), which it exports for its modules: one more of them expires at the
-// end of each turn and does nothing. Without them, or without KTSTR_QEMU_TURNS=SEED:FILE, turns are as QEMU makes them.
+// end of each turn. Without them, or without KTSTR_QEMU_TURNS=SEED:FILE, turns are as QEMU makes them.
 class Turns {
  public:
   // The file on which the guest's port is written.
@@ -156,9 +157,13 @@ class Turns {
     if (colon == nullptr) return;
     find(init_, "timer_init_full");
     find(arm_, "timer_mod_ns");
-    find(drop_, "timer_del");
     find(clock_, "qemu_clock_get_ns");
-    if (init_ == nullptr || arm_ == nullptr || drop_ == nullptr || clock_ == nullptr) return;
+    find(later_, "async_run_on_cpu");
+    find(cpu_, "qemu_get_cpu");
+    find(exit_, "cpu_exit");
+    if (init_ == nullptr || arm_ == nullptr || clock_ == nullptr || later_ == nullptr || cpu_ == nullptr ||
+        exit_ == nullptr)
+      return;
     path_ = colon + 1;
     random_ = ::strtoull(text, nullptr, 10);
   }
@@ -170,12 +175,25 @@ class Turns {
   void set(uint32_t ns) {
     if (!made_)
       init_(
-          timer_, nullptr, kVirtualClock, 1, 0, [](void* self) { static_cast<Turns*>(self)->next_turn(); },
+          timer_, nullptr, kVirtualClock, 1, 0, [](void* self) { static_cast<Turns*>(self)->turn_ended(); },
           this);
     made_ = true;
     ns_ = ns;
-    if (ns_ == 0) return drop_(timer_);
     next_turn();
+  }
+  void turn_ended() {
+    // Called in the main loop while all vCPUs are idle: nobody waits for a turn then.
+    if (is_vcpu_thread())
+      later_(cpu_(0), [](void*, void* self) { static_cast<Turns*>(self)->let_all_come(); }, this);
+    next_turn();
+  }
+  // QEMU's thread of all vCPUs goes round them (rr_cpu_thread_fn). A vCPU with a request to exit lets the expired timers run, then
+  // executes up to the next one. A vCPU without one gets what the vCPU before it has left until the next timer, which is nothing if
+  // a timer ended that one's turn: and so again the next time round. That starves the last vCPU for as long as the first computes.
+  // So all have the request when a turn begins. A vCPU drops its request in its turn, an empty turn too: so it is made as work,
+  // which QEMU does between turns.
+  void let_all_come() {
+    for (int i = 0; void* cpu = cpu_(i); ++i) exit_(cpu);
   }
   // From half the average to one and a half.
   void next_turn() {
@@ -194,8 +212,10 @@ class Turns {
   alignas(16) unsigned char timer_[512] = {};  // QEMUTimer, 56 bytes in 7.2
   void (*init_)(void* timer, void* group, int clock, int scale, int attributes, Callback, void*) = nullptr;
   void (*arm_)(void* timer, int64_t ns) = nullptr;
-  void (*drop_)(void* timer) = nullptr;
   int64_t (*clock_)(int) = nullptr;
+  void (*later_)(void* cpu, void (*)(void* cpu, void* data), void* data) = nullptr;
+  void* (*cpu_)(int index) = nullptr;
+  void (*exit_)(void* cpu) = nullptr;
 };
 constinit Turns turns;
 
