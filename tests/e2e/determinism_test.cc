@@ -9,6 +9,7 @@
 #include "schemas/guest_generated.h"
 #include "schemas/monitor_generated.h"
 #include "schemas/normalised_stream.h"
+#include "schemas/workload_generated.h"
 #include "tests/e2e/harness.h"
 
 namespace ktstr::e2e {
