@@ -7,6 +7,7 @@
 
 #include "base/numbers.h"
 #include "base/text.h"
+#include "explain/interesting_line.h"
 #include "scx/scx_words.h"
 #include "scx/trace_frame.h"
 #include "scx/vocabulary.h"
@@ -18,78 +19,8 @@ constexpr size_t kMaxLine = 16 << 10;
 constexpr uint64_t kWindow = 600;      // lines after an interesting one that are read too
 constexpr uint64_t kProcessGap = 400;  // lines without a word of a program end its text
 constexpr size_t kMaxExits = 64;
-constexpr size_t kBoundary = 5;   // blank lines in a row: the text was put together
-constexpr uint64_t kNear = 2000;  // sources of one exit are not further apart, in lines
+constexpr size_t kBoundary = 5;  // blank lines in a row: the text was put together
 constexpr std::string_view kSchedExt = "sched_ext: ";
-
-// A line with one of these may belong to a crash; nearly all lines of a log have none.
-const RE2& interesting() {
-  // No counted repetitions: they make so many states that the scan of a line takes ten times as long.
-  static const RE2::Options options = [] {
-    RE2::Options o(RE2::Latin1);
-    o.set_log_errors(false);
-    o.set_never_capture(true);
-    return o;
-  }();
-  static const RE2* re = new RE2(
-      "sched_ext|Sched_ext|BUG|WARNING: |INFO: (?:task|rcu|possible|trying)|Oops|Internal error|Kernel "
-      "panic|kernel BUG|"
-      "Unable to handle kernel|protection fault|UBSAN: |LOCKUP|list_(?:add|del)|CFI failure|-\\[ cut "
-      "here|triggered exit kind|"
-      "EXIT: |DEBUG DUMP|nr_run=|\\d\\] [^\\[\\]]*[-+]\\d+ms|libbpf|prog '|ailed to "
-      "(?:load|attach|open)|annot (?:load|attach)|returned NULL|panicked at|terminate "
-      "called|what\\(\\):|Assertion `|"
-      "segfault at|traps: |os error|Error: |Caused by:|scx panic|PROG LOAD LOG|insns \\(limit|program is too "
-      "large|"
-      "wasn't resolved|use helper|\\[#\\d|Comm: .*ainted|PANIC: |double "
-      "free|(?:free|alloc|realloc)\\(\\): |smashing detected|"
-      "AddressSanitizer|core dumped|dumped core|with signal |stop reason = signal|received signal "
-      "SIG|Signal: \\d|Aborted|Segmentation fault|\\d: \\([0-9a-f][0-9a-f]\\)|; "
-      "[^@]+ @ \\S+:\\d|Linux version |"
-      "code=(?:dumped|killed|exited)|failed to run for|failed to check in|ops_state/qseq|RIP: 0010|\\? "
-      "__warn\\+|pc : "
-      "|scx_bpf_error|runtime error \\(|reenqueue limit|rescue bandwidth|SError Interrupt|Insufficient stack|"
-      "-corruption|\"MESSAGE\" ?:|corrupted |loop detected|unsupported|^\\S{0,8}task:\\S",
-      options);
-  return *re;
-}
-
-// Where a second stamp of the kernel's begins in a line, "[   12.345678]"; npos: nowhere.
-size_t next_stamp(std::string_view line) {
-  if (line.size() < 32) return std::string_view::npos;
-  const size_t first = line.find('[');
-  for (size_t at = first == 0 ? line.find('[', 1) : std::string_view::npos; at != std::string_view::npos;
-       at = line.find('[', at + 1)) {
-    size_t i = at + 1;
-    while (i < line.size() && line[i] == ' ') ++i;
-    const size_t digits = i;
-    while (i < line.size() && is_digit(line[i])) ++i;
-    if (i == digits || i >= line.size() || line[i] != '.') continue;
-    const size_t fraction = ++i;
-    while (i < line.size() && is_digit(line[i])) ++i;
-    // The text between is what tells it from "[2025-08-20 20:08:59] [  302.971448]".
-    if (i - fraction == 6 && i < line.size() && line[i] == ']' && split_stamp(line).guest_ns != 0 &&
-        !trim(split_stamp(line.substr(0, at)).text).empty())
-      return at;
-  }
-  return std::string_view::npos;
-}
-
-// What a logger prints in the place of lines that it did not print: it belongs to no message.
-bool counts_others(std::string_view text) {
-  if (text.empty()) return false;
-  switch (text.front()) {
-    case 'm':
-      return text.starts_with("message repeated ");
-    case 'S':
-      return text.starts_with("Suppressed ") && text.find(" messages from ") != text.npos;
-    case '*':
-      return text.starts_with("** ") && text.find(" printk messages dropped") != text.npos;
-    default:
-      return text.ends_with(" callbacks suppressed") || text.ends_with(" messages suppressed") ||
-             text.ends_with(" output lines suppressed due to ratelimiting");
-  }
-}
 
 bool has_part(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -102,24 +33,7 @@ bool bare_reason(std::string_view text) {
   return open != std::string_view::npos && open < 40 && is_scx_error(exit_kind_of(text.substr(0, open)));
 }
 
-bool same_start(const std::string& a, const std::string& b) {
-  if (a.empty() || b.empty()) return true;
-  const size_t n = std::min(a.size(), b.size());
-  return std::string_view(a).substr(0, n) == std::string_view(b).substr(0, n);
-}
-
 }  // namespace
-
-struct IncidentScanner::RawExit {
-  uint64_t line = 0, last = 0;
-  std::string when, running_ops, kernel;
-  ScxConsoleParser parser;  // of the kernel's log
-  bool console = false;
-  std::shared_ptr<ScxDump> dump;     // else
-  ScxExit exit;                      // when it is complete
-  bool told = false;                 // an exit was told
-  Origin origin = Origin::kUnknown;  // who printed the dump
-};
 
 IncidentScanner::IncidentScanner() = default;
 IncidentScanner::~IncidentScanner() = default;
@@ -218,7 +132,7 @@ bool IncidentScanner::kernel_line(const TextLine& line, std::string_view text) {
   const std::string_view plain = trim(text);
   auto open_console = [&](std::string_view ops) {
     rotate_console();
-    console_ = std::make_unique<RawExit>();
+    console_ = std::make_unique<ExitSource>();
     console_->line = number_;
     console_->when = when_;
     console_->running_ops = ops.substr(0, 128);
@@ -296,7 +210,7 @@ void IncidentScanner::rotate_console() {
 // --- the dump, and what schedulers print of it
 
 void IncidentScanner::start_dump() {
-  dump_ = std::make_unique<RawExit>();
+  dump_ = std::make_unique<ExitSource>();
   dump_->dump = std::make_shared<ScxDump>();
   dump_->line = dump_->last = number_;
   dump_->when = when_;
@@ -388,61 +302,8 @@ bool IncidentScanner::dump_line(const TextLine& line, std::string_view text, boo
   return telling || (dump_->dump->peek_exit() && !told);
 }
 
-// Different sources of one exit: the kernel's log, the dump, what the scheduler prints.
 void IncidentScanner::flush_exits() {
-  std::vector<std::unique_ptr<RawExit>> kept;
-  auto matches = [](const RawExit& a, const RawExit& b) {
-    if (b.line > a.last + kNear) return false;
-    if (a.console == b.console && a.told && b.told &&
-        (a.console || (!a.dump->cpus().empty() && !b.dump->cpus().empty())))
-      return false;
-    const RawExit& whole = a.told ? a : b;
-    const RawExit& other = a.told ? b : a;
-    if (!whole.told) return false;
-    if (!other.told) {  // a part of a dump
-      if (other.dump == nullptr || (whole.dump && !whole.dump->tasks().empty())) return false;
-      const int stalled = to_crash(ScxWords::Error{whole.exit, ""}).stall_task_pid;
-      return stalled != 0 ? other.dump->find(stalled) != nullptr : true;
-    }
-    if (!a.exit.reason.empty() && !b.exit.reason.empty() && a.exit.reason != b.exit.reason) return false;
-    if (!a.exit.ops_name.empty() && !b.exit.ops_name.empty() && a.exit.ops_name != b.exit.ops_name)
-      return false;
-    if (a.console == b.console && (a.exit.message.empty() || b.exit.message.empty())) return false;
-    return same_start(a.exit.message, b.exit.message);
-  };
-  for (auto& raw : exits_) {
-    RawExit* into = nullptr;
-    for (auto at = kept.rbegin(); at != kept.rend() && !into; ++at)
-      if (matches(**at, *raw)) into = at->get();
-    if (!into) {
-      kept.push_back(std::move(raw));
-      continue;
-    }
-    RawExit& a = *into;
-    RawExit& b = *raw;
-    if (b.dump && (!a.dump || a.dump->tasks().empty())) a.dump = b.dump;
-    a.console = a.console || b.console;
-    a.last = std::max(a.last, b.last);
-    if (!a.told) {
-      a.exit = b.exit;
-    } else if (b.told) {
-      // The dump's own words first; what it lacks from the other.
-      ScxExit best = b.dump && !b.exit.comm.empty() ? b.exit : a.exit;
-      const ScxExit& rest = b.dump && !b.exit.comm.empty() ? a.exit : b.exit;
-      if (best.reason.empty()) best.reason = rest.reason;
-      if (best.message.size() < rest.message.size()) best.message = rest.message;
-      if (best.ops_name.empty()) best.ops_name = rest.ops_name;
-      if (best.backtrace.size() < rest.backtrace.size()) best.backtrace = rest.backtrace;
-      if (best.kind == 0) best.kind = rest.kind;
-      if (best.comm.empty()) best.comm = rest.comm, best.pid = rest.pid;
-      if (best.cpu < 0) best.cpu = rest.cpu;
-      a.exit = std::move(best);
-    }
-    a.told = a.told || b.told;
-    if (a.running_ops.empty()) a.running_ops = b.running_ops;
-  }
-  exits_.clear();
-  for (auto& raw : kept) {
+  for (auto& raw : joined_sources(std::exchange(exits_, {}))) {
     const bool orphan = raw->told && raw->exit.reason.empty() && !raw->exit.backtrace.empty();
     if (raw->told && !raw->exit.is_error() && !orphan) {
       const bool incomplete = raw->exit.known_kind() == 0 && !raw->exit.reason.empty();
@@ -534,11 +395,11 @@ void IncidentScanner::emit_process() {
   bool after_exit = false;
   for (const auto& raw : exits_)
     after_exit = after_exit || (raw->line <= process_first_ && raw->line + kProcessGap >= process_first_);
-  for (const RawExit* raw : {console_.get(), dump_.get()})
+  for (const ExitSource* raw : {console_.get(), dump_.get()})
     after_exit =
         after_exit || (raw && raw->line <= process_first_ && raw->last + kProcessGap >= process_first_);
   const bool consequence = after_exit && !out.load && out.end && out.end->kind <= UserEndKind::kError;
-  auto orderly = [&](const RawExit* raw) {
+  auto orderly = [&](const ExitSource* raw) {
     if (!raw || !raw->told || raw->exit.is_error() || raw->line > process_first_ ||
         raw->line + kProcessGap < process_first_)
       return;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/exit_sources.h"
 #include "explain/text_line.h"
 #include "explain/user_end.h"
 #include "schemas/crash_generated.h"
@@ -81,7 +82,6 @@ class IncidentScanner {
   bool anything() const { return anything_; }
 
  private:
-  struct RawExit;
   LineRole process(std::string_view raw, Origin origin, std::string_view when, uint64_t number, bool hit);
   void note_orderly(const ScxExit& exit);
   bool kernel_line(const TextLine& line, std::string_view text);
@@ -123,8 +123,8 @@ class IncidentScanner {
   std::string fault_process_;    // who printed the first line of the open fault
   std::optional<KernelFaultT> last_fault_;
 
-  std::vector<std::unique_ptr<RawExit>> exits_;  // complete but for merging
-  std::unique_ptr<RawExit> console_, dump_;
+  std::vector<std::unique_ptr<ExitSource>> exits_;  // complete but for merging
+  std::unique_ptr<ExitSource> console_, dump_;
   std::string console_message_at_fault_;
 
   LoadFailureScanner load_;

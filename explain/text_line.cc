@@ -5,107 +5,15 @@
 
 #include "base/numbers.h"
 #include "base/text.h"
+#include "explain/line_cursor.h"
+#include "explain/record_prefix.h"
 
 namespace ktstr {
 namespace {
 
-// A cursor over the beginning of a line; each take…() goes on only when it fits.
-class Cursor {
- public:
-  explicit Cursor(std::string_view text) : text_(text) {}
-
-  bool done() const { return at_ >= text_.size(); }
-  char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  size_t at() const { return at_; }
-  std::string_view rest() const { return text_.substr(std::min(at_, text_.size())); }
-  std::string_view since(size_t begin) const { return text_.substr(begin, at_ - begin); }
-  void skip(size_t n) { at_ = std::min(at_ + n, text_.size()); }
-  void blanks() {
-    while (peek() == ' ' || peek() == '\t') ++at_;
-  }
-  bool take(char c) {
-    if (peek() != c) return false;
-    ++at_;
-    return true;
-  }
-  // Between `least` and `most` digits, no more after them.
-  bool digits(size_t least, size_t most, uint64_t* value = nullptr) {
-    size_t n = 0;
-    uint64_t v = 0;
-    while (n <= most && is_digit(peek(n))) v = v * 10 + static_cast<uint64_t>(peek(n++) - '0');
-    if (n < least || n > most) return false;
-    if (value) *value = v;
-    at_ += n;
-    return true;
-  }
-
- private:
-  std::string_view text_;
-  size_t at_ = 0;
-};
-
-constexpr std::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun",
-                                        "jul", "aug", "sep", "oct", "nov", "dec"};
-
-// "23:28:55", "23:28:55.823837", also with ',' before the fraction. In us.
-bool take_time(Cursor& c, uint64_t& us) {
-  uint64_t h = 0, m = 0, s = 0;
-  if (!c.digits(2, 2, &h) || !c.take(':') || !c.digits(2, 2, &m) || !c.take(':') || !c.digits(2, 2, &s))
-    return false;
-  us = ((h * 60 + m) * 60 + s) * 1'000'000;
-  if ((c.peek() == '.' || c.peek() == ',') && is_digit(c.peek(1))) {
-    c.skip(1);
-    uint64_t scale = 100'000;
-    while (is_digit(c.peek())) {
-      us += static_cast<uint64_t>(c.peek() - '0') * scale;
-      scale /= 10;
-      c.skip(1);
-    }
-  }
-  return true;
-}
-
-// "2025-01-17T22:24:05+0300", "2025-01-17 22:24:05.123Z"
-bool take_iso(Cursor& c, uint64_t& us) {
-  uint64_t y = 0, m = 0, d = 0, t = 0;
-  if (!c.digits(4, 4, &y) || !c.take('-') || !c.digits(2, 2, &m) || !c.take('-') || !c.digits(2, 2, &d))
-    return false;
-  if (c.peek() != 'T' && c.peek() != ' ') return false;
-  c.skip(1);
-  if (!take_time(c, t)) return false;
-  us = ((y * 12 + m) * 31 + d) * 86'400'000'000 + t;
-  if (c.take('Z')) return true;
-  if ((c.peek() == '+' || c.peek() == '-') && is_digit(c.peek(1))) {
-    c.skip(1);
-    while (is_digit(c.peek()) || c.peek() == ':') c.skip(1);
-  }
-  return true;
-}
-
-// A month's name in any language is three to five letters; only English ones can be compared.
-bool take_month(Cursor& c, uint64_t& month) {
-  const size_t begin = c.at();
-  while (std::isalpha(static_cast<unsigned char>(c.peek())) || (c.peek() & 0x80) || c.peek() == '.')
-    c.skip(1);
-  const std::string_view name = c.since(begin);
-  if (name.size() < 3 || name.size() > 8) return false;
-  if (c.peek() != ' ' && !is_digit(c.peek())) return false;  // no date goes on in another way
-  const std::string low = lower(name.substr(0, 3));
-  for (size_t i = 0; i < std::size(kMonths); ++i)
-    if (low == kMonths[i]) month = i + 1;
-  return true;
-}
-
-void set_when(TextLine& out, std::string_view when, uint64_t order) {
-  if (out.when.empty()) {
-    out.when = trim(when);
-    out.order = order;
-  }
-}
-
 // What vendors' kernels put behind the stamp: "[pid:0,cpu0,swapper/0]", "[3:  kworker/3:1:  105] ", "(3)[105:kworker/3:1]".
 std::string_view without_vendor(std::string_view text) {
-  Cursor c(text);
+  LineCursor c(text);
   c.blanks();
   if (c.take('(')) {
     if (!c.digits(1, 4) || !c.take(')')) return text;
@@ -128,7 +36,7 @@ std::string_view without_vendor(std::string_view text) {
 
 // "[   12.345678]", "[   12.345678][  T9]", "[Thu Jan 15 23:28:55 2025]", "[2026-04-17T09:35:14Z INFO  scx_x]"
 bool bracket(std::string_view line, TextLine& out) {
-  Cursor c(line);
+  LineCursor c(line);
   if (!c.take('[')) return false;
   c.blanks();
   uint64_t seconds = 0, us = 0;
@@ -140,17 +48,17 @@ bool bracket(std::string_view line, TextLine& out) {
     if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
     return true;
   }
-  if (const Cursor start = c; c.digits(1, 10, &seconds) && c.take('.')) {
+  if (const LineCursor start = c; c.digits(1, 10, &seconds) && c.take('.')) {
     const size_t begin = c.at();
     uint64_t fraction = 0;
     if (!c.digits(3, 9, &fraction)) return false;
     for (size_t n = c.at() - begin; n < 9; ++n) fraction *= 10;
     if (!c.take(']')) return false;
     out.monotonic_ns = seconds * 1'000'000'000 + fraction;
-    set_when(out, line.substr(1, c.at() - 2), out.monotonic_ns / 1000 + 1);
+    out.set_when(line.substr(1, c.at() - 2), out.monotonic_ns / 1000 + 1);
     if (c.peek() == '[' ||
         (c.peek() == ' ' && c.peek(1) == '[' && (c.peek(2) == ' ' || c.peek(2) == 'T' || c.peek(2) == 'C'))) {
-      Cursor caller = c;  // CONFIG_PRINTK_CALLER
+      LineCursor caller = c;  // CONFIG_PRINTK_CALLER
       caller.blanks();
       caller.skip(1);
       caller.blanks();
@@ -164,7 +72,7 @@ bool bracket(std::string_view line, TextLine& out) {
   } else {
     c = start;
   }
-  if (Cursor iso = c; take_iso(iso, us)) {  // env_logger
+  if (LineCursor iso = c; take_iso(iso, us)) {  // env_logger
     const size_t close = line.find(']', iso.at());
     if (close == std::string_view::npos || close > iso.at() + 96) return false;
     const std::string_view inside = line.substr(iso.at(), close - iso.at());
@@ -172,7 +80,7 @@ bool bracket(std::string_view line, TextLine& out) {
     for (std::string_view name : {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"})
       level = level || inside.find(name) != inside.npos;
     if (!level && !trim(inside).empty()) return false;
-    set_when(out, line.substr(1, iso.at() - 1), us);
+    out.set_when(line.substr(1, iso.at() - 1), us);
     if (level) {
       out.origin = Origin::kProcess;
       out.level = true;
@@ -182,17 +90,17 @@ bool bracket(std::string_view line, TextLine& out) {
     return true;
   }
   uint64_t month = 0, day = 0, time = 0;
-  if (Cursor human = c; take_month(human, month) && month != 0 && human.digits(1, 2, &day) &&
-                        human.take(' ') && human.digits(2, 2) && human.take(':') && human.digits(2, 2) &&
-                        human.take(']')) {
-    set_when(out, line.substr(1, human.at() - 2), 0);  // dmesg -H: "[Nov26 10:11]"
+  if (LineCursor human = c; take_month(human, month) && month != 0 && human.digits(1, 2, &day) &&
+                            human.take(' ') && human.digits(2, 2) && human.take(':') && human.digits(2, 2) &&
+                            human.take(']')) {
+    out.set_when(line.substr(1, human.at() - 2), 0);  // dmesg -H: "[Nov26 10:11]"
     if (out.origin == Origin::kUnknown) out.origin = Origin::kKernel;
     if (human.peek() == ' ') human.skip(1);
     out.text = human.rest();
     return true;
   }
   // dmesg -T
-  Cursor t = c;
+  LineCursor t = c;
   const size_t close = line.find(']');
   if (close == std::string_view::npos || close > 48) return false;
   while (t.peek() && t.peek() != ' ') t.skip(1);
@@ -209,7 +117,7 @@ bool bracket(std::string_view line, TextLine& out) {
     t.blanks();
   }
   if (!take_time(t, time)) return false;
-  set_when(out, line.substr(1, close - 1), (month * 31 + day) * 86'400'000'000 + time);
+  out.set_when(line.substr(1, close - 1), (month * 31 + day) * 86'400'000'000 + time);
   out.origin = Origin::kKernel;
   out.text = line.substr(close + 1);
   if (out.text.starts_with(" ")) out.text.remove_prefix(1);
@@ -262,12 +170,12 @@ bool take_names(std::string_view rest, TextLine& out, bool sure) {
 
 // "Sep 23 13:02:57 host kernel: ", "paź 02 22:24:03 host bash[612]: ", "Fri 2025-01-17 22:24:05 MSK host x: "
 bool syslog(std::string_view line, TextLine& out) {
-  Cursor c(line);
+  LineCursor c(line);
   uint64_t month = 0, day = 0, time = 0;
   if (!take_month(c, month) || c.peek() != ' ') return false;
   c.blanks();
-  if (Cursor full = c; take_iso(full, time)) {  // journalctl -o short-full
-    set_when(out, line.substr(0, full.at()), time);
+  if (LineCursor full = c; take_iso(full, time)) {  // journalctl -o short-full
+    out.set_when(line.substr(0, full.at()), time);
     if (full.peek() != ' ') return false;
     std::string_view rest = full.rest().substr(1);
     const size_t blank = rest.find(' ');  // the zone
@@ -277,7 +185,7 @@ bool syslog(std::string_view line, TextLine& out) {
   if (!c.digits(1, 2, &day) || c.peek() != ' ') return false;
   c.blanks();
   if (!take_time(c, time) || c.peek() != ' ') return false;
-  set_when(out, line.substr(0, c.at()), month ? (month * 31 + day) * 86'400'000'000 + time : 0);
+  out.set_when(line.substr(0, c.at()), month ? (month * 31 + day) * 86'400'000'000 + time : 0);
   if (!take_names(c.rest(), out, true)) out.text = c.rest().substr(1);
   return true;
 }
@@ -323,79 +231,12 @@ bool level(std::string_view text, TextLine& out) {
 
 // "1737141845.123456 host kernel: " (short-unix), "2025-…T…Z …", "22:38:36 [WARN] …"
 bool numeric(std::string_view line, TextLine& out) {
-  Cursor c(line);
+  LineCursor c(line);
   uint64_t us = 0;
-  // /dev/kmsg: "4,123,700000001,-;text"
-  if (Cursor kmsg = c; kmsg.digits(1, 4) && kmsg.take(',') && kmsg.digits(1, 12) && kmsg.take(',') &&
-                       kmsg.digits(1, 16, &us) && kmsg.take(',')) {
-    const size_t end = line.find(';', kmsg.at());
-    if (end != std::string_view::npos && end < kmsg.at() + 64) {
-      out.monotonic_ns = us * 1000;
-      set_when(out, line.substr(0, kmsg.at() - 1).substr(line.find(',', line.find(',') + 1) + 1), us + 1);
-      out.origin = Origin::kKernel;
-      out.text = line.substr(end + 1);
-      return true;
-    }
-  }
-  // netconsole with the release before: "7.0.3-arch1,4,123,700000001,-;text"
-  if (const size_t comma = line.substr(0, 64).find(','); comma != std::string_view::npos) {
-    Cursor record(line);
-    record.skip(comma + 1);
-    const std::string_view release = line.substr(0, comma);
-    if (release.find('.') != release.npos && release.find(' ') == release.npos && record.digits(1, 4) &&
-        record.take(',') && record.digits(1, 12) && record.take(',') && record.digits(1, 16, &us) &&
-        record.take(',')) {
-      const size_t end = line.find(';', record.at());
-      if (end != std::string_view::npos && end < record.at() + 64) {
-        out.monotonic_ns = us * 1000;
-        set_when(out, line.substr(0, record.at() - 1).substr(line.rfind(',', record.at() - 2) + 1), us + 1);
-        out.origin = Origin::kKernel;
-        out.text = line.substr(end + 1);
-        return true;
-      }
-    }
-  }
-  // RFC 5424, less its "<4>": "1 2026-03-04T22:57:02.000Z host app procid msgid - text"
-  if (Cursor version = c;
-      version.take('1') && version.take(' ') && take_iso(version, us) && version.peek() == ' ') {
-    const size_t stamp_end = version.at();
-    std::string_view rest = version.rest();
-    std::string_view fields[5];  // host, app, procid, msgid, structured data
-    for (std::string_view& field : fields) {
-      if (!rest.starts_with(" ")) return false;
-      rest.remove_prefix(1);
-      const size_t close = rest.starts_with("[") ? rest.find(']') : std::string_view::npos;
-      field = rest.substr(0, close == std::string_view::npos ? rest.find(' ') : close + 1);
-      rest.remove_prefix(field.size());
-    }
-    set_when(out, line.substr(2, stamp_end - 2), us);
-    out.process = fields[1];
-    out.origin = fields[1] == "kernel" ? Origin::kKernel : Origin::kProcess;
-    out.text = rest.starts_with(" ") ? rest.substr(1) : rest;
-    return true;
-  }
-  // logcat: "03-04 22:57:02.000     0     0 W tag: text"
-  uint64_t month = 0, day = 0;
-  if (Cursor logcat = c; logcat.digits(2, 2, &month) && logcat.take('-') && logcat.digits(2, 2, &day) &&
-                         logcat.take(' ') && take_time(logcat, us)) {
-    const size_t stamp_end = logcat.at();
-    logcat.blanks();
-    if (!logcat.digits(1, 7)) return false;
-    logcat.blanks();
-    if (!logcat.digits(1, 7)) return false;
-    logcat.blanks();
-    const size_t colon = line.find(':', logcat.at());
-    if (std::string_view("VDIWEF").find(logcat.peek()) == std::string_view::npos ||
-        colon == std::string_view::npos || colon > logcat.at() + 40)
-      return false;
-    set_when(out, line.substr(0, stamp_end), (month * 31 + day) * 86'400'000'000 + us);
-    out.text = line.substr(colon + 1);
-    if (out.text.starts_with(" ")) out.text.remove_prefix(1);
-    return true;
-  }
-  if (Cursor iso = c; take_iso(iso, us)) {
+  if (record_prefix(line, out)) return true;
+  if (LineCursor iso = c; take_iso(iso, us)) {
     if (iso.peek() != ' ' && iso.peek() != '\t' && !iso.done()) return false;
-    set_when(out, line.substr(0, iso.at()), us);
+    out.set_when(line.substr(0, iso.at()), us);
     out.text = iso.rest();
     for (std::string_view stream : {" stdout F ", " stderr F ", " stdout P ", " stderr P "})  // CRI
       if (out.text.starts_with(stream)) {
@@ -408,16 +249,16 @@ bool numeric(std::string_view line, TextLine& out) {
     take_names(out.text, out, false);
     return true;
   }
-  if (Cursor time = c; take_time(time, us)) {
+  if (LineCursor time = c; take_time(time, us)) {
     if (time.peek() != ' ') return false;
     if (!level(time.rest(), out)) return false;
-    set_when(out, line.substr(0, time.at()), us);
+    out.set_when(line.substr(0, time.at()), us);
     return true;
   }
   uint64_t seconds = 0, fraction = 0;
   if (!c.digits(9, 11, &seconds) || !c.take('.') || !c.digits(6, 6, &fraction) || c.peek() != ' ')
     return false;
-  set_when(out, line.substr(0, c.at()), seconds * 1'000'000 + fraction);
+  out.set_when(line.substr(0, c.at()), seconds * 1'000'000 + fraction);
   return take_names(c.rest(), out, true);
 }
 
@@ -426,7 +267,7 @@ bool facility(std::string_view line, TextLine& out) {
   static constexpr std::string_view kFacilities[] = {"kern", "user", "daemon", "syslog"};
   for (std::string_view name : kFacilities) {
     if (!line.starts_with(name)) continue;
-    Cursor c(line);
+    LineCursor c(line);
     c.skip(name.size());
     c.blanks();
     if (!c.take(':')) return false;
@@ -452,6 +293,12 @@ bool ftrace(std::string_view line, TextLine& out) {
 }
 
 }  // namespace
+
+void TextLine::set_when(std::string_view stamp, uint64_t position) {
+  if (!when.empty()) return;
+  when = trim(stamp);
+  order = position;
+}
 
 std::string_view without_escapes(std::string_view line, std::string& buffer) {
   bool controls = false;  // no early end: the compiler makes vectors of it

@@ -18,6 +18,9 @@ struct TextLine {
   bool level = false;         // a log crate's level stood before it: the line begins a message of its own
   uint64_t monotonic_ns = 0;  // of the kernel's own stamp; 0: none
   uint64_t order = 0;         // grows with the stamp, in us of whatever clock; 0: none that can be compared
+
+  // Unless the line has a stamp already: the first one counts.
+  void set_when(std::string_view stamp, uint64_t position);
 };
 
 // Takes prefixes off until none is left: "[   12.345678][  T9] ", "[Thu Jan 15 23:28:55 2025] ", "Sep 23 13:02:57 host

@@ -35,6 +35,18 @@ inline std::vector<Explanation> explained(const std::string& text) {
   return out;
 }
 
+// The first crash of the text.
+inline Explanation first(const std::string& text) {
+  auto crashes = explained(text);
+  EXPECT_FALSE(crashes.empty()) << text;
+  return crashes.empty() ? Explanation{} : crashes.front();
+}
+
+inline void expect_words(const std::string& text, const std::vector<std::string>& words) {
+  for (const std::string& word : words)
+    EXPECT_NE(text.find(word), std::string::npos) << "\"" << word << "\" in: " << text;
+}
+
 inline std::string case_text(const std::string& name) {
   std::ifstream file(std::string(KTSTR_CASES) + "/" + name);
   EXPECT_TRUE(file.is_open()) << name;
