@@ -104,6 +104,16 @@ TEST(Report, TheTimelineIsInTheOrderOfTheTimesThatItShows) {
   EXPECT_THAT(texts, ::testing::ElementsAre("the kernel said it", "the host alone", "the monitor saw it"));
 }
 
+TEST(Report, TheTimelineCountsFromTheWorkloadsStartAsTheHeadDoes) {
+  SyntheticRun run = SyntheticRun::demo_crash();
+  const std::string text = run.text();
+  const size_t when = text.find("  when:      ");
+  const std::string told = text.substr(when + 13, text.find(" after the workload's start") - when - 13);
+  EXPECT_EQ(told, "1.220 s");
+  EXPECT_THAT(text, HasSubstr("  workload        +0.000 s  1.220 s "));
+  EXPECT_THAT(text, HasSubstr("    +1.220 s  the kernel dumps sched_ext's state"));
+}
+
 TEST(Report, CollectorsStandOnTheTimeline) {
   SyntheticRun run = SyntheticRun::demo_crash();
   CollectorLineT line;

@@ -36,7 +36,7 @@ void VmRecord::tell_timeline(const EventBuffer& event, Stage before) {
   const Moment now = Moment::of(event);
   if (boot.stage > before && event.type() != Payload::VmExited) {
     if (boot.stage == Stage::SchedulerStarted) timeline.begin("attach", now);
-    if (boot.stage == Stage::WorkloadStarted) {
+    if (boot.stage == Stage::WorkloadStarted && !timeline.find("workload")) {
       timeline.begin("workload", now);
       timeline.zero(now);
     }
@@ -51,8 +51,12 @@ void VmRecord::tell_timeline(const EventBuffer& event, Stage before) {
       return timeline.zero(now);
     case Payload::VmExited:
       return timeline.end(now);
-    case Payload::PhaseStarted:
-      return timeline.begin(str(event.as<PhaseStarted>()->name()), now);
+    case Payload::PhaseStarted: {
+      const std::string_view name = str(event.as<PhaseStarted>()->name());
+      // Begins before the workers are started; the stage is reached when they run.
+      if (name == "workload" && !timeline.find(name)) timeline.zero(now);
+      return timeline.begin(name, now);
+    }
     case Payload::GuestFailed:
       return timeline.mark(now, "init gave up: " + boot.failed->error);
     case Payload::DumpLine:

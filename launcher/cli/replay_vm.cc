@@ -26,7 +26,8 @@ namespace {
 struct PrimaryCourse {
   std::string hash;
   uint64_t events = 0;
-  uint64_t zero_ns = 0;  // the guest's clock where the report's timeline begins; 0: its start
+  uint64_t zero_ns =
+      0;  // the guest's clock where the report's timeline has its 0: at the workload's start; 0: there was none
   uint64_t held_ns = 0;  // the gate behind which the VM was stopped; 0: it was not
 };
 
@@ -45,8 +46,9 @@ Result<PrimaryCourse> course_of(const std::string& log, uint64_t until_ns = 0) {
     if (until_ns == 0 || (at != 0 && at < until_ns)) stream.add(**event);
     if (auto* held = (*event)->as<VmHeld>(); held && str(held->error()).empty())
       course.held_ns = held->gate_ns();
-    auto* stage = (*event)->as<StageReached>();
-    if (stage && stage->stage() == Stage::WorkloadStarted) course.zero_ns = at;
+    // As reporter/vm_record has it.
+    auto* phase = (*event)->as<PhaseStarted>();
+    if (phase && course.zero_ns == 0 && str(phase->name()) == "workload") course.zero_ns = at;
   }
   course.events = stream.events();
   course.hash = stream.hex();

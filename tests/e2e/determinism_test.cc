@@ -164,10 +164,8 @@ TEST(Determinism, TheVmOfARecordedRunTakesItsCourseAgainAndIsLookedAtOnTheWay) {
   std::vector<uint64_t> observed, stages;
   for (const EventBuffer& event : read_log(scratch.path() + "/again/t/events.ktlog")) {
     const uint64_t at = event->stamp()->guest_ns();
-    if (auto* stage = event.as<StageReached>(); stage && at != 0) {
-      stages.push_back(at);
-      if (stage->stage() == Stage::WorkloadStarted) zero = at;
-    }
+    if (event.type() == Payload::StageReached && at != 0) stages.push_back(at);
+    if (auto* phase = event.as<PhaseStarted>(); phase && str(phase->name()) == "workload") zero = at;
     auto* frozen = event.as<GuestFrozen>();
     if (!frozen || !frozen->observed()) continue;
     observed.push_back(at);
