@@ -15,10 +15,14 @@ size_t width(std::string_view text) {
 
 }  // namespace
 
-void Page::line(std::string_view text) {
+std::string printed_line(std::string_view text) {
   std::string clean = printable(text);
   while (!clean.empty() && (clean.back() == ' ' || clean.back() == '\t')) clean.pop_back();
-  text_ += clean;
+  return clean;
+}
+
+void Page::line(std::string_view text) {
+  text_ += printed_line(text);
   text_ += '\n';
 }
 

@@ -12,6 +12,9 @@
 
 namespace ktstr {
 
+// A line as a page prints it: no terminal escapes, no blanks at the end.
+std::string printed_line(std::string_view text);
+
 class Page {
  public:
   void line(std::string_view text = {});

@@ -51,7 +51,6 @@ void tasks_table(const VmRecord& vm, Page& page) {
     table.row(cells);
   }
   table.print(page);
-  page.linef("the kernel's dump ({} lines):", vm.text.dump.total());
 }
 
 }  // namespace
@@ -68,6 +67,11 @@ void dump_section(const RunModel& model, Page& page) {
   if (vm.text.dump.empty()) return;
   page.title("sched_ext dump");
   tasks_table(vm, page);
+  if (const size_t more = vm.text.scheduler_log.tasks_only_here())
+    page.linef("{} more task{} in the scheduler's copy of the dump, under \"scheduler log\", and not here",
+               more, more == 1 ? " is" : "s are");
+  if (!vm.scheduler.words.dump().tasks().empty())
+    page.linef("the kernel's dump ({} lines):", vm.text.dump.total());
   page.log(vm.text.dump);
 }
 

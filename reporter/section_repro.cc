@@ -157,6 +157,8 @@ void print_tails(const VmRecord& vm, Page& page) {
   const HeadTail& log = vm.text.scheduler_log.kept();
   if (vm.text.scheduler_log.empty())
     page.line("repro scheduler log: empty");
+  else if (log.left_out() == 0)
+    page.linef("repro scheduler log ({} lines):", vm.text.scheduler_log.total());
   else
     page.linef("repro scheduler log (last {} lines, {} came in):", log.tail().size(),
                vm.text.scheduler_log.total());

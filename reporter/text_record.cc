@@ -19,6 +19,8 @@ TextRecord::TextRecord(bool primary, bool verbose)
       console(verbose ? kConsoleLimits : HeadTail::Limits{}),
       scheduler_log(primary ? kLogLimits : kReproLimits),
       dump(primary ? kDumpLimits : kReproLimits),
+      whole_dump_(kDumpLimits),
+      primary_(primary),
       verbose_(verbose) {}
 
 void TextRecord::fold(const EventBuffer& event) {
@@ -30,7 +32,17 @@ void TextRecord::fold(const EventBuffer& event) {
     scheduler_log.push(str(output->text()));
   } else if (auto* dumped = event.as<DumpLine>()) {
     dump.push(std::string(str(dumped->text())));
+    if (!primary_) whole_dump_.push(std::string(str(dumped->text())));
   }
+}
+
+void TextRecord::finish() {
+  if (primary_)
+    scheduler_log.finish({.lines = dump, .section = "sched_ext dump"});
+  else
+    scheduler_log.finish({.lines = whole_dump_,
+                          .section = "repro sched_ext dump",
+                          .first_printed = dump.total() - dump.tail().size() + 1});
 }
 
 }  // namespace ktstr

@@ -1,7 +1,7 @@
 // The texts of one VM as far as a report may print them: console, scheduler log, sched_ext dump. Bounded.
 #pragma once
 
-#include "reporter/line_log.h"
+#include "reporter/scheduler_log.h"
 #include "schemas/envelope.h"
 
 namespace ktstr {
@@ -12,16 +12,17 @@ struct TextRecord {
 
   void fold(const EventBuffer& event);
   // No event follows.
-  void finish() { scheduler_log.finish(); }
+  void finish();
 
   TailBuffer console_tail;
   HeadTail console;  // verbose only
   uint64_t console_lines = 0;
-  LineLog scheduler_log;
-  HeadTail dump;
+  SchedulerLog scheduler_log;
+  HeadTail dump;  // as the report prints it
 
  private:
-  bool verbose_;
+  HeadTail whole_dump_;  // of a repro VM, to find its copy in the scheduler's log
+  bool primary_, verbose_;
 };
 
 }  // namespace ktstr

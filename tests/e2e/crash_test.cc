@@ -45,6 +45,16 @@ TEST(Crash, TheDemoHasAllEightSectionsFromARealCrash) {
   // The cause: kernel's reason, and the scheduler's own frame with its source line.
   EXPECT_TRUE(std::regex_search(first_line(run.out), std::regex("scx_demo\\.bpf\\.c:[0-9]+")))
       << first_line(run.out);
+  // The dump is printed once, although the scheduler prints it too.
+  for (const char* line : {"\nBacktrace:\n", "\nCPU states\n"}) {
+    EXPECT_NE(run.out.find(line), std::string::npos) << line;
+    EXPECT_EQ(run.out.find(line), run.out.rfind(line)) << line;
+  }
+  EXPECT_TRUE(std::regex_search(
+      run.out,
+      std::regex("\n\\[lines [0-9]+ to [0-9]+ of the log: the kernel's dump, [0-9]+ lines, printed under "
+                 "\"sched_ext dump\"\\]\n")))
+      << run.out;
   // The repro VM crashed in the same way, under probes that read arguments.
   EXPECT_NE(run.out.find("same signature"), std::string::npos) << run.out;
   auto log = read_log(scratch.path() + "/out/enqueue_crash/events.ktlog");
