@@ -21,7 +21,8 @@ namespace {
 
 constexpr char kFooter[] =
     "Exit codes: 0 all passed, 1 a test failed, 2 bad command line or spec, 3 infrastructure failure,\n"
-    "4 inconclusive, 5 no test selected, 6 bad -E expression, 130/143 interrupted.\n";
+    "4 inconclusive, 5 no test selected, 6 bad -E expression, 130/143 interrupted. shell, attach,\n"
+    "minimize, bisect, explain and triage have exit codes of their own: VERB --help.\n";
 
 }  // namespace
 

@@ -17,7 +17,7 @@ Runner add_kernel(CLI::App& command, const Argv&) {
       "fetch", "fetch a sched_ext kernel from the distribution's archive into the cache");
   fetch_cmd->add_option("SERIES", options->series, "7.2, 6.18, … (default: the newest)");
   fetch_cmd->add_flag("--debuginfo", options->debuginfo, "fetch vmlinux too, for source lines (350 MB)");
-  fetch_cmd->add_flag("--refresh", options->refresh, "fetch also if the series is cached");
+  fetch_cmd->add_flag("--refresh", options->refresh, "fetch the series even if it is cached");
   auto* list_cmd = command.add_subcommand("list", "list the cached kernels");
   list_cmd->add_flag("--available", options->available, "list the kernels of the archive");
   auto* clean_cmd = command.add_subcommand("clean", "remove cached kernels");
@@ -25,14 +25,14 @@ Runner add_kernel(CLI::App& command, const Argv&) {
       ->capture_default_str();
   auto* build_cmd = command.add_subcommand(
       "build", "configure and build a source tree for ktstr; kept by commit and configuration");
-  build_cmd->add_option("TREE", options->tree, "folder of the kernel's source, which stays as it is")
+  build_cmd->add_option("TREE", options->tree, "folder of the kernel's source; the build does not change it")
       ->required();
   build_cmd->add_option("--kconfig", options->fragment, "file of options: CONFIG_X=y, # CONFIG_Y is not set");
   build_cmd->add_option("--base", options->base, "configuration to start from: defconfig, tinyconfig, …")
       ->capture_default_str();
   build_cmd->add_option("-j,--jobs", options->jobs, "jobs of make (default: one per CPU)");
   build_cmd->add_flag("--configure-only", options->configure_only,
-                      "say what the configuration becomes, and stop");
+                      "print the configuration that the build would use, and stop");
   return [options, fetch_cmd, clean_cmd, build_cmd] {
     if (build_cmd->parsed()) return kernel_build_command(*options);
     if (clean_cmd->parsed()) return kernel_clean_command(*options);
@@ -79,8 +79,8 @@ Runner add_man(CLI::App& command, const Argv&) {
 constexpr Verb kHostVerbs[] = {
     {"kernel", "fetch, build and list kernels", add_kernel},
     {"template", "list and remove the templates that VMs are restored from", add_template},
-    {"keygen", "make a key for a remote client (and the server's, the first time)", add_keygen},
-    {"doctor", "check this host, and print the command that mends each trouble", add_doctor},
+    {"keygen", "make a key for a remote client, and the first time also the server's", add_keygen},
+    {"doctor", "check this host, and print a command that fixes each problem", add_doctor},
     {"completions", "print a shell's completions: source <(ktstr-launch completions bash)", add_completions},
     {"man", "print the manual page: ktstr-launch man | man -l -", add_man},
 };

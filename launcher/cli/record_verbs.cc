@@ -38,7 +38,7 @@ Runner add_log(CLI::App& command, const Argv&) {
   add_print_options(command, options->print);
   command.add_flag(
       "--normalised", options->normalised,
-      "a deterministic run's stream, source by source, and its hash: the same text for the same seed");
+      "print a deterministic run's events source by source, and a hash: both are the same for the same seed");
   return [options] { return log_command(*options); };
 }
 
@@ -54,27 +54,28 @@ Runner add_watch(CLI::App& command, const Argv&) {
 
 Runner add_attach(CLI::App& command, const Argv&) {
   auto options = std::make_shared<AttachCommandOptions>();
+  command.footer("Exit code: that of the command; 2 bad command line, 3 infrastructure failure.\n");
   command.add_option("RUN", options->run, "a run id, a part of one, latest, or tcp://HOST:PORT")->required();
   command.add_option("--key", options->key, "with tcp://: the client's key file (keygen)");
   command.add_option("--name", options->name, "name of the source, shown in the report")->required();
   command.add_flag("--guest", options->guest,
-                   "run the command in the VM; the program and its libraries are copied there");
+                   "run the command in the VM; attach copies the program and its libraries there");
   command
       .add_option("--vm", options->vm, "with --guest: primary, or repro (waits until auto-repro boots it)")
       ->check(CLI::IsMember({"primary", "repro"}))
       ->capture_default_str();
   command.add_flag(
       "--metrics", options->metrics,
-      "its lines hold numbers (name=value words, or a JSON object): each name is a series in the report");
-  command
-      .add_option("--fetch", options->fetch,
-                  "with --guest: bring this file of the guest here once the command has ended (PATH, or "
-                  "PATH=LOCAL); repeat it")
-      ->allow_extra_args(false);
+      "the lines hold numbers (name=value words, or a JSON object); the report shows each name as a series");
   command
       .add_option(
-          "--file", options->files,
-          "with --guest: a file of this host that the command needs there, at the same path; repeat it")
+          "--fetch", options->fetch,
+          "with --guest: copy this file of the guest to the host after the command has ended (PATH, or "
+          "PATH=LOCAL); repeat it")
+      ->allow_extra_args(false);
+  command
+      .add_option("--file", options->files,
+                  "with --guest: copy this file of the host to the same path in the VM first; repeat it")
       ->allow_extra_args(false);
   command.add_option("CMD", options->command, "the command and its arguments, after --");
   return [options] {
@@ -98,22 +99,20 @@ Runner add_replay(CLI::App& command, const Argv&) {
   command.add_option("--until", options->until, "use only the events up to this number");
   command.add_flag("--bus", options->bus,
                    "publish the events on a bus, for collectors and tools (`runs` lists it)");
-  command.add_option("--speed", options->speed, "with --bus: factor on the recorded speed, or max")
+  command.add_option("--speed", options->speed, "with --bus: multiply the recorded speed by this, or max")
       ->capture_default_str();
-  command.add_option("--wait", options->wait, "with --bus: number of subscribers to wait for")
+  command.add_option("--wait", options->wait, "with --bus: wait for this many subscribers first")
       ->capture_default_str();
   command
       .add_option("--linger", options->linger_s,
-                  "with --bus: seconds that the bus stays after the last event")
+                  "with --bus: keep the bus for this many seconds after the last event")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
-  auto* vm =
-      command.add_flag("--vm", options->vm,
-                       "run the VM of a deterministic run again, the same course, and look at it at --at");
+  auto* vm = command.add_flag("--vm", options->vm,
+                              "run the VM of a deterministic run again, and read its queues at each --at");
   command
-      .add_option(
-          "--at", options->at,
-          "with --vm: seconds on the report's timeline; the queues are read at the first gate from then on")
+      .add_option("--at", options->at,
+                  "with --vm: time in seconds on the report's timeline (docs/determinism.md); repeat it")
       ->needs(vm)
       ->allow_extra_args(false);
   command
@@ -125,13 +124,14 @@ Runner add_replay(CLI::App& command, const Argv&) {
 
 Runner add_explain(CLI::App& command, const Argv&) {
   auto options = std::make_shared<ExplainCommandOptions>();
+  command.footer("Exit codes: 0 every FILE could be read, 2 one could not.\n");
   command
       .add_option(
           "FILE", options->files,
           "dmesg, journal, scheduler output, a paste of them, gz/xz/zst, events.ktlog; -: standard input")
       ->required();
-  command.add_flag("--json", options->json, "one JSON object a file (docs/explain.md)");
-  command.add_option("--log", options->log, "keep lines and crashes as an event log");
+  command.add_flag("--json", options->json, "print one JSON object for each file (docs/explain.md)");
+  command.add_option("--log", options->log, "write lines and crashes to this file as an event log");
   auto* kernel =
       command.add_option("--kernel", options->kernel,
                          "source lines from this kernel's debug info: series, release, image, built tree");
@@ -142,6 +142,7 @@ Runner add_explain(CLI::App& command, const Argv&) {
 
 Runner add_triage(CLI::App& command, const Argv&) {
   auto options = std::make_shared<TriageCommandOptions>();
+  command.footer("Exit codes: 0 done, 2 a PATH does not exist.\n");
   command.add_option("PATH", options->paths, "texts, events.ktlog, folders of them")->required();
   command.add_option("--format", options->format, "text, json or md")
       ->check(CLI::IsMember({"text", "json", "md"}))
@@ -169,7 +170,7 @@ Runner add_bundle(CLI::App& command, const Argv&) {
                      "the file to write (default: TEST.ktstr.tar.zst in this folder)");
   command.add_flag(
       "--redact", options->redact,
-      "replace folders of the host, user names and host names in all of it; embedded files stay out");
+      "replace folders of the host, user names and host names everywhere, and leave out embedded files");
   return [options] { return bundle_command(*options); };
 }
 
@@ -190,15 +191,16 @@ constexpr Verb kRecordVerbs[] = {
     {"list", "list the tests of spec files", add_list},
     {"show", "print a test's resolved attributes, each with the line that sets it", add_show},
     {"log", "print the events of a recorded run", add_log},
-    {"watch", "print the events of a live run, from the first on", add_watch},
+    {"watch", "print the events of a live run, from the first one on", add_watch},
     {"attach", "add a command's output to a live run", add_attach},
     {"replay", "print the report of a recorded run from its log", add_replay},
     {"explain", "say why a scheduler or kernel crashed, from any log or paste", add_explain},
     {"triage", "group the crashes of any number of logs and texts by signature", add_triage},
-    {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and prove it", add_pin},
-    {"merge", "print one summary, exit code and documents of several runs, from their logs", add_merge},
+    {"pin", "propose a pin (expect_scx_bpf_error_…) for a recorded crash, and check it", add_pin},
+    {"merge", "combine several runs, from their logs, into one summary, exit code and set of documents",
+     add_merge},
     {"bundle", "pack a recorded run for a bug report: reports, log, state, versions; --redact", add_bundle},
-    {"runs", "list live runs and what is kept; runs clean removes kept ones", add_runs},
+    {"runs", "list live and kept runs; runs clean removes kept ones", add_runs},
 };
 
 }  // namespace

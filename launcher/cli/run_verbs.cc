@@ -17,12 +17,12 @@ namespace {
 void add_raw_options(CLI::App& command, RunCommandOptions& options) {
   command
       .add_option("--qemu-arg", options.qemu_args,
-                  "one more word for QEMU's command line; repeat it for each word (--qemu-arg=-device "
+                  "add a word to QEMU's command line; repeat it for each word (--qemu-arg=-device "
                   "--qemu-arg=pvpanic). The report names it")
       ->allow_extra_args(false);
   command
       .add_option("--kernel-arg", options.kernel_args,
-                  "one more word for the kernel's command line; repeat it. The report names it")
+                  "add a word to the kernel's command line; repeat it for each word. The report names it")
       ->allow_extra_args(false);
 }
 
@@ -42,13 +42,15 @@ void add_runner_options(CLI::App& command, RunCommandOptions& options) {
           ->check(CLI::Range(1u, 100'000u))
           ->excludes(retries);
   command
-      .add_flag("--until-fail", options.until_fail, "with --repeat: run a test no more once it has failed")
+      .add_flag("--until-fail", options.until_fail,
+                "with --repeat: do not run a test again once it has failed")
       ->needs(repeat);
-  command.add_flag("--fail-fast", options.fail_fast, "start no further test once one did not pass");
+  command.add_flag("--fail-fast", options.fail_fast, "start no further test after one that did not pass");
   command.add_flag("--failed", options.failed,
                    "only the tests that did not pass in the last runs in this folder");
   command
-      .add_option("--timeout", options.timeout_s, "seconds that one test may take, its repro VMs included")
+      .add_option("--timeout", options.timeout_s,
+                  "end a test after this many seconds, its repro VMs included")
       ->check(CLI::Range(1.0, 1e6));
   command
       .add_option("--slow-timeout", options.slow_s,
@@ -86,8 +88,8 @@ Runner add_run(CLI::App& command, const Argv& argv) {
       "put scheduler, libraries, payloads, files and spec into the log, for `repro` on another host");
   command.add_option(
       "--known", options->known,
-      "folder of earlier runs: the report of a crash says how often it was seen there (the runs kept on "
-      "this machine count always)");
+      "folder of earlier runs: the report of a crash says how often it was seen there, and in the runs kept "
+      "on this machine");
   command.add_option("--keys", options->keys,
                      "with --listen: key folder (default: ~/.config/ktstr/keys; keygen makes it)");
   command.add_option("--scheduler-dir", options->scheduler_dirs, "search scheduler binaries here too");
@@ -100,9 +102,9 @@ Runner add_run(CLI::App& command, const Argv& argv) {
   command
       .add_option(
           "--repro-probes", options->repro_probes,
-          "what the repro VM's probes take: full (returns and values of every function) or light (those "
-          "of the crash chain only; slows the workload less). Default: light when the kernel's backtrace "
-          "gives the chain")
+          "what the repro VM's probes record: full (returns and values of every function) or light (those of "
+          "the crash chain only; slows the workload less). Default: light when the kernel's backtrace gives "
+          "the chain")
       ->check(CLI::IsMember({"light", "full"}));
   command
       .add_option("--boot-timeout", options->boot_timeout_s,
@@ -116,30 +118,29 @@ Runner add_run(CLI::App& command, const Argv& argv) {
                 "(--keep-dump=always: of every VM, when it ends)")
       ->check(CLI::IsMember({"panic", "always"}));
   command.add_flag("--gdb", options->gdb,
-                   "the VM waits for gdb before it boots: prints the line to paste; one test only");
+                   "let the VM wait for gdb before it boots, and print the line to paste; one test only");
   add_raw_options(command, *options);
   add_runner_options(command, *options);
   command.add_flag("-q,--quiet", options->quiet, "print no progress");
   command.add_flag(
       "--deterministic", options->deterministic,
-      "same seed, same course: emulated time, nothing of the host enters the guest (docs/determinism.md)");
+      "same seed, same run: emulated time, and the host does not affect the guest (docs/determinism.md)");
   command
       .add_option("--seed", options->seed,
-                  "with --deterministic: of all random numbers; other than 0 it also perturbs the course")
+                  "with --deterministic: seed of all random numbers; any seed but 0 also perturbs the run")
       ->needs("--deterministic")
       ->capture_default_str();
   command.add_option("--strategy", options->strategy, "with --seed: random or few (docs/determinism.md)")
       ->needs("--seed")
       ->capture_default_str();
   command
-      .add_option(
-          "--drop", options->drop,
-          "with --seed: perturbations to do without: speed, turns, attach, start, window:N, apart by commas")
+      .add_option("--drop", options->drop,
+                  "with --seed: leave out these perturbations: speed, turns, attach, start, window:N, "
+                  "separated by commas")
       ->needs("--seed");
   auto bisect_exit = std::make_shared<bool>(false);
-  command.add_flag(
-      kBisectExit, *bisect_exit,
-      "exit as `git bisect run` wants it: 0 good, 1 bad, 125 not to be judged, 129 a wrong command line");
+  command.add_flag(kBisectExit, *bisect_exit,
+                   "exit codes for `git bisect run`: 0 good, 1 bad, 125 skip, 129 stop (wrong command line)");
   return [options, bisect_exit] {
     int code = kUsage;
     if (auto s = expand_ranges(options->kernels); !s)
@@ -188,17 +189,24 @@ Runner add_sweep(CLI::App& command, const Argv& argv) {
 
 Runner add_shell(CLI::App& command, const Argv& argv) {
   auto options = std::make_shared<ShellCommandOptions>();
+  command.footer(
+      "Exit code: that of the shell or the command, or 128 and the signal that ended it. With a line error: "
+      "... on stderr:\n"
+      "2 bad command line, missing files; 3 no VM or no scheduler; 130/143 interrupted; 141 nobody reads the "
+      "output.\n");
   RunCommandOptions& run = options->run;
   run.command = argv;
-  command.add_option("TEST", options->test, "the test whose VM it is (default: a plain VM)");
-  command.add_option("SPEC", run.specs, "the specs that hold it (TOML), folders of them, test binaries");
+  command.add_option("TEST", options->test, "boot this test's VM (default: a plain VM)");
+  command.add_option("SPEC", run.specs,
+                     "the specs that hold the test (TOML), folders of them, test binaries");
   command.add_option("--exec", options->command,
-                     "run this command with sh -c instead of a terminal: its output, errors and exit code");
+                     "run this command with sh -c, without a terminal; its output and exit code become those "
+                     "of ktstr-launch");
   command.add_flag("--with-scheduler", options->with_scheduler, "start the test's scheduler first");
   command
       .add_option(
           "--with", options->bring,
-          "program or file of this host that the VM gets, at its own path, with its libraries; repeat it")
+          "copy this program or file of the host, with its libraries, to the same path in the VM; repeat it")
       ->allow_extra_args(false);
   command.add_option("--kernel", run.kernels, "as in run")->expected(1);
   command.add_option(
@@ -248,9 +256,12 @@ Runner add_demo(CLI::App& command, const Argv& argv) {
 
 constexpr Verb kRunVerbs[] = {
     {"run", "run the tests of spec files", add_run},
-    {"sweep", "try each scheduler of a spec on kernels and topologies: verify, attach, dispatch", add_sweep},
-    {"shell", "a terminal in a test's VM, or one command in it (--exec)", add_shell},
-    {"repro", "repeat a recorded crash: boot only the repro VM, from a log (run --embed)", add_repro},
+    {"sweep", "try each scheduler of a spec on several kernels and topologies: verify, attach, dispatch",
+     add_sweep},
+    {"shell", "open a terminal in a test's VM, or run one command in it (--exec)", add_shell},
+    {"repro",
+     "repeat a recorded crash in a repro VM, from its log; on another host the log needs run --embed",
+     add_repro},
     {"demo", "crash a small scheduler and print the report; fetches a kernel if none is cached", add_demo},
 };
 
