@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <latch>
@@ -312,6 +313,7 @@ TEST(PublisherTest, AFloodingProducerIsHeldAndSaysSo) {
   in.set(zmq::sockopt::linger, 0);
   in.bind(BusAddress::in_folder(folder).ingest);
   constexpr uint64_t kEvents = 5000;
+  const auto begin = std::chrono::steady_clock::now();
   std::atomic<bool> held{false};
   std::latch all_heard(1);
   std::thread flood([&] {
@@ -323,7 +325,7 @@ TEST(PublisherTest, AFloodingProducerIsHeldAndSaysSo) {
     all_heard.wait();
   });
   while (!held) std::this_thread::yield();
-  uint64_t lines = 0, told = 0;
+  uint64_t lines = 0, told = 0, told_ns = 0;
   zmq::message_t message;
   while (lines < kEvents) {
     ASSERT_TRUE(in.recv(message));
@@ -333,13 +335,17 @@ TEST(PublisherTest, AFloodingProducerIsHeldAndSaysSo) {
     if (auto* t = event->as<ProducerHeld>()) {
       ++told;
       EXPECT_GE(t->held_ns(), 1'000'000'000u);
+      told_ns += t->held_ns();
       EXPECT_GE(t->events(), 1u);
       EXPECT_EQ(str((*event)->source()), "test");
     }
   }
   all_heard.count_down();
   flood.join();
-  EXPECT_EQ(told, 1u) << "said so, once";
+  // Once for each time that it was held: a slow host holds it while this test reads, too.
+  EXPECT_GE(told, 1u);
+  EXPECT_LE(told_ns, static_cast<uint64_t>(
+                         std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count()));
   std::filesystem::remove_all(folder);
 }
 
