@@ -81,7 +81,7 @@ std::string crash_report(const Explanation& crash, size_t number, size_t of) {
   if (!about.empty()) line(out, "  " + about);
   line(out, fmt::format("  class: {}; signature: {}", crash.cls, crash.signature));
   for (const std::string& text : crash.lacks) line(out, "  the text lacks: " + text);
-  if (!crash.advice.empty()) line(out, "  what usually mends it: " + crash.advice);
+  if (!crash.advice.empty()) line(out, "  the usual fix: " + crash.advice);
   if (!crash.frames.empty()) {
     out += "\n--- diagnostics ---\n";
     if (!crash.message.empty()) line(out, crash.message);

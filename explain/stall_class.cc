@@ -44,7 +44,7 @@ std::string_view class_words(CpuDoes does) {
     case CpuDoes::kStop:
       return "a stopper thread";
     default:
-      return "a task of a class that is not told";
+      return "a task of an unknown class";
   }
 }
 

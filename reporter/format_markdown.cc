@@ -103,7 +103,7 @@ std::string render_markdown(std::span<const JudgedTest> tests, size_t limit) {
         out += one.markdown;
     }
   }
-  if (left_out > 0) out += fmt::format("{} reports found no room here; the logs hold them.\n", left_out);
+  if (left_out > 0) out += fmt::format("{} reports do not fit here; the logs hold them.\n", left_out);
   return out;
 }
 

@@ -66,7 +66,7 @@ std::vector<std::string> head_lines(const RunModel& model, const Judgement& j) {
                          known->first.empty() ? "" : ", first in " + known->first);
     lines.push_back("signature: " + clipped(j.signature) + seen);
   }
-  if (!j.advice.empty()) lines.push_back("mend:      " + j.advice);
+  if (!j.advice.empty()) lines.push_back("fix:       " + j.advice);
   return lines;
 }
 

@@ -151,7 +151,7 @@ std::string doubt(const RunModel& model) {
 // Why no clock of this run tells anything: the guest stood still while the host's went on, or its own ran away. Empty: they do.
 std::string clocks_are_wrong(const RunModel& model) {
   for (const std::string& who : model.primary().boot.missing)
-    if (who.starts_with("QEMU")) return "the guest stood still (" + who + ")";
+    if (who.starts_with("QEMU")) return "the guest was stopped (" + who + ")";
   // The clock of a deterministic guest follows its instructions.
   if (const auto rate = model.primary().monitor.clock.too_fast(); rate && !model.run().determinism)
     return fmt::format(

@@ -259,7 +259,7 @@ TEST(Judge, ALoadThatFailedWithoutAReasonSaysSoAndHowToGetIt) {
   EXPECT_THAT(verdict(run).summary,
               HasSubstr("did not load: Invalid argument (os error 22) (neither libbpf nor the "
                         "verifier printed a reason)"));
-  EXPECT_THAT(run.text(), HasSubstr("mend:      let the scheduler print what libbpf says"));
+  EXPECT_THAT(run.text(), HasSubstr("fix:       let the scheduler print what libbpf says"));
 }
 
 TEST(Judge, MissingBinary) {

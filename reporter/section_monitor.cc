@@ -70,7 +70,7 @@ void domains(const MonitorSummary& m, Page& page) {
   if (m.domains().empty()) return;
   const double seconds = m.domain_seconds();
   page.linef("load balancing per sched_domain ({}summed over CPUs):",
-             seconds > 0 ? "per second, " : "one look only, ");
+             seconds > 0 ? "per second, " : "one sample only, ");
   for (const auto& [key, use] : m.domains()) {
     std::map<std::string, std::map<std::string, std::string>> rows;  // idle type -> counter -> text
     std::set<std::string> columns;

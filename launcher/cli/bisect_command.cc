@@ -319,7 +319,7 @@ class Bisect {
 
   int interrupted() {
     if (bisection_.good() != 0 || bisection_.bad() + 1 != space_.size())
-      std::printf("interrupted: the first bad one is after %s and not after %s\n",
+      std::printf("interrupted: the first bad one comes after %s; it is %s or one before that\n",
                   space_.name(bisection_.good()).c_str(), space_.name(bisection_.bad()).c_str());
     return signal_exit_code(trials_.signal());
   }

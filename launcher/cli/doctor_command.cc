@@ -41,7 +41,7 @@ class Doctor {
  private:
   static void line(const char* state, const char* what, const std::string& text, const std::string& mend) {
     std::printf("%s  %-12s %s\n", state, what, printable(text).c_str());
-    if (!mend.empty()) std::printf("      mend it:   %s\n", printable(mend).c_str());
+    if (!mend.empty()) std::printf("      fix it:    %s\n", printable(mend).c_str());
   }
   bool sound_ = true;
 };

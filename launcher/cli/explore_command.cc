@@ -205,7 +205,7 @@ int explore_command(const ExploreCommandOptions& options) {
     std::printf("rerun with the needed ones only: %s\n",
                 rerun_text(exploration.request(failed->seed, difference->drop)).c_str());
   if (!difference->nearest.empty())
-    std::printf("the nearest run that does not fail so: %s\n",
+    std::printf("the nearest run that does not fail in this way: %s\n",
                 rerun_text(exploration.request(failed->seed, difference->nearest)).c_str());
   return exit_code(ExitCode::kTestFailed);
 }

@@ -586,7 +586,7 @@ const showTest = (number, tryNumber) => {
     parts.push(el("nav", {className: "row", "aria-label": "tries"}, "Tries:", test.tries.map((one, i) => { const a = link("try " + one.try + ": " + (words[one.outcome] || one.outcome), "#/" + number + "/" + i); if (i === at) a.setAttribute("aria-current", "true"); return i === at ? el("b", {}, a) : a; })));
   state = {charts: null, later: []};
   if (!data) {
-    parts.push(el("section", {className: "card"}, test.tries.length ? "This run found no room on the page: ktstr-launch replay shows it from its log." : "This test was planned and not run."));
+    parts.push(el("section", {className: "card"}, test.tries.length ? "This run does not fit on the page: ktstr-launch replay shows it from its log." : "This test was planned and not run."));
   } else {
     const facts = [["topology", test.topology], ...(data.facts || [])].filter(([, v]) => v);
     parts.push(el("section", {className: "card summary " + data.outcome, "aria-label": "summary"}, badge(data.outcome), el("div", {className: "what"}, data.summary || data.reason || "passed"),

@@ -50,17 +50,17 @@ constexpr Mistake kMistakes[] = {
          "rt", "1", "CpuSpin", "policy = \"Fifo\"\npriority = 10\naffinity = \"1\"\n")
          GROUP("b", "4", "YieldHeavy", "affinity = \"1\"\n"),
      "it may run on CPU 1 only; .*meanwhile CPU 1 ran rt/0\\[[0-9]+\\], a real-time task",
-     "mend: .*bound what the real-time task takes"},
+     "fix: .*bound what the real-time task takes"},
     {"Kworkers", R"("--fault", "9", "--timeout-ms", "2000")", GROUP("a", "6", "YieldHeavy", ""),
      "waits in DSQ 0x400.*nothing was taken from that DSQ|the watchdog itself was not run for .*waits in DSQ "
      "0x400",
-     "mend: .*(serve kernel threads|move from that DSQ)"},
+     "fix: .*(serve kernel threads|move from that DSQ)"},
     {"EndlessSlices", R"("--fault", "11", "--fail-after", "1", "--timeout-ms", "5000")",
      GROUP("a", "8", "CpuSpin", ""),
      "waits in DSQ 0x100.*ops.dispatch was (not called there|called only) .*: a/[0-9]\\[[0-9]+\\] has CPU "
      "[0-9] in "
      ".*SCX_SLICE_INF",
-     "mend: .*finite slice"},
+     "fix: .*finite slice"},
     {"FullLocalDsq", R"("--fault", "12")", GROUP("a", "6", "CpuSpin", ""),
      "it may run on CPU 0 only; it waits in DSQ 0x100.*because the local DSQ of CPU 0 was never empty",
      "ops.dispatch was called 0 times on CPU 0"},
@@ -153,7 +153,7 @@ TEST_P(KernelFinds, TheHeadNamesTheStatement) {
   EXPECT_EQ(run.exit_code, 1) << run.err;
   const std::string head = run.out.substr(0, run.out.find("\n\n"));
   EXPECT_TRUE(std::regex_search(head, std::regex(s.head))) << head;
-  EXPECT_NE(head.find("\n  mend: "), std::string::npos) << head;
+  EXPECT_NE(head.find("\n  fix: "), std::string::npos) << head;
   EXPECT_LE(std::count(head.begin(), head.end(), '\n'), 9) << head;
 }
 INSTANTIATE_TEST_SUITE_P(Newest, KernelFinds, testing::ValuesIn(kSlips),
