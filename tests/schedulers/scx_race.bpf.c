@@ -1,5 +1,6 @@
 // race: does its work, and is wrong only when two CPUs interleave badly. `--fault` says which mistake is in it; each is one that
 // authors make, and each window is some ten instructions wide.
+#define OWN_SELECT_CPU
 #define OWN_ENQUEUE
 #define OWN_DISPATCH
 #define OWN_INIT
@@ -34,8 +35,8 @@ struct {
   __type(value, struct context);
 } contexts SEC(".maps");
 
-volatile __u32 idle[MAX_CPUS];  // fault 2: this CPU found nothing and waits for a kick
-volatile __s32 runs[MAX_CPUS];  // fault 3: pid of the task that has the CPU
+volatile __u32 filled[MAX_CPUS];  // fault 2: the CPU's DSQ may hold tasks
+volatile __s32 runs[MAX_CPUS];    // fault 3: pid of the task that has the CPU
 __u64 turns;
 
 static __always_inline bool spared(struct task_struct* p) {
@@ -55,21 +56,29 @@ static __noinline void use_slot(struct task_struct* p) {
   slot->holder = 0;
 }
 
+// Fault 2: a task stays where it was, so that its waker's CPU and its own work at the same time.
+SEC("struct_ops/race_select_cpu")
+__s32 BPF_PROG(race_select_cpu, struct task_struct* p, __s32 prev_cpu, __u64 wake_flags) {
+  bool idle = false;
+
+  return config.fault == RACE_LOST_WAKEUP ? prev_cpu
+                                          : scx_compat_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+}
+
 SEC("struct_ops/race_enqueue")
 void BPF_PROG(race_enqueue, struct task_struct* p, __u64 enq_flags) {
   __sync_fetch_and_add(&stats.enqueued, 1);
   const __u32 target = ((__u32)scx_bpf_task_cpu(p) + 1) % (__u32)config.cpus % MAX_CPUS;
 
-  if (spared(p) || config.fault != RACE_LOST_WAKEUP) {
-    if (config.fault == RACE_CHECK_THEN_ACT) use_slot(p);
+  if (config.fault == RACE_CHECK_THEN_ACT) use_slot(p);
+  if (config.fault != RACE_LOST_WAKEUP || spared(p) || __sync_fetch_and_add(&turns, 1) % 1024 != 0)
     return fifo_insert(p, enq_flags);
-  }
-  // Handed to the next CPU, which is kicked if it sleeps.
+  // Now and then a task is handed to the next CPU, which looks into its DSQ only if it is told to. The mistake: the kernel inserts
+  // the task when this callback has returned. If the next CPU looks before that, it finds nothing and drops the note; the task
+  // then waits for ever.
   scx_compat_dsq_insert(p, CPU_DSQ(target), SCX_SLICE_DFL, enq_flags);
-  if (idle[target]) {
-    idle[target] = 0;
-    scx_bpf_kick_cpu((__s32)target, 0);
-  }
+  filled[target] = 1;
+  scx_bpf_kick_cpu((__s32)target, 0);
 }
 
 // How busy the others are, by what their tasks have asked for: fault 3.
@@ -89,13 +98,12 @@ void BPF_PROG(race_dispatch, __s32 cpu, struct task_struct* prev) {
   if (config.fault == RACE_AFTER_EXIT && __sync_fetch_and_add(&turns, 1) % 4 == 0)
     demand_of(((__u32)cpu + 1) % (__u32)config.cpus);
   const __u32 here = (__u32)cpu % MAX_CPUS;
-  if (config.fault == RACE_LOST_WAKEUP) idle[here] = 0;
   bool found = fifo_take();
-  if (!found && config.fault == RACE_LOST_WAKEUP) found = scx_compat_dsq_move_to_local(CPU_DSQ(here));
-  if (found)
-    __sync_fetch_and_add(&stats.dispatched, 1);
-  else if (config.fault == RACE_LOST_WAKEUP)
-    idle[here] = 1;
+  if (!found && config.fault == RACE_LOST_WAKEUP && filled[here]) {
+    found = scx_compat_dsq_move_to_local(CPU_DSQ(here));
+    if (!found) filled[here] = 0;
+  }
+  if (found) __sync_fetch_and_add(&stats.dispatched, 1);
 }
 
 SEC("struct_ops/race_running")
@@ -133,7 +141,7 @@ __s32 BPF_PROG(race_init) {
 
 SEC(".struct_ops.link")
 struct sched_ext_ops race_ops = {
-    .select_cpu = (void*)fifo_select_cpu,
+    .select_cpu = (void*)race_select_cpu,
     .enqueue = (void*)race_enqueue,
     .dispatch = (void*)race_dispatch,
     .running = (void*)race_running,
@@ -143,5 +151,7 @@ struct sched_ext_ops race_ops = {
     .init = (void*)race_init,
     .exit = (void*)fifo_exit,
     .timeout_ms = 1000,
+    // Who wakes a task does not wait until its CPU has enqueued it (since 6.15).
+    .flags = 32,  // SCX_OPS_ALLOW_QUEUED_WAKEUP
     .name = "race",
 };

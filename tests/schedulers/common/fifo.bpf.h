@@ -1,7 +1,7 @@
 // The policy that all our schedulers start from: one shared FIFO queue that every CPU takes from.
 // A scheduler includes this, writes the callbacks that it wants to get wrong, and names them in its ops.
-// libbpf refuses a struct_ops program that no ops refers to, so one with an enqueue, dispatch or init of its own
-// defines OWN_ENQUEUE, OWN_DISPATCH or OWN_INIT first.
+// libbpf refuses a struct_ops program that no ops refers to, so one with a select_cpu, enqueue, dispatch or init of
+// its own defines OWN_SELECT_CPU, OWN_ENQUEUE, OWN_DISPATCH or OWN_INIT first.
 #pragma once
 
 #include "bpf/scx_compat.bpf.h"
@@ -15,6 +15,7 @@ const volatile struct scx_config config SEC(".rodata.config");
 struct scx_stats stats SEC(".bss.stats");
 struct scx_exit_record uei SEC(".bss.uei");
 
+#ifndef OWN_SELECT_CPU
 SEC("struct_ops/fifo_select_cpu")
 __s32 BPF_PROG(fifo_select_cpu, struct task_struct* p, __s32 prev_cpu, __u64 wake_flags) {
   bool idle = false;
@@ -22,6 +23,7 @@ __s32 BPF_PROG(fifo_select_cpu, struct task_struct* p, __s32 prev_cpu, __u64 wak
   if (idle) __sync_fetch_and_add(&stats.idle_picks, 1);
   return cpu;
 }
+#endif
 
 // Where a task waits for the next free CPU. The kernel serves its global queue by itself.
 static __always_inline __u64 fifo_dsq(void) { return scx_compat_has_dsqs() ? SHARED_DSQ : SCX_DSQ_GLOBAL; }
