@@ -22,6 +22,9 @@ constexpr size_t kMaxPrefix = 128;  // bytes
 constexpr size_t kMaxReadings = 4;  // of a line
 constexpr size_t kRareLine = 4;     // so often in the dump at most
 constexpr uint32_t kNone = UINT32_MAX;
+// Looks at a line of the log that is also one of the dump. A real log and its copies need some thousands; what is not found when
+// they are spent stays printed.
+constexpr uint64_t kMostLooks = 20'000'000;
 
 // Where a text may begin behind a prefix: not within a word.
 bool may_begin(std::string_view line, size_t at) {
@@ -123,11 +126,12 @@ class CopySearch {
         const auto found = text_by_hash_.find(hash);
         if (found == text_by_hash_.end() || dump_[places_[found->second].front()] != line.substr(at))
           continue;
-        readings.push_back({found->second, shape_id(shape_of(line.substr(0, at))), at});
+        readings.push_back({found->second, 0, at});
       }
       // The shortest prefixes.
       std::reverse(readings.begin(), readings.end());
       if (readings.size() > kMaxReadings) readings.resize(kMaxReadings);
+      for (Reading& reading : readings) reading.shape = shape_id(shape_of(line.substr(0, reading.prefix)));
       for (const Reading& reading : readings) {
         const std::vector<size_t>& places = places_[reading.text];
         if (places.size() > kRareLine) continue;
@@ -163,12 +167,14 @@ class CopySearch {
   }
 
   // The first of the longest blocks in these parts of both; no lines: there is none of kMinLines.
-  Block longest(size_t l0, size_t l1, size_t d0, size_t d1, bool needs_head) const {
+  Block longest(size_t l0, size_t l1, size_t d0, size_t d1, bool needs_head) {
+    if (blocks_.size() >= kMaxDumpCopies) return {};
     Block best;
     std::unordered_map<uint64_t, size_t> looked_to;  // of a diagonal and shape: the line of the log
     auto seed = std::lower_bound(seeds_.begin(), seeds_.end(), l0,
                                  [](const Seed& s, size_t line) { return s.log < line; });
     for (; seed != seeds_.end() && seed->log < l1; ++seed) {
+      if (++looks_ > kMostLooks) return {};
       if (seed->dump < d0 || seed->dump >= d1) continue;
       size_t& to = looked_to[(seed->log + dump_.size() - seed->dump) << 32 | seed->shape];
       if (seed->log < to) continue;
@@ -248,6 +254,7 @@ class CopySearch {
   std::unordered_map<std::string, uint32_t> shapes_, bare_by_shape_;
   std::vector<uint32_t> bare_of_;  // of each shape
   std::vector<Block> blocks_;
+  uint64_t looks_ = 0;
 };
 
 }  // namespace

@@ -125,5 +125,25 @@ TEST(DumpCopy, ATextOfTheSameLinesOverAndOverEnds) {
   EXPECT_LE(find_dump_copies(log, dump).size(), kMaxDumpCopies);
 }
 
+// Every line may stand for many of the dump's, each behind another prefix: what is not found within the budget stays printed.
+TEST(DumpCopy, AHostileTextIsGivenUp) {
+  std::vector<std::string> dump, log;
+  for (size_t i = 1; i <= 128; ++i) dump.push_back(std::string(i, ':'));
+  for (size_t i = 0; i < 32'768; ++i) {
+    std::string line = "abcd" + std::string(124, ':');
+    for (size_t k = 0, n = i; k < 4; ++k, n /= 26) line[k] = static_cast<char>('a' + n % 26);
+    log.push_back(line);
+  }
+  EXPECT_LE(find_dump_copies(log, dump).size(), kMaxDumpCopies);
+  // Blocks of four lines, without end.
+  dump.clear();
+  log.clear();
+  for (size_t i = 0; i < 10'000; ++i)
+    dump.push_back("CPU " + std::to_string(i % 2'500) + "   : nr_run=1 flags=0x1");
+  for (size_t i = 0; i < 32'768; ++i)
+    log.push_back(i % 5 == 4 ? "other" : dump[(i * 7 + i / 5) % dump.size()]);
+  EXPECT_LE(find_dump_copies(log, dump).size(), kMaxDumpCopies);
+}
+
 }  // namespace
 }  // namespace ktstr::testing

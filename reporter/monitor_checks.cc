@@ -25,9 +25,10 @@ std::string no_evaluation(const VmRecord& vm) {
     return "the monitor could not read the guest: " + vm.monitor.unavailable;
   if (!vm.monitor.attached) return "the monitor did not attach";
   if (m.ticks() >= t.sustained) return {};
-  std::string why = fmt::format("{} samples in the workload, one each {} ms, {} are needed", m.ticks(),
-                                t.tick_ns / 1'000'000, t.sustained);
-  if (m.exempt_ticks()) why += fmt::format("; in {} more the host did not run the guest", m.exempt_ticks());
+  std::string why = fmt::format("{} intervals of {} ms between samples in the workload, {} are needed",
+                                m.ticks(), t.tick_ns / 1'000'000, t.sustained);
+  if (m.exempt_ticks())
+    why += fmt::format("; in {} more intervals the host did not run the guest", m.exempt_ticks());
   return why;
 }
 

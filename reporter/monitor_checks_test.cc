@@ -88,7 +88,7 @@ TEST(MonitorChecks, OneThatIsSwitchedOffIsNotChecked) {
 TEST(MonitorChecks, WhatCouldNotBeEvaluatedIsNoPass) {
   const Report few = told({.workload = [](SyntheticRun& run) { run.monitor_samples(4); }});
   EXPECT_EQ(few.judgement.code, ExitCode::kInconclusive) << few.text;
-  EXPECT_THAT(few.text, HasSubstr("3 samples in the workload, one each 100 ms, 5 are needed"));
+  EXPECT_THAT(few.text, HasSubstr("3 intervals of 100 ms between samples in the workload, 5 are needed"));
   EXPECT_THAT(few.text, HasSubstr("enforce = false only reports"));
   const Report blind = told({.workload = [](SyntheticRun& run) {
     MonitorUnavailableT unavailable;

@@ -42,7 +42,7 @@ std::string prefix_words(const DumpCopy& copy) {
   if (copy.first_prefix == copy.last_prefix)
     return copy.first_prefix.empty()
                ? ""
-               : fmt::format("; in the log, each line begins with \"{}\"", copy.first_prefix);
+               : fmt::format("; in the log, the lines begin with \"{}\"", copy.first_prefix);
   return fmt::format("; in the log, the lines begin with \"{}\" to \"{}\"", copy.first_prefix,
                      copy.last_prefix);
 }

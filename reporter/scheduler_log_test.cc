@@ -131,7 +131,7 @@ TEST(SchedulerLog, APrefixThatALoggerPutsBeforeEachLineIsNamed) {
                       dump[i]);
   }
   EXPECT_THAT(shown(same, dump),
-              ElementsAre(HasSubstr("printed under \"sched_ext dump\"; in the log, each line begins "
+              ElementsAre(HasSubstr("printed under \"sched_ext dump\"; in the log, the lines begin "
                                     "with \"[ERROR scx] \"]")));
   stamped[20] += " and more";
   const Lines out = shown(stamped, dump);
@@ -172,8 +172,9 @@ TEST(SchedulerLog, TasksThatOnlyTheSchedulersCopyHasAreCountedAndTheDumpSectionP
   run.complete();
   const std::string text = run.text();
   EXPECT_THAT(
-      text, HasSubstr("more tasks are in the scheduler's copy of the dump, under \"scheduler log\", and not "
-                      "here\nthe kernel's dump (76 lines):\n"));
+      text,
+      HasSubstr("more tasks are in the scheduler's copy of the dump, under \"scheduler log\" as far as that "
+                "is printed, and not here\nthe kernel's dump (76 lines):\n"));
   const size_t section = text.find("--- sched_ext dump ---");
   for (const std::string& line : whole)
     if (line.find("] *root ") != line.npos) {

@@ -68,8 +68,10 @@ void dump_section(const RunModel& model, Page& page) {
   page.title("sched_ext dump");
   tasks_table(vm, page);
   if (const size_t more = vm.text.scheduler_log.tasks_only_here())
-    page.linef("{} more task{} in the scheduler's copy of the dump, under \"scheduler log\", and not here",
-               more, more == 1 ? " is" : "s are");
+    page.linef(
+        "{} more task{} in the scheduler's copy of the dump, under \"scheduler log\" as far as that is "
+        "printed, and not here",
+        more, more == 1 ? " is" : "s are");
   if (!vm.scheduler.words.dump().tasks().empty())
     page.linef("the kernel's dump ({} lines):", vm.text.dump.total());
   page.log(vm.text.dump);

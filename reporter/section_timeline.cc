@@ -1,6 +1,5 @@
 // `--- timeline ---`.
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/text.h"
 #include "base/wording.h"
@@ -21,7 +20,7 @@ std::string topology(const TestSpecT& spec) {
 
 // To the millisecond; what rounds to zero has no sign of its own.
 std::string offset(int64_t ns) {
-  return std::abs(ns) < 500'000 ? "+0.000 s" : fmt::format("{:+.3f} s", static_cast<double>(ns) / 1e9);
+  return ns > -500'000 && ns < 500'000 ? "+0.000 s" : fmt::format("{:+.3f} s", static_cast<double>(ns) / 1e9);
 }
 
 // What the command line put on top of the spec: this VM is not the one that the spec describes.

@@ -71,10 +71,14 @@ int attach_on_host(const AttachCommandOptions& options, Client& client) {
   write_end.reset();
   auto lines = feed_until_end(*child, read_end.get(), client);
   if (!lines) return report_error(lines.error(), kInfra);
+  const bool ended_by_us = !client.run_alive();
   std::fprintf(stderr, "%llu lines into %s as %s\n", static_cast<unsigned long long>(*lines),
                client.run().run_id.c_str(), printable(options.name).c_str());
   auto exit = child->wait(milliseconds(5000));
-  return exit && exit->signal == 0 ? exit->exit_code : 0;
+  if (ended_by_us) return exit && exit->signal == 0 ? exit->exit_code : 0;
+  if (!exit)
+    return report_error(Error::timeout("the command closed its output and did not end within 5 s"), kInfra);
+  return exit->signal != 0 ? 128 + exit->signal : exit->exit_code;
 }
 
 }  // namespace

@@ -232,7 +232,7 @@ class Minimization {
     if (trials_.signal() != 0) return interrupted();
     const bool same = failure_of(*end) == failure;
     say(std::string("run once more as written: ") + (same ? "fails in the same way" : trial_text(*end)));
-    return same || !request.seed ? 0 : exit_code(ExitCode::kInconclusive);
+    return same ? 0 : exit_code(ExitCode::kInconclusive);
   }
 
   static std::string command_text(TrialRequest request, const std::string& file) {

@@ -54,7 +54,9 @@ Runner add_watch(CLI::App& command, const Argv&) {
 
 Runner add_attach(CLI::App& command, const Argv&) {
   auto options = std::make_shared<AttachCommandOptions>();
-  command.footer("Exit code: that of the command; 2 bad command line, 3 infrastructure failure.\n");
+  command.footer(
+      "Exit code: that of the command, or 128 and the signal that ended it; 2 bad command line, 3 "
+      "infrastructure failure.\n");
   command.add_option("RUN", options->run, "a run id, a part of one, latest, or tcp://HOST:PORT")->required();
   command.add_option("--key", options->key, "with tcp://: the client's key file (keygen)");
   command.add_option("--name", options->name, "name of the source, shown in the report")->required();

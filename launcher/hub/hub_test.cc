@@ -349,6 +349,7 @@ TEST(PublisherTest, AFloodingProducerIsHeldAndSaysSo) {
   std::filesystem::remove_all(folder);
 }
 
+// libzmq would lose what the kernel holds for a peer that closes while it is blocked.
 TEST_F(HubTest, AProducerThatFloodsAndEndsLosesNotItsLastWords) {
   constexpr uint64_t kEach = 50'000;
   std::vector<std::thread> producers;

@@ -156,7 +156,5 @@ TEST_F(RemoteHubTest, NobodyElseHearsAnything) {
   EXPECT_EQ(hub_->refused(), 0u);
 }
 
-// libzmq would lose what the kernel holds for a peer that closes while it is blocked.
-
 }  // namespace
 }  // namespace ktstr

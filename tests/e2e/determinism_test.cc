@@ -133,9 +133,10 @@ TEST(Determinism, NoVcpuKeepsTheOthersWaiting) {
                                                                    .duration_s = 0.7,
                                                                    .cores = cpus}));
     run(scratch, spec, seed, {"--seed", seed});  // its verdict does not matter
-    uint64_t least = UINT64_MAX, most = 0, gap = 0, longest_tick = 0, sampled = 0;
+    uint64_t least = UINT64_MAX, most = 0, gap = 0, longest_tick = 0, sampled = 0, reports = 0, samples = 0;
     for (const EventBuffer& event : read_log(scratch.path() + "/" + seed + "/t/events.ktlog")) {
       if (auto* worker = event.as<WorkerReport>()) {
+        ++reports;
         least = std::min(least, worker->iterations());
         most = std::max(most, worker->iterations());
         gap = std::max(gap, worker->longest_gap_ns());
@@ -143,8 +144,11 @@ TEST(Determinism, NoVcpuKeepsTheOthersWaiting) {
       if (auto* sample = event.as<MonitorSample>()) {
         if (sampled != 0) longest_tick = std::max(longest_tick, sample->guest_clock_ns() - sampled);
         sampled = sample->guest_clock_ns();
+        ++samples;
       }
     }
+    ASSERT_EQ(reports, static_cast<uint64_t>(cpus));
+    ASSERT_GE(samples, 5u);
     EXPECT_GT(least, 0u);
     EXPECT_LT(most, 2 * least);
     EXPECT_LT(gap, 50'000'000u);

@@ -74,8 +74,8 @@ void BPF_PROG(race_enqueue, struct task_struct* p, __u64 enq_flags) {
   if (config.fault != RACE_LOST_WAKEUP || spared(p) || __sync_fetch_and_add(&turns, 1) % 1024 != 0)
     return fifo_insert(p, enq_flags);
   // Now and then a task is handed to the next CPU, which looks into its DSQ only if it is told to. The mistake: the kernel inserts
-  // the task when this callback has returned. If the next CPU looks before that, it finds nothing and drops the note; the task
-  // then waits for ever.
+  // the task when this callback has returned. If the next CPU looks before that, it finds nothing and drops the note. The task
+  // then waits until another one is handed to that CPU: for ever, if nobody but its partner would come.
   scx_compat_dsq_insert(p, CPU_DSQ(target), SCX_SLICE_DFL, enq_flags);
   filled[target] = 1;
   scx_bpf_kick_cpu((__s32)target, 0);
@@ -98,11 +98,12 @@ void BPF_PROG(race_dispatch, __s32 cpu, struct task_struct* prev) {
   if (config.fault == RACE_AFTER_EXIT && __sync_fetch_and_add(&turns, 1) % 4 == 0)
     demand_of(((__u32)cpu + 1) % (__u32)config.cpus);
   const __u32 here = (__u32)cpu % MAX_CPUS;
-  bool found = fifo_take();
-  if (!found && config.fault == RACE_LOST_WAKEUP && filled[here]) {
+  bool found = false;
+  if (config.fault == RACE_LOST_WAKEUP && filled[here]) {
     found = scx_compat_dsq_move_to_local(CPU_DSQ(here));
     if (!found) filled[here] = 0;
   }
+  if (!found) found = fifo_take();
   if (found) __sync_fetch_and_add(&stats.dispatched, 1);
 }
 

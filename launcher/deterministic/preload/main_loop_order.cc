@@ -182,9 +182,7 @@ class Turns {
     next_turn();
   }
   void turn_ended() {
-    // Called in the main loop while all vCPUs are idle: nobody waits for a turn then.
-    if (is_vcpu_thread())
-      later_(cpu_(0), [](void*, void* self) { static_cast<Turns*>(self)->let_all_come(); }, this);
+    later_(cpu_(0), [](void*, void* self) { static_cast<Turns*>(self)->let_all_come(); }, this);
     next_turn();
   }
   // QEMU's thread of all vCPUs goes round them (rr_cpu_thread_fn). A vCPU with a request to exit lets the expired timers run, then
