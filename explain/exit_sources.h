@@ -1,5 +1,5 @@
-// One exit of a scheduler is told up to three times: by the kernel's log, by sched_ext's dump, by what the scheduler prints. Here
-// what was read of each is put together.
+// Up to three sources report one exit of a scheduler: the kernel's log, sched_ext's dump, and the scheduler's own output. This
+// joins what was read of each.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@
 namespace ktstr {
 namespace {
 
-constexpr size_t kMinLines = 4;     // less is not worth the line that stands for it
+constexpr size_t kMinLines = 4;     // a shorter copy is printed: the line in its place would save too little
 constexpr size_t kMaxPrefix = 128;  // bytes
 constexpr size_t kMaxReadings = 4;  // of a line
 constexpr size_t kRareLine = 4;     // so often in the dump at most

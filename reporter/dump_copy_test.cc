@@ -125,7 +125,7 @@ TEST(DumpCopy, ATextOfTheSameLinesOverAndOverEnds) {
   EXPECT_LE(find_dump_copies(log, dump).size(), kMaxDumpCopies);
 }
 
-// Every line may stand for many of the dump's, each behind another prefix: what is not found within the budget stays printed.
+// Every line of the log matches many of the dump, each behind another prefix. What is not found within the budget stays printed.
 TEST(DumpCopy, AHostileTextIsGivenUp) {
   std::vector<std::string> dump, log;
   for (size_t i = 1; i <= 128; ++i) dump.push_back(std::string(i, ':'));

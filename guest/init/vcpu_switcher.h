@@ -1,7 +1,7 @@
 // How long a vCPU of a deterministic VM runs before the next one does.
 //
 // Under icount QEMU runs one vCPU until the next timer of any device expires. So extra timers decide where the CPUs of the guest
-// interleave. They are in QEMU itself (launcher/deterministic/preload) and the guest does not notice them; from here it is told
+// interleave. They are in QEMU itself (launcher/deterministic/preload) and the guest does not notice them; this class says
 // how long a turn is: the same in every run, or what the seed chose, all through the workload or in windows of it.
 #pragma once
 
